@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What vivariumd hands to vivarium-launch: a JSON document in a sealed memfd, naming inherited descriptors by
+ * number. The launcher turns it into the VMM's command line.
+ */
+
+#include "config/vm_config.h"
+#include "config/vmm_config.h"
+
+#define LAUNCH_FILES_MAX 1024u
+
+typedef struct LaunchFile {
+        char *name; /* owned; fd name of the VM config */
+        int fd;     /* number in the launcher; the plan does not own it */
+} LaunchFile;
+
+typedef struct LaunchPlan {
+        char *vmm_path; /* owned; absolute */
+        char *vm_name;  /* owned */
+        uint32_t cid;
+        VmmHypervisor hypervisor;
+        char *log_level; /* owned, optional */
+        VmConfig config;
+        LaunchFile *files; /* owned array */
+        size_t n_files;
+        /* Roles; -EBADF if absent. */
+        int console_out, console_in, log_out, failure_out, ramdump_out;
+        int vmm_stderr; /* becomes the VMM's standard error */
+        int status; /* the launcher writes one error line here, or closes it by a successful exec */
+} LaunchPlan;
+
+void launch_plan_init(LaunchPlan *plan);
+void launch_plan_deinit(LaunchPlan *plan);
+int launch_plan_to_json(const LaunchPlan *plan, char **ret);
+int launch_plan_parse(const char *json, LaunchPlan *ret, TextError *reterr);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What a client asks for in CreateVm: the JSON object of vm-config(5), typed. A file is the name of a descriptor
+ * passed beside it ("fd:NAME"); here only NAME is kept.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "base/text_error.h"
+
+#define VM_NAME_MAX 64u
+#define VM_CONFIG_JSON_MAX (256u * 1024u)
+#define VM_DISKS_MAX 24u
+#define VM_PARTITIONS_MAX 128u
+#define VM_VCPUS_MAX 254u
+#define VM_MEMORY_MIB_MIN 16u
+#define VM_MEMORY_MIB_MAX (8u * 1024u * 1024u)
+#define VM_MEMORY_MIB_DEFAULT 256u
+#define VM_PARAMS_MAX 2047u /* COMMAND_LINE_SIZE of x86 Linux less its terminator */
+
+typedef struct VmPartition {
+        char *label; /* owned; 1..36 UTF-16 units as GPT stores it */
+        char *file;  /* owned; fd name */
+        bool writable;
+        bool has_guid;
+        uint8_t guid[16]; /* as written, big-endian text order */
+} VmPartition;
+
+typedef struct VmDisk {
+        char *image;             /* owned; fd name; NULL if made of partitions */
+        VmPartition *partitions; /* owned array */
+        size_t n_partitions;
+        bool writable;
+} VmDisk;
+
+typedef enum VmCpuTopology {
+        VM_CPUS_COUNT,      /* @n_vcpus says how many */
+        VM_CPUS_MATCH_HOST, /* one per CPU the VMM may use */
+} VmCpuTopology;
+
+typedef enum VmConsoleInput {
+        VM_CONSOLE_INPUT_HVC0,
+        VM_CONSOLE_INPUT_TTYS0,
+} VmConsoleInput;
+
+typedef enum VmDebugLevel {
+        VM_DEBUG_NONE,
+        VM_DEBUG_FULL,
+} VmDebugLevel;
+
+/* Members that are parsed but that this version cannot honour are refused by validation, by name. */
+typedef struct VmConfig {
+        char *name;                         /* owned, optional */
+        char *kernel, *initrd, *bootloader; /* owned; fd names; NULL if absent */
+        char *params;                       /* owned, optional */
+        VmDisk *disks;                      /* owned array */
+        size_t n_disks;
+        uint64_t memory_mib;
+        VmCpuTopology cpu_topology;
+        unsigned n_vcpus;       /* for VM_CPUS_COUNT */
+        char *platform_version; /* owned; SemVer requirement, "~1.0" if absent */
+        VmConsoleInput console_input;
+        VmDebugLevel debug_level;
+} VmConfig;
+
+void vm_config_init(VmConfig *config);
+void vm_config_deinit(VmConfig *config);
+
+/**
+ * vm_config_parse() - strict JSON to typed and validated config
+ * @ret: initialised on success; release with vm_config_deinit()
+ *
+ * Does no I/O. Return: 0; -EINVAL with "PATH: expected …" in @reterr; -E2BIG over VM_CONFIG_JSON_MAX; -ENOMEM.
+ */
+int vm_config_parse(const char *json, VmConfig *ret, TextError *reterr);
+
+/** vm_config_to_json() - the normalised form, defaults filled in, keys in the documented order */
+int vm_config_to_json(const VmConfig *config, char **ret);
+
+/** vm_config_each_file() - call @fn for every fd name in the config; stops at a non-zero return and hands it on
+ *  @json_path: of the member, e.g. "disks[1].partitions[0].path"
+ *  @writable:  the guest may write to it */
+typedef int (*VmConfigFileFn)(void *userdata, const char *json_path, const char *fd_name,
+                              bool writable);
+int vm_config_each_file(const VmConfig *config, VmConfigFileFn fn, void *userdata);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The typed form of `vivarium-vmm run OPTIONS [KERNEL]`: the launcher turns it into an argument vector, the VMM turns
+ * an argument vector into it, both through the one flag table of crosvm_flags.c. Spelling and meaning are crosvm's.
+ * Every path may be /proc/self/fd/N.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "base/text_error.h"
+
+typedef enum VmmSerialType {
+        VMM_SERIAL_SINK,   /* output is dropped */
+        VMM_SERIAL_FILE,   /* appended to @path */
+        VMM_SERIAL_STDOUT, /* standard output, input from standard input if @std_in */
+} VmmSerialType;
+
+typedef enum VmmSerialHardware {
+        VMM_SERIAL_HARDWARE_16550,          /* hardware=serial: COM1..COM4 */
+        VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE, /* hardware=virtio-console: hvc0.. */
+} VmmSerialHardware;
+
+typedef struct VmmSerial {
+        VmmSerialType type;
+        VmmSerialHardware hardware;
+        unsigned num; /* 1-based: 1..4 for 16550, 1..VMM_CONSOLES_MAX for virtio-console */
+        char *path;   /* owned; for VMM_SERIAL_FILE */
+        char *input;  /* owned; optional file or descriptor that input is read from */
+        bool std_in;  /* input from standard input */
+        bool console; /* the kernel's console= unless params name one */
+        bool earlycon;
+} VmmSerial;
+
+typedef struct VmmDisk {
+        char *path; /* owned */
+        bool read_only;
+        bool root;   /* root= of the kernel command line */
+        bool sparse; /* default true */
+        bool direct;
+        bool lock;           /* default true */
+        unsigned block_size; /* default 512; power of two, 512..4096 */
+        char *id;            /* owned, optional; at most 20 ASCII bytes */
+} VmmDisk;
+
+typedef enum VmmHypervisor {
+        VMM_HYPERVISOR_AUTO,
+        VMM_HYPERVISOR_KVM,
+        VMM_HYPERVISOR_SOFT,
+} VmmHypervisor;
+
+#define VMM_DISKS_MAX 24u
+#define VMM_CONSOLES_MAX 8u
+#define VMM_SERIALS_MAX (4u + VMM_CONSOLES_MAX)
+
+typedef struct VmmConfig {
+        bool extended_status; /* global part, before `run` */
+        char *log_level;      /* owned, optional; global part */
+
+        char *name;   /* owned, optional */
+        char *kernel; /* owned; the positional argument */
+        char *initrd; /* owned, optional */
+        StrVec params;
+        uint64_t memory_bytes; /* default 256 MiB */
+        unsigned n_vcpus;      /* default 1 */
+        VmmHypervisor hypervisor;
+        char *kvm_device; /* owned, optional: --hypervisor kvm[device=PATH] */
+        bool no_rng;
+        bool no_balloon;      /* accepted: there is no balloon to leave out yet */
+        bool no_usb;          /* accepted: there is no USB */
+        bool disable_sandbox; /* accepted: the VMM does not sandbox itself yet */
+
+        VmmSerial serials[VMM_SERIALS_MAX];
+        size_t n_serials;
+        VmmDisk disks[VMM_DISKS_MAX];
+        size_t n_disks;
+} VmmConfig;
+
+void vmm_config_init(VmmConfig *config);
+void vmm_config_deinit(VmmConfig *config);
+
+/* Exit statuses of the VMM with --extended-status, crosvm's numbers. */
+enum {
+        VMM_EXIT_STOPPED = 0,
+        VMM_EXIT_ERROR = 1,
+        VMM_EXIT_RESET = 32,
+        VMM_EXIT_CRASH = 33,
+        VMM_EXIT_GUEST_PANIC = 34,
+        VMM_EXIT_INVALID_ARGS = 35,
+        VMM_EXIT_WATCHDOG = 36,
+};

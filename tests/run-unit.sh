@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs cmocka binaries, quiet while they pass, and closes with one line of totals.
+set -u
+passed=0 failed=0 skipped=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+for t in "$@"; do
+        timeout 300 "$t" >"$log" 2>&1
+        status=$?
+        p=$(grep -c '^\[       OK \]' "$log")
+        s=$(grep -c '^\[  SKIPPED \] [a-z]' "$log")
+        f=$(grep -c '^\[  FAILED  \] [a-z]' "$log")
+        passed=$((passed + p)) skipped=$((skipped + s))
+        if [ $status -ne 0 ]; then
+                [ "$f" -gt 0 ] || f=1
+                failed=$((failed + f))
+                echo "FAIL $t (exit status $status)"
+                cat "$log"
+        fi
+done
+echo "unit: $passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* A disk as the virtio-blk frontend sees it: asynchronous requests on a byte-addressed image. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/cleanup.h"
+#include "base/text_error.h"
+#include "vmm/event/loop.h"
+
+typedef struct BlockDev BlockDev;
+
+/** BlockDoneFn - a request ended, on the loop thread that owns the device; @r is 0 or negative errno */
+typedef void (*BlockDoneFn)(void *userdata, int r);
+
+/*
+ * Implemented per image format; called on the thread of the loop the device was opened on; nothing may block there.
+ * Offsets and lengths are bytes inside the capacity (the frontend has checked). The iovec array is borrowed until
+ * @done runs. @done may run before the call returns. A negative return means that @done will not run.
+ */
+typedef struct BlockOps {
+        const char *name;
+        int (*readv)(BlockDev *dev, uint64_t offset, const struct iovec *iov, unsigned n_iov,
+                     BlockDoneFn done, void *userdata);
+        int (*writev)(BlockDev *dev, uint64_t offset, const struct iovec *iov, unsigned n_iov,
+                      BlockDoneFn done, void *userdata);
+        int (*flush)(BlockDev *dev, BlockDoneFn done, void *userdata);
+        /* Optional. Discarded bytes may read as anything afterwards. */
+        int (*discard)(BlockDev *dev, uint64_t offset, uint64_t len, BlockDoneFn done,
+                       void *userdata);
+        /* Optional. @unmap: the space may be given back to the host. */
+        int (*write_zeroes)(BlockDev *dev, uint64_t offset, uint64_t len, bool unmap,
+                            BlockDoneFn done, void *userdata);
+        /* No request is in flight. */
+        BlockDev *(*free)(BlockDev *dev);
+} BlockOps;
+
+struct BlockDev {
+        const BlockOps *ops;
+        uint64_t size_bytes; /* capacity */
+        bool read_only;
+};
+
+typedef struct BlockOpenOptions {
+        bool read_only;
+        bool sparse; /* discard and unmap reach the host file */
+        bool direct; /* O_DIRECT */
+        bool lock;   /* take a lock on the image: shared when read-only */
+} BlockOpenOptions;
+
+int block_open(const char *path, const BlockOpenOptions *options, Loop *loop, BlockDev **ret,
+               TextError *reterr);
+
+static inline BlockDev *block_free(BlockDev *dev) {
+        return dev ? dev->ops->free(dev) : NULL;
+}
+DEFINE_CLEANUP(BlockDev *, block_free)

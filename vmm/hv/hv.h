@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The hypervisor interface: what the machine, the interrupt controllers and the devices may ask of the thing that
+ * executes guest instructions. Backends (hv/kvm, later hv/soft) implement it; nothing above can tell them apart.
+ *
+ *   hv_proto_new() ──▶ ProtoPartition ──hv_proto_build()──▶ Partition ──partition_vcpu_bind()──▶ Vcpu
+ *     topology fixed      CPUID and address width             memory, irq routes,     on the vCPU's own thread,
+ *                         are final, memory is not            doorbells, state        run() until a halt reason
+ *
+ * Two stages, because firmware tables and the memory layout depend on the final CPUID and physical address width,
+ * while memory can only be placed once those are known. A Vcpu is bound because a backend may tie it to its thread;
+ * the only cross-thread calls are the Partition functions below, and vcpu kicks among them.
+ * Optional features are function tables that may be NULL.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/text_error.h"
+#include "vmm/hv/halt.h"
+#include "vmm/irq/irq_line.h"
+#include "vmm/mem/guest_mem.h"
+
+typedef struct HvOps HvOps;
+typedef struct ProtoPartition ProtoPartition;
+typedef struct Partition Partition;
+typedef struct Vcpu Vcpu;
+
+/* ---- what the machine wants ---- */
+
+typedef struct HvConfig {
+        unsigned n_vcpus;          /* 1..HV_VCPUS_MAX; APIC ids equal indices */
+        unsigned threads_per_core; /* 1 or 2, divides n_vcpus unless n_vcpus is odd, then 1 */
+        const char *name;          /* of the VM, for thread names; borrowed during the call */
+} HvConfig;
+
+#define HV_VCPUS_MAX 254u /* xAPIC ids; the backend's own limit may be lower */
+
+typedef struct CpuidEntry {
+        uint32_t function, index;
+        bool has_index; /* the leaf depends on ECX */
+        uint32_t eax, ebx, ecx, edx;
+} CpuidEntry;
+
+/* ---- what a vCPU calls back: the chipset seen from a processor ---- */
+
+typedef struct CpuIo {
+        void *machine; /* borrowed; first argument of all functions; they are called on the vCPU's thread */
+        uint64_t (*mmio_read)(void *machine, gpa_t gpa, unsigned size);
+        void (*mmio_write)(void *machine, gpa_t gpa, unsigned size, uint64_t value);
+        uint64_t (*pio_read)(void *machine, uint16_t port, unsigned size);
+        void (*pio_write)(void *machine, uint16_t port, unsigned size, uint64_t value);
+        /* The 8259 pair's INTA cycle: the vector, or -1 when the request went away. */
+        int (*acknowledge_pic)(void *machine);
+        /* A level-triggered vector was completed on some local APIC. */
+        void (*handle_eoi)(void *machine, uint8_t vector);
+} CpuIo;
+
+/* ---- optional features of a partition ---- */
+
+/* A guest write that becomes an eventfd signal with no exit to the VMM. */
+typedef struct Doorbell {
+        uint64_t address; /* gpa, or port if @pio */
+        unsigned size;    /* 1, 2, 4, 8; 0 = any width */
+        bool pio;
+        bool match_value; /* only writes of exactly @value */
+        uint64_t value;
+} Doorbell;
+
+typedef struct DoorbellOps {
+        int (*add)(Partition *partition, const Doorbell *bell, int event_fd);
+        int (*remove)(Partition *partition, const Doorbell *bell, int event_fd);
+} DoorbellOps;
+
+typedef struct MsiRoute MsiRoute;
+
+/* An eventfd that becomes an MSI with no hop through the VMM's threads. Any thread. */
+typedef struct MsiRouteOps {
+        /* Reserves a route, not yet delivering. The route keeps its own duplicate of nothing: @event_fd is borrowed
+         * and must outlive the route. */
+        int (*add)(Partition *partition, int event_fd, MsiRoute **ret);
+        /* Delivers @message on each signal from now on; NULL stops delivery and leaves signals pending in the fd. */
+        int (*set)(MsiRoute *route, const MsiMessage *message);
+        void (*remove)(MsiRoute *route);
+} MsiRouteOps;
+
+/* ---- vCPU state ---- */
+
+/*
+ * Every element of vCPU state by number: X(id, name, type). Numbers are part of the snapshot format and never
+ * reused. Save, restore, reset and the reset check are loops over this list.
+ */
+#define VCPU_STATE_TABLE(X)                                                                        \
+        X(1, REGISTERS, VcpuRegisters)                                                             \
+        X(2, SYSTEM_REGISTERS, VcpuSystemRegisters)
+
+typedef struct VcpuRegisters {
+        uint64_t rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15;
+        uint64_t rip, rflags;
+} VcpuRegisters;
+
+typedef struct VcpuSegment {
+        uint64_t base;
+        uint32_t limit; /* in bytes, after granularity */
+        uint16_t selector;
+        uint16_t
+                attributes; /* descriptor bits 40-55: type, S, DPL, P, AVL, L, DB, G; bit 16 unusable is 0 */
+        bool unusable;
+} VcpuSegment;
+
+typedef struct VcpuTableRegister {
+        uint64_t base;
+        uint16_t limit;
+} VcpuTableRegister;
+
+typedef struct VcpuSystemRegisters {
+        VcpuSegment cs, ds, es, fs, gs, ss, tr, ldtr;
+        VcpuTableRegister gdtr, idtr;
+        uint64_t cr0, cr2, cr3, cr4, cr8, efer;
+} VcpuSystemRegisters;
+
+typedef enum VcpuStateId {
+#define VCPU_STATE_ENUM(id, name, type) VCPU_STATE_##name = id,
+        VCPU_STATE_TABLE(VCPU_STATE_ENUM)
+#undef VCPU_STATE_ENUM
+} VcpuStateId;
+
+/* ---- the tables that a backend implements ---- */
+
+typedef struct VcpuOps {
+        /* Runs guest code until the machine must stop; partition_kick() makes it look at @stop soon.
+         * @stop: polled before each entry; non-zero means return HALT_STOP. Return: the reason, never HALT_NONE. */
+        HaltReason (*run)(Vcpu *vcpu, const CpuIo *io, const _Atomic bool *stop);
+        /* Typed by @id as VCPU_STATE_TABLE says. Only on the bound thread, outside run(). */
+        int (*get_state)(Vcpu *vcpu, VcpuStateId id, void *ret);
+        int (*set_state)(Vcpu *vcpu, VcpuStateId id, const void *state);
+        int (*reset)(Vcpu *vcpu); /* to the state after RESET#; APs wait for INIT-SIPI */
+        Vcpu *(*free)(Vcpu *vcpu);
+} VcpuOps;
+
+struct Vcpu {
+        const VcpuOps *ops;
+        unsigned index;
+};
+
+typedef struct PartitionOps {
+        /* Call once on each vCPU's own thread, index by index in any order. */
+        int (*vcpu_bind)(Partition *partition, unsigned index, Vcpu **ret);
+        /* Makes run() of vCPU @index return to its stop check; any thread; harmless when it is not running. */
+        void (*kick)(Partition *partition, unsigned index);
+        int (*signal_msi)(Partition *partition, const MsiMessage *message); /* any thread */
+        /* I/O APIC pin @gsi as the message it would send, NULL = masked; needed for EOI of level-triggered pins. */
+        int (*set_irq_route)(Partition *partition, unsigned gsi, const MsiMessage *message);
+        /* The 8259 output towards LINT0 of the boot processor changed; any thread. */
+        void (*set_extint)(Partition *partition, bool level);
+        void (*pulse_nmi)(Partition *partition, unsigned index);
+        /* Nanoseconds of guest time: stands still while the machine is paused. */
+        uint64_t (*reference_time_nsec)(Partition *partition);
+        int (*pause_time)(Partition *partition, bool paused);
+        Partition *(*free)(Partition *partition); /* after all Vcpus are freed */
+} PartitionOps;
+
+struct Partition {
+        const PartitionOps *ops;
+        const DoorbellOps *doorbells;  /* NULL: the VMM sees the write as an exit */
+        const MsiRouteOps *msi_routes; /* NULL: signal_msi() from the device's thread */
+};
+
+struct ProtoPartition {
+        const HvOps *hv;
+};
+
+struct HvOps {
+        const char *name; /* "kvm", "soft" */
+        /* Cheap: can this backend run a stock guest here? 0, or negative errno with a sentence saying why not. */
+        int (*probe)(TextError *reterr);
+        int (*proto_new)(const HvConfig *config, ProtoPartition **ret, TextError *reterr);
+        /* The final CPUID leaf that vCPU 0 will see; zeros for absent leaves. */
+        void (*proto_cpuid)(const ProtoPartition *proto, uint32_t function, uint32_t index,
+                            CpuidEntry *ret);
+        unsigned (*proto_physical_bits)(const ProtoPartition *proto);
+        /* Consumes @proto on success only. @mem is borrowed and must outlive the partition. */
+        int (*proto_build)(ProtoPartition *proto, const GuestMem *mem, Partition **ret,
+                           TextError *reterr);
+        ProtoPartition *(*proto_free)(ProtoPartition *proto);
+};
