@@ -34,14 +34,20 @@ typedef struct BlockOps {
         /* Optional. @unmap: the space may be given back to the host. */
         int (*write_zeroes)(BlockDev *dev, uint64_t offset, uint64_t len, bool unmap,
                             BlockDoneFn done, void *userdata);
-        /* No request is in flight. */
+        /* Optional. Hands all that was asked for since the last call to the host; requests may start no earlier. */
+        void (*submit)(BlockDev *dev);
+        /* The loop has ended. Waits until the host touches no buffer any more; no @done runs. */
         BlockDev *(*free)(BlockDev *dev);
 } BlockOps;
 
 struct BlockDev {
         const BlockOps *ops;
         uint64_t size_bytes; /* capacity */
+        uint32_t
+                align_bytes; /* offsets and lengths are multiples of it, or the request fails; 1 = any */
+        uint32_t optimal_bytes; /* good size and alignment of a request, 0 = unknown */
         bool read_only;
+        bool discards; /* discard() and unmapping reach the host */
 };
 
 typedef struct BlockOpenOptions {
@@ -53,6 +59,11 @@ typedef struct BlockOpenOptions {
 
 int block_open(const char *path, const BlockOpenOptions *options, Loop *loop, BlockDev **ret,
                TextError *reterr);
+
+static inline void block_submit(BlockDev *dev) {
+        if (dev->ops->submit)
+                dev->ops->submit(dev);
+}
 
 static inline BlockDev *block_free(BlockDev *dev) {
         return dev ? dev->ops->free(dev) : NULL;

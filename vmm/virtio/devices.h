@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The device models and the transport that puts one on the PCI bus. */
+
+#include "base/text_error.h"
+#include "vmm/block/block.h"
+#include "vmm/chardev/char.h"
+#include "vmm/event/loop.h"
+#include "vmm/hv/hv.h"
+#include "vmm/pci/pci.h"
+#include "vmm/virtio/virtio.h"
+
+typedef struct VirtioBlkConfig {
+        unsigned n_queues;   /* 1..VIRTIO_BLK_QUEUES_MAX; one per vCPU is best */
+        unsigned block_size; /* logical block in bytes: power of two, 512..4096 */
+        const char *id;      /* optional, at most 20 bytes; copied */
+        bool discard;        /* offer discard and unmapping of zeroes (a sparse image) */
+} VirtioBlkConfig;
+
+#define VIRTIO_BLK_QUEUES_MAX 16u
+
+/* Everything borrowed outlives the device. */
+typedef struct VirtioPciConfig {
+        PciRoot *root;
+        unsigned slot; /* 1..PCI_SLOTS - 1 */
+        Partition *partition;
+        const GuestMem *mem;
+        Loop *loop; /* queues run there; must not run yet */
+} VirtioPciConfig;
+
+int virtio_blk_new(BlockDev *disk, const VirtioBlkConfig *config, VirtioDevice **ret,
+                   TextError *reterr);
+int virtio_console_new(CharDev *chardev, VirtioDevice **ret);
+int virtio_rng_new(VirtioDevice **ret);
+
+int virtio_pci_new(VirtioDevice *dev, const VirtioPciConfig *config);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What a virtio device model is to its transport (virtio 1.2 chapters 2 and 5), independent of PCI.
+ *
+ * Threads: registers are reached from vCPU threads and queues run on the device's loop, both under one lock that the
+ * transport owns. Every ops call below is made with it held. A model that finishes work later (a disk) comes back on
+ * its loop and takes the lock with virtio_device_lock().
+ */
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "vmm/mem/guest_mem.h"
+#include "vmm/virtio/queue.h"
+
+typedef struct VirtioDevice VirtioDevice;
+
+enum { VIRTIO_E_PENDING = 1 }; /* reset(): it ends later, with virtio_device_reset_done() */
+
+#define VIRTIO_TYPE_BLOCK 2u
+#define VIRTIO_TYPE_CONSOLE 3u
+#define VIRTIO_TYPE_RNG 4u
+
+/* Device status bits (section 2.1). */
+#define VIRTIO_STATUS_ACKNOWLEDGE 0x01u
+#define VIRTIO_STATUS_DRIVER 0x02u
+#define VIRTIO_STATUS_DRIVER_OK 0x04u
+#define VIRTIO_STATUS_FEATURES_OK 0x08u
+#define VIRTIO_STATUS_NEEDS_RESET 0x40u
+#define VIRTIO_STATUS_FAILED 0x80u
+
+/* Feature bits of the ring and the transport (chapter 6). */
+#define VIRTIO_F_INDIRECT_DESC (UINT64_C(1) << 28)
+#define VIRTIO_F_EVENT_IDX (UINT64_C(1) << 29)
+#define VIRTIO_F_VERSION_1 (UINT64_C(1) << 32)
+
+#define VIRTIO_QUEUES_MAX 64u
+
+typedef struct VirtioOps {
+        const char *name;
+        uint16_t type; /* VIRTIO_TYPE_* */
+        /* Loop thread: the driver offered buffers on @queue, or DRIVER_OK was just set. Takes a bounded number of
+         * them and calls virtio_device_kick() if it stopped early. */
+        void (*notify)(VirtioDevice *dev, unsigned queue);
+        /* vCPU thread: forget all requests. Return: 0 when no guest buffer is in use any more; VIRTIO_E_PENDING when
+         * some still are, then virtio_device_reset_done() follows. NULL: nothing to forget. */
+        int (*reset)(VirtioDevice *dev);
+        /* All threads have ended. */
+        VirtioDevice *(*free)(VirtioDevice *dev);
+} VirtioOps;
+
+/* What the transport does for a device; the device's lock is held. */
+typedef struct VirtioTransportOps {
+        void (*interrupt_queue)(void *transport, unsigned queue);
+        void (*interrupt_config)(void *transport);
+        void (*kick)(void *transport, unsigned queue); /* notify() again, later, from the loop */
+        void (*needs_reset)(void *transport);
+        void (*reset_done)(void *transport);
+} VirtioTransportOps;
+
+/* First member of each model, filled by its virtio_X_new(); the second half belongs to the transport. */
+struct VirtioDevice {
+        const VirtioOps *ops;
+        uint64_t offered; /* features, those of ring and transport included */
+        const uint8_t
+                *config; /* device configuration space; borrowed from the model, little endian */
+        size_t config_len;
+        unsigned n_queues;                          /* 1..VIRTIO_QUEUES_MAX */
+        uint16_t queue_size_max[VIRTIO_QUEUES_MAX]; /* powers of two */
+
+        const VirtioTransportOps *transport_ops;
+        void *transport;       /* weak */
+        pthread_mutex_t *lock; /* borrowed from the transport */
+        uint64_t accepted;     /* features; final once FEATURES_OK is set */
+        uint8_t config_generation;
+        VirtQueue queues[VIRTIO_QUEUES_MAX];
+};
+
+static inline VirtioDevice *virtio_device_free(VirtioDevice *dev) {
+        return dev ? dev->ops->free(dev) : NULL;
+}
+DEFINE_CLEANUP(VirtioDevice *, virtio_device_free)
+
+static inline bool virtio_device_has(const VirtioDevice *dev, uint64_t feature) {
+        return dev->accepted & feature;
+}
+
+void virtio_device_lock(VirtioDevice *dev);
+void virtio_device_unlock(VirtioDevice *dev);
+void virtio_device_interrupt(VirtioDevice *dev, unsigned queue);
+void virtio_device_kick(VirtioDevice *dev, unsigned queue);
+void virtio_device_config_changed(VirtioDevice *dev);
+void virtio_device_broken(VirtioDevice *dev, const char *cause);
+void virtio_device_reset_done(VirtioDevice *dev);
