@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/vm_config_files.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "config/vm_config.h"
+
+struct VmDraft {
+        json_object *root; /* owned; an object */
+};
+
+/* Members that are a path by themselves. */
+static const char *const file_keys[] = {"kernel", "initrd", "bootloader"};
+
+/* Line of byte @offset, counted from 1, because that is what an editor can jump to. */
+static unsigned line_at(const char *text, size_t offset) {
+        unsigned line = 1;
+
+        for (size_t i = 0; i < offset && text[i]; i++)
+                if (text[i] == '\n')
+                        line++;
+        return line;
+}
+
+/**
+ * vm_draft_new() - parse the JSON a user wrote
+ * @json: NULL for an empty config, to be filled by options alone
+ * @ret:  owned by the caller, release with vm_draft_free()
+ *
+ * Return: 0; -EINVAL with line and cause in @reterr; -E2BIG over VM_CONFIG_JSON_MAX; -ENOMEM.
+ */
+int vm_draft_new(const char *json, VmDraft **ret, TextError *reterr) {
+        _cleanup_(vm_draft_freep) VmDraft *draft = calloc(1, sizeof(*draft));
+        json_tokener *tokener;
+        enum json_tokener_error e;
+        size_t len, end;
+
+        if (!draft)
+                return -ENOMEM;
+        if (!json)
+                json = "{}";
+        len = strlen(json);
+        if (len > VM_CONFIG_JSON_MAX)
+                return text_error_set(reterr, -E2BIG,
+                                      "the config is %zu bytes long, the limit is %u", len,
+                                      VM_CONFIG_JSON_MAX);
+        tokener = json_tokener_new();
+        if (!tokener)
+                return -ENOMEM;
+        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+        /* The terminator is part of the text: without it the end of input means "more to come". */
+        draft->root = json_tokener_parse_ex(tokener, json, (int) len + 1);
+        e = json_tokener_get_error(tokener);
+        end = json_tokener_get_parse_end(tokener);
+        json_tokener_free(tokener);
+        if (e != json_tokener_success)
+                return text_error_set(reterr, -EINVAL, "line %u: %s", line_at(json, end),
+                                      json_tokener_error_desc(e));
+        if (!json_object_is_type(draft->root, json_type_object))
+                return text_error_set(reterr, -EINVAL, "expected a JSON object");
+        *ret = TAKE(draft);
+        return 0;
+}
+
+VmDraft *vm_draft_free(VmDraft *draft) {
+        if (!draft)
+                return NULL;
+        json_object_put(draft->root);
+        free(draft);
+        return NULL;
+}
+
+/** vm_draft_string() - the string member @key, borrowed until the draft changes, or NULL */
+const char *vm_draft_string(const VmDraft *draft, const char *key) {
+        json_object *member = json_object_object_get(draft->root, key);
+
+        return json_object_is_type(member, json_type_string) ? json_object_get_string(member)
+                                                             : NULL;
+}
+
+/* Takes @value on success and failure; NULL is an allocation that failed. */
+static int set_consume(json_object *object, const char *key, json_object *value) {
+        if (!value)
+                return -ENOMEM;
+        if (json_object_object_add(object, key, value) < 0) {
+                json_object_put(value);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+/** vm_draft_set_string() - set or replace a string member. Return: 0 or -ENOMEM. */
+int vm_draft_set_string(VmDraft *draft, const char *key, const char *value) {
+        return set_consume(draft->root, key, json_object_new_string(value));
+}
+
+/** vm_draft_set_uint() - set or replace a number. Return: 0 or -ENOMEM. */
+int vm_draft_set_uint(VmDraft *draft, const char *key, uint64_t value) {
+        return set_consume(draft->root, key, json_object_new_uint64(value));
+}
+
+/** vm_draft_unset() - remove the member @key if it is there */
+void vm_draft_unset(VmDraft *draft, const char *key) {
+        json_object_object_del(draft->root, key);
+}
+
+/**
+ * vm_draft_add_disk() - append a disk with one image to "disks"
+ *
+ * Return: 0; -EINVAL when the file's "disks" is no array; -ENOMEM.
+ */
+int vm_draft_add_disk(VmDraft *draft, const char *path, bool writable, TextError *reterr) {
+        json_object *disks = json_object_object_get(draft->root, "disks"), *disk;
+        int r;
+
+        if (!disks) {
+                disks = json_object_new_array();
+                r = set_consume(draft->root, "disks", disks);
+                if (r < 0)
+                        return r;
+        }
+        if (!json_object_is_type(disks, json_type_array))
+                return text_error_set(reterr, -EINVAL, "disks: expected an array");
+        disk = json_object_new_object();
+        if (!disk)
+                return -ENOMEM;
+        r = set_consume(disk, "image", json_object_new_string(path));
+        if (r >= 0)
+                r = set_consume(disk, "writable", json_object_new_boolean(writable));
+        if (r < 0 || json_object_array_add(disks, disk) < 0) {
+                json_object_put(disk);
+                return r < 0 ? r : -ENOMEM;
+        }
+        return 0;
+}
+
+typedef struct FileWalk {
+        VmDraftFileFn fn;
+        void *userdata;
+        TextError *reterr;
+} FileWalk;
+
+/* Hands the path in @object's member @key out and puts "fd:@fd_name" in its place; absent is fine. */
+static int take_file(const FileWalk *walk, json_object *object, const char *key,
+                     const char *json_path, const char *fd_name, bool writable) {
+        json_object *member;
+        const char *path;
+        char reference[64];
+        int r;
+
+        if (!json_object_object_get_ex(object, key, &member) || !member)
+                return 0;
+        if (!json_object_is_type(member, json_type_string))
+                return text_error_set(walk->reterr, -EINVAL, "%s: expected the path of a file",
+                                      json_path);
+        path = json_object_get_string(member);
+        if (!*path || strlen(path) != (size_t) json_object_get_string_len(member))
+                return text_error_set(walk->reterr, -EINVAL, "%s: expected the path of a file",
+                                      json_path);
+        if (str_after_prefix(path, "fd:"))
+                return text_error_set(walk->reterr, -EINVAL,
+                                      "%s: \"%s\" names a descriptor; expected the path of a file "
+                                      "(\"./%s\" for a file of that name)",
+                                      json_path, path, path);
+        r = walk->fn(walk->userdata, json_path, fd_name, path, writable, walk->reterr);
+        if (r < 0)
+                return r;
+        (void) snprintf(reference, sizeof(reference), "fd:%s", fd_name);
+        return set_consume(object, key, json_object_new_string(reference));
+}
+
+static bool member_is_true(json_object *object, const char *key) {
+        json_object *member = json_object_object_get(object, key);
+
+        return json_object_is_type(member, json_type_boolean) && json_object_get_boolean(member);
+}
+
+static int take_partitions(const FileWalk *walk, json_object *disk, size_t disk_index) {
+        json_object *partitions = json_object_object_get(disk, "partitions");
+        size_t n = json_object_is_type(partitions, json_type_array)
+                           ? json_object_array_length(partitions)
+                           : 0;
+
+        for (size_t i = 0; i < n; i++) {
+                json_object *partition = json_object_array_get_idx(partitions, i);
+                char json_path[96], fd_name[48];
+                int r;
+
+                if (!json_object_is_type(partition, json_type_object))
+                        continue; /* the service names what is wrong with it */
+                (void) snprintf(json_path, sizeof(json_path), "disks[%zu].partitions[%zu].path",
+                                disk_index, i);
+                (void) snprintf(fd_name, sizeof(fd_name), "disk%zu-part%zu", disk_index, i);
+                r = take_file(walk, partition, "path", json_path, fd_name,
+                              member_is_true(partition, "writable"));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int take_disks(const FileWalk *walk, json_object *root) {
+        json_object *disks = json_object_object_get(root, "disks");
+        size_t n =
+                json_object_is_type(disks, json_type_array) ? json_object_array_length(disks) : 0;
+
+        for (size_t i = 0; i < n; i++) {
+                json_object *disk = json_object_array_get_idx(disks, i);
+                char json_path[64], fd_name[32];
+                int r;
+
+                if (!json_object_is_type(disk, json_type_object))
+                        continue;
+                (void) snprintf(json_path, sizeof(json_path), "disks[%zu].image", i);
+                (void) snprintf(fd_name, sizeof(fd_name), "disk%zu", i);
+                r = take_file(walk, disk, "image", json_path, fd_name,
+                              member_is_true(disk, "writable"));
+                if (r >= 0)
+                        r = take_partitions(walk, disk, i);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/**
+ * vm_draft_take_files() - hand every path to @fn and put "fd:NAME" in its place
+ *
+ * Return: 0; -EINVAL with the JSON path in @reterr; what @fn returned; -ENOMEM. After a failure some members are
+ * rewritten and some are not: release the draft.
+ */
+int vm_draft_take_files(VmDraft *draft, VmDraftFileFn fn, void *userdata, TextError *reterr) {
+        FileWalk walk = {.fn = fn, .userdata = userdata, .reterr = reterr};
+
+        for (size_t i = 0; i < ELEMENTSOF(file_keys); i++) {
+                int r = take_file(&walk, draft->root, file_keys[i], file_keys[i], file_keys[i],
+                                  false);
+
+                if (r < 0)
+                        return r;
+        }
+        return take_disks(&walk, draft->root);
+}
+
+/** vm_draft_to_json() - the text for CreateVm, or for a person when @pretty; owned by the caller. Return: 0 or -ENOMEM. */
+int vm_draft_to_json(const VmDraft *draft, bool pretty, char **ret) {
+        int flags = JSON_C_TO_STRING_NOSLASHESCAPE |
+                    (pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
+                            : JSON_C_TO_STRING_PLAIN);
+        const char *text = json_object_to_json_string_ext(draft->root, flags);
+        char *copy = text ? strdup(text) : NULL;
+
+        if (!copy)
+                return -ENOMEM;
+        *ret = copy;
+        return 0;
+}
