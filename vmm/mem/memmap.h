@@ -36,6 +36,7 @@
 #define MEMMAP_BOOT_STACK UINT64_C(0x8ff0)
 #define MEMMAP_BOOT_PAGE_TABLES UINT64_C(0x9000) /* PML4, PDPT, 4 page directories */
 #define MEMMAP_BOOT_PARAMS UINT64_C(0x10000)
+#define MEMMAP_BOOT_SETUP_DATA UINT64_C(0x11000) /* one page: what boot parameters cannot hold */
 #define MEMMAP_BOOT_CMDLINE UINT64_C(0x20000)
 #define MEMMAP_BOOT_CMDLINE_SIZE UINT64_C(0x10000)
 #define MEMMAP_EBDA_START UINT64_C(0x9fc00)
@@ -58,6 +59,7 @@
 #define IOPORT_PVPANIC 0x505u
 #define IOPORT_PM_BASE 0x600u    /* PM1a event block, 4 bytes */
 #define IOPORT_PM_CONTROL 0x604u /* PM1a control block, 2 bytes */
+#define PM_SLEEP_TYPE_S5 5u      /* SLP_TYP that the DSDT's _S5 names: power off */
 #define IOPORT_PM_TIMER 0x608u   /* 4 bytes, 3.579545 MHz, 32 bits */
 #define IOPORT_PM_GPE0 0x620u    /* status 2 bytes, enable 2 bytes */
 #define IOPORT_COM1 0x3f8u
@@ -82,3 +84,8 @@
 #define ISA_IRQ_I8042_AUX 12u
 #define GSI_PCI_INTX_FIRST 16u
 #define GSI_PCI_INTX_COUNT 8u
+
+/* The global system interrupt that pin @pin (0 = INTA) of PCI slot @slot is wired to: the DSDT's _PRT says the same. */
+static inline unsigned memmap_pci_intx_gsi(unsigned slot, unsigned pin) {
+        return GSI_PCI_INTX_FIRST + (slot + pin) % GSI_PCI_INTX_COUNT;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What the firmware tables (ACPI, SMBIOS, E820) must say about the board of this VM. Fixed addresses come from
+ * vmm/mem/memmap.h; here is only what differs from VM to VM.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "vmm/mem/guest_mem.h"
+
+typedef struct BoardInfo {
+        unsigned n_vcpus;          /* 1..HV_VCPUS_MAX; APIC ids equal indices */
+        unsigned threads_per_core; /* as in HvConfig; for SMBIOS only */
+
+        gpa_t pci64_base;    /* 64-bit PCI memory window, above all RAM */
+        uint64_t pci64_size; /* 0: there is none */
+
+        bool com[4]; /* COM1..COM4 exist */
+        bool rtc;
+        bool i8042;
+        bool pvpanic;
+
+        uint8_t uuid[16];          /* of the VM in text order; all zero: not told to the guest */
+        const StrVec *oem_strings; /* SMBIOS type 11; borrowed, may be NULL */
+} BoardInfo;
