@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "vmm/mem/guest_mem.h"
+#include "vmm/mem/memmap.h"
+
+#define MIB UINT64_C(0x100000)
+#define GIB UINT64_C(0x40000000)
+
+static void test_small_ram_is_one_region_from_zero(void **state) {
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+
+        assert_int_equal(guest_mem_new(256 * MIB, &mem), 0);
+        assert_int_equal(mem->n_regions, 1);
+        assert_int_equal(mem->regions[0].gpa, 0);
+        assert_int_equal(mem->regions[0].size_bytes, 256 * MIB);
+        assert_ptr_equal(mem->regions[0].host, mem->base);
+}
+
+static void test_ram_beyond_the_hole_continues_at_4_gib(void **state) {
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        uint32_t value = 0x12345678;
+
+        assert_int_equal(guest_mem_new(6 * GIB, &mem), 0);
+        assert_int_equal(mem->n_regions, 2);
+        assert_int_equal(mem->regions[0].size_bytes, MEMMAP_LOW_RAM_END);
+        assert_int_equal(mem->regions[1].gpa, MEMMAP_HIGH_RAM_BASE);
+        assert_int_equal(mem->regions[1].size_bytes, 6 * GIB - MEMMAP_LOW_RAM_END);
+        assert_int_equal(mem->regions[1].file_offset, MEMMAP_LOW_RAM_END);
+
+        assert_int_equal(guest_mem_write(mem, 4 * GIB, &value, sizeof(value)), 0);
+        value = 0;
+        assert_int_equal(pread(mem->fd, &value, sizeof(value), (off_t) MEMMAP_LOW_RAM_END), 4);
+        assert_int_equal(value, 0x12345678);
+}
+
+static void test_the_hole_and_the_ends_are_not_memory(void **state) {
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        uint64_t end = 4 * GIB + MIB;
+        uint8_t bytes[8] = {1, 2, 3};
+
+        assert_int_equal(guest_mem_new(MEMMAP_LOW_RAM_END + MIB, &mem), 0);
+        assert_null(guest_mem_ptr(mem, MEMMAP_LOW_RAM_END, 1));
+        assert_null(guest_mem_ptr(mem, MEMMAP_LOW_RAM_END - 4, 8));
+        assert_null(guest_mem_ptr(mem, 4 * GIB - 1, 1));
+        assert_null(guest_mem_ptr(mem, end - 4, 8));
+        assert_null(guest_mem_ptr(mem, end, 1));
+        assert_null(guest_mem_ptr(mem, 0, UINT64_MAX));
+        assert_null(guest_mem_ptr(mem, UINT64_MAX, 2));
+        assert_null(guest_mem_ptr(mem, 4096, UINT64_MAX - 4095));
+        assert_non_null(guest_mem_ptr(mem, MEMMAP_LOW_RAM_END - 8, 8));
+        assert_non_null(guest_mem_ptr(mem, end - 8, 8));
+
+        assert_int_equal(guest_mem_read(mem, end - 7, bytes, sizeof(bytes)), -EFAULT);
+        assert_int_equal(bytes[0], 1);
+        assert_int_equal(guest_mem_write(mem, end - 7, bytes, sizeof(bytes)), -EFAULT);
+        assert_int_equal(guest_mem_read(mem, end - 8, bytes, sizeof(bytes)), 0);
+        assert_int_equal(bytes[1], 0);
+}
+
+static void test_bad_sizes_are_refused(void **state) {
+        GuestMem *mem = NULL;
+
+        assert_int_equal(guest_mem_new(0, &mem), -EINVAL);
+        assert_int_equal(guest_mem_new(MIB - 4096, &mem), -EINVAL);
+        assert_int_equal(guest_mem_new(MIB + 1, &mem), -EINVAL);
+        assert_int_equal(guest_mem_new(UINT64_MAX & ~UINT64_C(4095), &mem), -EINVAL);
+        assert_null(mem);
+}
+
+static void test_the_memfd_has_crosvms_name_and_a_fixed_size(void **state) {
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        char link[64], path[64];
+        ssize_t n;
+
+        assert_int_equal(guest_mem_new(16 * MIB, &mem), 0);
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", mem->fd);
+        n = readlink(path, link, sizeof(link) - 1);
+        assert_true(n > 0);
+        link[n] = '\0';
+        assert_string_equal(link, "/memfd:crosvm_guest (deleted)");
+        assert_int_equal(ftruncate(mem->fd, 0), -1);
+        assert_int_equal(errno, EPERM);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_small_ram_is_one_region_from_zero),
+                cmocka_unit_test(test_ram_beyond_the_hole_continues_at_4_gib),
+                cmocka_unit_test(test_the_hole_and_the_ends_are_not_memory),
+                cmocka_unit_test(test_bad_sizes_are_refused),
+                cmocka_unit_test(test_the_memfd_has_crosvms_name_and_a_fixed_size),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

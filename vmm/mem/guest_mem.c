@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/mem/guest_mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/fd.h"
+#include "vmm/mem/memmap.h"
+
+/* Tools that account VM memory look for this name in /proc/PID/maps; it is crosvm's. */
+#define GUEST_MEM_NAME "crosvm_guest"
+
+static void guest_mem_add_region(GuestMem *mem, gpa_t gpa, uint64_t size_bytes,
+                                 uint64_t file_offset) {
+        mem->regions[mem->n_regions++] = (GuestRegion){
+                .gpa = gpa,
+                .size_bytes = size_bytes,
+                .file_offset = file_offset,
+                .host = mem->base + file_offset,
+        };
+}
+
+/**
+ * guest_mem_new() - allocate guest RAM and place it around the hole below 4 GiB
+ * @size_bytes: page multiple, at least 1 MiB
+ * @ret:        set on success only; release with guest_mem_free()
+ *
+ * Pages are taken from the host when they are first touched. RAM is left out of core dumps: a crash of the VMM must
+ * not write the guest's secrets to the host's disk.
+ *
+ * Return: 0; -EINVAL for a bad size; other negative errno.
+ */
+int guest_mem_new(uint64_t size_bytes, GuestMem **ret) {
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        uint64_t low = MIN(size_bytes, MEMMAP_LOW_RAM_END);
+        void *base;
+
+        if (size_bytes < MEMMAP_HIMEM_START || size_bytes % MEMMAP_PAGE_SIZE != 0 ||
+            size_bytes > INT64_MAX)
+                return -EINVAL;
+
+        mem = malloc(sizeof(*mem));
+        if (!mem)
+                return -ENOMEM;
+        *mem = (GuestMem){.fd = -EBADF, .size_bytes = size_bytes};
+
+        mem->fd = memfd_create(GUEST_MEM_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (mem->fd < 0)
+                return -errno;
+        if (ftruncate(mem->fd, (off_t) size_bytes) < 0)
+                return -errno;
+        /* Whoever is given the descriptor later (vhost-user devices) cannot cut pages away under us. */
+        if (fcntl(mem->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+                return -errno;
+        base = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, mem->fd,
+                    0);
+        if (base == MAP_FAILED)
+                return -errno;
+        mem->base = base;
+        (void) madvise(base, size_bytes, MADV_DONTDUMP);
+
+        guest_mem_add_region(mem, 0, low, 0);
+        if (size_bytes > low)
+                guest_mem_add_region(mem, MEMMAP_HIGH_RAM_BASE, size_bytes - low, low);
+        *ret = TAKE(mem);
+        return 0;
+}
+
+/** guest_mem_free() - unmap and close guest RAM; nothing may hold a pointer into it. Return: NULL. */
+GuestMem *guest_mem_free(GuestMem *mem) {
+        if (!mem)
+                return NULL;
+        if (mem->base)
+                (void) munmap(mem->base, mem->size_bytes);
+        (void) fd_close(mem->fd);
+        free(mem);
+        return NULL;
+}
+
+/**
+ * guest_mem_ptr() - the host address of a range of guest RAM; any thread
+ * @gpa, @len:  must lie inside one region as a whole; @len may be 0
+ *
+ * The guest may change what is there at any time: read each field once, through guest_mem_read() or an atomic load.
+ *
+ * Return: a pointer valid as long as @mem, or NULL when any byte is outside RAM.
+ */
+void *guest_mem_ptr(const GuestMem *mem, gpa_t gpa, uint64_t len) {
+        for (unsigned i = 0; i < mem->n_regions; i++) {
+                const GuestRegion *region = &mem->regions[i];
+
+                if (gpa >= region->gpa && range_within(gpa - region->gpa, len, region->size_bytes))
+                        return region->host + (gpa - region->gpa);
+        }
+        return NULL;
+}
+
+/**
+ * guest_mem_read() - copy from guest RAM; any thread
+ *
+ * Return: 0; -EFAULT when any byte of [@gpa, @gpa + @len) is outside RAM, and then nothing was copied.
+ */
+int guest_mem_read(const GuestMem *mem, gpa_t gpa, void *data, size_t len) {
+        const void *host = guest_mem_ptr(mem, gpa, len);
+
+        if (!host)
+                return -EFAULT;
+        memcpy(data, host, len);
+        return 0;
+}
+
+/**
+ * guest_mem_write() - copy into guest RAM; any thread
+ *
+ * Return: 0; -EFAULT when any byte of [@gpa, @gpa + @len) is outside RAM, and then nothing was copied.
+ */
+int guest_mem_write(const GuestMem *mem, gpa_t gpa, const void *data, size_t len) {
+        void *host = guest_mem_ptr(mem, gpa, len);
+
+        if (!host)
+                return -EFAULT;
+        memcpy(host, data, len);
+        return 0;
+}
