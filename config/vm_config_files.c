@@ -187,7 +187,7 @@ static int take_partitions(const FileWalk *walk, json_object *disk, size_t disk_
 
         for (size_t i = 0; i < n; i++) {
                 json_object *partition = json_object_array_get_idx(partitions, i);
-                char json_path[96], fd_name[48];
+                char json_path[96], fd_name[64];
                 int r;
 
                 if (!json_object_is_type(partition, json_type_object))
