@@ -24,6 +24,14 @@ typedef struct CharHandler {
         void *frontend; /* borrowed */
 } CharHandler;
 
+/*
+ * Output is gathered to lines, for at most CHAR_GATHER_NSEC, and written without ever waiting: regular files take it
+ * directly, anything else is made non-blocking and what it does not take at once is kept, up to CHAR_BACKLOG_MAX
+ * bytes, and written by the loop. Beyond that output is dropped and counted. The process must ignore SIGPIPE.
+ */
+#define CHAR_BACKLOG_MAX (256u * 1024u)
+#define CHAR_GATHER_NSEC (5 * NSEC_PER_SEC / 1000)
+
 int char_new(const VmmSerial *config, Loop *loop, CharDev **ret, TextError *reterr);
 CharDev *char_free(CharDev *dev);
 DEFINE_CLEANUP(CharDev *, char_free)
@@ -34,3 +42,7 @@ void char_write(CharDev *dev, const uint8_t *data, size_t len);
 void char_set_handler(CharDev *dev, const CharHandler *handler);
 /* The frontend has room again; any thread. */
 void char_input_ready(CharDev *dev);
+/* At shutdown, on the loop's thread or after it ended: writes out what is pending, waiting at most until @due_nsec. */
+void char_drain(CharDev *dev, uint64_t due_nsec);
+/* Bytes that the host side did not take; any thread. */
+uint64_t char_dropped_bytes(CharDev *dev);

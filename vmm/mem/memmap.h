@@ -62,6 +62,21 @@
 #define PM_SLEEP_TYPE_S5 5u      /* SLP_TYP that the DSDT's _S5 names: power off */
 #define IOPORT_PM_TIMER 0x608u   /* 4 bytes, 3.579545 MHz, 32 bits */
 #define IOPORT_PM_GPE0 0x620u    /* status 2 bytes, enable 2 bytes */
+#define ACPI_SLEEP_TYPE_S5 5u    /* SLP_TYPa of \\_S5 in PM1a control */
+
+/*
+ * The watchdog that the ACPI table WDAT describes: four 32-bit registers. Counts are in periods of
+ * WATCHDOG_PERIOD_MSEC. The countdown runs while CONTROL bit 0 is set; at its end the machine stops (HALT_WATCHDOG).
+ */
+#define IOPORT_WATCHDOG 0x630u
+#define WATCHDOG_REG_CONTROL 0x0u   /* bit 0: running */
+#define WATCHDOG_REG_COUNTDOWN 0x4u /* value that counting starts from, WATCHDOG_COUNT_MIN.._MAX */
+#define WATCHDOG_REG_CURRENT 0x8u   /* read: periods left; write of 1: start again from COUNTDOWN */
+#define WATCHDOG_REG_STATUS 0xcu    /* bit 0: ran out since it was last cleared; write 1 clears */
+#define WATCHDOG_REGS_SIZE 0x10u
+#define WATCHDOG_PERIOD_MSEC 100u
+#define WATCHDOG_COUNT_MIN 1u
+#define WATCHDOG_COUNT_MAX 36000u /* one hour */
 #define IOPORT_COM1 0x3f8u
 #define IOPORT_COM2 0x2f8u
 #define IOPORT_COM3 0x3e8u
