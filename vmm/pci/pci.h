@@ -89,10 +89,9 @@ struct PciDevice {
         PciRoot *root; /* weak: set by pci_root_add() */
         unsigned slot;
         uint8_t config[PCI_CONFIG_SIZE];
-        uint8_t writable[PCI_CONFIG_SIZE];     /* bits that the guest may change */
-        uint8_t clear_on_one[PCI_CONFIG_SIZE]; /* bits that a guest's 1 clears */
-        unsigned next_capability;              /* offset of the first free byte for one */
-        unsigned last_capability;              /* offset of the end of the list, 0 = empty */
+        uint8_t writable[PCI_CONFIG_SIZE]; /* bits that the guest may change */
+        unsigned next_capability;          /* offset of the first free byte for one */
+        unsigned last_capability;          /* offset of the end of the list, 0 = empty */
         PciBar bars[PCI_BARS];
         bool intx; /* what the device asks for; the wire also looks at the command register */
         bool intx_wire;
