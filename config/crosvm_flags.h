@@ -8,8 +8,16 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "config/vmm_config.h"
 
+/* Conditions of crosvm_flags_parse(): the caller prints and exits 0. */
+enum {
+        CROSVM_FLAGS_E_HELP = 1,
+        CROSVM_FLAGS_E_VERSION,
+};
+
 int crosvm_flags_parse(int argc, char *const *argv, VmmConfig *ret, TextError *reterr);
-int crosvm_flags_emit(const VmmConfig *config, StrVec *ret_argv);
+int crosvm_flags_emit(const VmmConfig *config, StrVec *argv);
 void crosvm_flags_help(FILE *out);
+int crosvm_log_filter_parse(const char *filter, LogLevel *ret, TextError *reterr);

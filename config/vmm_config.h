@@ -83,6 +83,12 @@ typedef struct VmmConfig {
 
 void vmm_config_init(VmmConfig *config);
 void vmm_config_deinit(VmmConfig *config);
+int vmm_config_validate(const VmmConfig *config, TextError *reterr);
+
+void vmm_serial_init(VmmSerial *serial);
+void vmm_serial_deinit(VmmSerial *serial);
+void vmm_disk_init(VmmDisk *disk);
+void vmm_disk_deinit(VmmDisk *disk);
 
 /* Exit statuses of the VMM with --extended-status, crosvm's numbers. */
 enum {

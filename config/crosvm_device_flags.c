@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/crosvm_device_flags.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "config/kv_list.h"
+#include "config/vm_config.h"
+
+#define DISK_ID_MAX 20u /* VIRTIO_BLK_ID_BYTES */
+
+/* --serial */
+
+static const struct {
+        const char *name;
+        VmmSerialType type;
+} serial_types[] = {
+        {"sink", VMM_SERIAL_SINK},
+        {"file", VMM_SERIAL_FILE},
+        {"stdout", VMM_SERIAL_STDOUT},
+};
+
+static int set_serial_type(void *object, const KvItem *item, TextError *reterr) {
+        static const char *const others[] = {"syslog", "unix", "unix-stream", "unix-dgram"};
+        const char *value = item->value ?: "";
+        VmmSerial *serial = object;
+
+        for (size_t i = 0; i < ELEMENTSOF(serial_types); i++)
+                if (str_eq(serial_types[i].name, value)) {
+                        serial->type = serial_types[i].type;
+                        return 0;
+                }
+        for (size_t i = 0; i < ELEMENTSOF(others); i++)
+                if (str_eq(others[i], value))
+                        return text_error_set(reterr, -EINVAL, "%s: not supported by this version",
+                                              value);
+        return text_error_set(reterr, -EINVAL, "expected file, stdout or sink, not '%s'", value);
+}
+
+static int set_serial_hardware(void *object, const KvItem *item, TextError *reterr) {
+        const char *value = item->value ?: "";
+        VmmSerial *serial = object;
+
+        if (str_eq(value, "serial"))
+                serial->hardware = VMM_SERIAL_HARDWARE_16550;
+        else if (str_eq(value, "virtio-console"))
+                serial->hardware = VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
+        else if (str_eq(value, "debugcon") || str_eq(value, "legacy-virtio-console"))
+                return text_error_set(reterr, -EINVAL, "%s: not supported by this version", value);
+        else
+                return text_error_set(reterr, -EINVAL,
+                                      "expected serial or virtio-console, not '%s'", value);
+        return 0;
+}
+
+static int set_serial_num(void *object, const KvItem *item, TextError *reterr) {
+        VmmSerial *serial = object;
+        uint64_t num;
+        int r;
+
+        r = kv_get_u64(item, 1, MAX(4u, VMM_CONSOLES_MAX), &num, reterr);
+        if (r < 0)
+                return r;
+        serial->num = (unsigned) num;
+        return 0;
+}
+
+static int set_serial_path(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_string(item, &((VmmSerial *) object)->path, reterr);
+}
+
+static int set_serial_input(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_string(item, &((VmmSerial *) object)->input, reterr);
+}
+
+static int set_serial_console(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmSerial *) object)->console, reterr);
+}
+
+static int set_serial_earlycon(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmSerial *) object)->earlycon, reterr);
+}
+
+static int set_serial_stdin(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmSerial *) object)->std_in, reterr);
+}
+
+static const KvField serial_fields[] = {
+        {"type", set_serial_type},
+        {"hardware", set_serial_hardware},
+        {"num", set_serial_num},
+        {"path", set_serial_path},
+        {"input", set_serial_input},
+        {"console", set_serial_console},
+        {"earlycon", set_serial_earlycon},
+        {"stdin", set_serial_stdin},
+        {"name", NULL},
+        {"input-unix-stream", NULL},
+        {"out-timestamp", NULL},
+        {"debugcon-port", NULL},
+        {"pci-address", NULL},
+        {"max-queue-sizes", NULL},
+};
+
+/** crosvm_serial_parse() - add the port that one --serial value describes */
+int crosvm_serial_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        _cleanup_(vmm_serial_deinit) VmmSerial serial;
+        int r;
+
+        vmm_serial_init(&serial);
+        if (config->n_serials >= VMM_SERIALS_MAX)
+                return text_error_set(reterr, -EINVAL, "more than %u ports", VMM_SERIALS_MAX);
+        r = kv_apply(value, "type", serial_fields, ELEMENTSOF(serial_fields), &serial, reterr);
+        if (r < 0)
+                return r;
+        config->serials[config->n_serials++] = serial;
+        serial = (VmmSerial){0};
+        return 0;
+}
+
+/** crosvm_serial_emit() - the --serial value of one port; the keys are in the order of Android's manager */
+int crosvm_serial_emit(const VmmSerial *serial, char **ret) {
+        _cleanup_(strbuf_deinit) StrBuf buf = {0};
+
+        for (size_t i = 0; i < ELEMENTSOF(serial_types); i++)
+                if (serial_types[i].type == serial->type)
+                        kv_append(&buf, "type", serial_types[i].name);
+        if (serial->path)
+                kv_append(&buf, "path", serial->path);
+        if (serial->input)
+                kv_append(&buf, "input", serial->input);
+        kv_append(&buf, "hardware",
+                  serial->hardware == VMM_SERIAL_HARDWARE_16550 ? "serial" : "virtio-console");
+        strbuf_printf(&buf, ",num=%u", serial->num);
+        if (serial->console)
+                kv_append_flag(&buf, "console");
+        if (serial->earlycon)
+                kv_append_flag(&buf, "earlycon");
+        if (serial->std_in)
+                kv_append_flag(&buf, "stdin");
+        return strbuf_finish(&buf, ret);
+}
+
+/* --block */
+
+static int set_block_path(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_string(item, &((VmmDisk *) object)->path, reterr);
+}
+
+static int set_block_ro(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmDisk *) object)->read_only, reterr);
+}
+
+static int set_block_root(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmDisk *) object)->root, reterr);
+}
+
+static int set_block_sparse(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmDisk *) object)->sparse, reterr);
+}
+
+static int set_block_direct(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmDisk *) object)->direct, reterr);
+}
+
+static int set_block_lock(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmDisk *) object)->lock, reterr);
+}
+
+static int set_block_size(void *object, const KvItem *item, TextError *reterr) {
+        VmmDisk *disk = object;
+        uint64_t size;
+        int r;
+
+        r = kv_get_u64(item, 512, 4096, &size, reterr);
+        if (r < 0)
+                return r;
+        if ((size & (size - 1)) != 0)
+                return text_error_set(reterr, -EINVAL, "expected a power of two, not '%s'",
+                                      item->value);
+        disk->block_size = (unsigned) size;
+        return 0;
+}
+
+static int set_block_id(void *object, const KvItem *item, TextError *reterr) {
+        VmmDisk *disk = object;
+        int r;
+
+        r = kv_get_string(item, &disk->id, reterr);
+        if (r < 0)
+                return r;
+        if (strlen(disk->id) > DISK_ID_MAX)
+                return text_error_set(reterr, -EINVAL, "expected at most %u bytes, not '%s'",
+                                      DISK_ID_MAX, item->value);
+        for (const char *p = disk->id; *p; p++)
+                if (*p < 0x20 || *p > 0x7e)
+                        return text_error_set(reterr, -EINVAL, "expected printable ASCII");
+        return 0;
+}
+
+static const KvField block_fields[] = {
+        {"path", set_block_path},       {"ro", set_block_ro},         {"root", set_block_root},
+        {"sparse", set_block_sparse},   {"direct", set_block_direct}, {"lock", set_block_lock},
+        {"block-size", set_block_size}, {"id", set_block_id},         {"async-executor", NULL},
+        {"packed-queue", NULL},         {"multiple-workers", NULL},   {"bootindex", NULL},
+        {"pci-address", NULL},          {"dontcache", NULL},
+};
+
+/** crosvm_block_parse() - add the disk that one --block value describes */
+int crosvm_block_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        _cleanup_(vmm_disk_deinit) VmmDisk disk;
+        int r;
+
+        vmm_disk_init(&disk);
+        if (config->n_disks >= VMM_DISKS_MAX)
+                return text_error_set(reterr, -EINVAL, "more than %u disks", VMM_DISKS_MAX);
+        r = kv_apply(value, "path", block_fields, ELEMENTSOF(block_fields), &disk, reterr);
+        if (r < 0)
+                return r;
+        config->disks[config->n_disks++] = disk;
+        disk = (VmmDisk){0};
+        return 0;
+}
+
+/** crosvm_block_emit() - the --block value of one disk; defaults are left out, except the one that guards data */
+int crosvm_block_emit(const VmmDisk *disk, char **ret) {
+        _cleanup_(strbuf_deinit) StrBuf buf = {0};
+
+        kv_append(&buf, "path", disk->path);
+        kv_append(&buf, "ro", disk->read_only ? "true" : "false");
+        if (disk->root)
+                kv_append_flag(&buf, "root");
+        if (!disk->sparse)
+                kv_append(&buf, "sparse", "false");
+        if (disk->direct)
+                kv_append_flag(&buf, "direct");
+        if (!disk->lock)
+                kv_append(&buf, "lock", "false");
+        if (disk->block_size != 512)
+                strbuf_printf(&buf, ",block-size=%u", disk->block_size);
+        if (disk->id)
+                kv_append(&buf, "id", disk->id);
+        return strbuf_finish(&buf, ret);
+}
+
+/* --mem, --cpus, --hypervisor */
+
+static int set_mem_size(void *object, const KvItem *item, TextError *reterr) {
+        VmmConfig *config = object;
+        uint64_t mib;
+        int r;
+
+        r = kv_get_u64(item, 1, VM_MEMORY_MIB_MAX, &mib, reterr);
+        if (r < 0)
+                return r;
+        config->memory_bytes = mib << 20;
+        return 0;
+}
+
+/** crosvm_mem_parse() - "MIB" or "size=MIB" */
+int crosvm_mem_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        static const KvField fields[] = {{"size", set_mem_size}};
+
+        return kv_apply(value, "size", fields, ELEMENTSOF(fields), config, reterr);
+}
+
+static int set_cpus_num_cores(void *object, const KvItem *item, TextError *reterr) {
+        VmmConfig *config = object;
+        uint64_t n;
+        int r;
+
+        r = kv_get_u64(item, 1, VM_VCPUS_MAX, &n, reterr);
+        if (r < 0)
+                return r;
+        config->n_vcpus = (unsigned) n;
+        return 0;
+}
+
+/** crosvm_cpus_parse() - "N" or "num-cores=N" */
+int crosvm_cpus_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        static const KvField fields[] = {
+                {"num-cores", set_cpus_num_cores},
+                {"clusters", NULL},
+                {"core-types", NULL},
+                {"boot-cpu", NULL},
+                {"freq-domains", NULL},
+                {"sve", NULL},
+                {"mte", NULL},
+        };
+
+        return kv_apply(value, "num-cores", fields, ELEMENTSOF(fields), config, reterr);
+}
+
+static int set_kvm_device(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_string(item, &((VmmConfig *) object)->kvm_device, reterr);
+}
+
+/* "kvm[device=PATH]": crosvm's enum variant with fields. */
+static int parse_kvm_fields(VmmConfig *config, const char *brackets, TextError *reterr) {
+        static const KvField fields[] = {{"device", set_kvm_device}};
+        _cleanup_(freep) char *inner = NULL;
+        size_t n = strlen(brackets);
+
+        if (n < 3 || brackets[n - 1] != ']')
+                return text_error_set(reterr, -EINVAL, "expected kvm[device=PATH], not 'kvm%s'",
+                                      brackets);
+        inner = strndup(brackets + 1, n - 2);
+        if (!inner)
+                return -ENOMEM;
+        return kv_apply(inner, "device", fields, ELEMENTSOF(fields), config, reterr);
+}
+
+static bool is_foreign_hypervisor(const char *value) {
+        static const char *const names[] = {"geniezone", "gunyah", "halla", "whpx", "haxm"};
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                const char *rest = str_after_prefix(value, names[i]);
+
+                if (rest && (!*rest || *rest == '['))
+                        return true;
+        }
+        return false;
+}
+
+/** crosvm_hypervisor_parse() - "auto", "kvm", "kvm[device=PATH]" or "soft" */
+int crosvm_hypervisor_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        const char *rest = str_after_prefix(value, "kvm");
+
+        if (rest && (!*rest || *rest == '[')) {
+                config->hypervisor = VMM_HYPERVISOR_KVM;
+                return *rest ? parse_kvm_fields(config, rest, reterr) : 0;
+        }
+        if (str_eq(value, "auto"))
+                config->hypervisor = VMM_HYPERVISOR_AUTO;
+        else if (str_eq(value, "soft"))
+                config->hypervisor = VMM_HYPERVISOR_SOFT;
+        else if (is_foreign_hypervisor(value))
+                return text_error_set(reterr, -EINVAL, "%s: not supported by this version", value);
+        else
+                return text_error_set(reterr, -EINVAL, "expected auto, kvm or soft, not '%s'",
+                                      value);
+        return 0;
+}
+
+/** crosvm_hypervisor_emit() - the --hypervisor value */
+int crosvm_hypervisor_emit(const VmmConfig *config, char **ret) {
+        _cleanup_(strbuf_deinit) StrBuf buf = {0}, fields = {0};
+
+        switch (config->hypervisor) {
+        case VMM_HYPERVISOR_AUTO:
+                strbuf_append(&buf, "auto");
+                break;
+        case VMM_HYPERVISOR_SOFT:
+                strbuf_append(&buf, "soft");
+                break;
+        case VMM_HYPERVISOR_KVM:
+                strbuf_append(&buf, "kvm");
+                if (config->kvm_device) {
+                        _cleanup_(freep) char *text = NULL;
+
+                        kv_append(&fields, "device", config->kvm_device);
+                        if (strbuf_finish(&fields, &text) < 0)
+                                return -ENOMEM;
+                        strbuf_printf(&buf, "[%s]", text);
+                }
+                break;
+        }
+        return strbuf_finish(&buf, ret);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The options whose value is a comma list or a choice, as one pair of functions each; used by crosvm_flags.c only. */
+
+#include "config/vmm_config.h"
+
+int crosvm_serial_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_serial_emit(const VmmSerial *serial, char **ret);
+
+int crosvm_block_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_block_emit(const VmmDisk *disk, char **ret);
+
+int crosvm_mem_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_cpus_parse(VmmConfig *config, const char *value, TextError *reterr);
+
+int crosvm_hypervisor_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_hypervisor_emit(const VmmConfig *config, char **ret);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/vmm_config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/vm_config.h"
+
+#define VMM_NAME_MAX 255u
+
+/** vmm_config_init() - crosvm's defaults: 256 MiB, one vCPU, any hypervisor, no device */
+void vmm_config_init(VmmConfig *config) {
+        *config = (VmmConfig){
+                .memory_bytes = (uint64_t) VM_MEMORY_MIB_DEFAULT << 20,
+                .n_vcpus = 1,
+                .hypervisor = VMM_HYPERVISOR_AUTO,
+        };
+}
+
+/** vmm_config_deinit() - release all that @config owns; it may be initialised again */
+void vmm_config_deinit(VmmConfig *config) {
+        for (size_t i = 0; i < config->n_serials; i++)
+                vmm_serial_deinit(&config->serials[i]);
+        for (size_t i = 0; i < config->n_disks; i++)
+                vmm_disk_deinit(&config->disks[i]);
+        strvec_deinit(&config->params);
+        free(config->log_level);
+        free(config->name);
+        free(config->kernel);
+        free(config->initrd);
+        free(config->kvm_device);
+        *config = (VmmConfig){0};
+}
+
+/** vmm_serial_init() - crosvm's defaults: COM1, output dropped */
+void vmm_serial_init(VmmSerial *serial) {
+        *serial = (VmmSerial){
+                .type = VMM_SERIAL_SINK,
+                .hardware = VMM_SERIAL_HARDWARE_16550,
+                .num = 1,
+        };
+}
+
+void vmm_serial_deinit(VmmSerial *serial) {
+        free(serial->path);
+        free(serial->input);
+        *serial = (VmmSerial){0};
+}
+
+/** vmm_disk_init() - crosvm's defaults: writable, sparse, locked, sectors of 512 bytes */
+void vmm_disk_init(VmmDisk *disk) {
+        *disk = (VmmDisk){
+                .sparse = true,
+                .lock = true,
+                .block_size = 512,
+        };
+}
+
+void vmm_disk_deinit(VmmDisk *disk) {
+        free(disk->path);
+        free(disk->id);
+        *disk = (VmmDisk){0};
+}
+
+static const char *hardware_name(VmmSerialHardware hardware) {
+        return hardware == VMM_SERIAL_HARDWARE_16550 ? "serial" : "virtio-console";
+}
+
+static int check_serial(const VmmSerial *serial, TextError *reterr) {
+        unsigned max = serial->hardware == VMM_SERIAL_HARDWARE_16550 ? 4 : VMM_CONSOLES_MAX;
+
+        if (serial->num < 1 || serial->num > max)
+                return text_error_set(reterr, -EINVAL,
+                                      "--serial: num: hardware=%s has ports 1 to %u, not %u",
+                                      hardware_name(serial->hardware), max, serial->num);
+        if (serial->type == VMM_SERIAL_FILE && !serial->path)
+                return text_error_set(reterr, -EINVAL, "--serial: type=file needs path=");
+        if (serial->type != VMM_SERIAL_FILE && serial->path)
+                return text_error_set(reterr, -EINVAL, "--serial: path= needs type=file");
+        if (serial->input && serial->std_in)
+                return text_error_set(reterr, -EINVAL,
+                                      "--serial: input= and stdin exclude each other");
+        if (serial->earlycon && serial->hardware != VMM_SERIAL_HARDWARE_16550)
+                return text_error_set(reterr, -EINVAL, "--serial: earlycon needs hardware=serial");
+        return 0;
+}
+
+static int check_serials(const VmmConfig *config, TextError *reterr) {
+        unsigned consoles = 0, earlycons = 0, std_ins = 0;
+        int r;
+
+        for (size_t i = 0; i < config->n_serials; i++) {
+                const VmmSerial *serial = &config->serials[i];
+
+                r = check_serial(serial, reterr);
+                if (r < 0)
+                        return r;
+                for (size_t j = 0; j < i; j++)
+                        if (config->serials[j].hardware == serial->hardware &&
+                            config->serials[j].num == serial->num)
+                                return text_error_set(reterr, -EINVAL,
+                                                      "--serial: hardware=%s,num=%u is given twice",
+                                                      hardware_name(serial->hardware), serial->num);
+                consoles += serial->console;
+                earlycons += serial->earlycon;
+                std_ins += serial->std_in;
+        }
+        if (consoles > 1)
+                return text_error_set(reterr, -EINVAL,
+                                      "--serial: only one port can be the console");
+        if (earlycons > 1)
+                return text_error_set(reterr, -EINVAL, "--serial: only one port can have earlycon");
+        if (std_ins > 1)
+                return text_error_set(reterr, -EINVAL, "--serial: only one port can read stdin");
+        return 0;
+}
+
+static int check_disks(const VmmConfig *config, TextError *reterr) {
+        unsigned roots = 0;
+
+        for (size_t i = 0; i < config->n_disks; i++) {
+                if (!config->disks[i].path)
+                        return text_error_set(reterr, -EINVAL, "--block: path= is missing");
+                roots += config->disks[i].root;
+        }
+        if (roots > 1)
+                return text_error_set(reterr, -EINVAL, "--block: only one disk can be root");
+        return 0;
+}
+
+static int check_params(const VmmConfig *config, TextError *reterr) {
+        size_t total = 0;
+
+        for (size_t i = 0; i < config->params.n; i++)
+                total += strlen(config->params.items[i]) + (i > 0);
+        if (total > VM_PARAMS_MAX)
+                return text_error_set(reterr, -EINVAL,
+                                      "--params: %zu bytes in all, a kernel takes at most %u",
+                                      total, VM_PARAMS_MAX);
+        return 0;
+}
+
+/**
+ * vmm_config_validate() - whether the options make sense together
+ *
+ * Ranges of single values are the parser's business; this also holds for a config made by hand. Does no I/O.
+ *
+ * Return: 0; -EINVAL with a sentence that names the options in @reterr.
+ */
+int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
+        int r;
+
+        if (!config->kernel)
+                return text_error_set(reterr, -EINVAL, "KERNEL is missing");
+        if (config->name && (!*config->name || strlen(config->name) > VMM_NAME_MAX))
+                return text_error_set(reterr, -EINVAL, "--name: expected 1 to %u bytes",
+                                      VMM_NAME_MAX);
+        if (config->kvm_device && config->hypervisor != VMM_HYPERVISOR_KVM)
+                return text_error_set(reterr, -EINVAL, "--hypervisor: only kvm takes device=");
+        r = check_params(config, reterr);
+        if (r < 0)
+                return r;
+        r = check_serials(config, reterr);
+        if (r < 0)
+                return r;
+        return check_disks(config, reterr);
+}

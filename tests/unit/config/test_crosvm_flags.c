@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config/crosvm_flags.h"
+#include "config/vm_config.h"
+
+#define ARGV_MAX 64
+
+/* Splits @line at '|' and parses it behind the program's name. */
+static int parse_line(const char *line, VmmConfig *ret, TextError *reterr) {
+        _cleanup_(freep) char *copy = strdup(line);
+        char *argv[ARGV_MAX] = {copy};
+        int argc = 1;
+
+        assert_non_null(copy);
+        for (char *p = copy; p; argc++) {
+                assert_true(argc < ARGV_MAX - 1);
+                argv[argc] = strsep(&p, "|");
+        }
+        return crosvm_flags_parse(argc, argv, ret, reterr);
+}
+
+static void assert_refused(const char *line, const char *words) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        VmmConfig config;
+        int r = parse_line(line, &config, &error);
+
+        if (r != -EINVAL || !error.message || !strstr(error.message, words))
+                fail_msg("'%s' gave %d '%s', expected -EINVAL with '%s'", line, r,
+                         error.message ?: "(none)", words);
+}
+
+static void test_a_minimal_line_gets_the_defaults_of_crosvm(void **state) {
+        _cleanup_(vmm_config_deinit) VmmConfig c = {0};
+
+        assert_int_equal(parse_line("run|/boot/vmlinuz", &c, NULL), 0);
+        assert_string_equal(c.kernel, "/boot/vmlinuz");
+        assert_int_equal(c.memory_bytes, 256 << 20);
+        assert_int_equal(c.n_vcpus, 1);
+        assert_int_equal(c.hypervisor, VMM_HYPERVISOR_AUTO);
+        assert_int_equal(c.n_serials, 0);
+        assert_int_equal(c.n_disks, 0);
+        assert_false(c.extended_status);
+        assert_null(c.name);
+}
+
+static void test_the_line_of_androids_manager_is_understood(void **state) {
+        _cleanup_(vmm_config_deinit) VmmConfig c = {0};
+
+        assert_int_equal(
+                parse_line("--extended-status|--log-level|info,disk=warn|run|--name|crosvm_x|"
+                           "--disable-sandbox|--no-balloon|--no-usb|--mem|512|--cpus|4|"
+                           "--serial=type=file,path=/proc/self/fd/5,hardware=serial,num=1|"
+                           "--serial=type=file,path=/proc/self/fd/7,hardware=serial,num=2|"
+                           "--serial=type=file,path=/proc/self/fd/5,input=/proc/self/fd/6,"
+                           "hardware=virtio-console,num=1|"
+                           "--serial=type=sink,hardware=virtio-console,num=2|"
+                           "--initrd|/proc/self/fd/9|--params|panic=-1|"
+                           "--block|path=/proc/self/fd/10,ro=true,lock=false|/proc/self/fd/8",
+                           &c, NULL),
+                0);
+        assert_true(c.extended_status && c.no_balloon && c.no_usb && c.disable_sandbox);
+        assert_string_equal(c.log_level, "info,disk=warn");
+        assert_int_equal(c.memory_bytes, 512 << 20);
+        assert_int_equal(c.n_vcpus, 4);
+        assert_int_equal(c.n_serials, 4);
+        assert_int_equal(c.serials[1].num, 2);
+        assert_string_equal(c.serials[2].input, "/proc/self/fd/6");
+        assert_int_equal(c.serials[2].hardware, VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE);
+        assert_int_equal(c.serials[3].type, VMM_SERIAL_SINK);
+        assert_true(c.disks[0].read_only);
+        assert_false(c.disks[0].lock);
+        assert_string_equal(c.params.items[0], "panic=-1");
+        assert_string_equal(c.initrd, "/proc/self/fd/9");
+        assert_string_equal(c.kernel, "/proc/self/fd/8");
+}
+
+static void test_joined_and_split_values_and_short_names_are_the_same(void **state) {
+        _cleanup_(vmm_config_deinit) VmmConfig c = {0};
+
+        assert_int_equal(parse_line("run|-m|size=64|-c|num-cores=2|-p|a=b|--params=c d|k|-i|ird|"
+                                    "-b|disk.img,block_size=4096,id=\"a,b\"|"
+                                    "--hypervisor=kvm[device=/dev/kvm2]",
+                                    &c, NULL),
+                         0);
+        assert_int_equal(c.memory_bytes, 64 << 20);
+        assert_int_equal(c.n_vcpus, 2);
+        assert_int_equal(c.params.n, 2);
+        assert_string_equal(c.params.items[1], "c d");
+        assert_string_equal(c.kernel, "k");
+        assert_string_equal(c.initrd, "ird");
+        assert_string_equal(c.disks[0].path, "disk.img");
+        assert_string_equal(c.disks[0].id, "a,b");
+        assert_int_equal(c.disks[0].block_size, 4096);
+        assert_string_equal(c.kvm_device, "/dev/kvm2");
+        assert_int_equal(c.hypervisor, VMM_HYPERVISOR_KVM);
+}
+
+static void test_help_and_version_are_conditions_not_errors(void **state) {
+        VmmConfig c;
+
+        assert_int_equal(parse_line("--help", &c, NULL), CROSVM_FLAGS_E_HELP);
+        assert_int_equal(parse_line("run|--mem|5|--help", &c, NULL), CROSVM_FLAGS_E_HELP);
+        assert_int_equal(parse_line("run|-h", &c, NULL), CROSVM_FLAGS_E_HELP);
+        assert_int_equal(parse_line("--version", &c, NULL), CROSVM_FLAGS_E_VERSION);
+}
+
+static void test_a_kernel_may_start_with_a_dash_behind_two_dashes(void **state) {
+        _cleanup_(vmm_config_deinit) VmmConfig c = {0};
+
+        assert_int_equal(parse_line("run|--|-k", &c, NULL), 0);
+        assert_string_equal(c.kernel, "-k");
+}
+
+static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
+        static const struct {
+                const char *line, *words;
+        } cases[] = {
+                {"run|--gpu|k", "--gpu: crosvm option, not supported by this version"},
+                {"run|--cid=5|k", "--cid: crosvm option, not supported by this version"},
+                {"run|--protected-vm|k", "--protected-vm: crosvm option, not supported"},
+                {"run|--frobnicate|k", "--frobnicate: unknown option"},
+                {"run|-z|k", "-z: unknown option"},
+                {"run|-m512|k", "-m512: unknown option"},
+                {"--gpu|run|k", "--gpu: unknown option"},
+                {"--syslog-tag|x|run|k", "--syslog-tag: crosvm option, not supported"},
+                {"--mem|5|run|k", "--mem: belongs behind the command"},
+                {"run|--extended-status|k", "--extended-status: belongs before the command"},
+                {"stop|/tmp/s", "stop: crosvm command, not supported"},
+                {"walk", "walk: unknown command"},
+                {"--extended-status", "a command is missing"},
+                {"run", "KERNEL is missing"},
+                {"run|", "KERNEL is empty"},
+                {"run|a|b", "two kernels are given: 'a' and 'b'"},
+                {"run|k|--mem", "--mem: MIB is missing"},
+                {"run|k|--mem|", "--mem: a key or value is missing before the end"},
+                {"run|k|--mem|0", "--mem: size: expected a number from 1 to"},
+                {"run|k|--mem|8388609", "--mem: size: expected a number"},
+                {"run|k|--mem|1|--mem|1", "--mem: given twice"},
+                {"run|k|--mem|1,size=2", "--mem: size: given twice"},
+                {"run|k|--mem|5k", "not '5k'"},
+                {"run|k|--cpus|0", "--cpus: num-cores: expected a number from 1 to 254"},
+                {"run|k|--cpus|255", "--cpus: num-cores: expected a number from 1 to 254"},
+                {"run|k|--cpus|2,clusters=[[0],[1]]", "--cpus: clusters: not supported"},
+                {"run|k|--cpus|num-cores=[2]", "--cpus: num-cores: a list is not accepted"},
+                {"run|k|--no-rng=true", "--no-rng: takes no value"},
+                {"run|k|--name|", "--name: the value is empty"},
+                {"run|k|--serial|tape", "--serial: type: expected file, stdout or sink"},
+                {"run|k|--serial|syslog", "--serial: type: syslog: not supported"},
+                {"run|k|--serial|type=file", "--serial: type=file needs path="},
+                {"run|k|--serial|type=sink,path=x", "--serial: path= needs type=file"},
+                {"run|k|--serial|hardware=serial,num=5", "hardware=serial has ports 1 to 4, not 5"},
+                {"run|k|--serial|hardware=debugcon", "--serial: hardware: debugcon: not supported"},
+                {"run|k|--serial|hardware=tty", "expected serial or virtio-console, not 'tty'"},
+                {"run|k|--serial|sink,num=0", "--serial: num: expected a number from 1"},
+                {"run|k|--serial|sink|--serial|sink", "hardware=serial,num=1 is given twice"},
+                {"run|k|--serial|sink,console|--serial|sink,num=2,console",
+                 "only one port can be the console"},
+                {"run|k|--serial|stdout,stdin,input=x", "input= and stdin exclude each other"},
+                {"run|k|--serial|stdout,stdin|--serial|sink,num=2,stdin", "only one port can read"},
+                {"run|k|--serial|sink,hardware=virtio-console,earlycon", "earlycon needs hardware"},
+                {"run|k|--serial|sink,num=1,num=2", "--serial: num: given twice"},
+                {"run|k|--serial|sink,console=yes", "console: expected true or false, not 'yes'"},
+                {"run|k|--serial|sink,colour=red", "--serial: colour: unknown key"},
+                {"run|k|--serial|sink,max-queue-sizes=[2,32]", "max-queue-sizes: not supported"},
+                {"run|k|--serial|sink,", "a key or value is missing before the end"},
+                {"run|k|--serial|sink,,num=2", "a key or value is missing before ,"},
+                {"run|k|--serial|type=file,path=\"x", "the quote \" is not closed"},
+                {"run|k|--serial|sink,max-queue-sizes=[2", "the bracket [ is not closed"},
+                {"run|k|--block|ro,path=x", "--block: path: given twice"},
+                {"run|k|--block|ro=true", "--block: path= is missing"},
+                {"run|k|--block|x,block-size=1000", "block-size: expected a power of two"},
+                {"run|k|--block|x,block-size=256", "block-size: expected a number from 512"},
+                {"run|k|--block|x,id=123456789012345678901", "id: expected at most 20 bytes"},
+                {"run|k|--block|x,id=\"\"", "id: a value is missing"},
+                {"run|k|--block|x,bootindex=1", "bootindex: not supported"},
+                {"run|k|--block|x=y=z", "'=' is not expected here"},
+                {"run|k|--block|a,root|--block|b,root", "only one disk can be root"},
+                {"run|k|--hypervisor|gunyah[device=/dev/gunyah]", "not supported by this version"},
+                {"run|k|--hypervisor|xen", "expected auto, kvm or soft, not 'xen'"},
+                {"run|k|--hypervisor|kvm[", "expected kvm[device=PATH]"},
+                {"run|k|--hypervisor|kvm[speed=9]", "--hypervisor: speed: unknown key"},
+                {"--log-level|loud|run|k", "--log-level: expected error, warn, info or debug"},
+                {"--log-level|info,disk=debug|run|k", "disk=debug: a module's own debug level"},
+                {"--log-level|info,warn|run|k", "two levels"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_refused(cases[i].line, cases[i].words);
+}
+
+static void test_the_same_switch_twice_is_harmless(void **state) {
+        _cleanup_(vmm_config_deinit) VmmConfig c = {0};
+
+        assert_int_equal(parse_line("run|--no-usb|--no-usb|k", &c, NULL), 0);
+        assert_true(c.no_usb);
+}
+
+static void test_counts_and_lengths_end_at_their_limits(void **state) {
+        _cleanup_(strbuf_deinit) StrBuf line = {0}, params = {0};
+        _cleanup_(vmm_config_deinit) VmmConfig c = {0};
+
+        strbuf_append(&line, "run|k");
+        for (unsigned i = 0; i < VMM_DISKS_MAX; i++)
+                strbuf_printf(&line, "|--block=d%u", i);
+        assert_int_equal(parse_line(line.data, &c, NULL), 0);
+        assert_int_equal(c.n_disks, VMM_DISKS_MAX);
+        strbuf_append(&line, "|--block=one-more");
+        assert_refused(line.data, "--block: more than 24 disks");
+
+        strbuf_append(&params, "run|k|--params|");
+        for (unsigned i = 0; i < 2047; i++)
+                strbuf_append(&params, "x");
+        vmm_config_deinit(&c);
+        assert_int_equal(parse_line(params.data, &c, NULL), 0);
+        strbuf_append(&params, "|--params|");
+        assert_refused(params.data, "--params: 2048 bytes in all");
+}
+
+/* A generator with a fixed seed: the same thousand configs in every run. */
+static uint32_t next_random(uint32_t *seed) {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 17;
+        *seed ^= *seed << 5;
+        return *seed;
+}
+
+static bool coin(uint32_t *seed) {
+        return next_random(seed) & 0x100;
+}
+
+/* Text that tries the quoting: every special byte of the lists among plain ones. */
+static char *random_text(uint32_t *seed, size_t max) {
+        static const char alphabet[] = "ab/.-_,=[]\"'\\ :;~0";
+        size_t n = 1 + next_random(seed) % max;
+        char *text = malloc(n + 1);
+
+        assert_non_null(text);
+        for (size_t i = 0; i < n; i++)
+                text[i] = alphabet[next_random(seed) % (sizeof(alphabet) - 1)];
+        text[n] = '\0';
+        return text;
+}
+
+static void random_serials(uint32_t *seed, VmmConfig *c) {
+        unsigned n = next_random(seed) % (VMM_SERIALS_MAX + 1);
+        bool console = coin(seed), earlycon = coin(seed), std_in = coin(seed);
+
+        for (unsigned i = 0; i < n; i++) {
+                VmmSerial *s = &c->serials[c->n_serials++];
+
+                vmm_serial_init(s);
+                s->hardware =
+                        i < 4 ? VMM_SERIAL_HARDWARE_16550 : VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
+                s->num = i < 4 ? i + 1 : i - 3;
+                s->type = (VmmSerialType) (next_random(seed) % 3);
+                if (s->type == VMM_SERIAL_FILE)
+                        s->path = random_text(seed, 30);
+                s->console = console && i == n / 2;
+                s->earlycon = earlycon && i == 1;
+                s->std_in = std_in && i == 2;
+                if (!s->std_in && coin(seed))
+                        s->input = random_text(seed, 30);
+        }
+}
+
+static void random_disks(uint32_t *seed, VmmConfig *c) {
+        unsigned n = next_random(seed) % (VMM_DISKS_MAX + 1);
+        bool root = coin(seed);
+
+        for (unsigned i = 0; i < n; i++) {
+                VmmDisk *d = &c->disks[c->n_disks++];
+
+                vmm_disk_init(d);
+                d->path = random_text(seed, 40);
+                d->read_only = coin(seed);
+                d->root = root && i == n / 2;
+                d->sparse = coin(seed);
+                d->direct = coin(seed);
+                d->lock = coin(seed);
+                d->block_size = 512u << next_random(seed) % 4;
+                d->id = coin(seed) ? random_text(seed, 20) : NULL;
+        }
+}
+
+static void random_config(uint32_t *seed, VmmConfig *c) {
+        unsigned n_params = next_random(seed) % 4;
+
+        vmm_config_init(c);
+        c->extended_status = coin(seed);
+        c->log_level = coin(seed) ? strdup("info,disk=warn") : NULL;
+        c->name = coin(seed) ? random_text(seed, 64) : NULL;
+        c->kernel = random_text(seed, 40);
+        c->initrd = coin(seed) ? random_text(seed, 40) : NULL;
+        for (unsigned i = 0; i < n_params; i++)
+                assert_int_equal(strvec_add_consume(&c->params, random_text(seed, 100)), 0);
+        c->memory_bytes = (uint64_t) (1 + next_random(seed) % VM_MEMORY_MIB_MAX) << 20;
+        c->n_vcpus = 1 + next_random(seed) % 254;
+        c->hypervisor = (VmmHypervisor) (next_random(seed) % 3);
+        if (c->hypervisor == VMM_HYPERVISOR_KVM && coin(seed))
+                c->kvm_device = random_text(seed, 30);
+        c->no_rng = coin(seed);
+        c->no_balloon = coin(seed);
+        c->no_usb = coin(seed);
+        c->disable_sandbox = coin(seed);
+        random_serials(seed, c);
+        random_disks(seed, c);
+}
+
+static void assert_same_text(const char *a, const char *b) {
+        assert_int_equal(a == NULL, b == NULL);
+        if (a)
+                assert_string_equal(a, b);
+}
+
+static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
+        assert_int_equal(a->extended_status, b->extended_status);
+        assert_same_text(a->log_level, b->log_level);
+        assert_same_text(a->name, b->name);
+        assert_same_text(a->kernel, b->kernel);
+        assert_same_text(a->initrd, b->initrd);
+        assert_int_equal(a->params.n, b->params.n);
+        for (size_t i = 0; i < a->params.n; i++)
+                assert_string_equal(a->params.items[i], b->params.items[i]);
+        assert_true(a->memory_bytes == b->memory_bytes);
+        assert_int_equal(a->n_vcpus, b->n_vcpus);
+        assert_int_equal(a->hypervisor, b->hypervisor);
+        assert_same_text(a->kvm_device, b->kvm_device);
+        assert_int_equal(a->no_rng, b->no_rng);
+        assert_int_equal(a->no_balloon, b->no_balloon);
+        assert_int_equal(a->no_usb, b->no_usb);
+        assert_int_equal(a->disable_sandbox, b->disable_sandbox);
+        assert_int_equal(a->n_serials, b->n_serials);
+        for (size_t i = 0; i < a->n_serials; i++) {
+                const VmmSerial *x = &a->serials[i], *y = &b->serials[i];
+
+                assert_int_equal(x->type, y->type);
+                assert_int_equal(x->hardware, y->hardware);
+                assert_int_equal(x->num, y->num);
+                assert_same_text(x->path, y->path);
+                assert_same_text(x->input, y->input);
+                assert_int_equal(x->console, y->console);
+                assert_int_equal(x->earlycon, y->earlycon);
+                assert_int_equal(x->std_in, y->std_in);
+        }
+        assert_int_equal(a->n_disks, b->n_disks);
+        for (size_t i = 0; i < a->n_disks; i++) {
+                const VmmDisk *x = &a->disks[i], *y = &b->disks[i];
+
+                assert_same_text(x->path, y->path);
+                assert_int_equal(x->read_only, y->read_only);
+                assert_int_equal(x->root, y->root);
+                assert_int_equal(x->sparse, y->sparse);
+                assert_int_equal(x->direct, y->direct);
+                assert_int_equal(x->lock, y->lock);
+                assert_int_equal(x->block_size, y->block_size);
+                assert_same_text(x->id, y->id);
+        }
+}
+
+static void test_emitting_and_parsing_gives_the_same_config(void **state) {
+        uint32_t seed = 0x2545f491;
+
+        for (unsigned i = 0; i < 1000; i++) {
+                _cleanup_(vmm_config_deinit) VmmConfig before, after = {0};
+                _cleanup_(text_error_deinit) TextError error = {0};
+                _cleanup_(strvec_deinit) StrVec argv = {0};
+                int r;
+
+                random_config(&seed, &before);
+                assert_int_equal(vmm_config_validate(&before, &error), 0);
+                assert_int_equal(strvec_add(&argv, "vivarium-vmm"), 0);
+                assert_int_equal(crosvm_flags_emit(&before, &argv), 0);
+                r = crosvm_flags_parse((int) argv.n, argv.items, &after, &error);
+                if (r != 0)
+                        fail_msg("round %u: %s", i, text_error_message(&error, r));
+                assert_same_config(&before, &after);
+        }
+}
+
+static void test_help_names_every_option_once(void **state) {
+        static const char *const names[] = {
+                "--extended-status",
+                "--log-level",
+                "--name",
+                "--mem",
+                "--cpus",
+                "--params",
+                "--initrd",
+                "--block",
+                "--hypervisor",
+                "--serial",
+                "--no-rng",
+                "--no-usb",
+                "--no-ball",
+                "--disable-sandbox",
+        };
+        _cleanup_(freep) char *text = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&text, &len);
+
+        assert_non_null(out);
+        crosvm_flags_help(out);
+        assert_int_equal(fclose(out), 0);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                assert_non_null(strstr(text, names[i]));
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+                assert_true(strlen(line) <= 100);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_a_minimal_line_gets_the_defaults_of_crosvm),
+                cmocka_unit_test(test_the_line_of_androids_manager_is_understood),
+                cmocka_unit_test(test_joined_and_split_values_and_short_names_are_the_same),
+                cmocka_unit_test(test_help_and_version_are_conditions_not_errors),
+                cmocka_unit_test(test_a_kernel_may_start_with_a_dash_behind_two_dashes),
+                cmocka_unit_test(test_what_cannot_be_honoured_is_refused_by_name),
+                cmocka_unit_test(test_the_same_switch_twice_is_harmless),
+                cmocka_unit_test(test_counts_and_lengths_end_at_their_limits),
+                cmocka_unit_test(test_emitting_and_parsing_gives_the_same_config),
+                cmocka_unit_test(test_help_names_every_option_once),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
