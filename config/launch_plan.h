@@ -11,6 +11,9 @@
 
 #define LAUNCH_FILES_MAX 1024u
 
+/* The launcher's one argument: this and the number of the memfd. */
+#define LAUNCH_PLAN_OPTION "--plan-fd="
+
 typedef struct LaunchFile {
         char *name; /* owned; fd name of the VM config */
         int fd;     /* number in the launcher; the plan does not own it */
