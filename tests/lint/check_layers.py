@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Dependency direction: which folder may include which. Reads our #include lines; prints and counts every breach.
+
+A rule names a folder or file and what it may include besides itself; the longest name that matches a file is its rule.
+An entry that ends in .h admits that header alone: so a device sees block.h, never a disk format.
+`check_layers.py --self-test` checks this checker.
+"""
+
+import pathlib
+import re
+import sys
+
+VMM_BASE = ["base", "vmm/event", "vmm/mem"]
+# hv.h is the neutral interface; what it stands on, hv/kvm, is closed to all but machine/ (BACKEND_USERS).
+DEVICE = VMM_BASE + ["config/vmm_config.h", "vmm/irq", "vmm/hv/hv.h", "vmm/hv/halt.h"]
+RULES = {
+    "base": [],
+    "config": ["base"],
+    "dbus": ["base", "config"],
+    "crosvm_launcher": ["base", "config"],
+    # The programs meet as processes; only the spelling of the bus contract is shared.
+    "service": ["base", "config", "dbus/names.h"],
+    "vmm/event": ["base"],
+    "vmm/mem": ["base", "vmm/event"],
+    "vmm/irq": VMM_BASE + ["vmm/hv/hv.h"],
+    "vmm/hv": VMM_BASE + ["config/vmm_config.h", "vmm/irq/irq_line.h"],
+    "vmm/hv/kvm": VMM_BASE + ["config/vmm_config.h", "vmm/irq/irq_line.h", "vmm/hv"],
+    "vmm/chardev": ["base", "vmm/event", "config/vmm_config.h"],
+    "vmm/block": ["base", "vmm/event", "config/vmm_config.h"],
+    "vmm/pci": DEVICE,
+    "vmm/virtio": DEVICE + ["vmm/pci", "vmm/block/block.h", "vmm/chardev/char.h"],
+    "vmm/legacy": DEVICE + ["vmm/pci"],
+    "vmm/serial": DEVICE + ["vmm/chardev/char.h"],
+    "vmm/watchdog": DEVICE,
+    "vmm/boot": ["base", "config", "vmm/mem", "vmm/hv/hv.h"],
+    "vmm/machine": ["base", "config", "vmm"],
+    "vmm/main.c": ["base", "config", "vmm"],
+    "vmm": ["base", "config", "vmm"],
+    "tests": ["base", "config", "dbus", "crosvm_launcher", "service", "vmm"],
+}
+# Folders that a broad rule above must still not reach.
+BACKEND_USERS = ("vmm/hv/kvm", "vmm/machine", "vmm/main.c", "tests")
+LIBRARIES = {
+    "json-c/": ("config", "dbus/client", "tests"),
+    "systemd/": ("base", "dbus", "service", "tests"),
+    "linux/kvm.h": ("vmm/hv/kvm", "tests"),
+    "cmocka.h": ("tests",),
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
+
+
+def under(path, prefix):
+    return path == prefix or path.startswith(prefix + "/") or (prefix.endswith("/") and path.startswith(prefix))
+
+
+def rule_of(path):
+    names = [name for name in RULES if under(path, name)]
+    return max(names, key=len) if names else None
+
+
+def breaches(path, text):
+    """Yields one sentence for each include in @text, the contents of @path, that its folder must not have."""
+    rule = rule_of(path)
+    for match in INCLUDE.finditer(text):
+        ours, system = match.groups()
+        if system:
+            for library, users in LIBRARIES.items():
+                if system.startswith(library) and not any(under(path, user) for user in users):
+                    yield f"{path}: <{system}> belongs to {', '.join(users)}"
+            continue
+        if rule is None:
+            yield f"{path}: no rule names this folder; add one to {pathlib.Path(__file__).name}"
+            return
+        if "/" not in ours:
+            yield f'{path}: include "{ours}" by its path from the top of the tree'
+        elif not any(under(ours, allowed) for allowed in [rule] + RULES[rule]) and not own_folder(path, ours):
+            yield f"{path}: {rule} must not include {ours}"
+        elif under(ours, "vmm/hv/kvm") and not any(under(path, user) for user in BACKEND_USERS):
+            yield f"{path}: {ours} is one backend's; use vmm/hv/hv.h"
+
+
+def own_folder(path, include):
+    return pathlib.PurePath(path).parent == pathlib.PurePath(include).parent
+
+
+def self_test():
+    good = [
+        ("base/fd.c", '#include "base/fd.h"'),
+        ("vmm/virtio/blk.c", '#include "vmm/block/block.h"'),
+        ("vmm/machine/machine.c", '#include "vmm/block/raw.h"'),
+        ("config/json_reader.c", "#include <json-c/json.h>"),
+        ("service/main.c", '#include "dbus/names.h"'),
+    ]
+    bad = [
+        ("base/fd.c", '#include "config/vm_config.h"'),
+        ("vmm/virtio/blk.c", '#include "vmm/block/raw.h"'),
+        ("vmm/boot/elf.c", "#include <json-c/json.h>"),
+        ("service/vm.c", '#include "vmm/hv/hv.h"'),
+        ("service/vm.c", '#include "dbus/client/table.h"'),
+        ("vmm/boot/elf.c", '#include "vmm/hv/kvm/kvm.h"'),
+        ("vmm/mem/bus.c", "#include <systemd/sd-bus.h>"),
+        ("vmm/mem/bus.c", '#include "bus.h"'),
+        ("elsewhere/a.c", '#include "base/fd.h"'),
+    ]
+    wrong = [case for case in good if list(breaches(*case))] + [case for case in bad if not list(breaches(*case))]
+    for case in wrong:
+        print("check_layers self-test: misjudged", *case)
+    return len(wrong)
+
+
+def main(arguments):
+    if arguments == ["--self-test"]:
+        return 1 if self_test() else 0
+    found = 0
+    for name in arguments:
+        for sentence in breaches(name, pathlib.Path(name).read_text(encoding="utf-8")):
+            print(sentence)
+            found += 1
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
