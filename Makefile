@@ -24,6 +24,11 @@ PKG_CONFIG ?= pkg-config
 
 bindir := $(PREFIX)/bin
 libexecdir := $(PREFIX)/libexec/vivarium
+datadir := $(PREFIX)/share
+docdir := $(datadir)/doc/vivarium
+mandir := $(datadir)/man
+unitdir := $(PREFIX)/lib/systemd/system
+userunitdir := $(PREFIX)/lib/systemd/user
 
 CPPFLAGS += -I. -I$(O) -D_GNU_SOURCE -DVIVARIUM_VERSION='"$(VERSION)"' -DVIVARIUM_LIBEXECDIR='"$(libexecdir)"' \
         -DVIVARIUM_BINDIR='"$(bindir)"'
@@ -80,6 +85,18 @@ $(O)/$(1): $(patsubst %.c,$(O)/%.o,$(2)) $(foreach l,$(3),$(O)/lib$(l).a)
 	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $(patsubst %.c,$(O)/%.o,$(2)) $$(LDLIBS_OURS) $$(LDLIBS)
 endef
 
+# What `make install` puts where: FILE:DIRECTORY:MODE. Filled by the two functions below, in each folder's module.mk.
+INSTALL :=
+
+# $(call install,FILES,DIRECTORY,MODE=644): a file NAME.in is installed as NAME with its @variables@ filled in.
+define install
+INSTALL += $(foreach f,$(1),$(if $(filter %.in,$(f)),$(O)/$(f:.in=),$(f)):$(2):$(or $(3),644))
+INSTALL_GENERATED += $(foreach f,$(filter %.in,$(1)),$(O)/$(f:.in=))
+endef
+
+# $(call install_program,NAMES,DIRECTORY): those of our programs that this tree builds
+install_program = $(call install,$(filter $(PROGRAMS),$(addprefix $(O)/,$(1))),$(2),755)
+
 Q := @
 ifeq ($(V),1)
 Q :=
@@ -102,6 +119,41 @@ $(O)/%.a:
 ## all: build every program into o/$(MODE)/
 .PHONY: all
 all: $(PROGRAMS)
+
+$(O)/%: %.in
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@bindir@|$(bindir)|g' -e 's|@libexecdir@|$(libexecdir)|g' -e 's|@datadir@|$(datadir)|g' \
+	        -e 's|@docdir@|$(docdir)|g' -e 's|@VERSION@|$(VERSION)|g' $< >$@
+
+## install: put programs, units, bus files, manual pages and documents under $(DESTDIR)$(PREFIX)
+.PHONY: install
+install: all $(INSTALL_GENERATED)
+	@set -e; for entry in $(INSTALL); do \
+	        file=$${entry%%:*} rest=$${entry#*:}; \
+	        install -D -m $${rest#*:} $$file $(DESTDIR)$${rest%%:*}/$${file##*/}; \
+	done
+
+## uninstall: remove what install put there
+.PHONY: uninstall
+uninstall:
+	@set -e; for entry in $(INSTALL); do \
+	        file=$${entry%%:*} rest=$${entry#*:}; \
+	        rm -f $(DESTDIR)$${rest%%:*}/$${file##*/}; \
+	done
+	@for directory in $(sort $(foreach e,$(INSTALL),$(word 2,$(subst :, ,$(e))))); do \
+	        case $$directory in */vivarium|*/vivarium/*) rmdir -p --ignore-fail-on-non-empty \
+	                $(DESTDIR)$$directory 2>/dev/null || :;; esac; \
+	done
+
+## deps: install the Debian packages that building and testing need (as root; otherwise says which are missing)
+.PHONY: deps
+deps:
+	@tests/deps.sh
+
+## check: everything, on a machine with nothing but Debian 12: deps, build, lint, unit, sanitizers, fuzz, integration, testbed
+.PHONY: check
+check:
+	@tests/check.sh
 
 ## clean: remove everything that was built
 .PHONY: clean

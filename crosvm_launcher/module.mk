@@ -4,3 +4,4 @@ $(eval $(call library,launcher,$(LAUNCHER_SRCS)))
 ifneq ($(wildcard crosvm_launcher/main.c),)
 $(eval $(call program,vivarium-launch,crosvm_launcher/main.c,launcher config base,json-c))
 endif
+$(eval $(call install_program,vivarium-launch,$(libexecdir)))

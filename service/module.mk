@@ -4,3 +4,4 @@ $(eval $(call library,service,$(SERVICE_SRCS)))
 ifneq ($(wildcard service/main.c),)
 $(eval $(call program,vivariumd,service/main.c,service config base,libsystemd json-c))
 endif
+$(eval $(call install_program,vivariumd,$(libexecdir)))

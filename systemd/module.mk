@@ -1,1 +1,4 @@
-# filled in by its owner
+# systemd: the units of the daemon.
+$(eval $(call install,$(wildcard systemd/*.service systemd/*.service.in systemd/*.slice systemd/*.socket),$(unitdir)))
+$(eval $(call install,$(wildcard systemd/sysusers.d/*.conf),$(PREFIX)/lib/sysusers.d))
+$(eval $(call install,$(wildcard systemd/tmpfiles.d/*.conf),$(PREFIX)/lib/tmpfiles.d))

@@ -10,6 +10,9 @@ $(O)/$(patsubst %.c,%,$(1)): $(O)/$(patsubst %.c,%.o,$(1)) $(TEST_FAKE_OBJS) $(f
 	        $$(call pkg_libs,cmocka $(3))
 endef
 
+# $(call only,NAMES): those that contain $(ONLY)
+only = $(if $(ONLY),$(foreach n,$(1),$(if $(findstring $(ONLY),$(n)),$(n))),$(1))
+
 UNIT_TESTS :=
 TEST_FAKE_SRCS_vmm := $(wildcard tests/fake/vmm_*.c)
 TEST_FAKE_SRCS_service := $(wildcard tests/fake/service_*.c)
@@ -30,4 +33,64 @@ $(foreach t,$(wildcard tests/unit/vmm/test_*.c tests/unit/vmm/*/test_*.c tests/u
 ## unit: build and run the unit tests (ONLY=substring for some)
 .PHONY: unit
 unit: $(UNIT_TESTS)
-	@tests/run-unit.sh $(if $(ONLY),$(foreach t,$(UNIT_TESTS),$(if $(findstring $(ONLY),$(t)),$(t))),$(UNIT_TESTS))
+	@tests/run-unit.sh --name unit $(call only,$(UNIT_TESTS))
+
+# Each tests/fuzz/fuzz_NAME.c is one LLVMFuzzerTestOneInput(). MODE=fuzz links it with libFuzzer; every other mode with
+# tests/fuzz/main.c, which replays the corpus and a fixed series of mutations of it.
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_LIBS := launcher service vmm config base
+FUZZ_SRCS := $(wildcard tests/fuzz/*.c)
+ALL_SRCS += $(FUZZ_SRCS)
+ifeq ($(MODE),fuzz)
+FUZZ_MAIN :=
+FUZZ_LDFLAGS := -fsanitize=fuzzer
+else
+FUZZ_MAIN := $(O)/tests/fuzz/main.o
+FUZZ_LDFLAGS :=
+endif
+$(FUZZERS:%=$(O)/tests/fuzz/fuzz_%): %: %.o $(FUZZ_MAIN) $(FUZZ_LIBS:%=$(O)/lib%.a)
+	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(FUZZ_LIBS:%=$(O)/lib%.a) \
+	        $(call pkg_libs,libsystemd json-c $(VMM_PKGS))
+
+## fuzz-replay: run every fuzz target over its corpus and mutations of it (ONLY=substring for some)
+.PHONY: fuzz-replay
+fuzz-replay: $(FUZZERS:%=$(O)/tests/fuzz/fuzz_%)
+	@tests/fuzz/replay.sh $(O) $(call only,$(FUZZERS))
+
+## fuzz: search for new inputs with libFuzzer, FUZZ_SECONDS (60) for each target (ONLY=substring for some)
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz:
+	@$(MAKE) MODE=fuzz fuzz-run
+.PHONY: fuzz-run
+fuzz-run: $(FUZZERS:%=$(O)/tests/fuzz/fuzz_%)
+	@tests/fuzz/search.sh $(O) $(FUZZ_SECONDS) $(call only,$(FUZZERS))
+
+# Integration tests run the built programs: test_*.c are cmocka programs of their own, test_*.sh are scripts; both find the
+# programs in $VIVARIUM_BUILD.
+INTEGRATION_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/integration/test_*.c))
+INTEGRATION_SRCS := $(wildcard tests/integration/*.c)
+INTEGRATION_COMMON := $(filter-out tests/integration/test_%,$(INTEGRATION_SRCS))
+ALL_SRCS += $(INTEGRATION_SRCS)
+$(INTEGRATION_TESTS): %: %.o $(INTEGRATION_COMMON:%.c=$(O)/%.o) $(O)/libservice.a $(O)/libconfig.a $(O)/libbase.a
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(call pkg_libs,cmocka libsystemd json-c)
+
+## integration: the real daemon, launcher and VMM on a private bus (ONLY=substring for some)
+.PHONY: integration
+integration: all $(INTEGRATION_TESTS)
+	@VIVARIUM_BUILD=$(CURDIR)/$(O) tests/run-unit.sh --name integration $(call only,$(INTEGRATION_TESTS) \
+	        $(wildcard tests/integration/test_*.sh))
+
+# The compiler's view of every file, for the analysers.
+LINT_FLAGS = $(filter-out -MMD -MP,$(CPPFLAGS)) -std=gnu17 -Wall -Wextra -Wno-unused-parameter \
+        -Wno-missing-field-initializers
+
+## lint: format, dependency direction, forbidden calls, headers that stand alone, clang-tidy, shellcheck
+.PHONY: lint
+lint:
+	@tests/lint/lint.sh o/lint $(LINT_FLAGS)
+
+## guest: build the stock test guest (Debian cloud kernel, busybox initramfs) into o/guest/
+.PHONY: guest
+guest:
+	@tests/guest/build.sh o/guest

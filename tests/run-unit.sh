@@ -1,7 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs cmocka binaries, quiet while they pass, and closes with one line of totals.
+# usage: run-unit.sh --name NAME TEST...
+# Runs cmocka binaries, and scripts that print the same marks, quiet while they pass; closes with one line of totals.
 set -u
+name=$2
+shift 2
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -19,5 +22,5 @@ for t in "$@"; do
                 cat "$log"
         fi
 done
-echo "unit: $passed passed, $failed failed, $skipped skipped"
+echo "$name: $passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

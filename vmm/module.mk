@@ -5,3 +5,4 @@ VMM_PKGS := liblzma liblz4 libzstd zlib liburing
 ifneq ($(wildcard vmm/main.c),)
 $(eval $(call program,vivarium-vmm,vmm/main.c,vmm config base,$(VMM_PKGS)))
 endif
+$(eval $(call install_program,vivarium-vmm,$(bindir)))
