@@ -94,3 +94,8 @@ lint:
 .PHONY: guest
 guest:
 	@tests/guest/build.sh o/guest
+
+## testbed: the system tests, in a Debian host with systemd and nested KVM under QEMU (ONLY=substring for some)
+.PHONY: testbed
+testbed: all
+	@tests/testbed/run.sh $(O) $(ONLY)

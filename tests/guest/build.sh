@@ -23,6 +23,8 @@ missing=
 for tool in busybox:busybox-static dpkg-deb:dpkg apt-get:apt cpio:cpio lz4:lz4 gzip:gzip; do
         command -v "${tool%%:*}" >/dev/null || missing="$missing ${tool##*:}"
 done
+# shellcheck source=tests/guest/initramfs.sh
+. "$here/initramfs.sh"
 [ -z "$missing" ] || die "missing tools; run as root: apt-get install$missing"
 busybox=$(command -v busybox)
 if ldd "$busybox" >/dev/null 2>&1; then
@@ -51,7 +53,7 @@ find_package() {
 deb=$(find_package)
 [ -n "$deb" ] || die "no kernel package: apt knows none to download; run as root: apt-get update"
 
-key=$(cat "$deb" "$busybox" "$here/init" "$here/build.sh" | sha256sum | cut -d' ' -f1)
+key=$(cat "$deb" "$busybox" "$here/init" "$here"/*.sh | sha256sum | cut -d' ' -f1)
 [ "$(cat "$out/key" 2>/dev/null)" = "$key" ] && exit 0
 rm -f "$out/key"
 
@@ -74,34 +76,12 @@ if ! tail -c +$((offset + 1)) "$out/vmlinuz" | head -c "$length" | lz4 -dcq - >"
         rm -f "$out/vmlinux" # packed by another method: the tests of an ELF kernel say so and are skipped
 fi
 
-# $1: tree to fill; further arguments: modules it must be able to `modprobe`, with what they depend on.
-copy_modules() {
-        to=$1/lib/modules/$release
-        shift
-        mkdir -p "$to"
-        for module in "$@"; do
-                line=$(grep "/$module\.ko:" "$out/root/lib/modules/$release/modules.dep") || continue # built in
-                echo "$line" | tr -d : | tr ' ' '\n' | sed '/^$/d' | while read -r path; do
-                        mkdir -p "$to/$(dirname "$path")"
-                        cp "$out/root/lib/modules/$release/$path" "$to/$path"
-                        grep "^$path:" "$out/root/lib/modules/$release/modules.dep" >>"$to/modules.dep"
-                done
-        done
-        sort -u -o "$to/modules.dep" "$to/modules.dep"
-}
-
-# $1: tree, $2: cpio archive to write; every file belongs to root whoever builds.
-pack() {
-        (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$2.new"
-        mv "$2.new" "$2"
-}
-
 tree=$out/initramfs
 mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/mnt" "$tree/tmp"
 cp "$busybox" "$tree/bin/busybox"
 cp "$here/init" "$tree/init"
 chmod 755 "$tree/init"
-copy_modules "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net \
+copy_modules "$out" "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net \
         pvpanic-mmio pvpanic-pci wdat_wdt button
 pack "$tree" "$out/initrd.cpio"
 gzip -9nc "$out/initrd.cpio" >"$out/initrd.img"

@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs the system tests inside the host and writes TAP. Scripts test_1*.sh run first and alone, test_5*.sh are independent
+# of each other and run TESTBED_JOBS at a time, test_9*.sh come last and alone. Each prints lines
+# `ok SENTENCE`, `not ok SENTENCE` or `ok SENTENCE # SKIP reason` through the functions of lib.sh.
+set -u
+here=/usr/lib/vivarium-testbed
+logs=/run/vivarium-testbed
+mkdir -p $logs
+only=$(sed -n 's/.*testbed\.only=\([^ ]*\).*/\1/p' /proc/cmdline)
+jobs=$(sed -n 's/.*testbed\.jobs=\([^ ]*\).*/\1/p' /proc/cmdline)
+stty -F /dev/ttyS1 raw 2>/dev/null
+
+run_one() {
+        local script=$1 name start status
+        name=$(basename "$script" .sh)
+        name=${name#test_}
+        start=$SECONDS
+        timeout 300 "$script" >"$logs/$name.tap" 2>"$logs/$name.log" </dev/null
+        status=$?
+        [ $status -eq 0 ] || echo "not ok $name ran to its end (status $status)" >>"$logs/$name.tap"
+        {
+                flock 9
+                echo "# $name ($((SECONDS - start)) s)"
+                cat "$logs/$name.tap"
+                if grep -q '^not ok' "$logs/$name.tap"; then
+                        tail -n 60 "$logs/$name.log" | sed 's/^/#    /'
+                fi
+        } 9>$logs/lock
+}
+export -f run_one
+export logs SECONDS
+
+phase() { # PATTERN JOBS
+        find "$here" -name "test_$1*.sh" | grep -F -- "$only" | sort | xargs -r -P "$2" -I{} bash -c 'run_one {}'
+}
+
+{
+        phase 1 1
+        phase 5 "${jobs:-2}"
+        phase 9 1
+} | tee $logs/all.tap
+echo "1..$(grep -cE '^(not )?ok ' $logs/all.tap)"
