@@ -36,7 +36,7 @@ typedef struct BlockOps {
                             BlockDoneFn done, void *userdata);
         /* Optional. Hands all that was asked for since the last call to the host; requests may start no earlier. */
         void (*submit)(BlockDev *dev);
-        /* The loop has ended. Waits until the host touches no buffer any more; no @done runs. */
+        /* The loop has ended, or never ran. Ends what is in flight: every @done runs before this returns. */
         BlockDev *(*free)(BlockDev *dev);
 } BlockOps;
 

@@ -15,7 +15,6 @@ typedef struct VirtioBlkConfig {
         unsigned n_queues;   /* 1..VIRTIO_BLK_QUEUES_MAX; one per vCPU is best */
         unsigned block_size; /* logical block in bytes: power of two, 512..4096 */
         const char *id;      /* optional, at most 20 bytes; copied */
-        bool discard;        /* offer discard and unmapping of zeroes (a sparse image) */
 } VirtioBlkConfig;
 
 #define VIRTIO_BLK_QUEUES_MAX 16u

@@ -39,8 +39,7 @@ typedef struct VirtQueue {
         uint16_t next_avail;     /* free-running index of the next entry to take */
         uint16_t next_used;      /* free-running index of the next entry to give back */
         uint16_t signalled_used; /* next_used at the last interrupt decision */
-        bool signalled_valid;
-        const char *broken; /* the driver's mistake in words, NULL while sound; static text */
+        const char *broken;      /* the driver's mistake in words, NULL while sound; static text */
 } VirtQueue;
 
 /* One request: @n_out buffers to read, followed by @n_in buffers to write, all inside guest memory. */
@@ -54,7 +53,6 @@ typedef struct VirtqChain {
 int virtq_enable(VirtQueue *queue, const GuestMem *mem, bool indirect, bool event_idx);
 void virtq_reset(VirtQueue *queue, uint16_t size);
 int virtq_pop(VirtQueue *queue, VirtqChain *ret);
-void virtq_unpop(VirtQueue *queue);
 void virtq_push(VirtQueue *queue, uint16_t head, uint32_t written);
 bool virtq_should_interrupt(VirtQueue *queue);
 void virtq_stop_notify(VirtQueue *queue);

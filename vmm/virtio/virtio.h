@@ -78,6 +78,7 @@ struct VirtioDevice {
         pthread_mutex_t *lock; /* borrowed from the transport */
         uint64_t accepted;     /* features; final once FEATURES_OK is set */
         uint8_t config_generation;
+        bool running; /* DRIVER_OK, nothing broken, no reset under way */
         VirtQueue queues[VIRTIO_QUEUES_MAX];
 };
 
@@ -92,6 +93,10 @@ static inline bool virtio_device_has(const VirtioDevice *dev, uint64_t feature) 
 
 void virtio_device_lock(VirtioDevice *dev);
 void virtio_device_unlock(VirtioDevice *dev);
+typedef void (*VirtioChainFn)(VirtioDevice *dev, unsigned queue, const VirtqChain *chain);
+
+int virtio_device_pop(VirtioDevice *dev, unsigned queue, VirtqChain *ret);
+void virtio_device_drain(VirtioDevice *dev, unsigned queue, VirtioChainFn handle);
 void virtio_device_interrupt(VirtioDevice *dev, unsigned queue);
 void virtio_device_kick(VirtioDevice *dev, unsigned queue);
 void virtio_device_config_changed(VirtioDevice *dev);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/virtio/devices.h"
+
+/*
+ * The console device (virtio 1.2 section 5.3) with one port and no further features: one device per hvcN, as crosvm
+ * does it. The host side is a CharDev, which never blocks on output and holds input back while there is no buffer.
+ */
+
+#define QUEUE_RECEIVE 0u
+#define QUEUE_TRANSMIT 1u
+
+/* Linux fills the receive queue with one page an entry, so it is kept short. */
+#define RECEIVE_SIZE 8u
+#define TRANSMIT_SIZE 32u
+
+/* Bytes taken of one request: bounds the time that one takes. Linux sends less than a page; the rest is dropped. */
+#define TRANSMIT_MAX (64u * 1024u)
+
+typedef struct VirtioConsole {
+        VirtioDevice dev;
+        CharDev *chardev;   /* borrowed */
+        uint8_t config[12]; /* cols, rows, max_nr_ports, emerg_wr: nothing that was offered */
+} VirtioConsole;
+
+static size_t scatter(const VirtqChain *chain, const uint8_t *data, size_t len) {
+        const struct iovec *in = chain->iov + chain->n_out;
+        size_t done = 0;
+
+        for (unsigned i = 0; i < chain->n_in && done < len; i++) {
+                size_t n = MIN(in[i].iov_len, len - done);
+
+                memcpy(in[i].iov_base, data + done, n);
+                done += n;
+        }
+        return done;
+}
+
+static size_t console_receive(void *frontend, const uint8_t *data, size_t len) {
+        VirtioDevice *dev = frontend;
+        VirtQueue *queue = dev->queues + QUEUE_RECEIVE;
+        VirtqChain chain;
+        size_t done = 0;
+
+        virtio_device_lock(dev);
+        if (dev->running && queue->enabled) {
+                while (done < len && virtio_device_pop(dev, QUEUE_RECEIVE, &chain) == 0) {
+                        size_t n = scatter(&chain, data + done, len - done);
+
+                        virtq_push(queue, chain.head, (uint32_t) n);
+                        done += n;
+                }
+                virtio_device_interrupt(dev, QUEUE_RECEIVE);
+        }
+        virtio_device_unlock(dev);
+        return done;
+}
+
+static void console_transmit(VirtioDevice *dev, unsigned queue, const VirtqChain *chain) {
+        VirtioConsole *console = (VirtioConsole *) dev;
+        size_t left = TRANSMIT_MAX;
+
+        for (unsigned i = 0; i < chain->n_out && left > 0; i++) {
+                size_t n = MIN(chain->iov[i].iov_len, left);
+
+                char_write(console->chardev, chain->iov[i].iov_base, n);
+                left -= n;
+        }
+        virtq_push(dev->queues + queue, chain->head, 0);
+}
+
+static void console_notify(VirtioDevice *dev, unsigned queue) {
+        VirtioConsole *console = (VirtioConsole *) dev;
+
+        if (queue == QUEUE_TRANSMIT)
+                virtio_device_drain(dev, queue, console_transmit);
+        else
+                char_input_ready(console->chardev); /* there may be input waiting for buffers */
+}
+
+static VirtioDevice *console_free(VirtioDevice *dev) {
+        free(dev);
+        return NULL;
+}
+
+static const VirtioOps console_ops = {
+        .name = "virtio-console",
+        .type = VIRTIO_TYPE_CONSOLE,
+        .notify = console_notify,
+        .free = console_free,
+};
+
+/**
+ * virtio_console_new() - a console whose bytes come from and go to @chardev
+ * @chardev:  borrowed, outlives the device; on the same loop as the device's queues
+ *
+ * Return: 0; -ENOMEM.
+ */
+int virtio_console_new(CharDev *chardev, VirtioDevice **ret) {
+        VirtioConsole *console;
+
+        console = calloc(1, sizeof(*console));
+        if (!console)
+                return -ENOMEM;
+        console->dev.ops = &console_ops;
+        console->dev.config = console->config;
+        console->dev.config_len = sizeof(console->config);
+        console->dev.n_queues = 2;
+        console->dev.queue_size_max[QUEUE_RECEIVE] = RECEIVE_SIZE;
+        console->dev.queue_size_max[QUEUE_TRANSMIT] = TRANSMIT_SIZE;
+        console->chardev = chardev;
+        char_set_handler(chardev, &(CharHandler){.receive = console_receive, .frontend = console});
+
+        *ret = &console->dev;
+        return 0;
+}
