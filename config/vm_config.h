@@ -22,6 +22,9 @@
 #define VM_MEMORY_MIB_MIN 16u
 #define VM_MEMORY_MIB_MAX (8u * 1024u * 1024u)
 #define VM_MEMORY_MIB_DEFAULT 256u
+#define VM_FD_NAME_MAX 64u
+#define VM_LABEL_UNITS_MAX 36u
+#define VM_PLATFORM_VERSION "1.0.0"
 #define VM_PARAMS_MAX 2047u /* COMMAND_LINE_SIZE of x86 Linux less its terminator */
 
 typedef struct VmPartition {
@@ -72,20 +75,18 @@ typedef struct VmConfig {
 void vm_config_init(VmConfig *config);
 void vm_config_deinit(VmConfig *config);
 
-/**
- * vm_config_parse() - strict JSON to typed and validated config
- * @ret: initialised on success; release with vm_config_deinit()
- *
- * Does no I/O. Return: 0; -EINVAL with "PATH: expected …" in @reterr; -E2BIG over VM_CONFIG_JSON_MAX; -ENOMEM.
- */
-int vm_config_parse(const char *json, VmConfig *ret, TextError *reterr);
+bool vm_name_is_valid(const char *name);
+bool vm_fd_name_is_valid(const char *name);
 
-/** vm_config_to_json() - the normalised form, defaults filled in, keys in the documented order */
+int vm_config_parse(const char *json, VmConfig *ret, TextError *reterr);
+int vm_config_validate(const VmConfig *config, TextError *reterr);
 int vm_config_to_json(const VmConfig *config, char **ret);
 
-/** vm_config_each_file() - call @fn for every fd name in the config; stops at a non-zero return and hands it on
- *  @json_path: of the member, e.g. "disks[1].partitions[0].path"
- *  @writable:  the guest may write to it */
+/**
+ * VmConfigFileFn - told of one file of a config
+ * @json_path: of the member, e.g. "disks[1].partitions[0].path"
+ * @writable:  the guest may write to it
+ */
 typedef int (*VmConfigFileFn)(void *userdata, const char *json_path, const char *fd_name,
                               bool writable);
 int vm_config_each_file(const VmConfig *config, VmConfigFileFn fn, void *userdata);

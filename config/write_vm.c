@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/guid.h"
+#include "config/vm_config_json.h"
+
+/* Adds @value, owned from now on; a NULL value is taken for want of memory. */
+static int add_consume(struct json_object *object, const char *key, struct json_object *value) {
+        if (!value)
+                return -ENOMEM;
+        if (json_object_object_add(object, key, value) < 0) {
+                json_object_put(value);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+static int add_string(struct json_object *object, const char *key, const char *text) {
+        return text ? add_consume(object, key, json_object_new_string(text)) : 0;
+}
+
+static int add_bool(struct json_object *object, const char *key, bool on) {
+        return add_consume(object, key, json_object_new_boolean(on));
+}
+
+static int add_number(struct json_object *object, const char *key, uint64_t n) {
+        return add_consume(object, key, json_object_new_int64((int64_t) n));
+}
+
+static int add_file(struct json_object *object, const char *key, const char *fd_name) {
+        char text[VM_FD_NAME_MAX + 4];
+
+        if (!fd_name)
+                return 0;
+        (void) snprintf(text, sizeof(text), "fd:%s", fd_name);
+        return add_string(object, key, text);
+}
+
+static int append_consume(struct json_object *array, struct json_object *value) {
+        if (json_object_array_add(array, value) < 0) {
+                json_object_put(value);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+static int build_partition(const VmPartition *partition, struct json_object *array) {
+        _cleanup_(json_freep) struct json_object *object = json_object_new_object();
+        char guid[GUID_TEXT_SIZE];
+        int r;
+
+        if (!object)
+                return -ENOMEM;
+        r = add_string(object, "label", partition->label);
+        if (r == 0)
+                r = add_file(object, "path", partition->file);
+        if (r == 0)
+                r = add_bool(object, "writable", partition->writable);
+        if (r == 0 && partition->has_guid) {
+                guid_format(partition->guid, guid);
+                r = add_string(object, "guid", guid);
+        }
+        return r < 0 ? r : append_consume(array, TAKE(object));
+}
+
+static int build_disk(const VmDisk *disk, struct json_object *array) {
+        _cleanup_(json_freep) struct json_object *object = json_object_new_object();
+        struct json_object *partitions;
+        int r;
+
+        if (!object)
+                return -ENOMEM;
+        r = add_file(object, "image", disk->image);
+        if (r == 0 && disk->n_partitions > 0) {
+                partitions = json_object_new_array();
+                r = add_consume(object, "partitions", partitions);
+                for (size_t i = 0; i < disk->n_partitions && r == 0; i++)
+                        r = build_partition(&disk->partitions[i], partitions);
+        }
+        if (r == 0)
+                r = add_bool(object, "writable", disk->writable);
+        return r < 0 ? r : append_consume(array, TAKE(object));
+}
+
+static int build_disks(const VmConfig *config, struct json_object *object) {
+        struct json_object *array = json_object_new_array();
+        int r;
+
+        r = add_consume(object, "disks", array);
+        for (size_t i = 0; i < config->n_disks && r == 0; i++)
+                r = build_disk(&config->disks[i], array);
+        return r;
+}
+
+static int build_cpus(const VmConfig *config, struct json_object *object) {
+        switch (config->cpu_topology) {
+        case VM_CPUS_COUNT:
+                return add_number(object, "cpus", config->n_vcpus);
+        case VM_CPUS_MATCH_HOST:
+                return add_string(object, "cpu_topology", "match_host");
+        }
+        return -EINVAL;
+}
+
+static int build_members(const VmConfig *config, struct json_object *object) {
+        const bool ttys0 = config->console_input == VM_CONSOLE_INPUT_TTYS0;
+        const bool full = config->debug_level == VM_DEBUG_FULL;
+        int r;
+
+        r = add_string(object, "name", config->name);
+        if (r == 0)
+                r = add_file(object, "kernel", config->kernel);
+        if (r == 0)
+                r = add_file(object, "initrd", config->initrd);
+        if (r == 0)
+                r = add_string(object, "params", config->params);
+        if (r == 0)
+                r = build_disks(config, object);
+        if (r == 0)
+                r = add_number(object, "memory_mib", config->memory_mib);
+        if (r == 0)
+                r = build_cpus(config, object);
+        if (r == 0)
+                r = add_string(object, "platform_version", config->platform_version);
+        if (r == 0)
+                r = add_string(object, "console_input_device", ttys0 ? "ttyS0" : "hvc0");
+        if (r == 0)
+                r = add_string(object, "debug_level", full ? "full" : "none");
+        return r;
+}
+
+/** vm_config_build() - a valid config as a tree, owned by the caller. Return: 0 or -ENOMEM. */
+int vm_config_build(const VmConfig *config, struct json_object **ret) {
+        _cleanup_(json_freep) struct json_object *object = json_object_new_object();
+        int r;
+
+        if (!object)
+                return -ENOMEM;
+        r = build_members(config, object);
+        if (r < 0)
+                return r;
+        *ret = TAKE(object);
+        return 0;
+}
+
+/**
+ * vm_config_to_json() - the normalised form: defaults filled in, keys in the documented order
+ * @config: valid
+ * @ret:    owned by the caller
+ *
+ * Parsing it gives an equal config. Return: 0 or -ENOMEM.
+ */
+int vm_config_to_json(const VmConfig *config, char **ret) {
+        _cleanup_(json_freep) struct json_object *object = NULL;
+        const char *text;
+        int r;
+
+        r = vm_config_build(config, &object);
+        if (r < 0)
+                return r;
+        text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+                                                              JSON_C_TO_STRING_NOSLASHESCAPE);
+        *ret = text ? strdup(text) : NULL;
+        return *ret ? 0 : -ENOMEM;
+}
