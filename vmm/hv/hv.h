@@ -22,22 +22,24 @@
 #include "base/cleanup.h"
 #include "base/text_error.h"
 #include "vmm/hv/halt.h"
+#include "vmm/hv/state.h"
 #include "vmm/irq/irq_line.h"
 #include "vmm/mem/guest_mem.h"
 
 typedef struct HvOps HvOps;
 typedef struct ProtoPartition ProtoPartition;
 typedef struct Partition Partition;
-typedef struct Vcpu Vcpu;
 
 /* ---- what the machine wants ---- */
 
 typedef struct HvConfig {
         unsigned n_vcpus;          /* 1..HV_VCPUS_MAX; APIC ids equal indices */
         unsigned threads_per_core; /* 1 or 2, divides n_vcpus unless n_vcpus is odd, then 1 */
-        const char *name;          /* of the VM, for thread names; borrowed during the call */
+        const char *
+                device; /* of the backend, NULL = its usual one (/dev/kvm); borrowed during the call */
 } HvConfig;
 
+#define VCPU_ERROR_SIZE 256u
 #define HV_VCPUS_MAX 254u /* xAPIC ids; the backend's own limit may be lower */
 
 typedef struct CpuidEntry {
@@ -88,47 +90,6 @@ typedef struct MsiRouteOps {
         void (*remove)(MsiRoute *route);
 } MsiRouteOps;
 
-/* ---- vCPU state ---- */
-
-/*
- * Every element of vCPU state by number: X(id, name, type). Numbers are part of the snapshot format and never
- * reused. Save, restore, reset and the reset check are loops over this list.
- */
-#define VCPU_STATE_TABLE(X)                                                                        \
-        X(1, REGISTERS, VcpuRegisters)                                                             \
-        X(2, SYSTEM_REGISTERS, VcpuSystemRegisters)
-
-typedef struct VcpuRegisters {
-        uint64_t rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15;
-        uint64_t rip, rflags;
-} VcpuRegisters;
-
-typedef struct VcpuSegment {
-        uint64_t base;
-        uint32_t limit; /* in bytes, after granularity */
-        uint16_t selector;
-        uint16_t
-                attributes; /* descriptor bits 40-55: type, S, DPL, P, AVL, L, DB, G; bit 16 unusable is 0 */
-        bool unusable;
-} VcpuSegment;
-
-typedef struct VcpuTableRegister {
-        uint64_t base;
-        uint16_t limit;
-} VcpuTableRegister;
-
-typedef struct VcpuSystemRegisters {
-        VcpuSegment cs, ds, es, fs, gs, ss, tr, ldtr;
-        VcpuTableRegister gdtr, idtr;
-        uint64_t cr0, cr2, cr3, cr4, cr8, efer;
-} VcpuSystemRegisters;
-
-typedef enum VcpuStateId {
-#define VCPU_STATE_ENUM(id, name, type) VCPU_STATE_##name = id,
-        VCPU_STATE_TABLE(VCPU_STATE_ENUM)
-#undef VCPU_STATE_ENUM
-} VcpuStateId;
-
 /* ---- the tables that a backend implements ---- */
 
 typedef struct VcpuOps {
@@ -145,6 +106,9 @@ typedef struct VcpuOps {
 struct Vcpu {
         const VcpuOps *ops;
         unsigned index;
+        VcpuResetInfo reset_info; /* what this processor's reset values depend on */
+        char error
+                [VCPU_ERROR_SIZE]; /* after HALT_ERROR and HALT_TRIPLE_FAULT: what happened, in words */
 };
 
 typedef struct PartitionOps {
@@ -176,15 +140,34 @@ struct ProtoPartition {
 
 struct HvOps {
         const char *name; /* "kvm", "soft" */
-        /* Cheap: can this backend run a stock guest here? 0, or negative errno with a sentence saying why not. */
-        int (*probe)(TextError *reterr);
+        /* Can this backend run a stock guest here? Runs a tiny guest to find out. @device as in HvConfig.
+         * Return: 0, or negative errno with a sentence saying why not. */
+        int (*probe)(const char *device, TextError *reterr);
         int (*proto_new)(const HvConfig *config, ProtoPartition **ret, TextError *reterr);
         /* The final CPUID leaf that vCPU 0 will see; zeros for absent leaves. */
         void (*proto_cpuid)(const ProtoPartition *proto, uint32_t function, uint32_t index,
                             CpuidEntry *ret);
         unsigned (*proto_physical_bits)(const ProtoPartition *proto);
-        /* Consumes @proto on success only. @mem is borrowed and must outlive the partition. */
+        /* Consumes @proto on success; on failure it is only good for proto_free(). @mem is borrowed and must outlive the partition. */
         int (*proto_build)(ProtoPartition *proto, const GuestMem *mem, Partition **ret,
                            TextError *reterr);
         ProtoPartition *(*proto_free)(ProtoPartition *proto);
 };
+
+/** proto_partition_free() - give up a partition that was not built. Return: NULL. */
+static inline ProtoPartition *proto_partition_free(ProtoPartition *proto) {
+        return proto ? proto->hv->proto_free(proto) : NULL;
+}
+DEFINE_CLEANUP(ProtoPartition *, proto_partition_free)
+
+/** partition_free() - destroy the partition, after all of its Vcpus. Return: NULL. */
+static inline Partition *partition_free(Partition *partition) {
+        return partition ? partition->ops->free(partition) : NULL;
+}
+DEFINE_CLEANUP(Partition *, partition_free)
+
+/** vcpu_free() - unbind; on the bound thread. Return: NULL. */
+static inline Vcpu *vcpu_free(Vcpu *vcpu) {
+        return vcpu ? vcpu->ops->free(vcpu) : NULL;
+}
+DEFINE_CLEANUP(Vcpu *, vcpu_free)
