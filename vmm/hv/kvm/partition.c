@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "base/fd.h"
+#include "vmm/hv/kvm/kvm_internal.h"
+
+#define MSI_ADDRESS_BASE UINT64_C(0xfee00000)
+#define MSI_ADDRESS_DESTINATION_SHIFT 12
+#define MSI_DATA_NMI (4u << 8)
+
+static int kvm_add_memory(KvmPartition *partition, const GuestMem *mem) {
+        for (unsigned i = 0; i < mem->n_regions; i++) {
+                struct kvm_userspace_memory_region region = {
+                        .slot = i,
+                        .guest_phys_addr = mem->regions[i].gpa,
+                        .memory_size = mem->regions[i].size_bytes,
+                        .userspace_addr = (uintptr_t) mem->regions[i].host,
+                };
+                int r = kvm_ioctl(partition->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* vCPUs are created in order, because KVM numbers them so; their threads take them over with vcpu_bind(). */
+static int kvm_create_vcpu(KvmPartition *partition, unsigned index) {
+        KvmVcpuSlot *slot = &partition->slots[index];
+        void *run;
+
+        pthread_mutex_init(&slot->lock, NULL);
+        slot->fd = ioctl(partition->vm_fd, KVM_CREATE_VCPU, (unsigned long) index);
+        partition->n_slots = index + 1;
+        if (slot->fd < 0)
+                return -errno;
+        run = mmap(NULL, partition->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, slot->fd, 0);
+        if (run == MAP_FAILED)
+                return -errno;
+        slot->run = run;
+        return 0;
+}
+
+static void kvm_pulse_nmi(Partition *base, unsigned index) {
+        /* KVM_NMI waits for the vCPU to leave the guest; a message does not. APIC ids equal indices. */
+        const MsiMessage message = {
+                .address = MSI_ADDRESS_BASE | ((uint64_t) index << MSI_ADDRESS_DESTINATION_SHIFT),
+                .data = MSI_DATA_NMI,
+        };
+
+        (void) kvm_signal_msi(base, &message);
+}
+
+static void kvm_set_extint(Partition *base, bool level) {
+        KvmPartition *partition = kvm_partition_from_base(base);
+        bool was = atomic_exchange(&partition->extint, level);
+
+        if (level && !was)
+                kvm_vcpu_kick(base, 0);
+}
+
+static uint64_t kvm_clock_nsec(KvmPartition *partition) {
+        struct kvm_clock_data clock = {0};
+
+        return kvm_ioctl(partition->vm_fd, KVM_GET_CLOCK, &clock) < 0 ? 0 : clock.clock;
+}
+
+static uint64_t kvm_reference_time_nsec(Partition *base) {
+        KvmPartition *partition = kvm_partition_from_base(base);
+        uint64_t nsec;
+
+        pthread_mutex_lock(&partition->clock_lock);
+        nsec = partition->kvmclock_paused ? partition->paused_nsec : kvm_clock_nsec(partition);
+        pthread_mutex_unlock(&partition->clock_lock);
+        return nsec;
+}
+
+static int kvm_pause_time(Partition *base, bool paused) {
+        KvmPartition *partition = kvm_partition_from_base(base);
+        int r = 0;
+
+        pthread_mutex_lock(&partition->clock_lock);
+        if (paused && !partition->kvmclock_paused) {
+                partition->paused_nsec = kvm_clock_nsec(partition);
+                partition->kvmclock_paused = true;
+        } else if (!paused && partition->kvmclock_paused) {
+                struct kvm_clock_data clock = {.clock = partition->paused_nsec};
+
+                r = kvm_ioctl(partition->vm_fd, KVM_SET_CLOCK, &clock);
+                if (r == 0)
+                        partition->kvmclock_paused = false;
+        }
+        pthread_mutex_unlock(&partition->clock_lock);
+        return r;
+}
+
+/** kvm_partition_destroy() - release all of a partition, in whichever stage it is. Return: NULL. */
+KvmPartition *kvm_partition_destroy(KvmPartition *partition) {
+        for (unsigned i = 0; i < partition->n_slots; i++) {
+                KvmVcpuSlot *slot = &partition->slots[i];
+
+                if (slot->run)
+                        (void) munmap(slot->run, partition->run_size);
+                (void) fd_close(slot->fd);
+                pthread_mutex_destroy(&slot->lock);
+        }
+        free(partition->slots);
+        (void) fd_close(partition->vm_fd);
+        (void) fd_close(partition->kvm_fd);
+        free(partition->cpuid);
+        pthread_mutex_destroy(&partition->clock_lock);
+        free(partition);
+        return NULL;
+}
+
+static Partition *kvm_partition_free(Partition *base) {
+        (void) kvm_partition_destroy(kvm_partition_from_base(base));
+        return NULL;
+}
+
+static const PartitionOps kvm_partition_ops = {
+        .vcpu_bind = kvm_vcpu_bind,
+        .kick = kvm_vcpu_kick,
+        .signal_msi = kvm_signal_msi,
+        .set_irq_route = kvm_set_irq_route,
+        .set_extint = kvm_set_extint,
+        .pulse_nmi = kvm_pulse_nmi,
+        .reference_time_nsec = kvm_reference_time_nsec,
+        .pause_time = kvm_pause_time,
+        .free = kvm_partition_free,
+};
+
+/**
+ * kvm_proto_build() - HvOps.proto_build: map the memory and create the vCPUs
+ *
+ * Return: 0, or negative errno with a sentence in @reterr.
+ */
+int kvm_proto_build(ProtoPartition *proto, const GuestMem *mem, Partition **ret,
+                    TextError *reterr) {
+        KvmPartition *partition = kvm_partition_from_proto(proto);
+        int r;
+
+        r = kvm_add_memory(partition, mem);
+        if (r < 0)
+                return text_error_set(reterr, r,
+                                      "cannot give %" PRIu64 " MiB of memory to the VM: %s",
+                                      mem->size_bytes >> 20, strerror(-r));
+        partition->slots = calloc(partition->config.n_vcpus, sizeof(*partition->slots));
+        if (!partition->slots)
+                return -ENOMEM;
+        for (unsigned i = 0; i < partition->config.n_vcpus; i++) {
+                r = kvm_create_vcpu(partition, i);
+                if (r < 0)
+                        return text_error_set(reterr, r, "cannot create vCPU %u: %s", i,
+                                              strerror(-r));
+        }
+        partition->base = (Partition){
+                .ops = &kvm_partition_ops,
+                .doorbells = &kvm_doorbell_ops,
+                .msi_routes = &kvm_msi_route_ops,
+        };
+        *ret = &partition->base;
+        return 0;
+}
