@@ -64,7 +64,7 @@ judge() { # NAME STATUS
         echo $files | tr ' ' '\n' | grep '\.c$' | xargs -P "$(nproc)" -I{} "$0" --one "$cache" {} "$@"
         judge clang-tidy $?
         # shellcheck disable=SC2046
-        shellcheck -S warning -e SC2187,SC1007,SC2034,SC2010,SC2320 $(find tests .ci -name '*.sh' -o -path .ci/run -o -path tests/guest/init)
+        shellcheck -S warning -e SC2187,SC1007,SC2034,SC2010,SC2320,SC2154,SC1090,SC1091 $(find tests .ci -name '*.sh' -o -path .ci/run -o -path tests/guest/init)
         judge shell $?
 }
 echo "lint: $passed passed, $failed failed, 0 skipped"

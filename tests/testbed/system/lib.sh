@@ -42,3 +42,88 @@ at_most() {
         echo "$1: $3 (limit $2)" >&2
         if [ -n "$3" ] && [ "$3" -le "$2" ]; then pass "$1: $3"; else fail "$1: ${3:-nothing}"; fi
 }
+
+# Kernel parameters of every stock guest: no self tests of ciphers nobody uses, and a panic that ends the machine.
+stock_params="console=ttyS0 quiet panic=-1 cryptomgr.notests=1"
+
+# run_guest NAME STEPS [VIVCTL OPTIONS...]: a stock kernel to its end; sets STATUS, writes NAME.console
+run_guest() {
+        local name=$1 steps=$2
+        shift 2
+        run_vm "$name" --kernel "$guest/vmlinuz" --initrd "$guest/initrd.img" --mem 256 \
+                --params "$stock_params vivarium.test=$steps ${EXTRA_PARAMS:-}" "$@"
+        sed "s/^/$name| /" "$name.console" >&2
+}
+
+# run_tiny NAME ACT:TEXT [VIVCTL OPTIONS...]: the guest of tests/guest/tiny.S to its end
+run_tiny() {
+        local name=$1 act=$2
+        shift 2
+        run_vm "$name" --kernel "$guest/tiny.elf" --mem 64 --params "tiny=$act" "$@"
+}
+
+# run_vm NAME VIVCTL-OPTIONS...: sets STATUS to what vivctl run exits with
+run_vm() {
+        local name=$1
+        shift
+        : >"$name.console"
+        echo "+ vivctl run --name $name $*" >&2
+        timeout 150 vivctl run --name "$name" --console "$name.console" "$@" >&2
+        STATUS=$?
+}
+
+# start_vm NAME VIVCTL-OPTIONS...: the same, but returns once it runs; `vivctl release` or kill_vm end it
+start_vm() {
+        local name=$1
+        shift
+        : >"$name.console"
+        echo "+ vivctl run --detach --name $name $*" >&2
+        timeout 60 vivctl run --detach --name "$name" --console "$name.console" "$@" >&2
+}
+
+# vm_path NAME, vm_get NAME PROPERTY: over the bus, without our own client
+vm_path() { busctl --json=short call $BUS $MANAGER $BUS.Manager GetVm s "$1" | jq -r '.data[0]'; }
+vm_get() { busctl --json=short get-property $BUS "$(vm_path "$1")" $BUS.Vm "$2" | jq -r .data; }
+
+# await_text FILE PATTERN [SECONDS]: until the file that a guest writes has a matching line
+await_text() {
+        timeout "${3:-60}" bash -c '
+                exec 3< <(exec tail -n +1 -f "$1")
+                tail=$!
+                grep -q -m 1 -E -- "$2" <&3
+                status=$?
+                kill $tail
+                exit $status' await "$1" "$2"
+}
+
+# await_death NAME [SECONDS]: until the journal has the record, which is written when all clean-up is done
+await_death() {
+        timeout "${2:-60}" bash -c '
+                exec 3< <(exec journalctl -q -f -n all -o cat --output-fields=VM_DEATH_REASON "VM=$1")
+                follower=$!
+                grep -q -m 1 . < <(grep --line-buffered -E "^[A-Z_]+$" <&3)
+                status=$?
+                kill $follower
+                exit $status' await "$1"
+}
+
+# death NAME FIELD: a field of the VM's death record in the journal
+death() { journalctl -q --no-pager -o json "VM=$1" | jq -r "select(.VM_DEATH_REASON) | .$2" | tail -n 1; }
+
+# expect_death SENTENCE NAME REASON [EXIT-STATUS-OF-VMM]: the last run_vm ended for this reason, and everybody says so
+expect_death() {
+        local code
+        code=$(death "$2" VM_DEATH_REASON_CODE)
+        if [ "$3" = SHUTDOWN ]; then
+                code=0
+        elif [ -n "$code" ] && [ "$code" -lt 100 ]; then
+                code=$((10 + code))
+        else
+                code=$((40 + ${code:-0} - 100))
+        fi
+        same "$1" "$3 ${4:-any} vivctl=$code" \
+                "$(death "$2" VM_DEATH_REASON) $([ -n "${4:-}" ] && death "$2" VM_EXIT_STATUS || echo any) vivctl=$STATUS"
+}
+
+# says NAME PATTERN SENTENCE: the guest's console has a line that matches
+says() { check "$3" grep -qE -- "$2" "$1.console"; }
