@@ -16,3 +16,4 @@ void acpi_begin_table(StrBuf *table, const char signature[static 4], uint8_t rev
 void acpi_end_table(StrBuf *table);
 uint8_t acpi_checksum(const void *data, size_t len);
 void acpi_build_dsdt(StrBuf *table, const BoardInfo *board);
+void acpi_build_wdat(StrBuf *table);

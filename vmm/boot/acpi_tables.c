@@ -281,6 +281,53 @@ static int acpi_place(const GuestMem *mem, StrBuf *table, gpa_t *next, gpa_t *re
         return 0;
 }
 
+/* Places a table that the XSDT is to list. */
+static int acpi_place_listed(const GuestMem *mem, StrBuf *table, gpa_t *next, gpa_t *listed,
+                             size_t *n_listed) {
+        int r = acpi_place(mem, table, next, &listed[*n_listed]);
+
+        if (r < 0)
+                return r;
+        (*n_listed)++;
+        return 0;
+}
+
+static int acpi_place_all(const GuestMem *mem, const BoardInfo *board, StrBuf *table, gpa_t *next,
+                          gpa_t *ret_xsdt) {
+        gpa_t facs = 0, dsdt = 0, listed[4];
+        size_t n = 0;
+        int r;
+
+        acpi_build_facs(table);
+        r = acpi_place(mem, table, next, &facs);
+        if (r < 0)
+                return r;
+        acpi_build_dsdt(table, board);
+        r = acpi_place(mem, table, next, &dsdt);
+        if (r < 0)
+                return r;
+        acpi_build_fadt(table, board, facs, dsdt);
+        r = acpi_place_listed(mem, table, next, listed, &n);
+        if (r < 0)
+                return r;
+        acpi_build_madt(table, board);
+        r = acpi_place_listed(mem, table, next, listed, &n);
+        if (r < 0)
+                return r;
+        acpi_build_mcfg(table);
+        r = acpi_place_listed(mem, table, next, listed, &n);
+        if (r < 0)
+                return r;
+        if (board->watchdog) {
+                acpi_build_wdat(table);
+                r = acpi_place_listed(mem, table, next, listed, &n);
+                if (r < 0)
+                        return r;
+        }
+        acpi_build_xsdt(table, listed, n);
+        return acpi_place(mem, table, next, ret_xsdt);
+}
+
 /**
  * acpi_write() - build all tables and write them to the ACPI area below 1 MiB
  * @ret_rsdp: for boot_params.acpi_rsdp_addr
@@ -289,35 +336,13 @@ static int acpi_place(const GuestMem *mem, StrBuf *table, gpa_t *next, gpa_t *re
  */
 int acpi_write(const GuestMem *mem, const BoardInfo *board, gpa_t *ret_rsdp) {
         _cleanup_(strbuf_deinit) StrBuf table = {0};
-        gpa_t next = MEMMAP_ACPI_BASE + ACPI_TABLE_ALIGN, facs, dsdt, xsdt, listed[3];
+        gpa_t next = MEMMAP_ACPI_BASE + ACPI_TABLE_ALIGN, xsdt = 0;
         uint8_t rsdp[36];
         int r;
 
-        acpi_build_facs(&table);
-        r = acpi_place(mem, &table, &next, &facs);
+        r = acpi_place_all(mem, board, &table, &next, &xsdt);
         if (r < 0)
                 return r;
-        acpi_build_dsdt(&table, board);
-        r = acpi_place(mem, &table, &next, &dsdt);
-        if (r < 0)
-                return r;
-        acpi_build_fadt(&table, board, facs, dsdt);
-        r = acpi_place(mem, &table, &next, &listed[0]);
-        if (r < 0)
-                return r;
-        acpi_build_madt(&table, board);
-        r = acpi_place(mem, &table, &next, &listed[1]);
-        if (r < 0)
-                return r;
-        acpi_build_mcfg(&table);
-        r = acpi_place(mem, &table, &next, &listed[2]);
-        if (r < 0)
-                return r;
-        acpi_build_xsdt(&table, listed, ELEMENTSOF(listed));
-        r = acpi_place(mem, &table, &next, &xsdt);
-        if (r < 0)
-                return r;
-
         acpi_build_rsdp(rsdp, xsdt);
         r = guest_mem_write(mem, MEMMAP_ACPI_BASE, rsdp, sizeof(rsdp));
         if (r < 0)

@@ -23,6 +23,7 @@ typedef struct BoardInfo {
         bool rtc;
         bool i8042;
         bool pvpanic;
+        bool watchdog;
 
         uint8_t uuid[16];          /* of the VM in text order; all zero: not told to the guest */
         const StrVec *oem_strings; /* SMBIOS type 11; borrowed, may be NULL */
