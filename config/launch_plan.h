@@ -10,6 +10,8 @@
 #include "config/vmm_config.h"
 
 #define LAUNCH_FILES_MAX 1024u
+#define LAUNCH_PLAN_MAX                                                                            \
+        (4u * 1024u * 1024u) /* bytes of JSON; a normalised config is longer than it was written */
 
 /* The launcher's one argument: this and the number of the memfd. */
 #define LAUNCH_PLAN_OPTION "--plan-fd="
@@ -36,5 +38,7 @@ typedef struct LaunchPlan {
 
 void launch_plan_init(LaunchPlan *plan);
 void launch_plan_deinit(LaunchPlan *plan);
+int launch_plan_add_file(LaunchPlan *plan, const char *name, int fd);
+int launch_plan_find_file(const LaunchPlan *plan, const char *name);
 int launch_plan_to_json(const LaunchPlan *plan, char **ret);
 int launch_plan_parse(const char *json, LaunchPlan *ret, TextError *reterr);
