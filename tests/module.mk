@@ -99,3 +99,14 @@ guest:
 .PHONY: testbed
 testbed: all
 	@tests/testbed/run.sh $(O) $(ONLY)
+
+# Measuring programs: each tests/bench/bench_*.c is one.
+BENCHES := $(patsubst tests/bench/%.c,$(O)/tests/bench/%,$(wildcard tests/bench/bench_*.c))
+ALL_SRCS += $(wildcard tests/bench/bench_*.c)
+$(BENCHES): %: %.o $(O)/libbase.a
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(O)/libbase.a $(call pkg_libs,libsystemd)
+
+## bench: measure against the peers and write o/bench/results.jsonl (ONLY=prefix for some; needs a quiet machine)
+.PHONY: bench
+bench: all $(BENCHES)
+	@tests/bench/run.sh $(O) $(ONLY)

@@ -19,7 +19,12 @@ if [ "${1:-}" = --one ]; then
                 status=$?
                 ;;
         *)
-                clang-tidy --quiet "$file" -- "$@" >"$log" 2>/dev/null
+                # the analyser does not know that a failed cmocka assertion does not return
+                case $file in
+                tests/unit/* | tests/integration/* | tests/fake/*) checks='-clang-analyzer-core.*' ;;
+                *) checks= ;;
+                esac
+                clang-tidy --quiet --checks="$checks" "$file" -- "$@" >"$log" 2>/dev/null
                 status=$?
                 ;;
         esac

@@ -3,65 +3,22 @@
 # usage: run.sh BUILD-DIR [ONLY]
 # The testbed in one command: a Debian host with systemd, the project installed as `make install` does, nested SVM under
 # QEMU, the system tests inside. Results come as readable lines and a line of totals; logs are in o/testbed/logs/.
-# TESTBED_JOBS (2) guests run at a time; TESTBED_MEM (4096) MiB are the host's.
+# TESTBED_JOBS (2) guests run at a time.
 set -eu
 cd "$(dirname "$0")/../.."
 build=$1 only=${2:-}
 out=o/testbed
 here=tests/testbed
 
-# shellcheck source=tests/guest/initramfs.sh
-. tests/guest/initramfs.sh
-tests/guest/build.sh o/guest
-$here/build.sh $out
-command -v qemu-system-x86_64 >/dev/null || { echo "testbed: no qemu-system-x86_64; run: make deps" >&2; exit 1; }
-
-tree=$out/initramfs
-payload=$tree/payload
-rm -rf "$tree"
-mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/root" "$payload/usr/lib/vivarium-testbed/guest"
-cp "$(command -v busybox)" "$tree/bin/busybox"
-cp $here/host/init "$tree/init"
-chmod 755 "$tree/init"
-copy_modules o/guest "$tree" virtio_pci virtio_blk virtio-rng kvm-amd autofs4
-mkdir -p "$payload/usr/lib/modules"
-cp -r "$tree/lib/modules" "$payload/usr/lib/"
-${MAKE:-make} --no-print-directory install DESTDIR="$PWD/$payload"
-cp $here/host/*.sh $here/system/* "$payload/usr/lib/vivarium-testbed/"
-chmod 755 "$payload"/usr/lib/vivarium-testbed/*.sh
-cp o/guest/vmlinuz o/guest/initrd.img "$payload/usr/lib/vivarium-testbed/guest/"
-[ ! -e o/guest/vmlinux ] || cp o/guest/vmlinux "$payload/usr/lib/vivarium-testbed/guest/"
-units=$payload/usr/lib/systemd/system
-mkdir -p "$units/multi-user.target.wants"
-cp $here/host/vivarium-testbed.service "$units/"
-ln -s ../vivarium-testbed.service "$units/multi-user.target.wants/"
-pack "$tree" $out/initrd.cpio
-
-rm -rf $out/logs
-mkdir -p $out/logs
-: >$out/results.tap
-truncate -s 256M $out/logs.disk.new
-mv $out/logs.disk.new $out/logs.disk
-
-echo "testbed: booting the host"
 start=$(date +%s)
 status=0
-timeout -k 10 1500 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m "${TESTBED_MEM:-4096}" \
-        -nodefaults -display none -monitor none -no-reboot -serial file:$out/logs/console.log \
-        -serial file:$out/results.tap -kernel "$([ -e o/guest/vmlinux ] && echo o/guest/vmlinux || echo o/guest/vmlinuz)" \
-        -initrd $out/initrd.cpio \
-        -append "console=ttyS0 quiet panic=-1 root=/dev/vda rw cryptomgr.notests=1 nokaslr \
-systemd.show_status=false testbed.only=$only testbed.jobs=${TESTBED_JOBS:-2}" \
-        -drive if=none,id=root,file=$out/base.ext4,format=raw,snapshot=on -device virtio-blk-pci,drive=root \
-        -drive if=none,id=logs,file=$out/logs.disk,format=raw,cache=unsafe -device virtio-blk-pci,drive=logs \
-        -device virtio-rng-pci </dev/null || status=$?
-tar -x -C $out/logs -f $out/logs.disk 2>/dev/null || :
+$here/boot.sh "$build" $out "testbed.only=$only testbed.jobs=${TESTBED_JOBS:-2}" || status=$?
 
-grep -vE '^1\.\.' $out/results.tap || :
-ok=$(grep -E '^ok ' $out/results.tap | grep -vc '# SKIP' || :)
-bad=$(grep -cE '^not ok ' $out/results.tap || :)
-skipped=$(grep -cE '^ok .*# SKIP' $out/results.tap || :)
-plan=$(sed -n 's/^1\.\.//p' $out/results.tap)
+grep -vE '^1\.\.' $out/results || :
+ok=$(grep -E '^ok ' $out/results | grep -vc '# SKIP' || :)
+bad=$(grep -cE '^not ok ' $out/results || :)
+skipped=$(grep -cE '^ok .*# SKIP' $out/results || :)
+plan=$(sed -n 's/^1\.\.//p' $out/results)
 if [ -z "$plan" ] || [ "$plan" -ne $((ok + bad + skipped)) ]; then
         bad=$((bad + 1))
         echo "not ok the host ran all tests (QEMU status $status); the end of its console:"

@@ -7,6 +7,9 @@ set -u
 here=/usr/lib/vivarium-testbed
 logs=/run/vivarium-testbed
 mkdir -p $logs
+# Another script may have the host for itself, such as the benchmark's.
+script=$(sed -n 's/.*testbed\.script=\([^ ]*\).*/\1/p' /proc/cmdline)
+[ -z "$script" ] || exec "$script" 2>$logs/script.log
 only=$(sed -n 's/.*testbed\.only=\([^ ]*\).*/\1/p' /proc/cmdline)
 jobs=$(sed -n 's/.*testbed\.jobs=\([^ ]*\).*/\1/p' /proc/cmdline)
 stty -F /dev/ttyS1 raw 2>/dev/null

@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: run.sh BUILD-DIR [PREFIX]
+# Measures and compares; each figure becomes one JSON object in o/bench/results.jsonl and one row of the table at the end.
+# A ratio above 1 says that ours is the better one. Nothing here passes or fails by a time.
+set -eu
+cd "$(dirname "$0")/../.."
+build=$1 only=${2:-}
+out=o/bench
+mkdir -p $out
+: >$out/results.jsonl
+
+wanted() { case $1 in "$only"*) return 0 ;; *) return 1 ;; esac; }
+any_wanted() { # whether ONLY selects one of the names, or names one of them more exactly
+        local name
+        for name in "$@"; do
+                case $name in "$only"*) return 0 ;; esac
+        done
+        return 1
+}
+
+# figure NAME UNIT VALUE PEER PEER-VALUE; a PEER of - is none
+figure() {
+        wanted "$1" || return 0
+        awk -v name="$1" -v unit="$2" -v value="$3" -v peer="$4" -v other="$5" 'BEGIN {
+                if (peer == "-")
+                        tail = "\"peer\": null, \"peer_value\": null, \"ratio\": null"
+                else {
+                        # of a rate more is better, of all else less
+                        ratio = unit ~ /\/s$/ ? value / other : other / value
+                        tail = sprintf("\"peer\": \"%s\", \"peer_value\": %s, \"ratio\": %.3f", peer, other, ratio)
+                }
+                printf "{\"name\": \"%s\", \"value\": %s, \"unit\": \"%s\", %s}\n", name, value, unit, tail
+        }' >>$out/results.jsonl
+}
+
+# The daemon on a bus of its own, beside the smallest server that sd-bus can make.
+bench_bus() {
+        local work pids address numbers
+        work=$(mktemp -d)
+        cat >"$work/bus.conf" <<-CONF
+		<busconfig><type>session</type><listen>unix:dir=$work</listen><auth>EXTERNAL</auth>
+		<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
+		</busconfig>
+	CONF
+        mkfifo "$work/address"
+        dbus-daemon --config-file="$work/bus.conf" --nofork --print-address=3 3>"$work/address" &
+        pids=$!
+        read -r address <"$work/address"
+        RUNTIME_DIRECTORY=$work XDG_RUNTIME_DIR=$work "$build/vivariumd" --bus-address="$address" 2>"$work/daemon.log" &
+        pids="$pids $!"
+        numbers=$("$build/tests/bench/bench_bus" "$address" 20000) || {
+                echo "bench: the bus could not be measured:"
+                tail "$work/daemon.log"
+        }
+        # shellcheck disable=SC2086
+        kill $pids
+        # shellcheck disable=SC2086
+        wait $pids 2>/dev/null || :
+        rm -rf "$work"
+        # shellcheck disable=SC2086
+        set -- $numbers
+        [ $# -eq 4 ] || return 0
+        figure dbus.ping us "$1" sd-bus-floor "$2"
+        figure daemon.rss.idle KiB "$3" sd-bus-floor "$4"
+}
+
+# Boots and VMs need a real /dev/kvm, which the testbed's host has; QEMU comes along with its libraries and firmware.
+bench_nested() {
+        local overlay=$out/overlay bench lib file
+        bench=$overlay/usr/lib/vivarium-bench
+        rm -rf "$overlay"
+        mkdir -p "$bench/lib" "$bench/share" "$overlay/usr/lib/vivarium-testbed"
+        cp "$(command -v qemu-system-x86_64)" "$build/tests/bench/bench_run" "$bench/"
+        for lib in $(ldd "$bench/qemu-system-x86_64" | grep -o '/[^ ]*'); do
+                cp -L "$lib" "$bench/lib/"
+        done
+        rm -f "$bench"/lib/ld-linux* "$bench"/lib/libc.so* "$bench"/lib/libm.so*
+        for file in bios-256k.bin bios-microvm.bin kvmvapic.bin linuxboot_dma.bin; do
+                find /usr/share/seabios /usr/share/qemu -name $file -exec cp -L {} "$bench/share/" \; -quit
+        done
+        cp tests/bench/nested.sh "$overlay/usr/lib/vivarium-testbed/"
+        tests/testbed/boot.sh "$build" $out "testbed.script=/usr/lib/vivarium-testbed/nested.sh bench.only=$only \
+bench.rounds=${BENCH_ROUNDS:-5}" "$overlay"
+        while read -r word name unit value peer other; do
+                [ "$word" = figure ] && figure "$name" "$unit" "$value" "$peer" "$other"
+        done <$out/results
+        tail -n 20 $out/logs/script.log >&2
+}
+
+if any_wanted dbus.ping daemon.rss.idle; then bench_bus; fi
+if any_wanted boot.kvm.q35 boot.kvm.microvm vmm.overhead.rss cycle.rate; then bench_nested; fi
+
+printf '\n%-22s %12s %-5s %-14s %12s %7s\n' name value unit peer "peer's" ratio
+jq -r '[.name, .value, .unit, .peer // "-", .peer_value // "-", .ratio // "-"] | @tsv' $out/results.jsonl |
+        while IFS=$(printf '\t') read -r name value unit peer other ratio; do
+                printf '%-22s %12s %-5s %-14s %12s %7s\n' "$name" "$value" "$unit" "$peer" "$other" "$ratio"
+        done
+echo "bench: $(wc -l <$out/results.jsonl) figures in $out/results.jsonl"

@@ -1,0 +1,59 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# usage: boot.sh BUILD-DIR OUTDIR [KERNEL-PARAMETERS [OVERLAY-DIR]]
+# Boots the testbed's host once: a Debian 12 with systemd and the project installed as `make install` does, under QEMU with
+# nested SVM. What the host's script says on its second serial port comes to OUTDIR/results, its logs to OUTDIR/logs/.
+# OVERLAY-DIR is laid over the root disk. TESTBED_MEM (4096) MiB are the host's. The exit status is QEMU's.
+set -eu
+cd "$(dirname "$0")/../.."
+build=$1 out=$2 params=${3:-} overlay=${4:-}
+here=tests/testbed
+
+# shellcheck source=tests/guest/initramfs.sh
+. tests/guest/initramfs.sh
+tests/guest/build.sh o/guest
+$here/build.sh o/testbed
+command -v qemu-system-x86_64 >/dev/null || { echo "testbed: no qemu-system-x86_64; run: make deps" >&2; exit 1; }
+
+tree=$out/initramfs
+payload=$tree/payload
+rm -rf "$tree"
+mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/root" "$payload/usr/lib/vivarium-testbed/guest"
+cp "$(command -v busybox)" "$tree/bin/busybox"
+cp $here/host/init "$tree/init"
+chmod 755 "$tree/init"
+copy_modules o/guest "$tree" virtio_pci virtio_blk virtio-rng kvm-amd autofs4
+mkdir -p "$payload/usr/lib/modules"
+cp -r "$tree/lib/modules" "$payload/usr/lib/"
+${MAKE:-make} --no-print-directory MODE="$(basename "$build")" install DESTDIR="$PWD/$payload"
+cp $here/host/*.sh $here/system/* "$payload/usr/lib/vivarium-testbed/"
+chmod 755 "$payload"/usr/lib/vivarium-testbed/*.sh
+cp o/guest/vmlinuz o/guest/initrd.img o/guest/tiny.elf "$payload/usr/lib/vivarium-testbed/guest/"
+[ ! -e o/guest/vmlinux ] || cp o/guest/vmlinux "$payload/usr/lib/vivarium-testbed/guest/"
+[ -z "$overlay" ] || cp -r "$overlay/." "$payload/"
+units=$payload/usr/lib/systemd/system
+mkdir -p "$units/multi-user.target.wants"
+cp $here/host/vivarium-testbed.service "$units/"
+ln -s ../vivarium-testbed.service "$units/multi-user.target.wants/"
+pack "$tree" $out/initrd.cpio
+
+rm -rf $out/logs
+mkdir -p $out/logs
+: >$out/results
+truncate -s 256M $out/logs.disk.new
+mv $out/logs.disk.new $out/logs.disk
+
+echo "testbed: booting the host"
+status=0
+timeout -k 10 1500 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m "${TESTBED_MEM:-4096}" \
+        -nodefaults -display none -monitor none -no-reboot -serial file:$out/logs/console.log \
+        -serial file:$out/results -kernel "$([ -e o/guest/vmlinux ] && echo o/guest/vmlinux || echo o/guest/vmlinuz)" \
+        -initrd $out/initrd.cpio \
+        -append "console=ttyS0 quiet panic=-1 root=/dev/vda rw cryptomgr.notests=1 nokaslr \
+systemd.show_status=false $params" \
+        -drive if=none,id=root,file=o/testbed/base.ext4,format=raw,snapshot=on -device virtio-blk-pci,drive=root \
+        -drive if=none,id=logs,file=$out/logs.disk,format=raw,cache=unsafe -device virtio-blk-pci,drive=logs \
+        -device virtio-rng-pci </dev/null || status=$?
+tar -x -C $out/logs -f $out/logs.disk 2>/dev/null || :
+
+exit $status
