@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dbus/client/record.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "dbus/client/format.h"
+#include "dbus/client/reasons.h"
+#include "dbus/client/utf8.h"
+
+/* Of a tail of 4 KiB so many lines are shown to people; JSON has it all. */
+#define TAIL_LINES_MAX 10u
+
+/**
+ * record_headline() - append "SHUTDOWN after 9.81 s: the guest powered off"
+ * @record: as in the Died signal
+ */
+void record_headline(const Value *record, StrBuf *out) {
+        const DeathReason *known = death_reason_find(value_get_int(record, "code", -1));
+        uint64_t run_time = value_get_uint(record, "run-time-usec", 0);
+        char span[FORMAT_MAX];
+
+        utf8_append_printable(out, value_get_string(record, "reason"));
+        if (run_time > 0)
+                strbuf_printf(out, " after %s", format_timespan(span, run_time));
+        if (known)
+                strbuf_printf(out, ": %s", known->meaning);
+}
+
+static int describe_exit(const Value *record, Block *block) {
+        int64_t signal = value_get_int(record, "exit-signal", 0);
+        char name[FORMAT_MAX];
+
+        if (signal > 0)
+                return block_addf(block, "VMM exit", "%s%s", format_signal(name, signal),
+                                  value_get_bool(record, "core-dumped") ? ", core dumped" : "");
+        if (value_get(record, "exit-status"))
+                return block_addf(block, "VMM exit", "status %" PRIi64,
+                                  value_get_int(record, "exit-status", -1));
+        return 0;
+}
+
+/* One line for text that is there, none otherwise. */
+static int describe_text(const Value *record, const char *member, const char *key, Block *block) {
+        const char *text = value_get_string(record, member);
+
+        return *text ? block_add(block, key, text) : 0;
+}
+
+static int describe_requester(const Value *record, Block *block) {
+        const char *who = value_get_string(record, "stop-requested-by");
+        char user[FORMAT_MAX];
+
+        if (!*who)
+                return 0;
+        if (!value_get(record, "stop-requested-uid"))
+                return block_add(block, "Stop asked by", who);
+        return block_addf(block, "Stop asked by", "%s: user %s, process %" PRIu64, who,
+                          format_uid(user, value_get_uint(record, "stop-requested-uid", 0)),
+                          value_get_uint(record, "stop-requested-pid", 0));
+}
+
+static int describe_usage(const Value *record, Block *block) {
+        uint64_t cpu = value_get_uint(record, "guest-cpu-usec", 0);
+        uint64_t guest = value_get_uint(record, "rss-guest-peak-bytes", 0);
+        uint64_t vmm = value_get_uint(record, "rss-vmm-peak-bytes", 0);
+        char text[FORMAT_MAX];
+        int r = 0;
+
+        if (cpu > 0)
+                r = block_add(block, "Guest CPU", format_timespan(text, cpu));
+        if (r >= 0 && guest > 0)
+                r = block_addf(block, "Guest memory", "%s at its peak", format_bytes(text, guest));
+        if (r >= 0 && vmm > 0)
+                r = block_addf(block, "VMM memory", "%s at its peak", format_bytes(text, vmm));
+        return r;
+}
+
+/** record_describe() - add the lines of a record to @block, without its reason. Return: 0 or -ENOMEM. */
+int record_describe(const Value *record, Block *block) {
+        int r = describe_exit(record, block);
+
+        if (r >= 0)
+                r = describe_text(record, "message", "Cause", block);
+        if (r >= 0)
+                r = describe_text(record, "failure-text", "Guest's failure", block);
+        if (r >= 0)
+                r = describe_text(record, "failure-info", "Guest's details", block);
+        if (r >= 0)
+                r = describe_requester(record, block);
+        return r < 0 ? r : describe_usage(record, block);
+}
+
+/* Where the last TAIL_LINES_MAX lines of @text begin. */
+static const char *last_lines(const char *text, size_t len) {
+        const char *p = text + len;
+
+        for (unsigned lines = 0; p > text; p--)
+                if (p[-1] == '\n' && p < text + len && ++lines == TAIL_LINES_MAX)
+                        break;
+        return p;
+}
+
+static int describe_tail(const Value *record, const char *member, const char *key, Block *block) {
+        const char *text = value_get_string(record, member);
+
+        for (const char *p = last_lines(text, strlen(text)); *p;) {
+                size_t len = strcspn(p, "\n");
+                size_t shown = len > 0 && p[len - 1] == '\r' ? len - 1 : len;
+                int r = block_addf(block, key, "%.*s", (int) shown, p);
+
+                if (r < 0)
+                        return r;
+                key = "";
+                p += len + (p[len] == '\n');
+        }
+        return 0;
+}
+
+/** record_describe_tails() - add the last lines of the VMM's messages and of the console. Return: 0 or -ENOMEM. */
+int record_describe_tails(const Value *record, Block *block) {
+        int r = describe_tail(record, "stderr-tail", "VMM's messages", block);
+
+        return r < 0 ? r : describe_tail(record, "console-tail", "Console", block);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dbus/client/run_session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "dbus/client/errors.h"
+#include "dbus/client/reasons.h"
+#include "dbus/client/record.h"
+#include "dbus/client/value_bus.h"
+#include "dbus/names.h"
+
+#define START_TIMEOUT_USEC (90 * USEC_PER_SEC)
+
+typedef struct RunSession {
+        Client *client;   /* borrowed */
+        const NewVm *vm;  /* borrowed */
+        Console *console; /* borrowed */
+        TextError *reterr;
+        sd_event *event; /* owned */
+        Value *record;   /* owned; set when the VM is dead */
+        bool killing;    /* Kill was called: the next request to leave is obeyed at once */
+} RunSession;
+
+static void session_deinit(RunSession *session) {
+        (void) value_free(session->record);
+        if (session->event)
+                (void) sd_bus_detach_event(session->client->bus);
+        session->event = sd_event_unref(session->event);
+}
+
+/* A line of progress; the terminal's own output processing is on even in raw mode. */
+static void say(RunSession *session, const char *format, ...) _printf_(2, 3);
+static void say(RunSession *session, const char *format, ...) {
+        _cleanup_(strbuf_deinit) StrBuf line = {0};
+        _cleanup_(freep) char *text = NULL;
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (n < 0) {
+                text = NULL;
+                return;
+        }
+        /* Do not continue a line of the guest's where both are seen on one terminal. */
+        if (session->console->mid_line && isatty(STDERR_FILENO) > 0) {
+                strbuf_append(&line, "\n");
+                session->console->mid_line = false;
+        }
+        strbuf_printf(&line, "%s\n", text);
+        if (!line.failed)
+                (void) fd_write_all(STDERR_FILENO, line.data, line.len);
+}
+
+static void leave(RunSession *session, int status) {
+        (void) sd_event_exit(session->event, status);
+}
+
+static int on_killed(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        RunSession *session = userdata;
+        const sd_bus_error *error = sd_bus_message_get_error(reply);
+
+        /* Died comes by itself. If Kill failed, closing the connection ends a VM that is bound to it. */
+        if (error && !session->record) {
+                say(session, "vivctl: cannot kill VM \"%s\": %s", session->vm->name,
+                    error->message);
+                leave(session, EXIT_STATUS_INTERRUPTED);
+        }
+        return 0;
+}
+
+/* The first request kills and waits for the record, the second one leaves. */
+static void request_end(RunSession *session, const char *why) {
+        int r;
+
+        if (session->killing) {
+                leave(session, EXIT_STATUS_INTERRUPTED);
+                return;
+        }
+        session->killing = true;
+        say(session, "vivctl: %s: killing VM \"%s\" (again to leave at once)", why,
+            session->vm->name);
+        r = sd_bus_call_method_async(session->client->bus, NULL, VIVARIUM_BUS_NAME,
+                                     session->vm->path, VIVARIUM_VM_INTERFACE, "Kill", on_killed,
+                                     session, "");
+        if (r < 0)
+                leave(session, EXIT_STATUS_INTERRUPTED);
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        request_end(userdata, info->ssi_signo == SIGINT    ? "interrupted"
+                              : info->ssi_signo == SIGTERM ? "terminated"
+                                                           : "the terminal is gone");
+        return 0;
+}
+
+static void on_escaped(void *userdata) {
+        request_end(userdata, "escape key");
+}
+
+static void on_output_closed(void *userdata) {
+        request_end(userdata, "standard output was closed");
+}
+
+static void on_drained(void *userdata) {
+        RunSession *session = userdata;
+
+        leave(session, exit_status_for_reason(value_get_int(session->record, "code", -1)));
+}
+
+/* Takes @record; from here on only the console's last bytes are awaited. */
+static int ended(RunSession *session, Value *record) {
+        (void) value_free(session->record);
+        session->record = record;
+        return console_finish(session->console);
+}
+
+static int on_died(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        RunSession *session = userdata;
+        Value *record;
+        int r;
+
+        if (session->record)
+                return 0;
+        r = sd_bus_message_skip(message, "si");
+        if (r >= 0)
+                r = value_read(message, &record);
+        if (r < 0) {
+                (void) text_error_set(session->reterr, r, "the death record cannot be read: %s",
+                                      strerror(-r));
+                leave(session, EXIT_STATUS_ERROR);
+                return 0;
+        }
+        return ended(session, record);
+}
+
+static int on_started(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const sd_bus_error *error = sd_bus_message_get_error(reply);
+        RunSession *session = userdata;
+
+        if (!error) {
+                if (!session->record)
+                        say(session, "VM \"%s\" runs", session->vm->name);
+                return 0;
+        }
+        /* With the record of a failed start, which comes first, this error is no news. */
+        if (!session->record) {
+                (void) client_call_error(session->client, error, -sd_bus_error_get_errno(error),
+                                         "cannot start the VM", session->reterr);
+                leave(session, EXIT_STATUS_ERROR);
+        }
+        return 0;
+}
+
+static int on_owner_changed(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        const char *name, *old_owner, *new_owner;
+        RunSession *session = userdata;
+        int r = sd_bus_message_read(message, "sss", &name, &old_owner, &new_owner);
+
+        if (r < 0 || !*old_owner || session->record)
+                return 0;
+        (void) text_error_set(session->reterr, -ECONNRESET,
+                              "the service left the bus while VM \"%s\" ran; how the VM ended is "
+                              "not known here\nLook at the service's log with: journalctl -u "
+                              "vivariumd",
+                              session->vm->name);
+        leave(session, EXIT_STATUS_ERROR);
+        return 0;
+}
+
+static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        RunSession *session = userdata;
+
+        if (session->record)
+                return 0;
+        (void) text_error_set(session->reterr, -ECONNRESET,
+                              "the connection to the bus was lost, and with it VM \"%s\"",
+                              session->vm->name);
+        leave(session, EXIT_STATUS_ERROR);
+        return 0;
+}
+
+static int watch_bus(RunSession *session) {
+        sd_bus *bus = session->client->bus;
+        int r = sd_bus_match_signal(bus, NULL, VIVARIUM_BUS_NAME, session->vm->path,
+                                    VIVARIUM_VM_INTERFACE, "Died", on_died, session);
+
+        if (r >= 0)
+                r = sd_bus_add_match(bus, NULL,
+                                     "type='signal',sender='org.freedesktop.DBus',"
+                                     "path='/org/freedesktop/DBus',"
+                                     "interface='org.freedesktop.DBus',"
+                                     "member='NameOwnerChanged',arg0='" VIVARIUM_BUS_NAME "'",
+                                     on_owner_changed, session);
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, NULL, "/org/freedesktop/DBus/Local",
+                                        "org.freedesktop.DBus.Local", "Disconnected",
+                                        on_disconnected, session);
+        return r < 0 ? r : sd_bus_attach_event(bus, session->event, SD_EVENT_PRIORITY_NORMAL);
+}
+
+static int watch_signals(RunSession *session) {
+        static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+        sigset_t set;
+
+        /* Writing to a closed pipe is an error of write(), not the end of vivctl. */
+        if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigemptyset(&set) < 0)
+                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                if (sigaddset(&set, signals[i]) < 0)
+                        return -errno;
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
+                int r = sd_event_add_signal(session->event, NULL, signals[i], on_signal, session);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int start(RunSession *session) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        int r = client_new_call(session->client, session->vm->path, VIVARIUM_VM_INTERFACE, "Start",
+                                &call, session->reterr);
+
+        if (r < 0)
+                return r;
+        return sd_bus_call_async(session->client->bus, NULL, call, on_started, session,
+                                 START_TIMEOUT_USEC);
+}
+
+static int session_begin(RunSession *session) {
+        const ConsoleEvents events = {
+                .escaped = on_escaped,
+                .output_closed = on_output_closed,
+                .drained = on_drained,
+                .userdata = session,
+        };
+        int r = sd_event_new(&session->event);
+
+        if (r >= 0)
+                r = watch_signals(session);
+        if (r >= 0)
+                r = watch_bus(session);
+        if (r >= 0)
+                r = console_attach(session->console, session->event, &events, session->reterr);
+        if (r >= 0)
+                r = start(session);
+        if (r < 0)
+                return text_error_set(session->reterr, r, "cannot run VM \"%s\": %s",
+                                      session->vm->name, strerror(-r));
+        return 0;
+}
+
+/* The last word to the user; JSON goes to standard output, text beside the progress on standard error. */
+static int print_record(RunSession *session) {
+        bool well = value_get_int(session->record, "code", -1) == DEATH_REASON_SHUTDOWN;
+        _cleanup_(block_deinit) Block block = {0};
+        _cleanup_(strbuf_deinit) StrBuf text = {0};
+        int r;
+
+        if (session->client->json != JSON_OFF)
+                return client_print_json(session->client, session->record);
+        strbuf_append(&text, "VM ended: ");
+        record_headline(session->record, &text);
+        strbuf_append(&text, "\n");
+        r = record_describe(session->record, &block);
+        if (r >= 0 && !well)
+                r = record_describe_tails(session->record, &block);
+        if (r < 0)
+                return r;
+        block_print(&block, &text);
+        if (text.failed)
+                return -ENOMEM;
+        /* say() ends the line by itself. */
+        say(session, "%.*s", (int) text.len - 1, text.data);
+        return 0;
+}
+
+/**
+ * run_session() - start the VM, show its console until its end, and print why it ended
+ * @vm:      just created, bound to @client's connection
+ * @console: opened; attached here
+ *
+ * Ctrl-C, SIGTERM and the escape key kill the VM; a second time they leave at once, upon which the service kills
+ * the VM because its creator is gone. Return: exit status; negative errno with @reterr set.
+ */
+int run_session(Client *client, const NewVm *vm, Console *console, TextError *reterr) {
+        _cleanup_(session_deinit) RunSession session = {
+                .client = client,
+                .vm = vm,
+                .console = console,
+                .reterr = reterr,
+        };
+        int status, r;
+
+        say(&session, "VM \"%s\" created, CID %" PRIu64 "%s", vm->name, vm->cid,
+            console->to_guest >= 0 ? "; press Ctrl-] three times within a second to kill it" : "");
+        r = session_begin(&session);
+        if (r < 0)
+                return r;
+        status = sd_event_loop(session.event);
+        terminal_leave_raw(&console->terminal);
+        if (status < 0)
+                return text_error_set(reterr, status, "the event loop failed: %s",
+                                      strerror(-status));
+        if (session.record) {
+                r = print_record(&session);
+                if (r < 0)
+                        return r;
+        }
+        return status;
+}

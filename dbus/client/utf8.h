@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Bytes of unknown origin made fit for terminals and JSON. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/str.h"
+
+size_t utf8_sequence_len(const unsigned char *bytes, size_t len);
+void utf8_append_valid(StrBuf *buf, const void *bytes, size_t len);
+void utf8_append_printable(StrBuf *buf, const char *text);
+size_t utf8_columns(const char *text);
