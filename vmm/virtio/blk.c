@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/iov.h"
 #include "base/le.h"
 #include "vmm/virtio/devices.h"
 
@@ -90,40 +91,6 @@ static BlkRequest *request_free(BlkRequest *req) {
         return NULL;
 }
 DEFINE_CLEANUP(BlkRequest *, request_free)
-
-/* ---- buffers ---- */
-
-/* Copies @len bytes from the front of the @n buffers; false when they are shorter. */
-static bool gather(const struct iovec *iov, unsigned n, void *data, size_t len) {
-        size_t done = 0;
-
-        for (unsigned i = 0; i < n && done < len; i++) {
-                size_t part = MIN(iov[i].iov_len, len - done);
-
-                memcpy((uint8_t *) data + done, iov[i].iov_base, part);
-                done += part;
-        }
-        return done == len;
-}
-
-/* Copies the buffers to @ret without their first @skip bytes and after @len more. Return: the number of buffers. */
-static unsigned slice(const struct iovec *iov, unsigned n, size_t skip, size_t len,
-                      struct iovec *ret) {
-        unsigned n_ret = 0;
-
-        for (unsigned i = 0; i < n && len > 0; i++) {
-                size_t first = MIN(skip, iov[i].iov_len);
-                size_t part = MIN(iov[i].iov_len - first, len);
-
-                skip -= first;
-                if (part == 0)
-                        continue;
-                ret[n_ret++] = (struct iovec){.iov_base = (uint8_t *) iov[i].iov_base + first,
-                                              .iov_len = part};
-                len -= part;
-        }
-        return n_ret;
-}
 
 /* ---- the end of a request ---- */
 
@@ -257,8 +224,7 @@ static int parse_ranges(BlkRequest *req, const struct iovec *out, unsigned n_out
 
         if (len == 0 || len % BLK_RANGE_LEN != 0 || len > sizeof(raw))
                 return -EIO;
-        if (!gather(out, n_out, raw, len))
-                return -EIO;
+        iov_gather(out, n_out, BLK_HEADER_LEN, raw, len);
         req->ranges = calloc(n, sizeof(*req->ranges));
         if (!req->ranges)
                 return -ENOMEM;
@@ -285,20 +251,8 @@ static int parse_ranges(BlkRequest *req, const struct iovec *out, unsigned n_out
 
 static int prepare_io(BlkRequest *req, uint64_t sector, const struct iovec *iov, unsigned n,
                       size_t skip, uint64_t len) {
-        req->n_iov = slice(iov, n, skip, len, req->iov);
+        req->n_iov = iov_slice(iov, n, skip, len, req->iov);
         return check_range(req->blk, sector, len, &req->offset);
-}
-
-static int put_id(const VirtioBlk *blk, const struct iovec *in, unsigned n_in, uint64_t len) {
-        struct iovec iov[VIRTQ_CHAIN_MAX];
-        unsigned n = slice(in, n_in, 0, MIN(len, (uint64_t) BLK_ID_LEN), iov);
-        size_t done = 0;
-
-        for (unsigned i = 0; i < n; i++) {
-                memcpy(iov[i].iov_base, blk->id + done, iov[i].iov_len);
-                done += iov[i].iov_len;
-        }
-        return 0;
 }
 
 /*
@@ -309,8 +263,6 @@ static int prepare(BlkRequest *req, uint64_t sector, const VirtqChain *chain) {
         VirtioBlk *blk = req->blk;
         const struct iovec *out = chain->iov, *in = chain->iov + chain->n_out;
         uint64_t out_len = chain->out_bytes - BLK_HEADER_LEN, in_len = chain->in_bytes - 1;
-        struct iovec data[VIRTQ_CHAIN_MAX];
-        unsigned n_data;
         uint64_t feature = 0;
         int r;
 
@@ -327,7 +279,8 @@ static int prepare(BlkRequest *req, uint64_t sector, const VirtqChain *chain) {
         case BLK_T_FLUSH:
                 return blk->disk->ops->flush && !blk->disk->read_only ? 0 : 1;
         case BLK_T_GET_ID:
-                return put_id(blk, in, chain->n_in, in_len) < 0 ? -EIO : 1;
+                iov_scatter(in, chain->n_in, 0, blk->id, (size_t) MIN(in_len, sizeof(blk->id)));
+                return 1;
         case BLK_T_DISCARD:
                 feature = BLK_F_DISCARD;
                 break;
@@ -340,9 +293,8 @@ static int prepare(BlkRequest *req, uint64_t sector, const VirtqChain *chain) {
 
         if (!virtio_device_has(&blk->dev, feature))
                 return -EOPNOTSUPP;
-        n_data = slice(out, chain->n_out, BLK_HEADER_LEN, out_len, data);
         req->sync = write_through(blk);
-        return parse_ranges(req, data, n_data, out_len);
+        return parse_ranges(req, out, chain->n_out, out_len);
 }
 
 static uint8_t *last_byte(const VirtqChain *chain) {
@@ -358,7 +310,8 @@ static void blk_handle(VirtioDevice *dev, unsigned queue, const VirtqChain *chai
         uint8_t header[BLK_HEADER_LEN];
         int r;
 
-        if (chain->in_bytes == 0 || !gather(chain->iov, chain->n_out, header, sizeof(header))) {
+        if (chain->in_bytes == 0 ||
+            iov_gather(chain->iov, chain->n_out, 0, header, sizeof(header)) < sizeof(header)) {
                 virtio_device_broken(dev, "block request without room for header and status");
                 return;
         }

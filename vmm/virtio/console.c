@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/iov.h"
 #include "vmm/virtio/devices.h"
 
 /*
@@ -26,19 +26,6 @@ typedef struct VirtioConsole {
         uint8_t config[12]; /* cols, rows, max_nr_ports, emerg_wr: nothing that was offered */
 } VirtioConsole;
 
-static size_t scatter(const VirtqChain *chain, const uint8_t *data, size_t len) {
-        const struct iovec *in = chain->iov + chain->n_out;
-        size_t done = 0;
-
-        for (unsigned i = 0; i < chain->n_in && done < len; i++) {
-                size_t n = MIN(in[i].iov_len, len - done);
-
-                memcpy(in[i].iov_base, data + done, n);
-                done += n;
-        }
-        return done;
-}
-
 static size_t console_receive(void *frontend, const uint8_t *data, size_t len) {
         VirtioDevice *dev = frontend;
         VirtQueue *queue = dev->queues + QUEUE_RECEIVE;
@@ -48,7 +35,8 @@ static size_t console_receive(void *frontend, const uint8_t *data, size_t len) {
         virtio_device_lock(dev);
         if (dev->running && queue->enabled) {
                 while (done < len && virtio_device_pop(dev, QUEUE_RECEIVE, &chain) == 0) {
-                        size_t n = scatter(&chain, data + done, len - done);
+                        size_t n = iov_scatter(chain.iov + chain.n_out, chain.n_in, 0, data + done,
+                                               len - done);
 
                         virtq_push(queue, chain.head, (uint32_t) n);
                         done += n;
