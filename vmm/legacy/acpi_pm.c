@@ -146,7 +146,7 @@ static void control_write(void *device, uint64_t offset, unsigned size, uint64_t
         pm->control = (uint16_t) ((pm->control & ~mask) | (written & mask)) & PM1_CONTROL_WRITABLE;
         /* Other sleep states do not exist here, and the tables do not offer them. */
         if ((written & PM1_CONTROL_SLEEP_ENABLE) &&
-            PM1_CONTROL_SLEEP_TYPE(pm->control) == ACPI_SLEEP_TYPE_S5)
+            PM1_CONTROL_SLEEP_TYPE(pm->control) == PM_SLEEP_TYPE_S5)
                 halt_sink_report(&pm->halt, HALT_POWER_OFF);
 }
 

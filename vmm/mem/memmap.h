@@ -62,7 +62,15 @@
 #define PM_SLEEP_TYPE_S5 5u      /* SLP_TYP that the DSDT's _S5 names: power off */
 #define IOPORT_PM_TIMER 0x608u   /* 4 bytes, 3.579545 MHz, 32 bits */
 #define IOPORT_PM_GPE0 0x620u    /* status 2 bytes, enable 2 bytes */
-#define ACPI_SLEEP_TYPE_S5 5u    /* SLP_TYPa of \\_S5 in PM1a control */
+#define IOPORT_COM1 0x3f8u
+#define IOPORT_COM2 0x2f8u
+#define IOPORT_COM3 0x3e8u
+#define IOPORT_COM4 0x2e8u
+#define IOPORT_PCI_CONFIG_ADDRESS 0xcf8u
+#define IOPORT_RESET_CONTROL 0xcf9u
+#define IOPORT_PCI_CONFIG_DATA 0xcfcu
+#define IOPORT_PCI_WINDOW_BASE 0x1000u /* I/O BARs */
+#define IOPORT_PCI_WINDOW_SIZE 0xf000u
 
 /*
  * The watchdog that the ACPI table WDAT describes: four 32-bit registers. Counts are in periods of
@@ -77,15 +85,6 @@
 #define WATCHDOG_PERIOD_MSEC 100u
 #define WATCHDOG_COUNT_MIN 1u
 #define WATCHDOG_COUNT_MAX 36000u /* one hour */
-#define IOPORT_COM1 0x3f8u
-#define IOPORT_COM2 0x2f8u
-#define IOPORT_COM3 0x3e8u
-#define IOPORT_COM4 0x2e8u
-#define IOPORT_PCI_CONFIG_ADDRESS 0xcf8u
-#define IOPORT_RESET_CONTROL 0xcf9u
-#define IOPORT_PCI_CONFIG_DATA 0xcfcu
-#define IOPORT_PCI_WINDOW_BASE 0x1000u /* I/O BARs */
-#define IOPORT_PCI_WINDOW_SIZE 0xf000u
 
 /* Global system interrupts: 0-15 are the ISA lines (0 arrives at pin 2), 16-23 the PCI INTx lines. */
 #define GSI_COUNT 24u
