@@ -76,6 +76,7 @@ _Static_assert(sizeof(AcpiFadt) + ACPI_HEADER_SIZE == 276, "length of FADT revis
 #define FADT_BOOT_RTC_ABSENT (1u << 5)
 
 #define RESET_VALUE_HARD 6u /* what port 0xcf9 takes as a full reset */
+#define RTC_REGISTER_CENTURY 0x32u
 #define C_STATE_ABSENT 0x0fffu
 
 /* Section 5.2.12: interrupt controller structures of the MADT. */
@@ -169,6 +170,7 @@ static void acpi_build_fadt(StrBuf *table, const BoardInfo *board, gpa_t facs, g
                 .gpe0_size = 4,
                 .c2_latency = C_STATE_ABSENT,
                 .c3_latency = C_STATE_ABSENT,
+                .century = board->rtc ? RTC_REGISTER_CENTURY : 0,
                 .boot_architecture =
                         (uint16_t) (FADT_BOOT_LEGACY_DEVICES | FADT_BOOT_VGA_ABSENT |
                                     FADT_BOOT_NO_ASPM | (board->i8042 ? FADT_BOOT_8042 : 0) |

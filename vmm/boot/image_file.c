@@ -55,6 +55,16 @@ void image_file_deinit(ImageFile *file) {
         *file = (ImageFile){.fd = -EBADF};
 }
 
+static int image_file_check(const ImageFile *file, uint64_t offset, uint64_t len,
+                            TextError *reterr) {
+        if (range_within(offset, len, file->size))
+                return 0;
+        return text_error_set(reterr, -ENODATA,
+                              "the file is truncated: it has %" PRIu64 " bytes, but %" PRIu64
+                              " at offset %" PRIu64 " are needed",
+                              file->size, len, offset);
+}
+
 /**
  * image_file_read() - read exactly @len bytes
  *
@@ -64,11 +74,9 @@ int image_file_read(const ImageFile *file, uint64_t offset, void *data, size_t l
                     TextError *reterr) {
         int r;
 
-        if (!range_within(offset, len, file->size))
-                return text_error_set(reterr, -ENODATA,
-                                      "the file is truncated: it has %" PRIu64
-                                      " bytes, but %zu at offset %" PRIu64 " are needed",
-                                      file->size, len, offset);
+        r = image_file_check(file, offset, len, reterr);
+        if (r < 0)
+                return r;
         r = fd_pread_all(file->fd, data, len, offset);
         if (r < 0)
                 return text_error_set(reterr, r, "reading %zu bytes at offset %" PRIu64 ": %s", len,
@@ -86,7 +94,11 @@ int image_file_read(const ImageFile *file, uint64_t offset, void *data, size_t l
 int image_file_load(const ImageFile *file, uint64_t offset, uint64_t len, const GuestMem *mem,
                     gpa_t gpa, TextError *reterr) {
         void *host = guest_mem_ptr(mem, gpa, len);
+        int r;
 
+        r = image_file_check(file, offset, len, reterr);
+        if (r < 0)
+                return r;
         if (!host)
                 return text_error_set(reterr, -EFAULT,
                                       "%" PRIu64 " bytes at guest address 0x%" PRIx64
