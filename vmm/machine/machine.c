@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The board: the one place that names the devices of a machine, their addresses' owners and their wires. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "vmm/machine/machine_internal.h"
+#include "vmm/mem/memmap.h"
+#include "vmm/virtio/devices.h"
+
+#define PCI_SLOT_FIRST 1u /* slot 0 is the host bridge */
+
+static void sink_halt(void *userdata, HaltReason reason) {
+        machine_halt(userdata, reason);
+}
+
+/* Placed above RAM and cut to what the processor can address. */
+static int place_pci64_window(Machine *machine, unsigned physical_bits, TextError *reterr) {
+        const GuestRegion *last = &machine->mem->regions[machine->mem->n_regions - 1];
+        const uint64_t limit = UINT64_C(1) << physical_bits;
+        uint64_t end = MAX(last->gpa + last->size_bytes, MEMMAP_HIGH_RAM_BASE);
+
+        if (end > limit)
+                return text_error_set(reterr, -E2BIG,
+                                      "%" PRIu64 " MiB of memory are more than the processor's %u "
+                                      "address bits reach",
+                                      machine->mem->size_bytes >> 20, physical_bits);
+        machine->pci64_base = align_up(end, MEMMAP_PCI64_ALIGN);
+        if (machine->pci64_base < limit)
+                machine->pci64_size = MIN(MEMMAP_PCI64_SIZE, limit - machine->pci64_base);
+        return 0;
+}
+
+static int new_partition(Machine *machine, const VmmConfig *config, TextError *reterr) {
+        const HvConfig hv_config = {
+                .n_vcpus = config->n_vcpus,
+                .threads_per_core = 1,
+                .device = config->kvm_device,
+        };
+        _cleanup_(proto_partition_freep) ProtoPartition *proto = NULL;
+        const HvOps *hv;
+        int r;
+
+        r = machine_choose_hypervisor(config, &hv, reterr);
+        if (r < 0)
+                return r;
+        r = hv->proto_new(&hv_config, &proto, reterr);
+        if (r < 0)
+                return r;
+        r = guest_mem_new(config->memory_bytes, &machine->mem);
+        if (r < 0)
+                return text_error_set(reterr, r,
+                                      "cannot allocate %" PRIu64 " MiB of guest memory: %s",
+                                      config->memory_bytes >> 20, strerror(-r));
+        r = place_pci64_window(machine, hv->proto_physical_bits(proto), reterr);
+        if (r < 0)
+                return r;
+        r = hv->proto_build(proto, machine->mem, &machine->partition, reterr);
+        if (r < 0)
+                return r;
+        TAKE(proto);
+        machine->n_vcpus = machine->n_kicks = config->n_vcpus;
+        return 0;
+}
+
+static int new_buses(Machine *machine) {
+        int r;
+
+        r = bus_new("mmio", &machine->mmio);
+        if (r < 0)
+                return r;
+        r = bus_new("pio", &machine->pio);
+        if (r < 0)
+                return r;
+        r = irqchip_new(machine->pio, machine->mmio, &machine->irqchip);
+        if (r < 0)
+                return r;
+        irqchip_connect(machine->irqchip, machine->partition);
+        return 0;
+}
+
+static int add_line(Machine *machine, unsigned irq, IrqLine *ret) {
+        return irqchip_add_line(machine->irqchip, irq, ret);
+}
+
+static uint64_t low_ram_bytes(const Machine *machine) {
+        return machine->mem->regions[0].size_bytes;
+}
+
+static int add_timers(Machine *machine) {
+        IrqLine pit_line, rtc_line;
+        int r;
+
+        r = add_line(machine, ISA_IRQ_PIT, &pit_line);
+        if (r < 0)
+                return r;
+        r = pit_new(machine->pio, machine->clock, pit_line, &machine->pit);
+        if (r < 0)
+                return r;
+        r = add_line(machine, ISA_IRQ_RTC, &rtc_line);
+        if (r < 0)
+                return r;
+        return rtc_new(machine->pio, machine->clock, rtc_line, low_ram_bytes(machine),
+                       machine->mem->size_bytes - low_ram_bytes(machine), &machine->rtc);
+}
+
+/* What ends a machine from inside. */
+static int add_power_devices(Machine *machine, HaltSink halt) {
+        IrqLine keyboard_line, sci;
+        int r;
+
+        r = add_line(machine, ISA_IRQ_I8042_KEYBOARD, &keyboard_line);
+        if (r < 0)
+                return r;
+        r = i8042_new(machine->pio, keyboard_line, halt, &machine->i8042);
+        if (r < 0)
+                return r;
+        r = add_line(machine, GSI_SCI, &sci);
+        if (r < 0)
+                return r;
+        r = acpi_pm_new(machine->pio, machine->clock, sci, halt, &machine->acpi_pm);
+        if (r < 0)
+                return r;
+        r = reset_control_new(machine->pio, halt, &machine->reset_control);
+        if (r < 0)
+                return r;
+        r = pvpanic_new(machine->pio, halt, &machine->pvpanic);
+        if (r < 0)
+                return r;
+        return watchdog_new(machine->pio, machine->clock, halt, &machine->watchdog);
+}
+
+static int add_legacy_devices(Machine *machine) {
+        const HaltSink halt = {.halt = sink_halt, .machine = machine};
+        int r;
+
+        r = add_timers(machine);
+        if (r < 0)
+                return r;
+        r = add_power_devices(machine, halt);
+        if (r < 0)
+                return r;
+        return post_port_add(machine->pio);
+}
+
+static int add_pci_root(Machine *machine) {
+        PciRootConfig config = {
+                .mmio = machine->mmio,
+                .pio = machine->pio,
+                .mem64_base = machine->pci64_base,
+                .mem64_size = machine->pci64_size,
+        };
+
+        for (unsigned i = 0; i < GSI_PCI_INTX_COUNT; i++) {
+                int r = add_line(machine, GSI_PCI_INTX_FIRST + i, &config.intx[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        return pci_root_new(&config, &machine->pci);
+}
+
+static int add_virtio(Machine *machine, VirtioDevice *device, unsigned slot) {
+        const VirtioPciConfig config = {
+                .root = machine->pci,
+                .slot = slot,
+                .partition = machine->partition,
+                .mem = machine->mem,
+                .loop = machine->loop,
+        };
+
+        return virtio_pci_new(device, &config);
+}
+
+static int add_disk(Machine *machine, const VmmDisk *config, unsigned slot, TextError *reterr) {
+        const BlockOpenOptions options = {
+                .read_only = config->read_only,
+                .sparse = config->sparse,
+                .direct = config->direct,
+                .lock = config->lock,
+        };
+        const VirtioBlkConfig blk_config = {
+                .n_queues = MIN(machine->n_vcpus, VIRTIO_BLK_QUEUES_MAX),
+                .block_size = config->block_size,
+                .id = config->id,
+        };
+        _cleanup_(block_freep) BlockDev *disk = NULL;
+        VirtioDevice *device;
+        int r;
+
+        r = block_open(config->path, &options, machine->loop, &disk, reterr);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "disk %s", config->path);
+        r = virtio_blk_new(disk, &blk_config, &device, reterr);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "disk %s", config->path);
+        TAKE(disk);
+        return add_virtio(machine, device, slot);
+}
+
+static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError *reterr) {
+        unsigned slot = PCI_SLOT_FIRST;
+        int r;
+
+        r = machine_add_consoles(machine, config, &slot, reterr);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < config->n_disks; i++) {
+                r = add_disk(machine, &config->disks[i], slot++, reterr);
+                if (r < 0)
+                        return r;
+        }
+        if (!config->no_rng) {
+                VirtioDevice *rng;
+
+                r = virtio_rng_new(&rng);
+                if (r < 0)
+                        return r;
+                return add_virtio(machine, rng, slot++);
+        }
+        return 0;
+}
+
+static int load_kernel(Machine *machine, const VmmConfig *config, TextError *reterr) {
+        char console[16], earlycon[32];
+        BootConfig boot = {
+                .mem = machine->mem,
+                .board =
+                        {
+                                .n_vcpus = config->n_vcpus,
+                                .threads_per_core = 1,
+                                .pci64_base = machine->pci64_base,
+                                .pci64_size = machine->pci64_size,
+                                .com = {true, true, true, true},
+                                .rtc = true,
+                                .i8042 = true,
+                                .pvpanic = true,
+                        },
+                .kernel = config->kernel,
+                .initrd = config->initrd,
+                .params = &config->params,
+                .console = machine_console_name(config, console, sizeof(console)),
+                .earlycon = machine_earlycon_name(config, earlycon, sizeof(earlycon)),
+                .root_disk = -1,
+        };
+
+        for (size_t i = 0; i < config->n_disks; i++)
+                if (config->disks[i].root) {
+                        boot.root_disk = (int) i;
+                        boot.root_read_only = config->disks[i].read_only;
+                }
+        return boot_load(&boot, &machine->entry, reterr);
+}
+
+/**
+ * machine_new() - build the machine that @config describes, up to its first instruction
+ * @config: borrowed for the call; valid as vmm_config_validate() says
+ * @ret:    set on success only; release with machine_free()
+ *
+ * Return: 0 or negative errno with a sentence.
+ */
+int machine_new(const VmmConfig *config, Machine **ret, TextError *reterr) {
+        _cleanup_(machine_freep) Machine *machine = calloc(1, sizeof(*machine));
+        int r;
+
+        if (!machine)
+                return -ENOMEM;
+        pthread_mutex_init(&machine->gate.lock, NULL);
+        pthread_cond_init(&machine->gate.changed, NULL);
+        r = loop_new(&machine->loop);
+        if (r < 0)
+                return r;
+        r = guest_clock_new(machine->loop, &machine->clock);
+        if (r < 0)
+                return r;
+        r = new_partition(machine, config, reterr);
+        if (r < 0)
+                return r;
+        r = new_buses(machine);
+        if (r < 0)
+                return r;
+        r = add_legacy_devices(machine);
+        if (r < 0)
+                return r;
+        r = add_pci_root(machine);
+        if (r < 0)
+                return r;
+        r = add_pci_devices(machine, config, reterr);
+        if (r < 0)
+                return r;
+        r = load_kernel(machine, config, reterr);
+        if (r < 0)
+                return r;
+        /* What unpacking the kernel took goes back to the host: the VMM stays small beside its guest. */
+        (void) malloc_trim(0);
+        *ret = TAKE(machine);
+        return 0;
+}
+
+/** machine_free() - release the machine; not while it runs. Return: NULL. */
+Machine *machine_free(Machine *machine) {
+        if (!machine)
+                return NULL;
+        (void) pci_root_free(machine->pci);
+        for (unsigned i = 0; i < MACHINE_COM_PORTS; i++)
+                (void) uart8250_free(machine->uarts[i]);
+        for (unsigned i = 0; i < machine->n_chardevs; i++)
+                (void) char_free(machine->chardevs[i]);
+        (void) watchdog_free(machine->watchdog);
+        (void) pvpanic_free(machine->pvpanic);
+        (void) reset_control_free(machine->reset_control);
+        (void) acpi_pm_free(machine->acpi_pm);
+        (void) i8042_free(machine->i8042);
+        (void) rtc_free(machine->rtc);
+        (void) pit_free(machine->pit);
+        (void) irqchip_free(machine->irqchip);
+        (void) bus_free(machine->pio);
+        (void) bus_free(machine->mmio);
+        (void) partition_free(machine->partition);
+        (void) guest_mem_free(machine->mem);
+        (void) guest_clock_free(machine->clock);
+        (void) loop_free(machine->loop);
+        free(machine->vcpus);
+        pthread_cond_destroy(&machine->gate.changed);
+        pthread_mutex_destroy(&machine->gate.lock);
+        free(machine);
+        return NULL;
+}
+
+/** machine_loop() - the loop that the machine's thread runs, for sources of the caller */
+Loop *machine_loop(Machine *machine) {
+        return machine->loop;
+}

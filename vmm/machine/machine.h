@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * One virtual machine, from its configuration to the reason of its end. The thread that makes a machine runs its
+ * event loop: consoles, disks, timers. Each vCPU has a thread of its own.
+ */
+
+#include "base/cleanup.h"
+#include "base/text_error.h"
+#include "config/vmm_config.h"
+#include "vmm/event/loop.h"
+#include "vmm/hv/halt.h"
+
+typedef struct Machine Machine;
+
+int machine_new(const VmmConfig *config, Machine **ret, TextError *reterr);
+Machine *machine_free(Machine *machine);
+DEFINE_CLEANUP(Machine *, machine_free)
+
+Loop *machine_loop(Machine *machine);
+int machine_run(Machine *machine, HaltReason *ret, TextError *reterr);
+void machine_halt(Machine *machine, HaltReason reason);
+
+int machine_exit_status(HaltReason reason, bool extended);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The board and its threads, shared by the files of this folder. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vmm/boot/boot.h"
+#include "vmm/chardev/char.h"
+#include "vmm/event/guest_clock.h"
+#include "vmm/hv/hv.h"
+#include "vmm/irq/irqchip.h"
+#include "vmm/irq/pit.h"
+#include "vmm/legacy/devices.h"
+#include "vmm/machine/machine.h"
+#include "vmm/mem/bus.h"
+#include "vmm/pci/pci.h"
+#include "vmm/serial/uart8250.h"
+
+#define MACHINE_COM_PORTS 4u
+#define MACHINE_CHARDEVS_MAX (MACHINE_COM_PORTS + VMM_CONSOLES_MAX)
+
+typedef struct MachineVcpu {
+        Machine *machine; /* weak */
+        unsigned index;
+        pthread_t thread;
+} MachineVcpu;
+
+/* No vCPU enters the guest before all are bound: an early INIT-SIPI would meet a vCPU that is being reset. */
+typedef struct MachineGate {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        unsigned n_bound;
+        int error;         /* of the first vCPU that could not be bound */
+        bool open, closed; /* closed: give up without running */
+} MachineGate;
+
+/* Members are owned unless marked; the order is the order of making, and its reverse that of releasing. */
+struct Machine {
+        Loop *loop;
+        GuestClock *clock;
+        GuestMem *mem;
+        Bus *mmio, *pio;
+        Irqchip *irqchip;
+        Partition *partition;
+
+        Pit *pit;
+        Rtc *rtc;
+        I8042 *i8042;
+        AcpiPm *acpi_pm;
+        ResetControl *reset_control;
+        Pvpanic *pvpanic;
+        Watchdog *watchdog;
+        CharDev *chardevs[MACHINE_CHARDEVS_MAX];
+        unsigned n_chardevs;
+        Uart8250 *uarts[MACHINE_COM_PORTS];
+        PciRoot *pci;
+
+        gpa_t pci64_base;
+        uint64_t pci64_size;
+        BootEntry entry;
+
+        unsigned n_kicks; /* vCPUs of the partition; fixed, so that any thread may kick them */
+        unsigned n_vcpus; /* threads that exist, or that will */
+        MachineVcpu *vcpus;
+        MachineGate gate;
+        atomic_bool stop;               /* vCPUs leave the guest */
+        _Atomic HaltReason halt_reason; /* the first one wins */
+};
+
+/* hypervisor.c */
+int machine_choose_hypervisor(const VmmConfig *config, const HvOps **ret, TextError *reterr);
+
+/* consoles.c */
+int machine_add_consoles(Machine *machine, const VmmConfig *config, unsigned *slot,
+                         TextError *reterr);
+const char *machine_console_name(const VmmConfig *config, char *buf, size_t size);
+const char *machine_earlycon_name(const VmmConfig *config, char *buf, size_t size);
+
+/* firmware.c */
+int machine_prepare_vcpu(const Machine *machine, Vcpu *vcpu);
+
+/* vcpu_thread.c */
+int machine_start_vcpus(Machine *machine, TextError *reterr);
+void machine_join_vcpus(Machine *machine);

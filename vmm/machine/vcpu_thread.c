@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "vmm/machine/machine_internal.h"
+
+/* A device model called from a vCPU needs little; a page of it is touched as a rule. */
+#define VCPU_STACK_BYTES (256u * 1024u)
+
+static uint64_t io_mmio_read(void *userdata, gpa_t gpa, unsigned size) {
+        Machine *machine = userdata;
+
+        return bus_read(machine->mmio, gpa, size);
+}
+
+static void io_mmio_write(void *userdata, gpa_t gpa, unsigned size, uint64_t value) {
+        Machine *machine = userdata;
+
+        bus_write(machine->mmio, gpa, size, value);
+}
+
+static uint64_t io_pio_read(void *userdata, uint16_t port, unsigned size) {
+        Machine *machine = userdata;
+
+        return bus_read(machine->pio, port, size);
+}
+
+static void io_pio_write(void *userdata, uint16_t port, unsigned size, uint64_t value) {
+        Machine *machine = userdata;
+
+        bus_write(machine->pio, port, size, value);
+}
+
+static int io_acknowledge_pic(void *userdata) {
+        Machine *machine = userdata;
+
+        return irqchip_acknowledge_pic(machine->irqchip);
+}
+
+static void io_handle_eoi(void *userdata, uint8_t vector) {
+        Machine *machine = userdata;
+
+        irqchip_handle_eoi(machine->irqchip, vector);
+}
+
+/* Reports the outcome of binding and waits until all vCPUs did. Return: whether to run. */
+static bool gate_pass(MachineGate *gate, int r) {
+        bool run;
+
+        pthread_mutex_lock(&gate->lock);
+        gate->n_bound++;
+        if (r < 0 && gate->error == 0)
+                gate->error = r;
+        pthread_cond_broadcast(&gate->changed);
+        while (!gate->open && !gate->closed)
+                pthread_cond_wait(&gate->changed, &gate->lock);
+        run = gate->open;
+        pthread_mutex_unlock(&gate->lock);
+        return run;
+}
+
+static void vcpu_run(Machine *machine, Vcpu *vcpu) {
+        const CpuIo io = {
+                .machine = machine,
+                .mmio_read = io_mmio_read,
+                .mmio_write = io_mmio_write,
+                .pio_read = io_pio_read,
+                .pio_write = io_pio_write,
+                .acknowledge_pic = io_acknowledge_pic,
+                .handle_eoi = io_handle_eoi,
+        };
+        HaltReason reason = vcpu->ops->run(vcpu, &io, &machine->stop);
+
+        if (reason == HALT_ERROR)
+                log_error("vCPU %u cannot go on: %s", vcpu->index, vcpu->error);
+        else if (reason == HALT_TRIPLE_FAULT)
+                log_warning("vCPU %u shut down: %s", vcpu->index, vcpu->error);
+        machine_halt(machine, reason);
+}
+
+static void *vcpu_main(void *userdata) {
+        MachineVcpu *self = userdata;
+        Machine *machine = self->machine;
+        _cleanup_(vcpu_freep) Vcpu *vcpu = NULL;
+        char name[16];
+        int r;
+
+        (void) snprintf(name, sizeof(name), "vcpu%u", self->index);
+        (void) pthread_setname_np(pthread_self(), name);
+        r = machine->partition->ops->vcpu_bind(machine->partition, self->index, &vcpu);
+        if (r >= 0)
+                r = machine_prepare_vcpu(machine, vcpu);
+        if (gate_pass(&machine->gate, r))
+                vcpu_run(machine, vcpu);
+        return NULL;
+}
+
+static int gate_wait_bound(MachineGate *gate, unsigned n_threads) {
+        int r;
+
+        pthread_mutex_lock(&gate->lock);
+        while (gate->n_bound < n_threads)
+                pthread_cond_wait(&gate->changed, &gate->lock);
+        r = gate->error;
+        pthread_mutex_unlock(&gate->lock);
+        return r;
+}
+
+static void gate_decide(MachineGate *gate, bool open) {
+        pthread_mutex_lock(&gate->lock);
+        gate->open = open;
+        gate->closed = !open;
+        pthread_cond_broadcast(&gate->changed);
+        pthread_mutex_unlock(&gate->lock);
+}
+
+/* Threads start with all signals blocked; the backend opens the one it kicks with. */
+static int create_threads(Machine *machine, unsigned n_vcpus) {
+        pthread_attr_t attributes;
+        sigset_t all, before;
+        int r = 0;
+
+        sigfillset(&all);
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, VCPU_STACK_BYTES);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        for (unsigned i = 0; r == 0 && i < n_vcpus; i++) {
+                MachineVcpu *vcpu = &machine->vcpus[i];
+
+                vcpu->machine = machine;
+                vcpu->index = i;
+                r = -pthread_create(&vcpu->thread, &attributes, vcpu_main, vcpu);
+                if (r == 0)
+                        machine->n_vcpus = i + 1;
+        }
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        pthread_attr_destroy(&attributes);
+        return r;
+}
+
+/**
+ * machine_start_vcpus() - create the threads and let the guest run once every vCPU is ready
+ *
+ * Return: 0; negative errno with a sentence, and then no thread is left.
+ */
+int machine_start_vcpus(Machine *machine, TextError *reterr) {
+        unsigned n_vcpus = machine->n_vcpus;
+        int r;
+
+        machine->vcpus = calloc(n_vcpus, sizeof(*machine->vcpus));
+        if (!machine->vcpus)
+                return -ENOMEM;
+        machine->n_vcpus = 0;
+        r = create_threads(machine, n_vcpus);
+        if (r < 0)
+                text_error_set(reterr, r, "cannot create a thread for vCPU %u: %s",
+                               machine->n_vcpus, strerror(-r));
+        if (r >= 0) {
+                r = gate_wait_bound(&machine->gate, n_vcpus);
+                if (r < 0)
+                        text_error_set(reterr, r, "cannot set up the vCPUs: %s", strerror(-r));
+        }
+        gate_decide(&machine->gate, r >= 0);
+        if (r < 0)
+                machine_join_vcpus(machine);
+        return r;
+}
+
+/** machine_join_vcpus() - wait until all vCPU threads ended; the stop flag is set or the gate is closed */
+void machine_join_vcpus(Machine *machine) {
+        for (unsigned i = 0; i < machine->n_vcpus; i++)
+                (void) pthread_join(machine->vcpus[i].thread, NULL);
+        machine->n_vcpus = 0;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* vivarium-vmm: arguments in, one virtual machine, an exit status out. */
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "config/crosvm_flags.h"
+#include "config/hypervisor_probe.h"
+#include "vmm/hv/kvm/kvm.h"
+#include "vmm/machine/machine.h"
+
+static int fail(int status, const TextError *error, int r) {
+        log_error("%s", text_error_message(error, r));
+        return status;
+}
+
+static void set_log_level(const char *filter) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        LogLevel level;
+
+        /* Parsed once already, as an option. */
+        if (filter && crosvm_log_filter_parse(filter, &level, &error) == 0)
+                log_set_level(level);
+}
+
+/* `vivarium-vmm probe`: one line for each hypervisor; see config/hypervisor_probe.h. */
+static int probe_hypervisors(void) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        HypervisorProbe kvm = {.hypervisor = VMM_HYPERVISOR_KVM};
+        HypervisorProbe soft = {.hypervisor = VMM_HYPERVISOR_SOFT};
+        int r;
+
+        r = kvm_hv_ops.probe(NULL, &error);
+        kvm.available = r >= 0;
+        (void) snprintf(kvm.reason, sizeof(kvm.reason), "%s",
+                        r < 0 ? text_error_message(&error, r) : "a probe guest ran on /dev/kvm");
+        (void) snprintf(soft.reason, sizeof(soft.reason), "not built into this version");
+        if (hypervisor_probe_print(stdout, &kvm) < 0 || hypervisor_probe_print(stdout, &soft) < 0 ||
+            fflush(stdout) != 0)
+                return VMM_EXIT_ERROR;
+        return 0;
+}
+
+static void on_signal(void *userdata, int fd, uint32_t events) {
+        struct signalfd_siginfo info;
+
+        if (read(fd, &info, sizeof(info)) != sizeof(info))
+                return;
+        log_info("stopping on %s", strsignal((int) info.ssi_signo));
+        machine_halt(userdata, HALT_STOP);
+}
+
+/* Blocked before the first thread exists, so that only the loop sees them. */
+static int block_stop_signals(int *ret_fd) {
+        sigset_t set;
+        int fd;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        *ret_fd = fd;
+        return 0;
+}
+
+static int run(const VmmConfig *config) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        _cleanup_(fd_closep) int signal_fd = -EBADF;
+        _cleanup_(machine_freep) Machine *machine = NULL;
+        HaltReason reason = HALT_NONE;
+        int r;
+
+        if (config->name)
+                (void) prctl(PR_SET_NAME, config->name);
+        r = block_stop_signals(&signal_fd);
+        if (r < 0)
+                return fail(VMM_EXIT_ERROR, &error, r);
+        r = machine_new(config, &machine, &error);
+        if (r < 0)
+                return fail(VMM_EXIT_ERROR, &error, r);
+        r = loop_add_fd(machine_loop(machine), signal_fd, EPOLLIN, on_signal, machine, NULL);
+        if (r < 0)
+                return fail(VMM_EXIT_ERROR, &error, r);
+        r = machine_run(machine, &reason, &error);
+        if (r < 0)
+                return fail(VMM_EXIT_ERROR, &error, r);
+        return machine_exit_status(reason, config->extended_status);
+}
+
+int main(int argc, char *argv[]) {
+        _cleanup_(vmm_config_deinit) VmmConfig config;
+        _cleanup_(text_error_deinit) TextError error = {0};
+        int r;
+
+        /* One arena for all threads: each further one would cost a VM more memory than its devices. */
+        (void) mallopt(M_ARENA_MAX, 1);
+        (void) signal(SIGPIPE, SIG_IGN);
+        log_set_program("vivarium-vmm");
+
+        vmm_config_init(&config);
+        if (argc == 2 && strcmp(argv[1], HYPERVISOR_PROBE_VERB) == 0)
+                return probe_hypervisors();
+        r = crosvm_flags_parse(argc, argv, &config, &error);
+        if (r == CROSVM_FLAGS_E_HELP) {
+                crosvm_flags_help(stdout);
+                return fflush(stdout) == 0 ? 0 : VMM_EXIT_ERROR;
+        }
+        if (r == CROSVM_FLAGS_E_VERSION)
+                return printf("vivarium-vmm %s\n", VIVARIUM_VERSION) < 0 || fflush(stdout) != 0
+                               ? VMM_EXIT_ERROR
+                               : 0;
+        if (r >= 0)
+                r = vmm_config_validate(&config, &error);
+        if (r < 0)
+                return fail(VMM_EXIT_INVALID_ARGS, &error, r);
+        if (config.hypervisor == VMM_HYPERVISOR_SOFT) {
+                log_error("--hypervisor soft: not built into this version");
+                return VMM_EXIT_INVALID_ARGS;
+        }
+        set_log_level(config.log_level);
+        return run(&config);
+}
