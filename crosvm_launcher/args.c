@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crosvm_launcher/args.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "crosvm_launcher/composite.h"
+#include "crosvm_launcher/image.h"
+
+#define RAMDUMP_RESERVED_MIB 17u
+
+void launch_args_deinit(LaunchArgs *args) {
+        vmm_config_deinit(&args->vmm);
+        fd_map_deinit(&args->map);
+        fd_set_deinit(&args->owned);
+}
+
+/* "/proc/self/fd/N" with the number that @fd will have in the VMM. */
+static int map_path(LaunchArgs *args, int fd, char **ret) {
+        int r, target;
+
+        r = fd_map_add(&args->map, fd, &target);
+        if (r < 0)
+                return r;
+        return asprintf(ret, "/proc/self/fd/%d", target) < 0 ? -ENOMEM : 0;
+}
+
+static int map_file(LaunchArgs *args, const LaunchPlan *plan, const char *key, const char *name,
+                    char **ret, TextError *reterr) {
+        int r;
+
+        if (!name)
+                return 0;
+        r = map_path(args, launch_plan_find_file(plan, name), ret);
+        return r < 0 ? text_error_prefix(reterr, r, "%s: fd:%s", key, name) : 0;
+}
+
+/* Serial ports */
+
+static int add_serial(LaunchArgs *args, VmmSerialHardware hardware, unsigned num, int out, int in) {
+        VmmSerial *serial = &args->vmm.serials[args->vmm.n_serials++];
+        int r = 0;
+
+        vmm_serial_init(serial);
+        serial->hardware = hardware;
+        serial->num = num;
+        if (out >= 0) {
+                serial->type = VMM_SERIAL_FILE;
+                r = map_path(args, out, &serial->path);
+        }
+        if (r == 0 && in >= 0)
+                r = map_path(args, in, &serial->input);
+        return r;
+}
+
+/*
+ * Android's five: ttyS0 for boot loaders and the early console, with the same output as hvc0; ttyS1 for why the guest
+ * failed; hvc0 the console; hvc1 the RAM dump; hvc2 the log. Input goes to one of ttyS0 and hvc0. An output that
+ * nobody wants is dropped, so that the devices are the same for every guest.
+ */
+static int add_serials(LaunchArgs *args, const LaunchPlan *plan) {
+        const VmmSerialHardware uart = VMM_SERIAL_HARDWARE_16550;
+        const VmmSerialHardware virtio = VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
+        const bool to_ttys0 = plan->config.console_input == VM_CONSOLE_INPUT_TTYS0;
+        const int in = plan->console_in;
+        int r;
+
+        r = add_serial(args, uart, 1, plan->console_out, to_ttys0 ? in : -EBADF);
+        if (r == 0)
+                r = add_serial(args, uart, 2, plan->failure_out, -EBADF);
+        if (r == 0)
+                r = add_serial(args, virtio, 1, plan->console_out, to_ttys0 ? -EBADF : in);
+        if (r == 0)
+                r = add_serial(args, virtio, 2, plan->ramdump_out, -EBADF);
+        if (r == 0)
+                r = add_serial(args, virtio, 3, plan->log_out, -EBADF);
+        /* Distributions build virtio-console as a module: ttyS0 is the one console that every kernel has. */
+        args->vmm.serials[0].console = plan->console_out >= 0;
+        return r;
+}
+
+/* Disks */
+
+static int disk_file(LaunchArgs *args, const LaunchPlan *plan, size_t index, int *ret_fd,
+                     TextError *reterr) {
+        const VmDisk *disk = &plan->config.disks[index];
+        uint64_t size;
+        int r;
+
+        if (!disk->image)
+                return composite_disk_build(plan, index, &args->map, &args->owned, ret_fd, reterr);
+        *ret_fd = launch_plan_find_file(plan, disk->image);
+        r = image_check_raw(*ret_fd, &size, reterr);
+        return r < 0 ? text_error_prefix(reterr, r, "disks[%zu].image", index) : 0;
+}
+
+/*
+ * Locking stays on, unlike in Android, whose policy had no rule for it: the lock is what keeps two VMs from writing one
+ * image. It sits on the client's open file, so a client that holds it already is not locked out.
+ */
+static int add_disk(LaunchArgs *args, const LaunchPlan *plan, size_t index, TextError *reterr) {
+        VmmDisk *disk = &args->vmm.disks[args->vmm.n_disks++];
+        int r, fd;
+
+        vmm_disk_init(disk);
+        disk->read_only = !plan->config.disks[index].writable;
+        r = disk_file(args, plan, index, &fd, reterr);
+        return r < 0 ? r : map_path(args, fd, &disk->path);
+}
+
+static int add_disks(LaunchArgs *args, const LaunchPlan *plan, TextError *reterr) {
+        for (size_t i = 0; i < plan->config.n_disks; i++) {
+                int r = add_disk(args, plan, i, reterr);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Machine */
+
+/* One vCPU for each CPU that the VMM will be allowed to run on; the mask is inherited. */
+static unsigned host_cpus(void) {
+        _cleanup_(freep) cpu_set_t *set = NULL;
+
+        for (int n = 1024; n <= 1 << 20; n *= 2) {
+                size_t size = CPU_ALLOC_SIZE(n);
+
+                free(set);
+                set = calloc(1, size);
+                if (!set)
+                        return 1;
+                if (sched_getaffinity(0, size, set) == 0) {
+                        unsigned count = (unsigned) CPU_COUNT_S(size, set);
+
+                        return MAX(1u, MIN(count, VM_VCPUS_MAX));
+                }
+                if (errno != EINVAL)
+                        return 1;
+        }
+        return 1;
+}
+
+static int add_params(LaunchArgs *args, const LaunchPlan *plan) {
+        int r = 0;
+
+        if (plan->ramdump_out >= 0)
+                r = strvec_addf(&args->vmm.params, "crashkernel=%uM", RAMDUMP_RESERVED_MIB);
+        if (r == 0 && plan->config.params)
+                r = strvec_add(&args->vmm.params, plan->config.params);
+        return r;
+}
+
+static int add_machine(LaunchArgs *args, const LaunchPlan *plan) {
+        VmmConfig *vmm = &args->vmm;
+
+        vmm->extended_status = true;
+        vmm->hypervisor = plan->hypervisor;
+        vmm->memory_bytes = plan->config.memory_mib << 20;
+        vmm->n_vcpus = plan->config.cpu_topology == VM_CPUS_MATCH_HOST ? host_cpus()
+                                                                       : plan->config.n_vcpus;
+        /* What a real crosvm would otherwise add or need privileges for. */
+        vmm->no_balloon = true;
+        vmm->no_usb = true;
+        vmm->disable_sandbox = true;
+        vmm->name = strdup(plan->vm_name);
+        vmm->log_level = plan->log_level ? strdup(plan->log_level) : NULL;
+        if (!vmm->name || (plan->log_level && !vmm->log_level))
+                return -ENOMEM;
+        return add_params(args, plan);
+}
+
+/**
+ * launch_args_build() - the VMM's config and descriptors
+ * @plan: its descriptors must stay open until the map has been applied
+ * @ret:  set on success only; release with launch_args_deinit()
+ *
+ * Return: 0; negative errno with a sentence in @reterr.
+ */
+int launch_args_build(const LaunchPlan *plan, LaunchArgs *ret, TextError *reterr) {
+        _cleanup_(launch_args_deinit) LaunchArgs args = {0};
+        int r;
+
+        vmm_config_init(&args.vmm);
+        r = add_machine(&args, plan);
+        if (r < 0)
+                return r;
+        r = add_serials(&args, plan);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "a console's descriptor");
+        r = map_file(&args, plan, "kernel", plan->config.kernel, &args.vmm.kernel, reterr);
+        if (r == 0)
+                r = map_file(&args, plan, "initrd", plan->config.initrd, &args.vmm.initrd, reterr);
+        if (r == 0)
+                r = add_disks(&args, plan, reterr);
+        if (r == 0)
+                r = vmm_config_validate(&args.vmm, reterr);
+        if (r < 0)
+                return r;
+        *ret = args;
+        args = (LaunchArgs){0};
+        return 0;
+}
+
+/* Appends @word, with "/proc/self/fd/N" followed by the file that N will be. */
+static void describe_word(StrBuf *buf, const char *word, const FdMap *map) {
+        static const char prefix[] = "/proc/self/fd/";
+
+        for (const char *p = word; *p; p++) {
+                const char *digits = str_after_prefix(p, prefix);
+                char target[PATH_MAX];
+                unsigned long n;
+                char *end;
+
+                if (!digits || *digits < '0' || *digits > '9') {
+                        strbuf_append_bytes(buf, p, 1);
+                        continue;
+                }
+                n = strtoul(digits, &end, 10);
+                strbuf_append_bytes(buf, p, (size_t) (end - p));
+                p = end - 1;
+                if (n >= FD_MAP_FIRST && n < FD_MAP_FIRST + map->n) {
+                        (void) fd_describe(map->sources[n - FD_MAP_FIRST], target, sizeof(target));
+                        strbuf_printf(buf, " (%s)", target);
+                }
+        }
+}
+
+/**
+ * launch_args_describe() - the command line as one line for the log, before the map is applied
+ * @ret: owned by the caller
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int launch_args_describe(const StrVec *argv, const FdMap *map, char **ret) {
+        _cleanup_(strbuf_deinit) StrBuf buf = {0};
+
+        for (size_t i = 0; i < argv->n; i++) {
+                const bool quote = !*argv->items[i] || strpbrk(argv->items[i], " \t'\"");
+
+                strbuf_append(&buf, i > 0 ? " " : "");
+                strbuf_append(&buf, quote ? "'" : "");
+                describe_word(&buf, argv->items[i], map);
+                strbuf_append(&buf, quote ? "'" : "");
+        }
+        return strbuf_finish(&buf, ret);
+}
