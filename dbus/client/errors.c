@@ -33,6 +33,7 @@ static const struct {
         {DBUS_ERROR("InteractiveAuthorizationRequired"),
          "Run vivctl as root, or ask the administrator for the right to manage VMs."},
         {DBUS_ERROR("NoReply"), "Look at the service's log with: journalctl -u vivariumd"},
+        {DBUS_ERROR("UnknownObject"), "See what there is with: vivctl list"},
         {DBUS_ERROR("UnknownMethod"),
          "The service is older than this vivctl; compare vivctl --version with its Version "
          "property."},

@@ -58,7 +58,7 @@ static int no_such_vm(Client *client, const char *which, int r, TextError *reter
         _cleanup_(value_freep) Value *list = NULL;
         Suggestion best = {0};
 
-        if (client_list_vms(client, &list, NULL) < 0 || list->n_members == 0)
+        if (client_list_vms(client, &list, NULL) < 0 || !list || list->n_members == 0)
                 return text_error_set(reterr, r,
                                       "no such VM: \"%s\"\nThere are none; make one with: vivctl "
                                       "create",
@@ -73,53 +73,66 @@ static int no_such_vm(Client *client, const char *which, int r, TextError *reter
                               which);
 }
 
-static int append_key(sd_bus_message *call, const char *which, bool by_cid, uint32_t cid) {
-        return by_cid ? sd_bus_message_append(call, "u", cid)
-                      : sd_bus_message_append(call, "s", which);
+/* All digits: the daemon gives CIDs, while users choose names, and must not be able to pass for another VM. */
+static bool is_cid(const char *which, uint32_t *ret) {
+        return strspn(which, "0123456789") == strlen(which) && parse_u32(which, ret) == 0;
+}
+
+static int copy_path(const char *path, char **ret) {
+        *ret = strdup(path);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* Sends @call, a GetVm or its like, and copies the path out of its answer. */
+static int ask_path(Client *client, sd_bus_message *call, const char *which, char **ret_path,
+                    TextError *reterr) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(freep) char *act = NULL;
+        const char *path;
+        int r;
+
+        if (asprintf(&act, "cannot find VM \"%s\"", which) < 0) {
+                act = NULL;
+                return -ENOMEM;
+        }
+        r = client_send(client, call, &reply, &error);
+        if (r < 0 && sd_bus_error_has_name(&error, VIVARIUM_ERROR_NO_SUCH_VM))
+                return no_such_vm(client, which, r, reterr);
+        if (r >= 0)
+                r = sd_bus_message_read_basic(reply, 'o', &path);
+        if (r < 0)
+                return client_call_error(client, &error, r, act, reterr);
+        return copy_path(path, ret_path);
 }
 
 /**
  * client_find_vm() - the object path of a VM
  * @which: a path as `vivctl list --json` prints it, a CID if all digits, else a name or an id
  *
- * All digits are always a CID: the daemon gives CIDs, while names are chosen by users, who must not be able to put a
- * VM in the place of another one. Paths are not looked up; a call on one that does not exist fails by itself.
+ * Paths are not looked up; a call on one that does not exist fails by itself.
  * Return: 0, @ret_path owned by the caller; negative errno with @reterr set.
  */
 int client_find_vm(Client *client, const char *which, char **ret_path, TextError *reterr) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(freep) char *act = NULL;
-        const char *path;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         uint32_t cid = 0;
-        bool by_cid = which[0] >= '0' && which[0] <= '9' &&
-                      strspn(which, "0123456789") == strlen(which) && parse_u32(which, &cid) == 0;
+        bool by_cid = is_cid(which, &cid);
         int r;
 
         if (which[0] == '/') {
                 if (!str_after_prefix(which, VIVARIUM_VM_PATH_PREFIX "/") ||
                     sd_bus_object_path_is_valid(which) <= 0)
                         return text_error_set(reterr, -EINVAL, "\"%s\" is no path of a VM", which);
-                *ret_path = strdup(which);
-                return *ret_path ? 0 : -ENOMEM;
+                return copy_path(which, ret_path);
         }
         r = client_new_call(client, VIVARIUM_MANAGER_PATH, VIVARIUM_MANAGER_INTERFACE,
                             by_cid ? "GetVmByCid" : "GetVm", &call, reterr);
         if (r < 0)
                 return r;
-        r = append_key(call, which, by_cid, cid);
-        if (r >= 0)
-                r = client_send(client, call, &reply, &error);
-        if (r < 0 && sd_bus_error_has_name(&error, VIVARIUM_ERROR_NO_SUCH_VM))
-                return no_such_vm(client, which, r, reterr);
-        if (r >= 0)
-                r = sd_bus_message_read_basic(reply, 'o', &path);
-        if (r < 0) {
-                if (asprintf(&act, "cannot find VM \"%s\"", which) < 0)
-                        act = NULL;
-                return client_call_error(client, &error, r, act ? act : "cannot find the VM",
-                                         reterr);
-        }
-        *ret_path = strdup(path);
-        return *ret_path ? 0 : -ENOMEM;
+        r = by_cid ? sd_bus_message_append(call, "u", cid)
+                   : sd_bus_message_append(call, "s", which);
+        if (r < 0)
+                return text_error_set(reterr, r, "cannot ask for VM \"%s\": %s", which,
+                                      strerror(-r));
+        return ask_path(client, call, which, ret_path, reterr);
 }

@@ -85,7 +85,7 @@ static int open_config_file(void *userdata, const char *json_path, const char *f
         return add_file_consume(opener->request, fd_name, TAKE_FD(fd));
 }
 
-/* The config's text and the directory its relative paths begin at; "-" is standard input. */
+/* The config's text and the directory its relative paths begin at; "-" is standard input and has none. */
 static int read_config(const char *path, char **ret_json, int *ret_dir_fd, TextError *reterr) {
         _cleanup_(fd_closep) int fd = -EBADF, dir_fd = -EBADF;
         _cleanup_(freep) char *dir = NULL;
@@ -93,7 +93,6 @@ static int read_config(const char *path, char **ret_json, int *ret_dir_fd, TextE
         int r;
 
         if (str_eq(path, "-")) {
-                *ret_dir_fd = AT_FDCWD;
                 r = fd_read_bounded(STDIN_FILENO, VM_CONFIG_JSON_MAX, ret_json, NULL);
                 return r < 0 ? text_error_set(reterr, r, "standard input: %s", strerror(-r)) : 0;
         }
@@ -229,11 +228,11 @@ int vm_request_build(const Args *args, VmRequest *ret, TextError *reterr) {
                 return EXIT_STATUS_USAGE;
         }
         if (path) {
-                r = read_config(path, &text, &opener.dir_fd, reterr);
+                r = read_config(path, &text, &dir_fd, reterr);
                 if (r < 0)
                         return r;
-                if (opener.dir_fd >= 0)
-                        dir_fd = opener.dir_fd;
+                if (dir_fd >= 0)
+                        opener.dir_fd = dir_fd;
         }
         r = vm_draft_new(text, &draft, reterr);
         if (r == 0)
