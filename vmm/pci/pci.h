@@ -123,8 +123,6 @@ typedef struct PciRootConfig {
         Bus *mmio, *pio;                  /* borrowed, outlive the bridge's last access */
         uint64_t mem64_base, mem64_size;  /* the other windows are memmap.h's; size 0 = none */
         IrqLine intx[GSI_PCI_INTX_COUNT]; /* wires GSI_PCI_INTX_FIRST and on */
-        const BusOps *reset_port;         /* optional: byte accesses to port 0xcf9 go there */
-        void *reset_device;               /* borrowed; first argument of @reset_port */
 } PciRootConfig;
 
 int pci_root_new(const PciRootConfig *config, PciRoot **ret);

@@ -27,8 +27,6 @@ struct PciRoot {
         PciDevice *slots[PCI_SLOTS]; /* owned, but for the bridge */
         PciWindow windows[PCI_WINDOW_COUNT];
         IrqLine intx[GSI_PCI_INTX_COUNT];
-        const BusOps *reset_port; /* optional */
-        void *reset_device;       /* borrowed */
         _Atomic uint32_t config_address;
 
         pthread_mutex_t wires_lock;
@@ -56,7 +54,7 @@ static uint64_t ones(unsigned size) {
         return size >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * size)) - 1;
 }
 
-/* ---- configuration space ---- */
+/* ---- configuration space; the reset port 0xcf9 is a region of its own inside ours ---- */
 
 static uint64_t ecam_read(void *userdata, uint64_t offset, unsigned size) {
         PciRoot *root = userdata;
@@ -80,7 +78,6 @@ static const BusOps ecam_ops = {.name = "pci-ecam", .read = ecam_read, .write = 
 
 #define CONFIG_ENABLE 0x80000000u
 #define PORT_DATA (IOPORT_PCI_CONFIG_DATA - IOPORT_PCI_CONFIG_ADDRESS)
-#define PORT_RESET (IOPORT_RESET_CONTROL - IOPORT_PCI_CONFIG_ADDRESS)
 
 /* The function and register that ports 0xcfc..0xcff stand for now, or NULL. */
 static PciDevice *port_target(PciRoot *root, uint64_t offset, unsigned *ret_register) {
@@ -99,8 +96,6 @@ static uint64_t port_read(void *userdata, uint64_t offset, unsigned size) {
 
         if (offset == 0 && size == 4)
                 return atomic_load(&root->config_address);
-        if (offset == PORT_RESET && size == 1 && root->reset_port)
-                return root->reset_port->read(root->reset_device, 0, 1);
         if (offset < PORT_DATA || size > 4)
                 return ones(size);
 
@@ -115,10 +110,6 @@ static void port_write(void *userdata, uint64_t offset, unsigned size, uint64_t 
 
         if (offset == 0 && size == 4) {
                 atomic_store(&root->config_address, (uint32_t) value);
-                return;
-        }
-        if (offset == PORT_RESET && size == 1 && root->reset_port) {
-                root->reset_port->write(root->reset_device, 0, 1, value);
                 return;
         }
         if (offset < PORT_DATA || size > 4)
@@ -296,8 +287,6 @@ int pci_root_new(const PciRootConfig *config, PciRoot **ret) {
                 (PciWindow){.base = IOPORT_PCI_WINDOW_BASE, .size = IOPORT_PCI_WINDOW_SIZE};
         for (unsigned i = 0; i < GSI_PCI_INTX_COUNT; i++)
                 root->intx[i] = config->intx[i];
-        root->reset_port = config->reset_port;
-        root->reset_device = config->reset_device;
 
         pci_device_init(&root->bridge, &bridge_ops, &bridge_ids);
         r = pci_root_add(root, &root->bridge, 0);
