@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What a VMM and its guest use, from a constant number of small reads of /proc. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/clock.h"
+
+typedef struct Usage {
+        usec_t guest_cpu_usec;
+        uint64_t rss_guest_bytes, rss_guest_peak_bytes;
+        uint64_t rss_vmm_bytes, rss_vmm_peak_bytes; /* without guest memory */
+} Usage;
+
+int sample_usage(pid_t pid, Usage *usage);
+int sample_guest_cpu(pid_t pid, Usage *usage);
+
+int sample_parse_stat(const char *text, long ticks_per_sec, usec_t *ret_guest_cpu_usec);
+int sample_parse_status(const char *text, uint64_t *ret_rss_guest, uint64_t *ret_rss_vmm);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* A child process: spawned, watched and reaped through its pidfd. */
+
+#include <systemd/sd-event.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+
+typedef struct Process Process;
+
+typedef struct ProcessExit {
+        bool exited;      /* by itself, with @status; else by signal @status */
+        int status;       /* exit status or signal number */
+        bool core_dumped; /* for a signal */
+} ProcessExit;
+
+/* The child has ended and is a zombie; called once. process_reap() is the callee's to call. */
+typedef void (*ProcessEndedFn)(void *userdata);
+
+/* What a child gets besides an empty environment and clean signals. */
+typedef struct ProcessSpec {
+        char *const *argv; /* NULL-terminated; argv[0] is an absolute path */
+        const int *fds;    /* inherited under their own numbers, all above 2; borrowed */
+        size_t n_fds;
+        int stdout_fd; /* borrowed; -EBADF: joins standard error */
+} ProcessSpec;
+
+int process_spawn(sd_event *event, const ProcessSpec *spec, ProcessEndedFn ended, void *userdata,
+                  Process **ret);
+Process *process_free(Process *process);
+DEFINE_CLEANUP(Process *, process_free)
+
+pid_t process_pid(const Process *process);
+int process_kill(Process *process, int signo);
+void process_kill_group(Process *process);
+bool process_has_ended(const Process *process);
+bool process_runs_program(const Process *process, const char *path);
+int process_reap(Process *process, ProcessExit *ret);
