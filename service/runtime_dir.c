@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/runtime_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/str.h"
+
+#define VMS_DIR "vm"
+/* A VMM may put sockets and files into its directory, but never a tree of directories. */
+#define ENTRIES_MAX 65536u
+
+static void closedirp(DIR **dir) {
+        if (*dir)
+                (void) closedir(*dir);
+}
+
+/* Unlinks the entries of the directory behind @fd, which is consumed. */
+static int empty_dir(int fd) {
+        _cleanup_(closedirp) DIR *dir = fdopendir(fd);
+        const struct dirent *entry;
+
+        if (!dir) {
+                int r = -errno;
+
+                (void) fd_close(fd);
+                return r;
+        }
+        for (unsigned n = 0; n < ENTRIES_MAX; n++) {
+                errno = 0;
+                entry = readdir(dir);
+                if (!entry)
+                        return -errno;
+                if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
+                        continue;
+                if (unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
+                        return -errno;
+        }
+        return -EMLINK;
+}
+
+/**
+ * runtime_dir_remove() - remove a VM's directory and the files in it
+ *
+ * Never follows a link. Return: 0, also when it is gone already; negative errno.
+ */
+int runtime_dir_remove(const char *path) {
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r;
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+        r = empty_dir(fd);
+        if (r < 0)
+                return r;
+        return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int make_dir(const char *path) {
+        return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/**
+ * runtime_dir_prepare() - create @base (its parent exists) and the directory that holds the VMs'
+ *
+ * Return: 0 or negative errno.
+ */
+int runtime_dir_prepare(const char *base) {
+        _cleanup_(freep) char *vms = NULL;
+        int r;
+
+        r = make_dir(base);
+        if (r < 0)
+                return r;
+        if (asprintf(&vms, "%s/" VMS_DIR, base) < 0) {
+                vms = NULL;
+                return -ENOMEM;
+        }
+        return make_dir(vms);
+}
+
+/**
+ * runtime_dir_create() - a fresh directory for the VM with @cid, only accessible to the daemon
+ * @ret: its path, owned by the caller
+ *
+ * One that an earlier daemon left behind is replaced. Return: 0 or negative errno.
+ */
+int runtime_dir_create(const char *base, uint32_t cid, char **ret) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        if (asprintf(&path, "%s/" VMS_DIR "/%u", base, cid) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        r = runtime_dir_remove(path);
+        if (r < 0)
+                return r;
+        if (mkdir(path, 0700) < 0)
+                return -errno;
+        *ret = TAKE(path);
+        return 0;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/vm.h"
+
+#include <systemd/sd-id128.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "service/runtime_dir.h"
+#include "service/vm_internal.h"
+
+/* Second sample after 1 s, when a guest has booted, then every 10 s. A failed one is repeated after 1 s. */
+#define SAMPLE_SOON_USEC USEC_PER_SEC
+#define SAMPLE_INTERVAL_USEC (10 * USEC_PER_SEC)
+/* Lets the timers of many VMs share their wake-ups. */
+#define SAMPLE_ACCURACY_USEC (250 * USEC_PER_MSEC)
+
+static uint32_t count_vcpus(const VmConfig *config) {
+        cpu_set_t set;
+
+        switch (config->cpu_topology) {
+        case VM_CPUS_COUNT:
+                return config->n_vcpus;
+        case VM_CPUS_MATCH_HOST:
+                if (sched_getaffinity(0, sizeof(set), &set) < 0)
+                        return 1;
+                return MIN((uint32_t) CPU_COUNT(&set), VM_VCPUS_MAX);
+        }
+        return 1;
+}
+
+static int choose_name(const VmRequest *request, uint32_t cid, char **ret) {
+        const char *wanted = request->name ? request->name : request->config.name;
+
+        if (wanted)
+                *ret = strdup(wanted);
+        else if (asprintf(ret, "vm-%u", cid) < 0)
+                *ret = NULL;
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int make_id(char **ret) {
+        sd_id128_t id;
+        char *text;
+        int r;
+
+        r = sd_id128_randomize(&id);
+        if (r < 0)
+                return r;
+        text = malloc(SD_ID128_STRING_MAX);
+        if (!text)
+                return -ENOMEM;
+        *ret = sd_id128_to_string(id, text);
+        return 0;
+}
+
+/**
+ * vm_new() - make a VM in state "not-started"
+ * @env:     borrowed, outlives the VM
+ * @request: taken over on success, empty then
+ * @cid:     the VM does not own it
+ *
+ * Return: 0 or negative errno.
+ */
+int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *owner, Vm **ret) {
+        _cleanup_(vm_freep) Vm *vm = NULL;
+        int r;
+
+        vm = malloc(sizeof(*vm));
+        if (!vm)
+                return -ENOMEM;
+        *vm = (Vm){
+                .info = {.cid = cid,
+                         .state = VM_NOT_STARTED,
+                         .payload = VM_PAYLOAD_STARTING,
+                         .hypervisor = request->hypervisor,
+                         .owner_uid = owner->uid,
+                         .owner_pid = (uint32_t) owner->pid,
+                         .owner_bus_name = strdup(owner->bus_name),
+                         .detached = request->detach,
+                         .memory_bytes = request->config.memory_mib << 20,
+                         .n_vcpus = count_vcpus(&request->config),
+                         .created_usec = clock_realtime_usec(),
+                         .created_monotonic_usec = clock_monotonic_usec(),
+                         .record = {.exit_status = -1}},
+                .env = env,
+                .phase = VM_PHASE_IDLE,
+        };
+        request_init(&vm->request);
+        if (!vm->info.owner_bus_name)
+                return -ENOMEM;
+        r = choose_name(request, cid, &vm->info.name);
+        if (r < 0)
+                return r;
+        r = make_id(&vm->info.id);
+        if (r < 0)
+                return r;
+        r = runtime_dir_create(env->runtime_dir, cid, &vm->dir);
+        if (r < 0)
+                return r;
+        vm->request = *request;
+        request_init(request);
+        *ret = TAKE(vm);
+        return 0;
+}
+
+/** vm_free() - release a VM; one that still runs is killed, without a record. Return: NULL. */
+Vm *vm_free(Vm *vm) {
+        if (!vm)
+                return NULL;
+        (void) sd_event_source_disable_unref(vm->deadline);
+        (void) sd_event_source_disable_unref(vm->sampler);
+        (void) process_free(vm->process);
+        (void) drain_free(vm->status);
+        (void) drain_free(vm->failure);
+        (void) drain_free(vm->console);
+        (void) drain_free(vm->vmm_stderr);
+        if (vm->dir && runtime_dir_remove(vm->dir) < 0)
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "remove %s: %m, ignoring", vm->dir);
+        free(vm->dir);
+        request_deinit(&vm->request);
+        death_record_deinit(&vm->info.record);
+        free(vm->start_error);
+        free(vm->death_waiters);
+        free(vm->info.id);
+        free(vm->info.name);
+        free(vm->info.owner_bus_name);
+        free(vm);
+        return NULL;
+}
+
+/** vm_info() - what may be seen of @vm; borrowed, changes with it */
+const VmInfo *vm_info(const Vm *vm) {
+        return &vm->info;
+}
+
+/** vm_is_active() - whether a process belongs to @vm: its start is under way, or it runs */
+bool vm_is_active(const Vm *vm) {
+        return vm->phase == VM_PHASE_LAUNCHING || vm->phase == VM_PHASE_EXECUTED;
+}
+
+/* The one place where the state changes; who calls it reports the change. */
+void vm_set_state(Vm *vm, VmState state) {
+        assert(vm_state_may_become(vm->info.state, state));
+
+        log_line(LOG_LEVEL_DEBUG, vm->info.name, "%s -> %s", vm_state_to_string(vm->info.state),
+                 vm_state_to_string(state));
+        vm->info.state = state;
+}
+
+static int add_death_waiter(Vm *vm, VmDoneFn done, void *userdata, TextError *reterr) {
+        VmWaiter *grown;
+
+        if (vm->n_death_waiters >= VM_WAITERS_MAX)
+                return text_error_set(reterr, SERVICE_E_QUOTA_EXCEEDED,
+                                      "kill VM \"%s\": %u calls wait for its end already",
+                                      vm->info.name, VM_WAITERS_MAX);
+        grown = reallocarray(vm->death_waiters, vm->n_death_waiters + 1, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        vm->death_waiters = grown;
+        vm->death_waiters[vm->n_death_waiters++] = (VmWaiter){done, userdata};
+        return 0;
+}
+
+/**
+ * vm_kill() - SIGKILL the VMM, or the launcher of a start under way
+ * @by:   who wants it; recorded unless somebody else was first
+ * @done: optional; called when the death record exists
+ *
+ * Return: 0, and @done will be called; SERVICE_E_NOT_RUNNING; SERVICE_E_QUOTA_EXCEEDED; negative errno.
+ */
+int vm_kill(Vm *vm, const StopRequest *by, VmDoneFn done, void *userdata, TextError *reterr) {
+        int r;
+
+        if (!vm_is_active(vm))
+                return text_error_set(reterr, SERVICE_E_NOT_RUNNING,
+                                      "kill VM \"%s\": it is %s, not running", vm->info.name,
+                                      vm_state_to_string(vm->info.state));
+        if (done) {
+                r = add_death_waiter(vm, done, userdata, reterr);
+                if (r != 0)
+                        return r;
+        }
+        r = process_kill(vm->process, SIGKILL);
+        if (r < 0) {
+                if (done)
+                        vm->n_death_waiters--;
+                return text_error_set(reterr, r, "kill VM \"%s\", process %d: %s", vm->info.name,
+                                      process_pid(vm->process), strerror(-r));
+        }
+        vm->kill_sent = true;
+        if (vm->stop.by == STOP_BY_NOBODY)
+                vm->stop = *by;
+        return 0;
+}
+
+static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
+        Vm *vm = userdata;
+        usec_t next = SAMPLE_INTERVAL_USEC;
+        int r;
+
+        r = sample_usage(process_pid(vm->process), &vm->info.usage);
+        if (r < 0)
+                log_line(LOG_LEVEL_DEBUG, vm->info.name, "sample usage: %s, trying again",
+                         strerror(-r));
+        if (r < 0 || vm->n_samples == 0)
+                next = SAMPLE_SOON_USEC;
+        vm->n_samples++;
+        vm->env->changed(vm->env->userdata, vm, VM_CHANGED_USAGE);
+        r = sd_event_source_set_time_relative(source, next);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return r;
+}
+
+/* Samples at the next turn of the event loop and from then on; without memory for a timer there are no samples. */
+void vm_start_sampling(Vm *vm) {
+        int r = sd_event_add_time_relative(vm->env->event, &vm->sampler, CLOCK_MONOTONIC, 0,
+                                           SAMPLE_ACCURACY_USEC, on_sample, vm);
+
+        if (r < 0)
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "sample usage: %s, ignoring",
+                         strerror(-r));
+}

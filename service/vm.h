@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * One virtual machine: what it is, and its life from creation over a start to its one death record. Everything runs
+ * on the event loop of the daemon and nothing blocks it; what takes time is answered through a callback.
+ */
+
+#include <systemd/sd-event.h>
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "service/conditions.h"
+#include "service/death.h"
+#include "service/metrics/sample.h"
+#include "service/monitor/oom.h"
+#include "service/request.h"
+#include "service/vm_state.h"
+
+#define VM_ID_LEN 32u
+#define VM_WAITERS_MAX 64u
+
+typedef struct Vm Vm;
+
+/* What may be seen of a VM; the bus serves its properties from here. */
+typedef struct VmInfo {
+        char *id;   /* owned; VM_ID_LEN hexadecimal digits */
+        char *name; /* owned */
+        uint32_t cid;
+        VmState state;
+        VmPayloadState payload;
+        VmmHypervisor hypervisor;
+        uint32_t owner_uid;
+        uint32_t owner_pid;
+        char *owner_bus_name; /* owned; unique name of the creator's connection */
+        int detached;         /* boolean, in the width that sd-bus reads */
+        uint64_t memory_bytes;
+        uint32_t n_vcpus;
+        uint32_t pid; /* of the VMM while it runs, else 0 */
+        usec_t created_usec, created_monotonic_usec;
+        usec_t started_usec, started_monotonic_usec;
+        usec_t died_usec, died_monotonic_usec;
+        Usage usage;
+        DeathRecord record; /* valid in a final state */
+} VmInfo;
+
+/* Groups of properties that change together. */
+typedef enum VmChange {
+        VM_CHANGED_STATE = 1 << 0,
+        VM_CHANGED_START = 1 << 1,
+        VM_CHANGED_DEATH = 1 << 2,
+        VM_CHANGED_USAGE = 1 << 3,
+} VmChange;
+
+/* What a VM borrows from its owner, who outlives it. */
+typedef struct VmEnv {
+        sd_event *event;
+        const char *vmm_path, *launcher_path;
+        const char *runtime_dir;
+        const char *vmm_log_level; /* optional */
+        OomWatch *oom;
+        /* Properties changed. Must not free the VM. */
+        void (*changed)(void *userdata, Vm *vm, unsigned changes);
+        /* The VM reached a final state and holds nothing any more. Must not free the VM. */
+        void (*ended)(void *userdata, Vm *vm);
+        void *userdata;
+} VmEnv;
+
+/* Who created the VM. */
+typedef struct VmOwner {
+        uid_t uid;
+        pid_t pid;
+        const char *bus_name; /* borrowed */
+} VmOwner;
+
+/**
+ * VmDoneFn - a start or a death that was waited for; called once for each wait
+ * @r:       0, or a SERVICE_E_* condition, or a negative errno
+ * @message: the sentence for a failure; borrowed
+ */
+typedef void (*VmDoneFn)(void *userdata, int r, const char *message);
+
+int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *owner, Vm **ret);
+Vm *vm_free(Vm *vm);
+DEFINE_CLEANUP(Vm *, vm_free)
+
+const VmInfo *vm_info(const Vm *vm);
+bool vm_is_active(const Vm *vm);
+int vm_start(Vm *vm, VmDoneFn done, void *userdata, TextError *reterr);
+int vm_kill(Vm *vm, const StopRequest *by, VmDoneFn done, void *userdata, TextError *reterr);

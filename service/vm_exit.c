@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "service/runtime_dir.h"
+#include "service/vm_internal.h"
+
+/*
+ * The end of a VM, in an order that clients may rely on: what is left of its processes is killed, the pipes are
+ * drained, the VMM is reaped, everything is released, and only then is the death told. A client that starts the next
+ * VM on hearing of it finds nothing in its way.
+ */
+
+/* A record never fails for want of memory: what cannot be copied is missing in it. */
+static void copy_tail(Drain *drain, char **text, size_t *len) {
+        if (!drain)
+                return;
+        (void) drain_now(drain);
+        if (drain_copy(drain, text, len) < 0)
+                *len = 0;
+}
+
+static void collect_texts(Vm *vm) {
+        DeathRecord *record = &vm->info.record;
+        _cleanup_(freep) char *raw = NULL;
+        size_t len = 0;
+
+        copy_tail(vm->failure, &raw, &len);
+        record->failure_bytes = vm->failure ? drain_total(vm->failure) : 0;
+        if (death_split_failure(raw ? raw : "", len, &record->failure_text, &record->failure_info) <
+            0)
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "keep the failure text: no memory");
+        copy_tail(vm->console, &record->console_tail, &record->console_tail_len);
+        copy_tail(vm->vmm_stderr, &record->stderr_tail, &record->stderr_tail_len);
+}
+
+/* Reaps the VMM and fills in how it ended. */
+static void collect_exit(Vm *vm, DeathFacts *facts) {
+        DeathRecord *record = &vm->info.record;
+        ProcessExit end;
+        int r;
+
+        /* A zombie still has its CPU time. */
+        (void) sample_guest_cpu(process_pid(vm->process), &vm->info.usage);
+        r = process_reap(vm->process, &end);
+        if (r < 0) {
+                facts->exit = EXIT_WAIT_FAILED;
+                record->message = strdup(strerror(-r));
+                log_line(LOG_LEVEL_ERROR, vm->info.name, "wait for process %d: %s",
+                         process_pid(vm->process), strerror(-r));
+                return;
+        }
+        facts->exit = end.exited ? EXIT_STATUS : EXIT_SIGNAL;
+        facts->status = end.status;
+        record->exited = end.exited;
+        record->exit_status = end.exited ? end.status : -1;
+        record->exit_signal = end.exited ? 0 : end.status;
+        record->core_dumped = end.core_dumped;
+        facts->oom_kill = !end.exited && end.status == SIGKILL && !vm->kill_sent &&
+                          oom_watch_attribute(vm->env->oom, vm->oom_count);
+}
+
+static void release_all(Vm *vm) {
+        int r;
+
+        vm->deadline = sd_event_source_disable_unref(vm->deadline);
+        vm->sampler = sd_event_source_disable_unref(vm->sampler);
+        vm->process = process_free(vm->process);
+        vm->status = drain_free(vm->status);
+        vm->failure = drain_free(vm->failure);
+        vm->console = drain_free(vm->console);
+        vm->vmm_stderr = drain_free(vm->vmm_stderr);
+        request_deinit(&vm->request);
+        r = runtime_dir_remove(vm->dir);
+        if (r < 0)
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "remove %s: %s, ignoring", vm->dir,
+                         strerror(-r));
+        free(TAKE(vm->dir));
+        vm->info.pid = 0;
+}
+
+static void complete_record(Vm *vm, const DeathFacts *facts) {
+        DeathRecord *record = &vm->info.record;
+
+        vm->info.died_usec = clock_realtime_usec();
+        vm->info.died_monotonic_usec = clock_monotonic_usec();
+        record->reason = death_decide(facts);
+        record->run_time_usec =
+                facts->exit == EXIT_NEVER_RAN
+                        ? 0
+                        : vm->info.died_monotonic_usec - vm->info.started_monotonic_usec;
+        record->guest_cpu_usec = vm->info.usage.guest_cpu_usec;
+        record->rss_guest_peak_bytes = vm->info.usage.rss_guest_peak_bytes;
+        record->rss_vmm_peak_bytes = vm->info.usage.rss_vmm_peak_bytes;
+        record->stop = vm->stop;
+        vm->info.usage.rss_guest_bytes = 0;
+        vm->info.usage.rss_vmm_bytes = 0;
+}
+
+static void answer_all(Vm *vm, bool ran) {
+        VmWaiter *waiters = TAKE(vm->death_waiters);
+        size_t n = vm->n_death_waiters;
+
+        vm->n_death_waiters = 0;
+        if (!ran)
+                vm_answer_start(vm, SERVICE_E_START_FAILED, vm->info.record.message);
+        for (size_t i = 0; i < n; i++)
+                if (waiters[i].done)
+                        waiters[i].done(waiters[i].userdata, 0, NULL);
+        free(waiters);
+}
+
+/**
+ * vm_end() - the end of @vm: undo everything, keep the record, tell it
+ * @ran: the VMM was executed; else the start failed
+ */
+void vm_end(Vm *vm, bool ran) {
+        DeathRecord *record = &vm->info.record;
+        DeathFacts facts = {.exit = EXIT_NEVER_RAN,
+                            .kill_sent = vm->kill_sent,
+                            .payload_hangup = vm->info.payload == VM_PAYLOAD_HANGUP};
+
+        if (vm->process)
+                process_kill_group(vm->process);
+        collect_texts(vm);
+        facts.failure_text = record->failure_text ? record->failure_text : "";
+        if (ran)
+                collect_exit(vm, &facts);
+        else
+                record->message = TAKE(vm->start_error);
+        release_all(vm);
+        complete_record(vm, &facts);
+        vm->phase = VM_PHASE_ENDED;
+        vm_set_state(vm, ran ? VM_DEAD : VM_FAILED);
+        vm->env->changed(vm->env->userdata, vm,
+                         VM_CHANGED_STATE | VM_CHANGED_START | VM_CHANGED_DEATH | VM_CHANGED_USAGE);
+        vm->env->ended(vm->env->userdata, vm);
+        answer_all(vm, ran);
+}
+
+/* The launcher, or the VMM that it became, is a zombie. */
+void vm_on_process_ended(void *userdata) {
+        Vm *vm = userdata;
+        bool ran = vm->phase == VM_PHASE_EXECUTED || vm_launch_settle(vm);
+
+        if (!ran && !vm->start_error)
+                vm->start_error = strdup(vm->kill_sent ? "it was killed before the VMM ran"
+                                                       : "the launcher ended without a word");
+        vm_end(vm, ran);
+}
