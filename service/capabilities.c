@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/capabilities.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "service/monitor/drain.h"
+#include "service/monitor/process.h"
+
+/*
+ * The probe runs a small guest, and a host whose virtualization is broken may hang or kill whoever does that. So it
+ * is the VMM that probes, once in the life of the daemon; the daemon reads what it prints and knows "no" when that
+ * does not come.
+ */
+
+#define PROBE_TIMEOUT_USEC (10 * USEC_PER_SEC)
+#define PROBE_OUTPUT_BYTES_MAX 4096u
+
+struct Capabilities {
+        Process *process;          /* owned; while the probe runs */
+        Drain *output;             /* owned; likewise */
+        sd_event_source *deadline; /* owned; likewise */
+        bool timed_out;
+        bool is_known;
+        HypervisorProbe probes[CAPABILITIES_HYPERVISORS];
+        CapabilitiesKnownFn known;
+        void *userdata; /* borrowed */
+};
+
+static HypervisorProbe *find_probe(Capabilities *caps, VmmHypervisor hypervisor) {
+        for (size_t i = 0; i < ELEMENTSOF(caps->probes); i++)
+                if (caps->probes[i].hypervisor == hypervisor)
+                        return &caps->probes[i];
+        return NULL;
+}
+
+static void set_all_unavailable(Capabilities *caps, const char *reason) {
+        for (size_t i = 0; i < ELEMENTSOF(caps->probes); i++) {
+                caps->probes[i].available = false;
+                (void) snprintf(caps->probes[i].reason, sizeof(caps->probes[i].reason), "%s",
+                                reason);
+        }
+}
+
+static void describe_end(const Capabilities *caps, const ProcessExit *end, char *buf, size_t size) {
+        if (caps->timed_out)
+                (void) snprintf(buf, size, "the VMM's probe hung");
+        else if (end->exited)
+                (void) snprintf(buf, size, "the VMM's probe ended with exit status %d",
+                                end->status);
+        else
+                (void) snprintf(buf, size, "the VMM's probe died by signal %d", end->status);
+}
+
+static void parse_output(Capabilities *caps, char *text) {
+        char *state = NULL;
+
+        for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
+                HypervisorProbe probe;
+
+                if (hypervisor_probe_parse(line, &probe) < 0)
+                        continue; /* a VMM may know more hypervisors than we do */
+                *find_probe(caps, probe.hypervisor) = probe;
+        }
+}
+
+static void finish(Capabilities *caps) {
+        caps->deadline = sd_event_source_disable_unref(caps->deadline);
+        caps->process = process_free(caps->process);
+        caps->output = drain_free(caps->output);
+        caps->is_known = true;
+        for (size_t i = 0; i < ELEMENTSOF(caps->probes); i++)
+                log_info("hypervisor %s: %s, %s",
+                         caps->probes[i].hypervisor == VMM_HYPERVISOR_KVM ? "kvm" : "soft",
+                         caps->probes[i].available ? "available" : "not available",
+                         caps->probes[i].reason);
+        caps->known(caps->userdata);
+}
+
+static void on_probe_ended(void *userdata) {
+        Capabilities *caps = userdata;
+        _cleanup_(freep) char *text = NULL;
+        char reason[sizeof(caps->probes[0].reason)];
+        ProcessExit end = {.exited = true};
+        size_t len;
+
+        process_kill_group(caps->process);
+        (void) drain_now(caps->output);
+        if (process_reap(caps->process, &end) < 0)
+                set_all_unavailable(caps, "the VMM's probe was lost");
+        else {
+                describe_end(caps, &end, reason, sizeof(reason));
+                if (!end.exited || end.status != 0)
+                        set_all_unavailable(caps, reason);
+                if (drain_copy(caps->output, &text, &len) == 0)
+                        parse_output(caps, text);
+        }
+        finish(caps);
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        Capabilities *caps = userdata;
+
+        caps->timed_out = true;
+        (void) process_kill(caps->process, SIGKILL);
+        return 0;
+}
+
+static int start_probe(Capabilities *caps, sd_event *event, const char *vmm_path) {
+        _cleanup_(freep) char *path = strdup(vmm_path);
+        _cleanup_(fd_closep) int out = -EBADF;
+        char verb[] = HYPERVISOR_PROBE_VERB;
+        char *argv[] = {path, verb, NULL};
+        ProcessSpec spec = {.argv = argv};
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+        r = drain_new(event, DRAIN_KEEP_HEAD, PROBE_OUTPUT_BYTES_MAX, NULL, NULL, &caps->output,
+                      &out);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time_relative(event, &caps->deadline, CLOCK_MONOTONIC, PROBE_TIMEOUT_USEC,
+                                       /* accuracy= */ 0, on_deadline, caps);
+        if (r < 0)
+                return r;
+        spec.stdout_fd = out;
+        return process_spawn(event, &spec, on_probe_ended, caps, &caps->process);
+}
+
+/**
+ * capabilities_new() - start finding out
+ * @vmm_path: executed with the verb "probe"
+ * @known:    called once from the event loop, or before this returns if the VMM cannot be executed
+ *
+ * Return: 0; -ENOMEM.
+ */
+int capabilities_new(sd_event *event, const char *vmm_path, CapabilitiesKnownFn known,
+                     void *userdata, Capabilities **ret) {
+        _cleanup_(capabilities_freep) Capabilities *caps = malloc(sizeof(*caps));
+        char reason[sizeof(caps->probes[0].reason)];
+        int r;
+
+        if (!caps)
+                return -ENOMEM;
+        *caps = (Capabilities){
+                .probes = {{.hypervisor = VMM_HYPERVISOR_KVM}, {.hypervisor = VMM_HYPERVISOR_SOFT}},
+                .known = known,
+                .userdata = userdata};
+        set_all_unavailable(caps, "the VMM has no such hypervisor");
+        r = start_probe(caps, event, vmm_path);
+        if (r < 0) {
+                (void) snprintf(reason, sizeof(reason), "execute %.128s: %s", vmm_path,
+                                strerror(-r));
+                set_all_unavailable(caps, reason);
+                finish(caps);
+        }
+        *ret = TAKE(caps);
+        return 0;
+}
+
+Capabilities *capabilities_free(Capabilities *caps) {
+        if (!caps)
+                return NULL;
+        (void) sd_event_source_disable_unref(caps->deadline);
+        (void) process_free(caps->process);
+        (void) drain_free(caps->output);
+        free(caps);
+        return NULL;
+}
+
+/** capabilities_known() - whether the probe is over */
+bool capabilities_known(const Capabilities *caps) {
+        return caps->is_known;
+}
+
+/** capabilities_hypervisor() - what is known of kvm or soft; borrowed; NULL for auto */
+const HypervisorProbe *capabilities_hypervisor(const Capabilities *caps, VmmHypervisor hypervisor) {
+        for (size_t i = 0; i < ELEMENTSOF(caps->probes); i++)
+                if (caps->probes[i].hypervisor == hypervisor)
+                        return &caps->probes[i];
+        return NULL;
+}
+
+/** capabilities_default_hypervisor() - what "auto" comes to here: "kvm", "soft" or "none" */
+const char *capabilities_default_hypervisor(const Capabilities *caps) {
+        if (!caps->is_known)
+                return "none";
+        if (capabilities_hypervisor(caps, VMM_HYPERVISOR_KVM)->available)
+                return "kvm";
+        return capabilities_hypervisor(caps, VMM_HYPERVISOR_SOFT)->available ? "soft" : "none";
+}

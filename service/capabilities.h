@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Which hypervisors work here, as the VMM found out in a process of its own. */
+
+#include <systemd/sd-event.h>
+
+#include "base/cleanup.h"
+#include "config/hypervisor_probe.h"
+
+#define CAPABILITIES_HYPERVISORS 2u
+
+typedef struct Capabilities Capabilities;
+
+/* What there is to know is known. */
+typedef void (*CapabilitiesKnownFn)(void *userdata);
+
+int capabilities_new(sd_event *event, const char *vmm_path, CapabilitiesKnownFn known,
+                     void *userdata, Capabilities **ret);
+Capabilities *capabilities_free(Capabilities *caps);
+DEFINE_CLEANUP(Capabilities *, capabilities_free)
+
+bool capabilities_known(const Capabilities *caps);
+const HypervisorProbe *capabilities_hypervisor(const Capabilities *caps, VmmHypervisor hypervisor);
+const char *capabilities_default_hypervisor(const Capabilities *caps);

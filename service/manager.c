@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/manager.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/log.h"
+#include "service/id_pool.h"
+#include "service/journal.h"
+#include "service/runtime_dir.h"
+
+/*
+ * A VM is freed only by the sweep, at the end of a turn of the event loop: whoever tells of a VM's end is in the
+ * middle of it, and the bus may be about to answer those who waited.
+ */
+
+typedef struct Entry {
+        const char *id; /* of @vm; the key of the tree */
+        Vm *vm;         /* owned */
+        bool has_cid;
+        bool orphan; /* its creator left; nobody can release it */
+        bool doomed; /* the next sweep frees it */
+        TAILQ_ENTRY(Entry) all;
+        TAILQ_ENTRY(Entry) history; /* only in a final state */
+} Entry;
+
+typedef TAILQ_HEAD(EntryList, Entry) EntryList;
+
+struct Manager {
+        ManagerConfig config; /* borrowed strings */
+        VmEnv env;
+        ManagerObserver observer;
+        Capabilities *capabilities; /* owned */
+        OomWatch oom;
+        IdPool cids;
+        void *by_id;       /* tree of Entry */
+        EntryList all;     /* in order of creation */
+        EntryList history; /* ended VMs in order of death */
+        unsigned n_vms, n_history;
+        sd_event_source *sweep; /* owned */
+        bool journal;
+        ManagerStoppedFn stopped; /* NULL until the daemon is being stopped */
+        void *stopped_userdata;
+};
+
+static int compare_ids(const void *a, const void *b) {
+        return strcmp(((const Entry *) a)->id, ((const Entry *) b)->id);
+}
+
+static Entry *find_entry(const Manager *manager, const char *id) {
+        Entry key = {.id = id};
+        Entry *const *found = tfind(&key, &manager->by_id, compare_ids);
+
+        return found ? *found : NULL;
+}
+
+static void free_entry(Manager *manager, Entry *entry) {
+        if (manager->observer.removed)
+                manager->observer.removed(manager->observer.userdata, entry->vm);
+        if (entry->has_cid)
+                id_pool_release(&manager->cids, vm_info(entry->vm)->cid);
+        if (vm_state_is_final(vm_info(entry->vm)->state)) {
+                TAILQ_REMOVE(&manager->history, entry, history);
+                manager->n_history--;
+        }
+        TAILQ_REMOVE(&manager->all, entry, all);
+        manager->n_vms--;
+        (void) tdelete(entry, &manager->by_id, compare_ids);
+        (void) vm_free(entry->vm);
+        free(entry);
+}
+
+static int on_sweep(sd_event_source *source, void *userdata) {
+        Manager *manager = userdata;
+        Entry *entry = TAILQ_FIRST(&manager->all);
+
+        while (entry) {
+                Entry *next = TAILQ_NEXT(entry, all);
+
+                if (entry->doomed)
+                        free_entry(manager, entry);
+                entry = next;
+        }
+        return 0;
+}
+
+static void doom(Manager *manager, Entry *entry) {
+        entry->doomed = true;
+        (void) sd_event_source_set_enabled(manager->sweep, SD_EVENT_ONESHOT);
+}
+
+static void on_vm_changed(void *userdata, Vm *vm, unsigned changes) {
+        Manager *manager = userdata;
+
+        if (manager->observer.changed)
+                manager->observer.changed(manager->observer.userdata, vm, changes);
+}
+
+static void check_stopped(Manager *manager) {
+        if (manager->stopped && manager_n_active(manager) == 0)
+                manager->stopped(manager->stopped_userdata);
+}
+
+/* The VM with this id is in the history now, and the oldest may have to leave it. */
+static void on_vm_ended(void *userdata, Vm *vm) {
+        Manager *manager = userdata;
+        Entry *entry = find_entry(manager, vm_info(vm)->id);
+
+        assert(entry);
+        id_pool_release(&manager->cids, vm_info(vm)->cid);
+        entry->has_cid = false;
+        TAILQ_INSERT_TAIL(&manager->history, entry, history);
+        manager->n_history++;
+        if (manager->n_history > manager->config.history_max)
+                doom(manager, TAILQ_FIRST(&manager->history));
+        if (entry->orphan)
+                doom(manager, entry);
+        journal_death(vm_info(vm), manager->journal);
+        if (manager->observer.ended)
+                manager->observer.ended(manager->observer.userdata, vm);
+        check_stopped(manager);
+}
+
+static void on_capabilities_known(void *userdata) {
+        Manager *manager = userdata;
+
+        if (manager->observer.capabilities_known)
+                manager->observer.capabilities_known(manager->observer.userdata);
+}
+
+static int manager_init(Manager *manager, sd_event *event) {
+        int r;
+
+        r = runtime_dir_prepare(manager->config.runtime_dir);
+        if (r < 0)
+                return r;
+        r = oom_watch_init(&manager->oom, "/proc/self/cgroup", "/sys/fs/cgroup");
+        if (r < 0)
+                return r;
+        r = sd_event_add_defer(event, &manager->sweep, on_sweep, manager);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(manager->sweep, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        return capabilities_new(event, manager->config.vmm_path, on_capabilities_known, manager,
+                                &manager->capabilities);
+}
+
+/**
+ * manager_new() - a manager without VMs
+ * @event:  borrowed
+ * @config: copied; its strings are borrowed
+ *
+ * Return: 0 or negative errno.
+ */
+int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
+        _cleanup_(manager_freep) Manager *manager = malloc(sizeof(*manager));
+        int r;
+
+        if (!manager)
+                return -ENOMEM;
+        *manager = (Manager){.config = *config};
+        manager->env = (VmEnv){.event = event,
+                               .vmm_path = config->vmm_path,
+                               .launcher_path = config->launcher_path,
+                               .runtime_dir = config->runtime_dir,
+                               .vmm_log_level = config->vmm_log_level,
+                               .oom = &manager->oom,
+                               .changed = on_vm_changed,
+                               .ended = on_vm_ended,
+                               .userdata = manager};
+        TAILQ_INIT(&manager->all);
+        TAILQ_INIT(&manager->history);
+        r = manager_init(manager, event);
+        if (r < 0)
+                return r;
+        *ret = TAKE(manager);
+        return 0;
+}
+
+/** manager_free() - free all VMs, killing what still runs, without telling the observer. Return: NULL. */
+Manager *manager_free(Manager *manager) {
+        Entry *entry;
+
+        if (!manager)
+                return NULL;
+        manager->observer = (ManagerObserver){0};
+        while ((entry = TAILQ_FIRST(&manager->all)))
+                free_entry(manager, entry);
+        (void) sd_event_source_disable_unref(manager->sweep);
+        (void) capabilities_free(manager->capabilities);
+        oom_watch_deinit(&manager->oom);
+        free(manager);
+        return NULL;
+}
+
+/** manager_set_observer() - who hears of changes from now on; copied */
+void manager_set_observer(Manager *manager, const ManagerObserver *observer) {
+        manager->observer = *observer;
+}
+
+const Capabilities *manager_capabilities(const Manager *manager) {
+        return manager->capabilities;
+}
+
+/** manager_set_journal() - whether deaths go to the journal with their fields, or to the log as text */
+void manager_set_journal(Manager *manager, bool journal) {
+        manager->journal = journal;
+}
+
+bool manager_journal(const Manager *manager) {
+        return manager->journal;
+}
+
+static int check_hypervisor(const Manager *manager, VmmHypervisor hypervisor, TextError *reterr) {
+        const HypervisorProbe *probe = capabilities_hypervisor(manager->capabilities, hypervisor);
+
+        /* Before the probe is over there is nothing to refuse by; the VMM itself would refuse. */
+        if (!probe || !capabilities_known(manager->capabilities) || probe->available)
+                return 0;
+        return text_error_set(reterr, SERVICE_E_UNSUPPORTED,
+                              "create VM: hypervisor \"%s\" is not available: %s",
+                              request_hypervisor_to_string(hypervisor), probe->reason);
+}
+
+/* Whether one more VM called @name, if it has one, may exist. */
+static int check_room(const Manager *manager, const char *name, TextError *reterr) {
+        const Vm *other = name ? manager_find_name(manager, name) : NULL;
+
+        if (manager->n_vms - manager->n_history >= manager->config.vms_max)
+                return text_error_set(reterr, SERVICE_E_QUOTA_EXCEEDED,
+                                      "create VM: there are %u, which is the limit",
+                                      manager->config.vms_max);
+        if (other && !vm_state_is_final(vm_info(other)->state))
+                return text_error_set(reterr, SERVICE_E_NAME_TAKEN,
+                                      "create VM: the name \"%s\" is that of a living VM", name);
+        return 0;
+}
+
+static int insert(Manager *manager, Vm *vm, Entry **ret) {
+        Entry *entry = calloc(1, sizeof(*entry));
+
+        if (!entry)
+                return -ENOMEM;
+        entry->id = vm_info(vm)->id;
+        entry->vm = vm;
+        entry->has_cid = true;
+        if (!tsearch(entry, &manager->by_id, compare_ids)) {
+                free(entry);
+                return -ENOMEM;
+        }
+        TAILQ_INSERT_TAIL(&manager->all, entry, all);
+        manager->n_vms++;
+        *ret = entry;
+        return 0;
+}
+
+/**
+ * manager_create_vm() - a new VM in state "not-started"
+ * @request: taken over on success
+ * @ret:     borrowed; valid until the observer's removed()
+ *
+ * Return: 0; a SERVICE_E_* condition with its sentence; negative errno. Nothing remains of a failure.
+ */
+int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner, Vm **ret,
+                      TextError *reterr) {
+        _cleanup_(vm_freep) Vm *vm = NULL;
+        Entry *entry;
+        uint32_t cid;
+        int r;
+
+        if (manager->stopped)
+                return text_error_set(reterr, -ESHUTDOWN, "create VM: vivariumd is being stopped");
+        r = check_hypervisor(manager, request->hypervisor, reterr);
+        if (r != 0)
+                return r;
+        r = check_room(manager, request->name ? request->name : request->config.name, reterr);
+        if (r != 0)
+                return r;
+        r = id_pool_take(&manager->cids, &cid);
+        if (r == ID_POOL_E_EXHAUSTED)
+                return text_error_set(reterr, SERVICE_E_CID_EXHAUSTED,
+                                      "create VM: all CIDs from %u to %u are taken", CID_MIN,
+                                      CID_MAX);
+        r = vm_new(&manager->env, request, cid, owner, &vm);
+        if (r == 0)
+                r = insert(manager, vm, &entry);
+        if (r < 0) {
+                id_pool_release(&manager->cids, cid);
+                return text_error_set(reterr, r, "create VM: %s", strerror(-r));
+        }
+        *ret = TAKE(vm);
+        if (manager->observer.added)
+                manager->observer.added(manager->observer.userdata, *ret);
+        return 0;
+}
+
+/**
+ * manager_release_vm() - remove a VM that no process belongs to
+ *
+ * It is gone by the next turn of the event loop. Return: 0 or SERVICE_E_INVALID_TRANSITION.
+ */
+int manager_release_vm(Manager *manager, Vm *vm, TextError *reterr) {
+        if (vm_is_active(vm))
+                return text_error_set(reterr, SERVICE_E_INVALID_TRANSITION,
+                                      "release VM \"%s\": it is running or being started; kill "
+                                      "it first",
+                                      vm_info(vm)->name);
+        doom(manager, find_entry(manager, vm_info(vm)->id));
+        return 0;
+}
+
+/** manager_client_vanished() - end and remove the VMs whose creator left the bus, but for detached ones */
+void manager_client_vanished(Manager *manager, const char *bus_name) {
+        const StopRequest by = {.by = STOP_BY_DISCONNECT};
+        Entry *entry;
+
+        TAILQ_FOREACH(entry, &manager->all, all) {
+                const VmInfo *info = vm_info(entry->vm);
+
+                if (info->detached || strcmp(info->owner_bus_name, bus_name) != 0)
+                        continue;
+                entry->orphan = true;
+                if (!vm_is_active(entry->vm))
+                        doom(manager, entry);
+                else if (vm_kill(entry->vm, &by, NULL, NULL, NULL) < 0)
+                        log_line(LOG_LEVEL_ERROR, info->name,
+                                 "kill after its creator left: failed");
+        }
+}
+
+/**
+ * manager_start_vm() - vm_start(), unless the daemon is being stopped
+ *
+ * Return: as vm_start(); -ESHUTDOWN.
+ */
+int manager_start_vm(Manager *manager, Vm *vm, VmDoneFn done, void *userdata, TextError *reterr) {
+        if (manager->stopped)
+                return text_error_set(reterr, -ESHUTDOWN,
+                                      "start VM \"%s\": vivariumd is being stopped",
+                                      vm_info(vm)->name);
+        return vm_start(vm, done, userdata, reterr);
+}
+
+/**
+ * manager_stop() - kill all VMs and take no new ones
+ * @stopped: called once no VM has a process any more, which may be before this returns
+ */
+void manager_stop(Manager *manager, ManagerStoppedFn stopped, void *userdata) {
+        const StopRequest by = {.by = STOP_BY_DAEMON};
+        Entry *entry;
+
+        manager->stopped = stopped;
+        manager->stopped_userdata = userdata;
+        TAILQ_FOREACH(entry, &manager->all, all)
+        if (vm_is_active(entry->vm) && vm_kill(entry->vm, &by, NULL, NULL, NULL) < 0)
+                log_line(LOG_LEVEL_ERROR, vm_info(entry->vm)->name, "kill: failed");
+        check_stopped(manager);
+}
+
+/** manager_n_vms() - VM objects in any state */
+unsigned manager_n_vms(const Manager *manager) {
+        return manager->n_vms;
+}
+
+/** manager_n_active() - VMs that a process belongs to */
+unsigned manager_n_active(const Manager *manager) {
+        const Entry *entry;
+        unsigned n = 0;
+
+        TAILQ_FOREACH(entry, &manager->all, all)
+        n += vm_is_active(entry->vm);
+        return n;
+}
+
+/* Doomed VMs are still in the lists, but whoever looks finds them gone. */
+static Vm *skip_doomed(const Entry *entry) {
+        while (entry && entry->doomed)
+                entry = TAILQ_NEXT(entry, all);
+        return entry ? entry->vm : NULL;
+}
+
+/** manager_first_vm() - in order of creation; NULL if there is none */
+Vm *manager_first_vm(const Manager *manager) {
+        return skip_doomed(TAILQ_FIRST(&manager->all));
+}
+
+Vm *manager_next_vm(const Manager *manager, const Vm *vm) {
+        return skip_doomed(TAILQ_NEXT(find_entry(manager, vm_info(vm)->id), all));
+}
+
+/** manager_find_id() - borrowed; NULL if there is none */
+Vm *manager_find_id(const Manager *manager, const char *id) {
+        const Entry *entry = find_entry(manager, id);
+
+        return entry && !entry->doomed ? entry->vm : NULL;
+}
+
+typedef bool (*VmMatchFn)(const VmInfo *info, const void *key);
+
+/* The living VM that matches, else the one that died last; NULL if there is none. */
+static Vm *find_match(const Manager *manager, VmMatchFn matches, const void *key) {
+        const Entry *entry;
+
+        TAILQ_FOREACH(entry, &manager->all, all)
+        if (!entry->doomed && !vm_state_is_final(vm_info(entry->vm)->state) &&
+            matches(vm_info(entry->vm), key))
+                return entry->vm;
+        TAILQ_FOREACH_REVERSE(entry, &manager->history, EntryList, history)
+        if (!entry->doomed && matches(vm_info(entry->vm), key))
+                return entry->vm;
+        return NULL;
+}
+
+static bool name_matches(const VmInfo *info, const void *key) {
+        return strcmp(info->name, key) == 0;
+}
+
+static bool cid_matches(const VmInfo *info, const void *key) {
+        return info->cid == *(const uint32_t *) key;
+}
+
+static bool pid_matches(const VmInfo *info, const void *key) {
+        return info->pid == *(const uint32_t *) key;
+}
+
+/** manager_find_name() - the living VM of that name, else the one that died last; borrowed; NULL if none */
+Vm *manager_find_name(const Manager *manager, const char *name) {
+        return find_match(manager, name_matches, name);
+}
+
+/** manager_find_cid() - likewise by CID */
+Vm *manager_find_cid(const Manager *manager, uint32_t cid) {
+        return find_match(manager, cid_matches, &cid);
+}
+
+/** manager_find_pid() - by the process id of its running VMM */
+Vm *manager_find_pid(const Manager *manager, uint32_t pid) {
+        return pid == 0 ? NULL : find_match(manager, pid_matches, &pid);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * All VMs of the daemon: their names, CIDs, owners and history. Knows nothing of D-Bus: the bus layer asks it and
+ * hears of changes through ManagerObserver.
+ */
+
+#include <systemd/sd-event.h>
+
+#include <stdint.h>
+
+#include "base/text_error.h"
+#include "service/capabilities.h"
+#include "service/vm.h"
+
+#define MANAGER_VMS_MAX_DEFAULT 1000u
+#define MANAGER_HISTORY_MAX_DEFAULT 1000u
+
+typedef struct Manager Manager;
+
+typedef struct ManagerConfig {
+        const char *vmm_path, *launcher_path; /* absolute */
+        const char *runtime_dir;
+        const char *vmm_log_level; /* optional */
+        unsigned vms_max;          /* VMs that are not-started or running */
+        unsigned history_max;      /* dead VMs that stay readable, at least 1 */
+} ManagerConfig;
+
+typedef void (*ManagerStoppedFn)(void *userdata);
+
+/* All optional; none may free a VM or change the manager. */
+typedef struct ManagerObserver {
+        void (*added)(void *userdata, Vm *vm);
+        void (*removed)(void *userdata, Vm *vm); /* still readable */
+        void (*changed)(void *userdata, Vm *vm, unsigned changes);
+        void (*ended)(void *userdata, Vm *vm);
+        void (*capabilities_known)(void *userdata);
+        void *userdata; /* borrowed */
+} ManagerObserver;
+
+int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret);
+Manager *manager_free(Manager *manager);
+DEFINE_CLEANUP(Manager *, manager_free)
+
+void manager_set_observer(Manager *manager, const ManagerObserver *observer);
+const Capabilities *manager_capabilities(const Manager *manager);
+void manager_set_journal(Manager *manager, bool journal);
+bool manager_journal(const Manager *manager);
+
+int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner, Vm **ret,
+                      TextError *reterr);
+int manager_release_vm(Manager *manager, Vm *vm, TextError *reterr);
+void manager_client_vanished(Manager *manager, const char *bus_name);
+int manager_start_vm(Manager *manager, Vm *vm, VmDoneFn done, void *userdata, TextError *reterr);
+void manager_stop(Manager *manager, ManagerStoppedFn stopped, void *userdata);
+
+unsigned manager_n_vms(const Manager *manager);
+unsigned manager_n_active(const Manager *manager);
+Vm *manager_first_vm(const Manager *manager);
+Vm *manager_next_vm(const Manager *manager, const Vm *vm);
+Vm *manager_find_id(const Manager *manager, const char *id);
+Vm *manager_find_name(const Manager *manager, const char *name);
+Vm *manager_find_cid(const Manager *manager, uint32_t cid);
+Vm *manager_find_pid(const Manager *manager, uint32_t pid);
