@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the files of the bus layer share. */
+
+#include <systemd/sd-bus.h>
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "service/bus/bus_service.h"
+#include "service/bus/changed.h"
+#include "service/manager.h"
+#include "service/policy/caller.h"
+
+/* A method call that is answered later. */
+typedef struct PendingCall {
+        BusService *service;     /* borrowed */
+        sd_bus_message *message; /* owned */
+        bool for_capabilities;   /* waits for the probe; else for a VM */
+        TAILQ_ENTRY(PendingCall) link;
+} PendingCall;
+
+typedef TAILQ_HEAD(PendingCallList, PendingCall) PendingCallList;
+
+struct BusService {
+        sd_bus *bus;      /* borrowed; outlives the service */
+        Manager *manager; /* borrowed; outlives the service */
+        uid_t uid;        /* the daemon's own */
+        CallerCache callers;
+        Changed *changed; /* owned */
+        PendingCallList pending;
+};
+
+/* sd-bus takes some things without const that it only reads. */
+static inline void *bus_unconst(const void *p) {
+        union {
+                const void *in;
+                void *out;
+        } cast = {.in = p};
+
+        return cast.out;
+}
+
+extern const sd_bus_vtable manager_bus_vtable[];
+extern const sd_bus_vtable vm_bus_vtable[];
+extern const sd_bus_vtable log_control_vtable[];
+
+int vm_bus_path(const Vm *vm, char **ret);
+int vm_bus_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                void **ret_found, sd_bus_error *error);
+int vm_bus_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                     sd_bus_error *error);
+int vm_bus_emit_died(sd_bus *bus, const Vm *vm);
+int manager_bus_emit_vm(sd_bus *bus, const char *signal, const Vm *vm);
+int manager_bus_answer_capabilities(PendingCall *call);
+
+int pending_call_new(BusService *service, sd_bus_message *message, PendingCall **ret);
+PendingCall *pending_call_free(PendingCall *call);
+void pending_call_done(void *userdata, int r, const char *message);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The daemon's face on the bus: its objects, calls and signals. */
+
+#include <systemd/sd-bus.h>
+
+#include "base/cleanup.h"
+#include "service/manager.h"
+
+typedef struct BusService BusService;
+
+int bus_service_new(sd_bus *bus, sd_event *event, Manager *manager, BusService **ret);
+BusService *bus_service_free(BusService *service);
+DEFINE_CLEANUP(BusService *, bus_service_free)

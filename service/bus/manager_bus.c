@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "dbus/names.h"
+#include "service/bus/bus_internal.h"
+#include "service/bus/call_args.h"
+#include "service/bus/errors.h"
+
+#define INSTANCE_ID_BYTES 64u
+
+/* Kinds of device that a config can ask for or that every VM has. */
+static const char *const devices[] = {"disk", "console", "log", "rng", NULL};
+
+static int identify(BusService *service, sd_bus_message *message, Caller *ret) {
+        int r = caller_identify(&service->callers, message, ret);
+
+        if (r < 0)
+                log_warning("identify %s: %s", sd_bus_message_get_sender(message), strerror(-r));
+        return r;
+}
+
+/* Whether the sender may do @act at all. Return: 0, or negative errno with @error set. */
+static int require_manage(BusService *service, sd_bus_message *message, const char *act,
+                          Caller *ret_caller, sd_bus_error *error) {
+        int r = identify(service, message, ret_caller);
+
+        if (r < 0)
+                return r;
+        if (caller_may_manage(ret_caller, service->uid))
+                return 0;
+        return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED, "%s: uid %u may not", act,
+                                 ret_caller->uid);
+}
+
+/* "s config, a{sh} fds" and what may follow, in the order in which errors are most useful. */
+static int read_request(sd_bus_message *message, bool with_options, VmRequest *request,
+                        TextError *reterr) {
+        const char *json;
+        int r;
+
+        r = call_args_read_config(message, &json);
+        if (r != 0)
+                return r;
+        r = call_args_read_files(message, request, reterr);
+        if (r != 0)
+                return r;
+        if (with_options) {
+                r = call_args_read_options(message, request, reterr);
+                if (r != 0)
+                        return r;
+        }
+        return request_set_config(request, json, reterr);
+}
+
+static int method_create_vm(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = userdata;
+        _cleanup_(request_deinit) VmRequest request;
+        _cleanup_(text_error_deinit) TextError text = {0};
+        _cleanup_(freep) char *path = NULL;
+        Caller caller;
+        VmOwner owner;
+        Vm *vm;
+        int r;
+
+        request_init(&request);
+        r = require_manage(service, message, "create VM", &caller, error);
+        if (r < 0)
+                return r;
+        r = read_request(message, /* with_options= */ true, &request, &text);
+        if (r != 0)
+                return errors_set(error, r, text.message);
+        owner = (VmOwner){.uid = caller.uid,
+                          .pid = caller.pid,
+                          .bus_name = sd_bus_message_get_sender(message)};
+        r = manager_create_vm(service->manager, &request, &owner, &vm, &text);
+        if (r != 0)
+                return errors_set(error, r, text.message);
+        r = vm_bus_path(vm, &path);
+        if (r < 0)
+                return r;
+        return sd_bus_reply_method_return(message, "o", path);
+}
+
+static int append_listed(sd_bus_message *reply, const Vm *vm) {
+        const VmInfo *info = vm_info(vm);
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        r = vm_bus_path(vm, &path);
+        if (r < 0)
+                return r;
+        return sd_bus_message_append(
+                reply, "(susssuo)", info->name, info->cid, vm_state_to_string(info->state),
+                vm_payload_state_to_string(info->payload),
+                request_hypervisor_to_string(info->hypervisor), info->owner_uid, path);
+}
+
+static int method_list_vms(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = userdata;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        Caller caller;
+        int r;
+
+        r = identify(service, message, &caller);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_new_method_return(message, &reply);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_open_container(reply, 'a', "(susssuo)");
+        if (r < 0)
+                return r;
+        for (Vm *vm = manager_first_vm(service->manager); vm;
+             vm = manager_next_vm(service->manager, vm)) {
+                if (!caller_may_touch(&caller, service->uid, vm_info(vm)->owner_uid))
+                        continue;
+                r = append_listed(reply, vm);
+                if (r < 0)
+                        return r;
+        }
+        r = sd_bus_message_close_container(reply);
+        if (r < 0)
+                return r;
+        return sd_bus_send(NULL, reply, NULL);
+}
+
+/* Answers with the path of @vm; one that the caller may not touch does not exist for it. */
+static int reply_vm(BusService *service, sd_bus_message *message, const Vm *vm, const char *what,
+                    sd_bus_error *error) {
+        _cleanup_(freep) char *path = NULL;
+        Caller caller;
+        int r;
+
+        r = identify(service, message, &caller);
+        if (r < 0)
+                return r;
+        if (!vm || !caller_may_touch(&caller, service->uid, vm_info(vm)->owner_uid))
+                return sd_bus_error_setf(error, VIVARIUM_ERROR_NO_SUCH_VM, "no VM with %s", what);
+        r = vm_bus_path(vm, &path);
+        if (r < 0)
+                return r;
+        return sd_bus_reply_method_return(message, "o", path);
+}
+
+static int method_get_vm(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = userdata;
+        _cleanup_(freep) char *what = NULL;
+        const char *name;
+        const Vm *vm;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &name);
+        if (r < 0)
+                return r;
+        if (asprintf(&what, "name or id \"%s\"", name) < 0) {
+                what = NULL;
+                return -ENOMEM;
+        }
+        vm = manager_find_name(service->manager, name);
+        if (!vm)
+                vm = manager_find_id(service->manager, name);
+        return reply_vm(service, message, vm, what, error);
+}
+
+static int method_get_vm_by_cid(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = userdata;
+        char what[32];
+        uint32_t cid;
+        int r;
+
+        r = sd_bus_message_read(message, "u", &cid);
+        if (r < 0)
+                return r;
+        (void) snprintf(what, sizeof(what), "CID %u", cid);
+        return reply_vm(service, message, manager_find_cid(service->manager, cid), what, error);
+}
+
+static int method_get_vm_by_pid(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = userdata;
+        char what[32];
+        uint32_t pid;
+        int r;
+
+        r = sd_bus_message_read(message, "u", &pid);
+        if (r < 0)
+                return r;
+        (void) snprintf(what, sizeof(what), "process %u", pid);
+        return reply_vm(service, message, manager_find_pid(service->manager, pid), what, error);
+}
+
+static int method_allocate_instance_id(sd_bus_message *message, void *userdata,
+                                       sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        uint8_t id[INSTANCE_ID_BYTES];
+        Caller caller;
+        int r;
+
+        r = require_manage(userdata, message, "allocate an instance id", &caller, error);
+        if (r < 0)
+                return r;
+        /* Up to 256 bytes come whole, and without waiting once the kernel's pool was ever ready. */
+        if (getrandom(id, sizeof(id), GRND_NONBLOCK) != (ssize_t) sizeof(id))
+                return sd_bus_error_set_errnof(error, EAGAIN,
+                                               "allocate an instance id: no random bytes yet");
+        r = sd_bus_message_new_method_return(message, &reply);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append_array(reply, 'y', id, sizeof(id));
+        if (r < 0)
+                return r;
+        return sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_check_config(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        _cleanup_(request_deinit) VmRequest request;
+        _cleanup_(text_error_deinit) TextError text = {0};
+        _cleanup_(freep) char *json = NULL;
+        Caller caller;
+        int r;
+
+        request_init(&request);
+        r = require_manage(userdata, message, "check config", &caller, error);
+        if (r < 0)
+                return r;
+        r = read_request(message, /* with_options= */ false, &request, &text);
+        if (r != 0)
+                return errors_set(error, r, text.message);
+        r = vm_config_to_json(&request.config, &json);
+        if (r < 0)
+                return r;
+        return sd_bus_reply_method_return(message, "s", json);
+}
+
+static int append_hypervisors(sd_bus_message *reply, const Capabilities *caps) {
+        static const VmmHypervisor all[] = {VMM_HYPERVISOR_KVM, VMM_HYPERVISOR_SOFT};
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'e', "sv");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append_basic(reply, 's', "hypervisors");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_open_container(reply, 'v', "a{sa{sv}}");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_open_container(reply, 'a', "{sa{sv}}");
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(all); i++) {
+                const HypervisorProbe *probe = capabilities_hypervisor(caps, all[i]);
+
+                r = sd_bus_message_append(reply, "{sa{sv}}", request_hypervisor_to_string(all[i]),
+                                          2, "available", "b", (int) probe->available, "reason",
+                                          "s", probe->reason);
+                if (r < 0)
+                        return r;
+        }
+        for (unsigned i = 0; i < 3; i++) {
+                r = sd_bus_message_close_container(reply);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int append_names(sd_bus_message *reply, const char *key, const char *const *list) {
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'e', "sv");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append_basic(reply, 's', key);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_open_container(reply, 'v', "as");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append_strv(reply, bus_unconst(list));
+        if (r < 0)
+                return r;
+        r = sd_bus_message_close_container(reply);
+        if (r < 0)
+                return r;
+        return sd_bus_message_close_container(reply);
+}
+
+static uint32_t count_cpus(void) {
+        cpu_set_t set;
+
+        return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (uint32_t) CPU_COUNT(&set);
+}
+
+static int append_capabilities(sd_bus_message *reply, const Capabilities *caps) {
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r < 0)
+                return r;
+        r = append_hypervisors(reply, caps);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(reply, "{sv}{sv}", "protected-vms", "a{sv}", 2, "available", "b",
+                                  false, "reason", "s",
+                                  "no hypervisor of this version hides a VM's memory from the host",
+                                  "cpus", "u", count_cpus());
+        if (r < 0)
+                return r;
+        r = append_names(reply, "devices", devices);
+        if (r < 0)
+                return r;
+        r = append_names(reply, "options", call_args_option_names);
+        if (r < 0)
+                return r;
+        return sd_bus_message_close_container(reply);
+}
+
+/** manager_bus_answer_capabilities() - answer a GetCapabilities() that waited. Return: as sd_bus_send(). */
+int manager_bus_answer_capabilities(PendingCall *call) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(call->message, &reply);
+        if (r >= 0)
+                r = append_capabilities(reply, manager_capabilities(call->service->manager));
+        if (r >= 0)
+                r = sd_bus_send(NULL, reply, NULL);
+        if (r < 0)
+                r = sd_bus_reply_method_errno(call->message, r, NULL);
+        (void) pending_call_free(call);
+        return r;
+}
+
+static int method_get_capabilities(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = userdata;
+        PendingCall *call;
+        int r;
+
+        r = pending_call_new(service, message, &call);
+        if (r < 0)
+                return r;
+        if (!capabilities_known(manager_capabilities(service->manager))) {
+                call->for_capabilities = true;
+                return 1;
+        }
+        return manager_bus_answer_capabilities(call);
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", VIVARIUM_VERSION);
+}
+
+static int get_platform_version(sd_bus *bus, const char *path, const char *interface,
+                                const char *property, sd_bus_message *reply, void *userdata,
+                                sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", VM_PLATFORM_VERSION);
+}
+
+static int get_vm_count(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const BusService *service = userdata;
+
+        return sd_bus_message_append(reply, "u", manager_n_vms(service->manager));
+}
+
+static int get_default_hypervisor(sd_bus *bus, const char *path, const char *interface,
+                                  const char *property, sd_bus_message *reply, void *userdata,
+                                  sd_bus_error *error) {
+        const BusService *service = userdata;
+
+        return sd_bus_message_append(
+                reply, "s",
+                capabilities_default_hypervisor(manager_capabilities(service->manager)));
+}
+
+/* Order and content as in dbus/org.vivarium.vm1.Manager.xml; a test compares them. */
+const sd_bus_vtable manager_bus_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS(
+                "CreateVm", SD_BUS_ARGS("s", config, "a{sh}", fds, "a{sv}", options),
+                SD_BUS_RESULT("o", vm), method_create_vm, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListVms", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(susssuo)", vms),
+                                method_list_vms, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetVm", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", vm),
+                                method_get_vm, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetVmByCid", SD_BUS_ARGS("u", cid), SD_BUS_RESULT("o", vm),
+                                method_get_vm_by_cid, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetVmByPid", SD_BUS_ARGS("u", pid), SD_BUS_RESULT("o", vm),
+                                method_get_vm_by_pid, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("AllocateInstanceId", SD_BUS_NO_ARGS,
+                                SD_BUS_RESULT("ay", instance_id), method_allocate_instance_id,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CheckConfig", SD_BUS_ARGS("s", config, "a{sh}", fds),
+                                SD_BUS_RESULT("s", normalised), method_check_config,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetCapabilities", SD_BUS_NO_ARGS,
+                                SD_BUS_RESULT("a{sv}", capabilities), method_get_capabilities,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_ARGS("VmNew", SD_BUS_ARGS("o", vm, "s", name), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("VmRemoved", SD_BUS_ARGS("o", vm, "s", name), 0),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("PlatformVersion", "s", get_platform_version, 0,
+                        SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("VmCount", "u", get_vm_count, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("DefaultHypervisor", "s", get_default_hypervisor, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_VTABLE_END,
+};
+
+/** manager_bus_emit_vm() - signal "VmNew" or "VmRemoved". Return: 0 or negative errno. */
+int manager_bus_emit_vm(sd_bus *bus, const char *signal, const Vm *vm) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        r = vm_bus_path(vm, &path);
+        if (r < 0)
+                return r;
+        r = sd_bus_emit_signal(bus, VIVARIUM_MANAGER_PATH, VIVARIUM_MANAGER_INTERFACE, signal, "os",
+                               path, vm_info(vm)->name);
+        return r < 0 ? r : 0;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dbus/names.h"
+#include "service/bus/bus_internal.h"
+#include "service/bus/errors.h"
+#include "service/bus/record.h"
+
+/*
+ * VM objects are served by one fallback vtable rather than one registration each: a VM costs nothing here, and the
+ * function that finds it is the one gate where access is decided, for methods, properties and enumerations alike.
+ */
+
+/** vm_bus_path() - object path of @vm; owned by the caller. Return: 0 or negative errno. */
+int vm_bus_path(const Vm *vm, char **ret) {
+        int r = sd_bus_path_encode(VIVARIUM_VM_PATH_PREFIX, vm_info(vm)->id, ret);
+
+        return r < 0 ? r : 0;
+}
+
+static Vm *find_by_path(const BusService *service, const char *path) {
+        _cleanup_(freep) char *id = NULL;
+
+        if (sd_bus_path_decode(path, VIVARIUM_VM_PATH_PREFIX, &id) <= 0)
+                return NULL;
+        return manager_find_id(service->manager, id);
+}
+
+/* The method call that is being handled, or NULL while the daemon acts by itself. */
+static sd_bus_message *current_call(sd_bus *bus) {
+        sd_bus_message *message = sd_bus_get_current_message(bus);
+        uint8_t type;
+
+        if (!message || sd_bus_message_get_type(message, &type) < 0)
+                return NULL;
+        return type == SD_BUS_MESSAGE_METHOD_CALL ? message : NULL;
+}
+
+static bool may_touch(BusService *service, sd_bus_message *call, const Vm *vm) {
+        Caller caller;
+
+        return caller_identify(&service->callers, call, &caller) == 0 &&
+               caller_may_touch(&caller, service->uid, vm_info(vm)->owner_uid);
+}
+
+/* The caller named this object, and hears why it cannot have it. */
+static int find_for_call(BusService *service, sd_bus_message *call, Vm *vm, const char *path,
+                         void **ret_found, sd_bus_error *error) {
+        if (!vm)
+                return sd_bus_error_setf(error, VIVARIUM_ERROR_NO_SUCH_VM, "no VM at %s", path);
+        if (!may_touch(service, call, vm))
+                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                         "VM \"%s\" belongs to uid %u", vm_info(vm)->name,
+                                         vm_info(vm)->owner_uid);
+        *ret_found = bus_unconst(vm_info(vm));
+        return 1;
+}
+
+/** vm_bus_find() - sd_bus_object_find_t: the VM at @path, if the caller may touch it */
+int vm_bus_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+                void **ret_found, sd_bus_error *error) {
+        BusService *service = userdata;
+        Vm *vm = find_by_path(service, path);
+        sd_bus_message *call = current_call(bus);
+
+        if (call && strcmp(sd_bus_message_get_path(call), path) == 0 &&
+            strcmp(path, VIVARIUM_VM_PATH_PREFIX) != 0)
+                return find_for_call(service, call, vm, path, ret_found, error);
+        if (!vm)
+                return 0;
+        /* GetManagedObjects and Introspect of a parent: what the caller may not touch is not there. */
+        if (call && str_eq(sd_bus_message_get_path(call), VIVARIUM_MANAGER_PATH) &&
+            sd_bus_message_is_method_call(call, "org.freedesktop.DBus.ObjectManager",
+                                          "GetManagedObjects") > 0 &&
+            !may_touch(service, call, vm))
+                return 0;
+        *ret_found = bus_unconst(vm_info(vm));
+        return 1;
+}
+
+static char **free_nodes(char **nodes) {
+        for (char **p = nodes; p && *p; p++)
+                free(*p);
+        free(nodes);
+        return NULL;
+}
+
+/** vm_bus_enumerate() - sd_bus_node_enumerator_t: paths of the VMs that the caller may touch */
+int vm_bus_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                     sd_bus_error *error) {
+        BusService *service = userdata;
+        sd_bus_message *call = current_call(bus);
+        char **nodes;
+        size_t n = 0;
+        int r;
+
+        nodes = calloc(manager_n_vms(service->manager) + 1, sizeof(*nodes));
+        if (!nodes)
+                return -ENOMEM;
+        for (Vm *vm = manager_first_vm(service->manager); vm;
+             vm = manager_next_vm(service->manager, vm)) {
+                if (call && !may_touch(service, call, vm))
+                        continue;
+                r = vm_bus_path(vm, &nodes[n]);
+                if (r < 0) {
+                        free_nodes(nodes);
+                        return r;
+                }
+                n++;
+        }
+        *ret_nodes = nodes;
+        return 0;
+}
+
+/* Handlers get what vm_bus_find() found; the service is the userdata of the vtable itself. */
+static BusService *current_service(sd_bus *bus) {
+        return sd_bus_slot_get_userdata(sd_bus_get_current_slot(bus));
+}
+
+static int method_start(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = current_service(sd_bus_message_get_bus(message));
+        const VmInfo *info = userdata;
+        _cleanup_(text_error_deinit) TextError text = {0};
+        PendingCall *call;
+        int r;
+
+        r = pending_call_new(service, message, &call);
+        if (r < 0)
+                return r;
+        r = manager_start_vm(service->manager, manager_find_id(service->manager, info->id),
+                             pending_call_done, call, &text);
+        if (r != 0) {
+                (void) pending_call_free(call);
+                return errors_set(error, r, text.message);
+        }
+        return 1; /* answered, or going to be */
+}
+
+static int method_kill(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = current_service(sd_bus_message_get_bus(message));
+        const VmInfo *info = userdata;
+        _cleanup_(text_error_deinit) TextError text = {0};
+        PendingCall *call;
+        Caller caller;
+        int r;
+
+        r = caller_identify(&service->callers, message, &caller);
+        if (r < 0)
+                return r;
+        r = pending_call_new(service, message, &call);
+        if (r < 0)
+                return r;
+        r = vm_kill(manager_find_id(service->manager, info->id),
+                    &(StopRequest){.by = STOP_BY_CLIENT, .uid = caller.uid, .pid = caller.pid},
+                    pending_call_done, call, &text);
+        if (r != 0) {
+                (void) pending_call_free(call);
+                return errors_set(error, r, text.message);
+        }
+        return 1;
+}
+
+static int method_release(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = current_service(sd_bus_message_get_bus(message));
+        const VmInfo *info = userdata;
+        _cleanup_(text_error_deinit) TextError text = {0};
+        int r;
+
+        r = manager_release_vm(service->manager, manager_find_id(service->manager, info->id),
+                               &text);
+        if (r != 0)
+                return errors_set(error, r, text.message);
+        return sd_bus_reply_method_return(message, NULL);
+}
+
+static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const VmState *state = userdata;
+
+        return sd_bus_message_append(reply, "s", vm_state_to_string(*state));
+}
+
+static int get_payload_state(sd_bus *bus, const char *path, const char *interface,
+                             const char *property, sd_bus_message *reply, void *userdata,
+                             sd_bus_error *error) {
+        const VmPayloadState *payload = userdata;
+
+        return sd_bus_message_append(reply, "s", vm_payload_state_to_string(*payload));
+}
+
+static int get_hypervisor(sd_bus *bus, const char *path, const char *interface,
+                          const char *property, sd_bus_message *reply, void *userdata,
+                          sd_bus_error *error) {
+        const VmmHypervisor *hypervisor = userdata;
+
+        return sd_bus_message_append(reply, "s", request_hypervisor_to_string(*hypervisor));
+}
+
+static int get_death_reason(sd_bus *bus, const char *path, const char *interface,
+                            const char *property, sd_bus_message *reply, void *userdata,
+                            sd_bus_error *error) {
+        const VmInfo *info = userdata;
+
+        return sd_bus_message_append(
+                reply, "s",
+                vm_state_is_final(info->state) ? death_reason_to_string(info->record.reason) : "");
+}
+
+static int get_death_reason_code(sd_bus *bus, const char *path, const char *interface,
+                                 const char *property, sd_bus_message *reply, void *userdata,
+                                 sd_bus_error *error) {
+        const VmInfo *info = userdata;
+
+        return sd_bus_message_append(
+                reply, "i", vm_state_is_final(info->state) ? (int32_t) info->record.reason : -1);
+}
+
+static int get_death_record(sd_bus *bus, const char *path, const char *interface,
+                            const char *property, sd_bus_message *reply, void *userdata,
+                            sd_bus_error *error) {
+        return record_append(reply, userdata);
+}
+
+#define FIXED(name, type, getter, member)                                                          \
+        SD_BUS_PROPERTY(name, type, getter, offsetof(VmInfo, member), SD_BUS_VTABLE_PROPERTY_CONST)
+#define CHANGING(name, type, getter, member)                                                       \
+        SD_BUS_PROPERTY(name, type, getter, offsetof(VmInfo, member),                              \
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
+
+/* Order and content as in dbus/org.vivarium.vm1.Vm.xml; a test compares them. */
+const sd_bus_vtable vm_bus_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_start,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_kill,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_release,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_ARGS("Died", SD_BUS_ARGS("s", reason, "i", code, "a{sv}", record), 0),
+        FIXED("Id", "s", NULL, id),
+        FIXED("Name", "s", NULL, name),
+        FIXED("Cid", "u", NULL, cid),
+        CHANGING("State", "s", get_state, state),
+        CHANGING("PayloadState", "s", get_payload_state, payload),
+        FIXED("Hypervisor", "s", get_hypervisor, hypervisor),
+        FIXED("Owner", "u", NULL, owner_uid),
+        FIXED("OwnerPid", "u", NULL, owner_pid),
+        FIXED("Detached", "b", NULL, detached),
+        FIXED("MemoryBytes", "t", NULL, memory_bytes),
+        FIXED("Vcpus", "u", NULL, n_vcpus),
+        CHANGING("Pid", "u", NULL, pid),
+        FIXED("CreatedTimestamp", "t", NULL, created_usec),
+        FIXED("CreatedTimestampMonotonic", "t", NULL, created_monotonic_usec),
+        CHANGING("StartTimestamp", "t", NULL, started_usec),
+        CHANGING("StartTimestampMonotonic", "t", NULL, started_monotonic_usec),
+        CHANGING("DeathTimestamp", "t", NULL, died_usec),
+        CHANGING("DeathTimestampMonotonic", "t", NULL, died_monotonic_usec),
+        CHANGING("ExitStatus", "i", NULL, record.exit_status),
+        CHANGING("ExitSignal", "i", NULL, record.exit_signal),
+        SD_BUS_PROPERTY("DeathReason", "s", get_death_reason, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("DeathReasonCode", "i", get_death_reason_code, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        CHANGING("FailureText", "s", NULL, record.failure_text),
+        CHANGING("FailureInfo", "s", NULL, record.failure_info),
+        CHANGING("GuestCpuUsec", "t", NULL, usage.guest_cpu_usec),
+        CHANGING("RssGuestBytes", "t", NULL, usage.rss_guest_bytes),
+        CHANGING("RssGuestPeakBytes", "t", NULL, usage.rss_guest_peak_bytes),
+        CHANGING("RssVmmBytes", "t", NULL, usage.rss_vmm_bytes),
+        CHANGING("RssVmmPeakBytes", "t", NULL, usage.rss_vmm_peak_bytes),
+        SD_BUS_PROPERTY("DeathRecord", "a{sv}", get_death_record, 0,
+                        SD_BUS_VTABLE_PROPERTY_EXPLICIT),
+        SD_BUS_VTABLE_END,
+};
+
+/** vm_bus_emit_died() - the signal of the end of @vm. Return: 0 or negative errno. */
+int vm_bus_emit_died(sd_bus *bus, const Vm *vm) {
+        const VmInfo *info = vm_info(vm);
+        _cleanup_(freep) char *path = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
+        int r;
+
+        r = vm_bus_path(vm, &path);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_new_signal(bus, &signal, path, VIVARIUM_VM_INTERFACE, "Died");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(signal, "si", death_reason_to_string(info->record.reason),
+                                  (int32_t) info->record.reason);
+        if (r < 0)
+                return r;
+        r = record_append(signal, info);
+        if (r < 0)
+                return r;
+        r = sd_bus_send(bus, signal, NULL);
+        return r < 0 ? r : 0;
+}
