@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <systemd/sd-bus.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "service/bus/bus_service.h"
+#include "service/journal.h"
+#include "service/manager.h"
+
+/* VMs that are killed end at once; one that hangs in the kernel must not keep the daemon from ending. */
+#define STOP_TIMEOUT_USEC (5 * USEC_PER_SEC)
+/* No call to the bus itself takes longer, unless the bus is in trouble. */
+#define BUS_CALL_TIMEOUT_USEC (5 * USEC_PER_SEC)
+
+static const char *arg_bus_address; /* NULL: by arg_user */
+static bool arg_user;
+static const char *arg_vmm = VIVARIUM_BINDIR "/vivarium-vmm";
+static const char *arg_launcher = VIVARIUM_LIBEXECDIR "/vivarium-launch";
+static const char *arg_runtime_dir;
+static const char *arg_vmm_log_level;
+static uint32_t arg_vms_max = MANAGER_VMS_MAX_DEFAULT;
+static uint32_t arg_history_max = MANAGER_HISTORY_MAX_DEFAULT;
+
+static void print_help(void) {
+        printf("vivariumd [OPTION…]\n\n"
+               "Runs virtual machines on behalf of D-Bus clients.\n\n"
+               "  --system               serve the system bus (default)\n"
+               "  --user                 serve the bus of the user's session\n"
+               "  --bus-address=ADDRESS  serve this bus\n"
+               "  --vmm=PATH             the VMM (%s)\n"
+               "  --launcher=PATH        its launcher (%s)\n"
+               "  --runtime-dir=DIR      where VMs have their directories\n"
+               "                         (/run/vivarium; with --user $XDG_RUNTIME_DIR/vivarium)\n"
+               "  --vmm-log-level=FILTER log filter of the VMM\n"
+               "  --max-vms=N            VMs that may exist besides dead ones (%u)\n"
+               "  --history=N            dead VMs that stay readable (%u)\n"
+               "  --log-level=LEVEL      error, warn, notice, info (default) or debug\n"
+               "  --help                 this text\n"
+               "  --version              the version\n\n"
+               "See vivariumd(8) and org.vivarium.vm1(5).\n",
+               arg_vmm, arg_launcher, MANAGER_VMS_MAX_DEFAULT, MANAGER_HISTORY_MAX_DEFAULT);
+}
+
+static int parse_log_level(const char *text) {
+        LogLevel level;
+        int r = log_level_from_string(text, &level);
+
+        if (r < 0) {
+                log_error("--log-level=%s: expected error, warn, notice, info or debug", text);
+                return r;
+        }
+        log_set_level(level);
+        return 0;
+}
+
+static int parse_count(const char *option, const char *text, uint32_t *ret) {
+        uint32_t count;
+        int r = parse_u32(text, &count);
+
+        if (r == 0 && count == 0)
+                r = -EINVAL;
+        if (r < 0) {
+                log_error("--%s=%s: expected a number from 1", option, text);
+                return r;
+        }
+        *ret = count;
+        return 0;
+}
+
+static int parse_path(const char *option, const char *text, const char **ret) {
+        if (text[0] != '/') {
+                log_error("--%s=%s: expected an absolute path", option, text);
+                return -EINVAL;
+        }
+        *ret = text;
+        return 0;
+}
+
+enum {
+        ARG_SYSTEM = 0x100,
+        ARG_USER,
+        ARG_BUS_ADDRESS,
+        ARG_VMM,
+        ARG_LAUNCHER,
+        ARG_RUNTIME_DIR,
+        ARG_VMM_LOG_LEVEL,
+        ARG_MAX_VMS,
+        ARG_HISTORY,
+        ARG_LOG_LEVEL,
+        ARG_HELP,
+        ARG_VERSION,
+};
+
+static const struct option long_options[] = {
+        {"system", no_argument, NULL, ARG_SYSTEM},
+        {"user", no_argument, NULL, ARG_USER},
+        {"bus-address", required_argument, NULL, ARG_BUS_ADDRESS},
+        {"vmm", required_argument, NULL, ARG_VMM},
+        {"launcher", required_argument, NULL, ARG_LAUNCHER},
+        {"runtime-dir", required_argument, NULL, ARG_RUNTIME_DIR},
+        {"vmm-log-level", required_argument, NULL, ARG_VMM_LOG_LEVEL},
+        {"max-vms", required_argument, NULL, ARG_MAX_VMS},
+        {"history", required_argument, NULL, ARG_HISTORY},
+        {"log-level", required_argument, NULL, ARG_LOG_LEVEL},
+        {"help", no_argument, NULL, ARG_HELP},
+        {"version", no_argument, NULL, ARG_VERSION},
+        {0},
+};
+
+/* Return: 0 to go on, 1 when all was said, negative errno with the error logged. */
+static int apply_option(int option) {
+        switch (option) {
+        case ARG_SYSTEM:
+                arg_user = false;
+                return 0;
+        case ARG_USER:
+                arg_user = true;
+                return 0;
+        case ARG_BUS_ADDRESS:
+                arg_bus_address = optarg;
+                return 0;
+        case ARG_VMM:
+                return parse_path("vmm", optarg, &arg_vmm);
+        case ARG_LAUNCHER:
+                return parse_path("launcher", optarg, &arg_launcher);
+        case ARG_RUNTIME_DIR:
+                return parse_path("runtime-dir", optarg, &arg_runtime_dir);
+        case ARG_VMM_LOG_LEVEL:
+                arg_vmm_log_level = optarg;
+                return 0;
+        case ARG_MAX_VMS:
+                return parse_count("max-vms", optarg, &arg_vms_max);
+        case ARG_HISTORY:
+                return parse_count("history", optarg, &arg_history_max);
+        case ARG_LOG_LEVEL:
+                return parse_log_level(optarg);
+        case ARG_HELP:
+                print_help();
+                return 1;
+        case ARG_VERSION:
+                printf("vivariumd " VIVARIUM_VERSION "\n");
+                return 1;
+        default:
+                return -EINVAL; /* getopt said why */
+        }
+}
+
+static int parse_arguments(int argc, char **argv) {
+        int option, r;
+
+        while ((option = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {
+                r = apply_option(option);
+                if (r != 0)
+                        return r;
+        }
+        if (optind < argc) {
+                log_error("unexpected argument \"%s\"", argv[optind]);
+                return -EINVAL;
+        }
+        return 0;
+}
+
+static int choose_runtime_dir(char **ret) {
+        const char *user_dir = getenv("XDG_RUNTIME_DIR");
+
+        if (arg_runtime_dir)
+                *ret = strdup(arg_runtime_dir);
+        else if (!arg_user)
+                *ret = strdup("/run/vivarium");
+        else if (!user_dir || user_dir[0] != '/') {
+                log_error("--user: $XDG_RUNTIME_DIR is not set; use --runtime-dir=");
+                return -ENXIO;
+        } else if (asprintf(ret, "%s/vivarium", user_dir) < 0)
+                *ret = NULL;
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int open_bus(sd_bus **ret) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        int r;
+
+        if (arg_bus_address) {
+                r = sd_bus_new(&bus);
+                if (r >= 0)
+                        r = sd_bus_set_address(bus, arg_bus_address);
+                if (r >= 0)
+                        r = sd_bus_set_bus_client(bus, true);
+                if (r >= 0)
+                        r = sd_bus_start(bus);
+        } else if (arg_user)
+                r = sd_bus_open_user(&bus);
+        else
+                r = sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(bus, BUS_CALL_TIMEOUT_USEC);
+        if (r >= 0)
+                /* Without its bus the daemon is of no use to anybody; systemd starts a new one. */
+                r = sd_bus_set_exit_on_disconnect(bus, true);
+        if (r < 0) {
+                log_error("open the bus: %s", strerror(-r));
+                return r;
+        }
+        *ret = TAKE(bus);
+        return 0;
+}
+
+static void on_stopped(void *userdata) {
+        (void) sd_event_exit(userdata, EXIT_SUCCESS);
+}
+
+static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        log_error("some VMMs did not end within 5 s after SIGKILL, leaving them behind");
+        return sd_event_exit(sd_event_source_get_event(source), EXIT_FAILURE);
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        sd_event *event = sd_event_source_get_event(source);
+
+        (void) sd_notify(/* unset_environment= */ 0, "STOPPING=1");
+        (void) sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, STOP_TIMEOUT_USEC,
+                                          /* accuracy= */ 0, on_stop_timeout, NULL);
+        manager_stop(userdata, on_stopped, event);
+        return 0;
+}
+
+/* SIGTERM and SIGINT arrive through the loop; a pipe whose reader is gone is an error of write(). */
+static int setup_signals(sd_event *event, Manager *manager) {
+        sigset_t mask;
+        int r;
+
+        (void) sigemptyset(&mask);
+        (void) sigaddset(&mask, SIGTERM);
+        (void) sigaddset(&mask, SIGINT);
+        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+                return -errno;
+        r = sd_event_add_signal(event, NULL, SIGTERM, on_signal, manager);
+        if (r < 0)
+                return r;
+        return sd_event_add_signal(event, NULL, SIGINT, on_signal, manager);
+}
+
+/* A running VM takes up to 8 descriptors, one not started as many as its client passed. */
+static void raise_fd_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                log_warning("raise the limit of descriptors: %m, ignoring");
+}
+
+static int serve(sd_event *event, Manager *manager) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(bus_service_freep) BusService *service = NULL;
+        int r;
+
+        r = open_bus(&bus);
+        if (r < 0)
+                return r;
+        r = bus_service_new(bus, event, manager, &service);
+        if (r < 0) {
+                log_error("take the name on the bus: %s", strerror(-r));
+                return r;
+        }
+        r = sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL);
+        if (r < 0)
+                return r;
+        (void) sd_notify(/* unset_environment= */ 0, "READY=1");
+        r = sd_event_loop(event);
+        (void) sd_bus_detach_event(bus);
+        return r;
+}
+
+static int run(void) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(manager_freep) Manager *manager = NULL;
+        _cleanup_(freep) char *runtime_dir = NULL;
+        int r;
+
+        r = choose_runtime_dir(&runtime_dir);
+        if (r < 0)
+                return r;
+        r = sd_event_default(&event);
+        if (r < 0)
+                return r;
+        /* Only where the unit asks for it. */
+        r = sd_event_set_watchdog(event, true);
+        if (r < 0)
+                return r;
+        r = manager_new(event,
+                        &(ManagerConfig){.vmm_path = arg_vmm,
+                                         .launcher_path = arg_launcher,
+                                         .runtime_dir = runtime_dir,
+                                         .vmm_log_level = arg_vmm_log_level,
+                                         .vms_max = arg_vms_max,
+                                         .history_max = arg_history_max},
+                        &manager);
+        if (r < 0) {
+                log_error("prepare %s: %s", runtime_dir, strerror(-r));
+                return r;
+        }
+        manager_set_journal(manager, journal_is_stderr());
+        r = setup_signals(event, manager);
+        if (r < 0)
+                return r;
+        return serve(event, manager);
+}
+
+int main(int argc, char **argv) {
+        int r;
+
+        log_set_program("vivariumd");
+        r = parse_arguments(argc, argv);
+        if (r != 0)
+                return r < 0 ? 2 : EXIT_SUCCESS;
+        if (journal_is_stderr())
+                log_set_sink(journal_sink);
+        (void) umask(0077);
+        raise_fd_limit();
+        r = run();
+        if (r < 0) {
+                log_error("%s", strerror(-r));
+                return EXIT_FAILURE;
+        }
+        return r;
+}

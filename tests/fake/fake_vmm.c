@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A VMM without a machine: takes the command line of the real one and then does what the words of its kernel
+ * parameters say, in order, so that a test can have any end it wants:
+ *
+ *     failure:TEXT  console:TEXT  stderr:TEXT   write there ("%20" for a blank)
+ *     flood:BYTES                               write that much to the failure port, a hundred '|' at its start
+ *     fork                                      leave a child behind that keeps all descriptors
+ *     touch:BYTES                               use so much guest memory
+ *     name:TEXT                                 be called that in /proc
+ *     exit:STATUS  signal:NUMBER  sleep         end, or wait for the end
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "config/crosvm_flags.h"
+#include "config/hypervisor_probe.h"
+
+static int open_serial(const VmmConfig *config, VmmSerialHardware hardware, unsigned num) {
+        for (size_t i = 0; i < config->n_serials; i++)
+                if (config->serials[i].hardware == hardware && config->serials[i].num == num &&
+                    config->serials[i].type == VMM_SERIAL_FILE)
+                        return open(config->serials[i].path, O_WRONLY | O_CLOEXEC);
+        return -EBADF;
+}
+
+static void unescape(char *text) {
+        for (char *p = text; (p = strstr(p, "%20")); p++) {
+                *p = ' ';
+                memmove(p + 1, p + 3, strlen(p + 3) + 1);
+        }
+}
+
+static void say(int fd, char *text) {
+        unescape(text);
+        if (fd < 0 || fd_write_all(fd, text, strlen(text)) < 0)
+                _exit(99);
+}
+
+static void flood(int fd, size_t bytes) {
+        char block[4096];
+
+        memset(block, '|', 100);
+        memset(block + 100, 'x', sizeof(block) - 100);
+        for (size_t done = 0; done < bytes; done += sizeof(block))
+                if (fd_write_all(fd, block, MIN(sizeof(block), bytes - done)) < 0)
+                        _exit(99);
+}
+
+static void touch(size_t bytes) {
+        int fd = memfd_create("crosvm_guest", MFD_CLOEXEC);
+        char *p;
+
+        if (fd < 0 || ftruncate(fd, (off_t) bytes) < 0)
+                _exit(99);
+        p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED)
+                _exit(99);
+        memset(p, 1, bytes);
+}
+
+static void die_by(int signo) {
+        const struct rlimit no_core = {0, 0};
+
+        (void) setrlimit(RLIMIT_CORE, &no_core);
+        (void) signal(signo, SIG_DFL);
+        (void) raise(signo);
+        _exit(98);
+}
+
+static void leave_child(void) {
+        pid_t pid = fork();
+
+        if (pid < 0)
+                _exit(99);
+        while (pid == 0)
+                (void) pause();
+}
+
+static void do_word(const VmmConfig *config, char *word) {
+        char *value = strchr(word, ':');
+
+        if (value)
+                *value++ = '\0';
+        if (str_eq(word, "failure"))
+                say(open_serial(config, VMM_SERIAL_HARDWARE_16550, 2), value);
+        else if (str_eq(word, "console"))
+                say(open_serial(config, VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE, 1), value);
+        else if (str_eq(word, "log"))
+                say(open_serial(config, VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE, 3), value);
+        else if (str_eq(word, "stderr"))
+                say(STDERR_FILENO, value);
+        else if (str_eq(word, "flood"))
+                flood(open_serial(config, VMM_SERIAL_HARDWARE_16550, 2), strtoul(value, NULL, 10));
+        else if (str_eq(word, "fork"))
+                leave_child();
+        else if (str_eq(word, "touch"))
+                touch(strtoul(value, NULL, 10));
+        else if (str_eq(word, "name")) {
+                unescape(value);
+                (void) prctl(PR_SET_NAME, value);
+        } else if (str_eq(word, "exit"))
+                _exit(atoi(value));
+        else if (str_eq(word, "signal"))
+                die_by(atoi(value));
+        else if (str_eq(word, "sleep"))
+                for (;;)
+                        (void) pause();
+}
+
+static int probe(void) {
+        const HypervisorProbe kvm = {
+                .hypervisor = VMM_HYPERVISOR_KVM, .available = true, .reason = "it is a fake"};
+        const HypervisorProbe soft = {.hypervisor = VMM_HYPERVISOR_SOFT,
+                                      .reason = "it is not even faked"};
+
+        return hypervisor_probe_print(stdout, &kvm) < 0 ||
+               hypervisor_probe_print(stdout, &soft) < 0;
+}
+
+int main(int argc, char **argv) {
+        VmmConfig config;
+        TextError error = {0};
+        char *state = NULL;
+
+        if (argc == 2 && str_eq(argv[1], HYPERVISOR_PROBE_VERB))
+                return probe();
+        if (crosvm_flags_parse(argc, argv, &config, &error) < 0) {
+                (void) fprintf(stderr, "fake_vmm: %s\n", text_error_message(&error, -EINVAL));
+                return VMM_EXIT_INVALID_ARGS;
+        }
+        for (size_t i = 0; i < config.params.n; i++)
+                for (char *word = strtok_r(config.params.items[i], " ", &state); word;
+                     word = strtok_r(NULL, " ", &state))
+                        do_word(&config, word);
+        _exit(0);
+}
