@@ -240,6 +240,7 @@ static int load_kernel(Machine *machine, const VmmConfig *config, TextError *ret
                                 .rtc = true,
                                 .i8042 = true,
                                 .pvpanic = true,
+                                .watchdog = true,
                         },
                 .kernel = config->kernel,
                 .initrd = config->initrd,
