@@ -33,11 +33,9 @@ struct Capabilities {
         void *userdata; /* borrowed */
 };
 
-static HypervisorProbe *find_probe(Capabilities *caps, VmmHypervisor hypervisor) {
-        for (size_t i = 0; i < ELEMENTSOF(caps->probes); i++)
-                if (caps->probes[i].hypervisor == hypervisor)
-                        return &caps->probes[i];
-        return NULL;
+/* Place of kvm and soft in the array. */
+static size_t probe_index(VmmHypervisor hypervisor) {
+        return hypervisor == VMM_HYPERVISOR_SOFT ? 1 : 0;
 }
 
 static void set_all_unavailable(Capabilities *caps, const char *reason) {
@@ -66,7 +64,7 @@ static void parse_output(Capabilities *caps, char *text) {
 
                 if (hypervisor_probe_parse(line, &probe) < 0)
                         continue; /* a VMM may know more hypervisors than we do */
-                *find_probe(caps, probe.hypervisor) = probe;
+                caps->probes[probe_index(probe.hypervisor)] = probe;
         }
 }
 
@@ -182,17 +180,14 @@ bool capabilities_known(const Capabilities *caps) {
 
 /** capabilities_hypervisor() - what is known of kvm or soft; borrowed; NULL for auto */
 const HypervisorProbe *capabilities_hypervisor(const Capabilities *caps, VmmHypervisor hypervisor) {
-        for (size_t i = 0; i < ELEMENTSOF(caps->probes); i++)
-                if (caps->probes[i].hypervisor == hypervisor)
-                        return &caps->probes[i];
-        return NULL;
+        return hypervisor == VMM_HYPERVISOR_AUTO ? NULL : &caps->probes[probe_index(hypervisor)];
 }
 
 /** capabilities_default_hypervisor() - what "auto" comes to here: "kvm", "soft" or "none" */
 const char *capabilities_default_hypervisor(const Capabilities *caps) {
         if (!caps->is_known)
                 return "none";
-        if (capabilities_hypervisor(caps, VMM_HYPERVISOR_KVM)->available)
+        if (caps->probes[probe_index(VMM_HYPERVISOR_KVM)].available)
                 return "kvm";
-        return capabilities_hypervisor(caps, VMM_HYPERVISOR_SOFT)->available ? "soft" : "none";
+        return caps->probes[probe_index(VMM_HYPERVISOR_SOFT)].available ? "soft" : "none";
 }

@@ -89,7 +89,10 @@ static int on_sweep(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+/* NULL is nobody to doom. */
 static void doom(Manager *manager, Entry *entry) {
+        if (!entry)
+                return;
         entry->doomed = true;
         (void) sd_event_source_set_enabled(manager->sweep, SD_EVENT_ONESHOT);
 }
@@ -392,7 +395,9 @@ Vm *manager_first_vm(const Manager *manager) {
 }
 
 Vm *manager_next_vm(const Manager *manager, const Vm *vm) {
-        return skip_doomed(TAILQ_NEXT(find_entry(manager, vm_info(vm)->id), all));
+        const Entry *entry = find_entry(manager, vm_info(vm)->id);
+
+        return entry ? skip_doomed(TAILQ_NEXT(entry, all)) : NULL;
 }
 
 /** manager_find_id() - borrowed; NULL if there is none */
