@@ -47,6 +47,9 @@ int client_get_property(Client *client, const char *path, const char *name, Valu
 int client_list_vms(Client *client, Value **ret, TextError *reterr);
 int client_find_vm(Client *client, const char *which, char **ret_path, TextError *reterr);
 
+int client_read_vm(Client *client, const char *which, const char *path, Value **ret,
+                   TextError *reterr);
+
 int client_print_json(const Client *client, const Value *value);
 int client_print_text(StrBuf *text);
 void client_print_error(const TextError *error, int r);

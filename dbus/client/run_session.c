@@ -26,11 +26,13 @@ typedef struct RunSession {
         TextError *reterr;
         sd_event *event; /* owned */
         Value *record;   /* owned; set when the VM is dead */
+        Value *document; /* owned; for --json, read when all is over */
         bool killing;    /* Kill was called: the next request to leave is obeyed at once */
 } RunSession;
 
 static void session_deinit(RunSession *session) {
         (void) value_free(session->record);
+        (void) value_free(session->document);
         if (session->event)
                 (void) sd_bus_detach_event(session->client->bus);
         session->event = sd_event_unref(session->event);
@@ -51,8 +53,9 @@ static void say(RunSession *session, const char *format, ...) {
                 text = NULL;
                 return;
         }
-        /* Do not continue a line of the guest's where both are seen on one terminal. */
-        if (session->console->mid_line && isatty(STDERR_FILENO) > 0) {
+        /* Do not continue a line of the guest's where both are seen in one place. */
+        if (session->console->mid_line &&
+            (session->console->output == STDERR_FILENO || isatty(STDERR_FILENO) > 0)) {
                 strbuf_append(&line, "\n");
                 session->console->mid_line = false;
         }
@@ -113,8 +116,14 @@ static void on_output_closed(void *userdata) {
 
 static void on_drained(void *userdata) {
         RunSession *session = userdata;
+        int status = exit_status_for_reason(value_get_int(session->record, "code", -1));
 
-        leave(session, exit_status_for_reason(value_get_int(session->record, "code", -1)));
+        /* Now, because leaving the loop closes the connection, and with it goes the VM's object. */
+        if (session->client->json != JSON_OFF &&
+            client_read_vm(session->client, session->vm->name, session->vm->path,
+                           &session->document, session->reterr) < 0)
+                status = EXIT_STATUS_ERROR;
+        leave(session, status);
 }
 
 /* Takes @record; from here on only the console's last bytes are awaited. */
@@ -263,15 +272,13 @@ static int session_begin(RunSession *session) {
         return 0;
 }
 
-/* The last word to the user; JSON goes to standard output, text beside the progress on standard error. */
-static int print_record(RunSession *session) {
+/* The last word to the user, beside the progress on standard error. */
+static int say_record(RunSession *session) {
         bool well = value_get_int(session->record, "code", -1) == DEATH_REASON_SHUTDOWN;
         _cleanup_(block_deinit) Block block = {0};
         _cleanup_(strbuf_deinit) StrBuf text = {0};
         int r;
 
-        if (session->client->json != JSON_OFF)
-                return client_print_json(session->client, session->record);
         strbuf_append(&text, "VM ended: ");
         record_headline(session->record, &text);
         strbuf_append(&text, "\n");
@@ -316,7 +323,9 @@ int run_session(Client *client, const NewVm *vm, Console *console, TextError *re
                 return text_error_set(reterr, status, "the event loop failed: %s",
                                       strerror(-status));
         if (session.record) {
-                r = print_record(&session);
+                r = say_record(&session);
+                if (r >= 0 && session.document)
+                        r = client_print_json(client, session.document);
                 if (r < 0)
                         return r;
         }

@@ -4,47 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dbus/client/errors.h"
 #include "dbus/client/format.h"
 #include "dbus/client/record.h"
 #include "dbus/client/table.h"
 #include "dbus/client/verbs.h"
-#include "dbus/names.h"
-
-static int get_all(Client *client, const char *which, const char *path, Value **ret,
-                   TextError *reterr) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(freep) char *act = NULL;
-        int r;
-
-        if (asprintf(&act, "cannot show VM \"%s\"", which) < 0) {
-                act = NULL;
-                return -ENOMEM;
-        }
-        r = client_new_call(client, path, "org.freedesktop.DBus.Properties", "GetAll", &call,
-                            reterr);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append(call, "s", VIVARIUM_VM_INTERFACE);
-        if (r >= 0)
-                r = client_send(client, call, &reply, &error);
-        if (r < 0)
-                return client_call_error(client, &error, r, act, reterr);
-        return client_read(reply, ret, reterr);
-}
-
-/* Adds Path, and the death record, which GetAll leaves out for its size. */
-static int complete(Client *client, const char *path, Value *vm, TextError *reterr) {
-        bool ended = *value_get_string(vm, "DeathReason");
-        Value *record;
-        int r = value_add_string(vm, "Path", path);
-
-        if (r < 0 || !ended)
-                return r;
-        r = client_get_property(client, path, "DeathRecord", &record, reterr);
-        return r < 0 ? r : value_append_consume(vm, "DeathRecord", record);
-}
 
 static int add_text(const Value *vm, const char *property, const char *key, Block *block) {
         return block_add(block, key, value_get_string(vm, property));
@@ -148,10 +111,8 @@ static int print_vm(const Client *client, const Value *vm) {
 
 static int show_one(Client *client, const char *which, const char *path, TextError *reterr) {
         _cleanup_(value_freep) Value *vm = NULL;
-        int r = get_all(client, which, path, &vm, reterr);
+        int r = client_read_vm(client, which, path, &vm, reterr);
 
-        if (r >= 0)
-                r = complete(client, path, vm, reterr);
         if (r < 0)
                 return r;
         return client->json == JSON_OFF ? print_vm(client, vm) : client_print_json(client, vm);

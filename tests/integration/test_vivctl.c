@@ -224,15 +224,20 @@ static void test_the_exit_status_tells_reasons_apart(void **state) {
         }
 }
 
-static void test_with_json_the_record_is_all_of_standard_output(void **state) {
+static void test_with_json_standard_output_is_one_document(void **state) {
         _cleanup_(result_deinit) Result r =
                 VIVCTL(*state, "--json=short", "run", KERNEL, "--name=die-6-CRASH");
 
         expect(&r, 16,
-               "{\"reason\":\"CRASH\",\"code\":6,\"exit-status\":33,\"run-time-usec\":1500000,"
-               "\"rss-vmm-peak-bytes\":3355443,\"stderr-tail\":\"first line\\nlast line\\n\"}\n",
+               "{\"Name\":\"die-6-CRASH\",\"Cid\":2048,\"State\":\"dead\",\"MemoryBytes\":"
+               "268435456,"
+               "\"Detached\":false,\"DeathReason\":\"CRASH\",\"Path\":\"/org/vivarium/vm1/vm/0\","
+               "\"DeathRecord\":{\"reason\":\"CRASH\",\"code\":6,\"exit-status\":33,"
+               "\"run-time-usec\":1500000,\"rss-vmm-peak-bytes\":3355443,"
+               "\"stderr-tail\":\"first line\\nlast line\\n\"}}\n",
                NULL);
         assert_non_null(strstr(r.err, "hello from the guest"));
+        assert_non_null(strstr(r.err, "VM ended: CRASH"));
 }
 
 static void test_the_console_may_go_to_a_file_that_is_appended_to(void **state) {
@@ -528,7 +533,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 WITH_SERVICE(test_run_shows_the_console_and_tells_why_the_vm_ended),
                 WITH_SERVICE(test_the_exit_status_tells_reasons_apart),
-                WITH_SERVICE(test_with_json_the_record_is_all_of_standard_output),
+                WITH_SERVICE(test_with_json_standard_output_is_one_document),
                 WITH_SERVICE(test_the_console_may_go_to_a_file_that_is_appended_to),
                 WITH_SERVICE(test_a_failed_start_is_told_once_with_its_record),
                 WITH_SERVICE(test_an_interrupt_kills_the_vm_and_waits_for_its_record),
