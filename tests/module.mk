@@ -48,8 +48,8 @@ else
 FUZZ_MAIN := $(O)/tests/fuzz/main.o
 FUZZ_LDFLAGS :=
 endif
-$(FUZZERS:%=$(O)/tests/fuzz/fuzz_%): %: %.o $(FUZZ_MAIN) $(FUZZ_LIBS:%=$(O)/lib%.a)
-	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(FUZZ_LIBS:%=$(O)/lib%.a) \
+$(FUZZERS:%=$(O)/tests/fuzz/fuzz_%): %: %.o $(FUZZ_MAIN) $(TEST_FAKE_OBJS_vmm) $(FUZZ_LIBS:%=$(O)/lib%.a)
+	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(TEST_FAKE_OBJS_vmm) $(FUZZ_LIBS:%=$(O)/lib%.a) \
 	        $(call pkg_libs,libsystemd json-c $(VMM_PKGS))
 
 ## fuzz-replay: run every fuzz target over its corpus and mutations of it (ONLY=substring for some)
