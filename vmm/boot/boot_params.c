@@ -50,10 +50,11 @@ static void boot_params_set_e820(struct boot_params *params, const GuestMem *mem
  * it once used.
  */
 static int boot_params_write_seed(const GuestMem *mem) {
-        struct {
-                struct setup_data data;
+        struct { /* struct setup_data, which ends in an array of unknown size */
+                uint64_t next;
+                uint32_t type, len;
                 uint8_t seed[BOOT_SEED_SIZE];
-        } setup = {.data = {.type = SETUP_RNG_SEED, .len = BOOT_SEED_SIZE}};
+        } setup = {.type = SETUP_RNG_SEED, .len = BOOT_SEED_SIZE};
         int r;
 
         if (getrandom(setup.seed, sizeof(setup.seed), 0) != (ssize_t) sizeof(setup.seed))
