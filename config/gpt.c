@@ -40,10 +40,17 @@ static void put_guid(uint8_t *p, const uint8_t guid[static 16]) {
                 p[i] = guid[order[i]];
 }
 
+/* Spreads every bit of a hash over all of them. */
+static uint64_t mix(uint64_t hash) {
+        hash = (hash ^ hash >> 33) * UINT64_C(0xff51afd7ed558ccd);
+        hash = (hash ^ hash >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+        return hash ^ hash >> 33;
+}
+
 /**
  * gpt_make_guid() - a GUID that is the same for the same @seed
  *
- * Two FNV-1a hashes; of version 8, RFC 9562's "made by the application". Names partitions apart, guards nothing.
+ * Two FNV-1a hashes; of version 8, RFC 9562's "made by the application". Tells partitions apart, guards nothing.
  */
 void gpt_make_guid(const void *seed, size_t len, uint8_t ret[static 16]) {
         const uint8_t *bytes = seed;
@@ -53,7 +60,7 @@ void gpt_make_guid(const void *seed, size_t len, uint8_t ret[static 16]) {
 
                 for (size_t i = 0; i < len; i++)
                         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-                le64_store(ret + half * 8, hash);
+                le64_store(ret + half * 8, mix(hash));
         }
         ret[6] = (uint8_t) (0x80 | (ret[6] & 0x0f));
         ret[8] = (uint8_t) (0x80 | (ret[8] & 0x3f));
