@@ -280,19 +280,23 @@ static const BlockOps composite_ops = {
         .free = composite_free,
 };
 
-/* A relative path starts from the directory of the composite file, which must then have been named by a path. */
+/*
+ * A relative path starts from the directory of the composite file. A composite file that was inherited may name only
+ * what was inherited too: it need not be the launcher's, since a guest can write one into an image of its own, and the
+ * paths in it would be opened with the rights of this process.
+ */
 static int resolve(const char *base, const char *path, char **ret, TextError *reterr) {
         const char *slash = strrchr(base, '/');
         char *resolved;
 
-        if (path[0] == '/' || !slash) {
+        if (fd_path_parse(base, NULL) && !fd_path_parse(path, NULL))
+                return text_error_set(reterr, -EPERM,
+                                      "a composite disk given as a descriptor can name only "
+                                      "descriptors, not '%s'",
+                                      path);
+        if (path[0] == '/' || !slash)
                 resolved = strdup(path);
-        } else if (fd_path_parse(base, NULL)) {
-                return text_error_set(reterr, -EINVAL,
-                                      "%s names '%s', which is relative to a directory that a "
-                                      "descriptor does not have",
-                                      base, path);
-        } else if (asprintf(&resolved, "%.*s/%s", (int) (slash - base), base, path) < 0)
+        else if (asprintf(&resolved, "%.*s/%s", (int) (slash - base), base, path) < 0)
                 resolved = NULL;
         if (!resolved)
                 return -ENOMEM;
