@@ -77,7 +77,7 @@ vivctl check-config "$work/demo.json"
 say "vivctl run demo.json"
 vivctl --json=short run --console="$work/console" --console-in="$work/keys" "$work/demo.json" >"$work/record.json" &
 run=$!
-exec {keys}>"$work/keys"
+exec {keys}<>"$work/keys" # both ways, so that opening waits for nobody
 boot_ms=
 while IFS= read -r line; do
         now=${EPOCHREALTIME/./}
