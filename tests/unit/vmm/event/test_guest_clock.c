@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "vmm/event/guest_clock.h"
+
+typedef struct Fixture {
+        Loop *loop;
+        GuestClock *clock;
+        unsigned n_fired;
+} Fixture;
+
+static int setup(void **state) {
+        static Fixture f;
+
+        f = (Fixture){0};
+        assert_int_equal(loop_new(&f.loop), 0);
+        assert_int_equal(guest_clock_new(f.loop, &f.clock), 0);
+        *state = &f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+
+        guest_clock_free(f->clock);
+        loop_free(f->loop);
+        return 0;
+}
+
+static void fired(void *userdata) {
+        Fixture *f = userdata;
+
+        f->n_fired++;
+        loop_exit(f->loop);
+}
+
+static void test_the_clock_follows_the_hosts_clocks(void **state) {
+        Fixture *f = *state;
+        uint64_t before = clock_monotonic_nsec(), now = guest_clock_now_nsec(f->clock);
+
+        assert_in_range(now, before, clock_monotonic_nsec());
+        assert_in_range(guest_clock_wall_usec(f->clock), clock_realtime_usec() - USEC_PER_SEC,
+                        clock_realtime_usec());
+}
+
+static void test_an_alarm_fires_when_its_time_has_come_and_only_once(void **state) {
+        Fixture *f = *state;
+        _cleanup_(guest_timer_freep) GuestTimer *timer = NULL;
+        uint64_t due = clock_monotonic_nsec() + 2 * USEC_PER_MSEC * NSEC_PER_USEC;
+
+        assert_int_equal(guest_timer_new(f->clock, fired, f, &timer), 0);
+        guest_timer_arm(timer, due);
+        assert_int_equal(loop_run(f->loop), 0);
+        assert_true(clock_monotonic_nsec() >= due);
+        assert_int_equal(f->n_fired, 1);
+        guest_timer_arm(timer, 0); /* long past, but not off */
+        assert_int_equal(loop_run(f->loop), 0);
+        assert_int_equal(f->n_fired, 2);
+}
+
+static void test_a_disarmed_alarm_stays_silent(void **state) {
+        Fixture *f = *state;
+        Fixture other = {.loop = f->loop};
+        _cleanup_(guest_timer_freep) GuestTimer *silent = NULL, *timer = NULL;
+
+        assert_int_equal(guest_timer_new(f->clock, fired, &other, &silent), 0);
+        assert_int_equal(guest_timer_new(f->clock, fired, f, &timer), 0);
+        guest_timer_arm(silent, 1);
+        guest_timer_arm(silent, GUEST_TIMER_OFF);
+        guest_timer_arm(timer, clock_monotonic_nsec() + NSEC_PER_USEC);
+        assert_int_equal(loop_run(f->loop), 0);
+        assert_int_equal(other.n_fired, 0);
+        assert_int_equal(f->n_fired, 1);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_the_clock_follows_the_hosts_clocks, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_an_alarm_fires_when_its_time_has_come_and_only_once, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_disarmed_alarm_stays_silent, setup,
+                                                teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
