@@ -2,6 +2,7 @@
 #include "vmm/event/loop.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -24,7 +25,8 @@ struct LoopSource {
 
 struct Loop {
         int epoll_fd;
-        int exit_fd;         /* readable once loop_exit() was called */
+        int exit_fd; /* wakes the loop to look at @exit_requested */
+        atomic_bool exit_requested;
         LoopSource *sources; /* owned */
         LoopSource *removed; /* owned; freed when the batch that may name them is over */
 };
@@ -229,13 +231,15 @@ int loop_run(Loop *loop) {
                                 continue;
                         return -errno;
                 }
-                /* Level-triggered: what is left undone now is reported again by the next run. */
+                /* All of the batch, even if it ends the run: an EPOLLONESHOT event is not reported again. */
                 for (int i = 0; i < n; i++)
-                        if (!events[i].data.ptr)
-                                return read(loop->exit_fd, &count, sizeof(count)) < 0 ? -errno : 0;
-                for (int i = 0; i < n; i++)
-                        loop_dispatch(events[i].data.ptr, events[i].events);
+                        if (events[i].data.ptr)
+                                loop_dispatch(events[i].data.ptr, events[i].events);
+                        else
+                                (void) !read(loop->exit_fd, &count, sizeof(count));
                 loop_free_removed(loop);
+                if (atomic_exchange(&loop->exit_requested, false))
+                        return 0;
         }
 }
 
@@ -244,7 +248,8 @@ void loop_exit(Loop *loop) {
         uint64_t one = 1;
         int saved = errno;
 
-        /* Fails only when the counter is full, and then the request is there already. */
+        atomic_store(&loop->exit_requested, true);
+        /* Fails only when the counter is full, and then the loop wakes anyway. */
         (void) !write(loop->exit_fd, &one, sizeof(one));
         errno = saved;
 }
