@@ -186,7 +186,7 @@ static void test_a_relative_path_starts_beside_the_composite_file(void **state) 
         (void) snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
         temp_file_freep(&f->composite);
         f->composite = strdup(name);
-        check_refused(f, (BlockOpenOptions){0}, -EINVAL, "relative");
+        check_refused(f, (BlockOpenOptions){0}, -EPERM, "only descriptors");
 }
 
 #define COMPOSITE_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
