@@ -195,7 +195,7 @@ static int add_disk(Machine *machine, const VmmDisk *config, unsigned slot, Text
 
         r = block_open(config->path, &options, machine->loop, &disk, reterr);
         if (r < 0)
-                return text_error_prefix(reterr, r, "disk %s", config->path);
+                return text_error_prefix(reterr, r, "cannot use a disk");
         r = virtio_blk_new(disk, &blk_config, &device, reterr);
         if (r < 0)
                 return text_error_prefix(reterr, r, "disk %s", config->path);

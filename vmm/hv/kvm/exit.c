@@ -178,6 +178,7 @@ HaltReason kvm_vcpu_handle_exit(KvmVcpu *vcpu, const CpuIo *io) {
         case KVM_EXIT_IRQ_WINDOW_OPEN:
                 return HALT_NONE;
         case KVM_EXIT_SHUTDOWN:
+                /* On AMD, KVM has reset the registers by now and the place is the reset vector. */
                 kvm_vcpu_describe(vcpu, "triple fault");
                 return HALT_TRIPLE_FAULT;
         case KVM_EXIT_SYSTEM_EVENT:
