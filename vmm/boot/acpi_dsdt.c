@@ -143,12 +143,14 @@ static void dsdt_add_pvpanic(Aml *aml) {
         aml_end(aml);
 }
 
-/* What belongs to the board itself and must not be given to anything else. */
+/*
+ * What belongs to the board itself and must not be given to anything else. The power management ports are not here:
+ * the FADT reserves them.
+ */
 static void dsdt_add_motherboard(Aml *aml) {
         aml_begin_device(aml, "MBRD");
         aml_name_eisa_id(aml, "_HID", "PNP0C02");
         aml_begin_resources(aml, "_CRS");
-        aml_resource_io(aml, IOPORT_PM_BASE, 0x40);
         aml_resource_io(aml, IOPORT_ELCR, 2);
         aml_resource_memory32(aml, (uint32_t) MEMMAP_ECAM_BASE, (uint32_t) MEMMAP_ECAM_SIZE);
         aml_end_resources(aml);

@@ -180,8 +180,7 @@ static void acpi_build_fadt(StrBuf *table, const BoardInfo *board, gpa_t facs, g
                 .reset_register = ACPI_PORT(IOPORT_RESET_CONTROL, 1, ACPI_ACCESS_BYTE),
                 .reset_value = RESET_VALUE_HARD,
                 .minor_version = 4,
-                .x_facs = facs,
-                .x_dsdt = dsdt,
+                .x_dsdt = dsdt, /* not x_facs: one of the two fields must be 0 */
                 .x_pm1a_event = ACPI_PORT(IOPORT_PM_BASE, 4, ACPI_ACCESS_WORD),
                 .x_pm1a_control = ACPI_PORT(IOPORT_PM_CONTROL, 2, ACPI_ACCESS_WORD),
                 .x_pm_timer = ACPI_PORT(IOPORT_PM_TIMER, 4, ACPI_ACCESS_DWORD),
