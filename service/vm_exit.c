@@ -100,13 +100,22 @@ static void complete_record(Vm *vm, const DeathFacts *facts) {
         vm->info.usage.rss_vmm_bytes = 0;
 }
 
+static void answer_failed_start(Vm *vm) {
+        _cleanup_(text_error_deinit) TextError text = {0};
+        const char *cause = vm->info.record.message;
+
+        text_error_set(&text, SERVICE_E_START_FAILED, "start VM \"%s\": %s", vm->info.name,
+                       cause ? cause : "no memory");
+        vm_answer_start(vm, SERVICE_E_START_FAILED, text.message);
+}
+
 static void answer_all(Vm *vm, bool ran) {
         VmWaiter *waiters = TAKE(vm->death_waiters);
         size_t n = vm->n_death_waiters;
 
         vm->n_death_waiters = 0;
         if (!ran)
-                vm_answer_start(vm, SERVICE_E_START_FAILED, vm->info.record.message);
+                answer_failed_start(vm);
         for (size_t i = 0; i < n; i++)
                 if (waiters[i].done)
                         waiters[i].done(waiters[i].userdata, 0, NULL);

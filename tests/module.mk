@@ -75,9 +75,15 @@ ALL_SRCS += $(INTEGRATION_SRCS)
 $(INTEGRATION_TESTS): %: %.o $(INTEGRATION_COMMON:%.c=$(O)/%.o) $(O)/libservice.a $(O)/libconfig.a $(O)/libbase.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(call pkg_libs,cmocka libsystemd json-c)
 
+# A VMM that ends as its kernel parameters say.
+FAKE_VMM := $(O)/tests/fake/fake_vmm
+ALL_SRCS += tests/fake/fake_vmm.c
+$(FAKE_VMM): %: %.o $(O)/libconfig.a $(O)/libbase.a
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(call pkg_libs,json-c)
+
 ## integration: the real daemon, launcher and VMM on a private bus (ONLY=substring for some)
 .PHONY: integration
-integration: all $(INTEGRATION_TESTS)
+integration: all $(FAKE_VMM) $(INTEGRATION_TESTS)
 	@VIVARIUM_BUILD=$(CURDIR)/$(O) tests/run-unit.sh --name integration $(call only,$(INTEGRATION_TESTS) \
 	        $(wildcard tests/integration/test_*.sh))
 

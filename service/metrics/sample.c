@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/metrics/sample.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,13 +22,19 @@
 static int read_proc(pid_t pid, const char *file, char **ret) {
         _cleanup_(fd_closep) int fd = -EBADF;
         char path[64];
-        size_t len;
+        char *text = NULL;
+        int r;
 
         (void) snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
-        return fd_read_bounded(fd, PROC_FILE_BYTES_MAX, ret, &len);
+        r = fd_read_bounded(fd, PROC_FILE_BYTES_MAX, &text, NULL);
+        if (r < 0)
+                return r;
+        assert(text);
+        *ret = text;
+        return 0;
 }
 
 /**

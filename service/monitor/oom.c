@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/monitor/oom.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,11 +22,17 @@
 
 static int read_text(const char *path, char **ret) {
         _cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-        size_t len;
+        char *text = NULL;
+        int r;
 
         if (fd < 0)
                 return -errno;
-        return fd_read_bounded(fd, FILE_BYTES_MAX, ret, &len);
+        r = fd_read_bounded(fd, FILE_BYTES_MAX, &text, NULL);
+        if (r < 0)
+                return r;
+        assert(text);
+        *ret = text;
+        return 0;
 }
 
 /* The rest of the line that starts with @prefix, terminated in place; NULL if there is none. */

@@ -45,7 +45,7 @@ int caller_identify(CallerCache *cache, sd_bus_message *message, Caller *ret) {
         if (r < 0)
                 return r;
         if (strlen(name) <= CALLER_NAME_MAX) {
-                strcpy(cache->entries[cache->next].name, name);
+                memcpy(cache->entries[cache->next].name, name, strlen(name) + 1);
                 cache->entries[cache->next].caller = caller;
                 cache->next = (cache->next + 1) % CALLER_CACHE_ENTRIES;
         }

@@ -77,13 +77,18 @@ static void die_by(int signo) {
         _exit(98);
 }
 
+static _Noreturn void wait_for_the_end(void) {
+        for (;;)
+                (void) pause();
+}
+
 static void leave_child(void) {
         pid_t pid = fork();
 
         if (pid < 0)
                 _exit(99);
-        while (pid == 0)
-                (void) pause();
+        if (pid == 0)
+                wait_for_the_end();
 }
 
 static void do_word(const VmmConfig *config, char *word) {
@@ -113,8 +118,7 @@ static void do_word(const VmmConfig *config, char *word) {
         else if (str_eq(word, "signal"))
                 die_by(atoi(value));
         else if (str_eq(word, "sleep"))
-                for (;;)
-                        (void) pause();
+                wait_for_the_end();
 }
 
 static int probe(void) {

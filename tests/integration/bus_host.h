@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * A private bus with the real daemon on it, for one test: made before it, gone after it. Failures of the set-up fail
+ * the test.
+ */
+
+#include <systemd/sd-bus.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+
+#define HOST_TIMEOUT_USEC ((uint64_t) 20 * 1000 * 1000)
+#define HOST_SIGNALS_MAX 256u
+
+/* A signal that arrived, for later inspection. */
+typedef struct HostSignal {
+        char member[32];
+        sd_bus_message *message; /* owned */
+} HostSignal;
+
+typedef struct BusHost {
+        char dir[32];     /* temporary; holds the bus' socket and the runtime directory */
+        char address[64]; /* of the bus */
+        char runtime[48]; /* --runtime-dir */
+        pid_t bus_pid, daemon_pid;
+        sd_bus *bus; /* owned; the client */
+        HostSignal signals[HOST_SIGNALS_MAX];
+        size_t n_signals;
+} BusHost;
+
+/* cmocka set-up and tear-down; *state is the BusHost. The plain one uses the fake VMM and default limits. */
+int bus_host_setup(void **state);
+int bus_host_teardown(void **state);
+int bus_host_setup_with(void **state, const char *const *more_arguments);
+
+void bus_host_connect(const BusHost *host, sd_bus **ret);
+int bus_host_stop_daemon(BusHost *host, int signo);
+void bus_host_forget_signals(BusHost *host);
+sd_bus_message *bus_host_wait_signal(BusHost *host, const char *member, const char *path);
+size_t bus_host_count_signals(BusHost *host, const char *member, const char *path);
+void bus_host_settle(BusHost *host);
+
+const char *host_program(const char *name, char *buf, size_t size);
