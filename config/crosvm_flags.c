@@ -272,7 +272,7 @@ static int store_flag(const Flag *flag, const char *value, VmmConfig *config, Te
                 *(bool *) (void *) (base + flag->offset) = true;
                 return 0;
         case FLAG_STRING:
-                if (!*value)
+                if (!value || !*value)
                         return text_error_set(reterr, -EINVAL, "the value is empty");
                 copy = strdup(value);
                 if (!copy)

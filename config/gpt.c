@@ -188,7 +188,12 @@ int gpt_build(GptPartition *partitions, size_t n, const uint8_t disk_guid[static
         memcpy(image.tail + image.tail_size - TABLE_SIZE, entries, ENTRIES_SIZE);
         put_header(image.tail + image.tail_size - GPT_SECTOR_SIZE, disk_guid, entries, disk_sectors,
                    true);
-        *ret = image;
-        image = (GptImage){0};
+        *ret = (GptImage){
+                .head = TAKE(image.head),
+                .tail = TAKE(image.tail),
+                .tail_size = image.tail_size,
+                .tail_offset = image.tail_offset,
+                .disk_size = image.disk_size,
+        };
         return 0;
 }

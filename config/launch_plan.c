@@ -232,22 +232,26 @@ static int read_config(const JsonValue *value, const JsonField *field, void *obj
         return vm_config_read(&(JsonValue){value->json, ""}, &plan->config, reterr);
 }
 
+static int add_read_file(LaunchPlan *plan, const LaunchFile *file, const JsonValue *value,
+                         TextError *reterr) {
+        if (!file->name || file->fd < 0)
+                return json_error(value, reterr, "expected name and fd");
+        if (launch_plan_find_file(plan, file->name) >= 0)
+                return json_error(value, reterr, "\"%s\" is given twice", file->name);
+        return launch_plan_add_file(plan, file->name, file->fd);
+}
+
 static int read_file(const JsonValue *value, void *object, TextError *reterr) {
         static const JsonField fields[] = {
                 {"name", read_text, offsetof(LaunchFile, name)},
                 {"fd", read_fd, offsetof(LaunchFile, fd)},
         };
-        LaunchPlan *plan = object;
         LaunchFile file = {.fd = -EBADF};
         int r;
 
         r = json_read_object(value, fields, ELEMENTSOF(fields), &file, reterr);
-        if (r == 0 && (!file.name || file.fd < 0))
-                r = json_error(value, reterr, "expected name and fd");
-        if (r == 0 && launch_plan_find_file(plan, file.name) >= 0)
-                r = json_error(value, reterr, "\"%s\" is given twice", file.name);
         if (r == 0)
-                r = launch_plan_add_file(plan, file.name, file.fd);
+                r = add_read_file(object, &file, value, reterr);
         free(file.name);
         return r;
 }

@@ -207,27 +207,30 @@ int launch_args_build(const LaunchPlan *plan, LaunchArgs *ret, TextError *reterr
         return 0;
 }
 
-/* Appends @word, with "/proc/self/fd/N" followed by the file that N will be. */
+/* The file that "/proc/self/fd/N" at the start of @text will be, in @buf; returns the length of that path, or 0. */
+static size_t describe_path(const char *text, const FdMap *map, char *buf, size_t size) {
+        const char *digits = str_after_prefix(text, "/proc/self/fd/");
+        size_t n_digits = digits ? strspn(digits, "0123456789") : 0, n = 0;
+
+        if (n_digits == 0)
+                return 0;
+        for (size_t i = 0; i < n_digits && n <= FD_MAP_FIRST + map->n; i++)
+                n = n * 10 + (size_t) (digits[i] - '0');
+        if (n < FD_MAP_FIRST || n >= FD_MAP_FIRST + map->n)
+                return 0;
+        (void) fd_describe(map->sources[n - FD_MAP_FIRST], buf, size);
+        return (size_t) (digits - text) + n_digits;
+}
+
 static void describe_word(StrBuf *buf, const char *word, const FdMap *map) {
-        static const char prefix[] = "/proc/self/fd/";
-
-        for (const char *p = word; *p; p++) {
-                const char *digits = str_after_prefix(p, prefix);
+        while (*word) {
                 char target[PATH_MAX];
-                unsigned long n;
-                char *end;
+                size_t n = describe_path(word, map, target, sizeof(target));
 
-                if (!digits || *digits < '0' || *digits > '9') {
-                        strbuf_append_bytes(buf, p, 1);
-                        continue;
-                }
-                n = strtoul(digits, &end, 10);
-                strbuf_append_bytes(buf, p, (size_t) (end - p));
-                p = end - 1;
-                if (n >= FD_MAP_FIRST && n < FD_MAP_FIRST + map->n) {
-                        (void) fd_describe(map->sources[n - FD_MAP_FIRST], target, sizeof(target));
+                strbuf_append_bytes(buf, word, MAX(n, (size_t) 1));
+                if (n > 0)
                         strbuf_printf(buf, " (%s)", target);
-                }
+                word += MAX(n, (size_t) 1);
         }
 }
 

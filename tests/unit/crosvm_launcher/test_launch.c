@@ -34,6 +34,8 @@
 
 #define RECORDER_NAME "recorder"
 #define FDS_MAX 600
+#define HVC0_WITH_INPUT                                                                            \
+        "type=file,path=/proc/self/fd/3,input=/proc/self/fd/5,hardware=virtio-console,num=1"
 
 /* The recorder: one line for each fact, on standard output. */
 
@@ -289,8 +291,7 @@ static void test_the_command_line_is_androids_with_the_plans_descriptors(void **
                 "--serial",
                 "type=file,path=/proc/self/fd/4,hardware=serial,num=2",
                 "--serial",
-                "type=file,path=/proc/self/fd/3,input=/proc/self/fd/5,"
-                "hardware=virtio-console,num=1",
+                HVC0_WITH_INPUT,
                 "--serial",
                 "type=sink,hardware=virtio-console,num=2",
                 "--serial",
