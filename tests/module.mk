@@ -106,6 +106,13 @@ guest:
 testbed: all
 	@tests/testbed/run.sh $(O) $(ONLY)
 
+## demo: install what is missing, build, boot a stock Debian kernel through the service and show what became of it
+.PHONY: demo
+demo:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@tests/demo/run.sh $(O)
+
 # Measuring programs: each tests/bench/bench_*.c is one.
 BENCHES := $(patsubst tests/bench/%.c,$(O)/tests/bench/%,$(wildcard tests/bench/bench_*.c))
 ALL_SRCS += $(wildcard tests/bench/bench_*.c)
