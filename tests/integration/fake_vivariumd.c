@@ -93,6 +93,8 @@ static int on_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *death = str_after_prefix(vm->name, "die-");
         int r;
 
+        if (!vm)
+                return -ENXIO;
         if (!str_eq(vm->state, "not-started"))
                 return sd_bus_error_setf(error, VIVARIUM_ERROR_ALREADY_STARTED,
                                          "VM %s was started already", vm->name);
@@ -125,6 +127,8 @@ static int on_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         FakeVm *vm = find_by_path(fake, sd_bus_message_get_path(m));
         int r;
 
+        if (!vm)
+                return -ENXIO;
         if (str_eq(vm->name, "deaf") || !str_eq(vm->state, "running"))
                 return sd_bus_error_setf(error, VIVARIUM_ERROR_NOT_RUNNING, "VM %s does not run",
                                          vm->name);
@@ -135,6 +139,8 @@ static int on_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 static int on_release(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         FakeVm *vm = find_by_path(userdata, sd_bus_message_get_path(m));
 
+        if (!vm)
+                return -ENXIO;
         if (str_eq(vm->state, "running"))
                 return sd_bus_error_setf(error, VIVARIUM_ERROR_INVALID_TRANSITION,
                                          "VM %s is running", vm->name);
