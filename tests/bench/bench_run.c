@@ -3,16 +3,17 @@
 /*
  * Runs a VMM until its guest prints a word, and says how long that took and what the VMM then cost.
  *
- * usage: bench_run WORD PROGRAM ARGUMENT...
+ * usage: bench_run SECONDS WORD PROGRAM ARGUMENT...
  *
  * The program's standard output is the guest's console. One line is printed: milliseconds from before fork to the word,
  * resident KiB of the program without shared memory, which is the guest's RAM in every VMM that is measured. Then the
- * program is killed.
+ * program is killed. A program that does not get there in SECONDS is killed too, and is an error.
  */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,16 +24,27 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/str.h"
 
 enum { WINDOW_BYTES = 64 * 1024 };
 
-/* Reads until @word was seen. Return: 0; -ENODATA at the end of the stream. */
-static int wait_for_word(int fd, const char *word) {
+/* Reads until @word was seen. Return: 0; -ENODATA at the end of the stream; -ETIMEDOUT. */
+static int wait_for_word(int fd, const char *word, usec_t deadline) {
         static char window[WINDOW_BYTES];
         size_t fill = 0, length = strlen(word);
-        ssize_t n;
 
-        while ((n = read(fd, window + fill, sizeof(window) - fill)) > 0) {
+        for (;;) {
+                struct pollfd readable = {.fd = fd, .events = POLLIN};
+                usec_t now = clock_monotonic_usec();
+                ssize_t n;
+
+                if (now >= deadline)
+                        return -ETIMEDOUT;
+                if (poll(&readable, 1, (int) ((deadline - now) / USEC_PER_MSEC + 1)) <= 0)
+                        continue;
+                n = read(fd, window + fill, sizeof(window) - fill);
+                if (n <= 0)
+                        return n < 0 ? -errno : -ENODATA;
                 fill += (size_t) n;
                 if (memmem(window, fill, word, length))
                         return 0;
@@ -42,7 +54,6 @@ static int wait_for_word(int fd, const char *word) {
                         fill = length;
                 }
         }
-        return n < 0 ? -errno : -ENODATA;
 }
 
 static uint64_t field_kib(const char *status, const char *name) {
@@ -80,12 +91,12 @@ static void run_program(char **argv, int out) {
 }
 
 int main(int argc, char **argv) {
-        uint64_t start, end, kib = 0;
+        uint64_t start, end, seconds, kib = 0;
         int pipes[2], status, r;
         pid_t pid;
 
-        if (argc < 3) {
-                (void) fprintf(stderr, "usage: %s WORD PROGRAM ARGUMENT...\n", argv[0]);
+        if (argc < 4 || parse_u64(argv[1], &seconds) < 0 || seconds > 3600) {
+                (void) fprintf(stderr, "usage: %s SECONDS WORD PROGRAM ARGUMENT...\n", argv[0]);
                 return EXIT_FAILURE;
         }
         if (pipe2(pipes, O_CLOEXEC) < 0)
@@ -95,9 +106,9 @@ int main(int argc, char **argv) {
         if (pid < 0)
                 return EXIT_FAILURE;
         if (pid == 0)
-                run_program(argv + 2, pipes[1]);
+                run_program(argv + 3, pipes[1]);
         pipes[1] = fd_close(pipes[1]);
-        r = wait_for_word(pipes[0], argv[1]);
+        r = wait_for_word(pipes[0], argv[2], start + seconds * USEC_PER_SEC);
         end = clock_monotonic_usec();
         if (r >= 0)
                 r = own_memory_kib(pid, &kib);
@@ -105,7 +116,7 @@ int main(int argc, char **argv) {
         (void) waitpid(pid, &status, 0);
         pipes[0] = fd_close(pipes[0]);
         if (r < 0) {
-                (void) fprintf(stderr, "%s: %s\n", argv[2], strerror(-r));
+                (void) fprintf(stderr, "%s: %s\n", argv[3], strerror(-r));
                 return EXIT_FAILURE;
         }
         (void) printf("%" PRIu64 ".%03" PRIu64 " %" PRIu64 "\n", (end - start) / 1000,

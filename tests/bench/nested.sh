@@ -11,11 +11,11 @@ params="console=ttyS0 quiet panic=-1 cryptomgr.notests=1"
 word="vivarium-guest: init reached"
 
 ours() {
-        $bench/bench_run "$word" vivarium-vmm run --mem 256 --cpus 1 --initrd "$guest/initrd.img" --params "$params" \
+        $bench/bench_run 60 "$word" vivarium-vmm run --mem 256 --cpus 1 --initrd "$guest/initrd.img" --params "$params" \
                 --serial type=stdout,hardware=serial,num=1,console=true "$guest/vmlinuz"
 }
 qemu() { # MACHINE
-        LD_LIBRARY_PATH=$bench/lib $bench/bench_run "$word" $bench/qemu-system-x86_64 -L $bench/share -accel kvm -cpu host \
+        LD_LIBRARY_PATH=$bench/lib $bench/bench_run 60 "$word" $bench/qemu-system-x86_64 -L $bench/share -accel kvm -cpu host \
                 -M "$1,memory-backend=ram" -object memory-backend-memfd,id=ram,size=256M,share=on -m 256 -smp 1 \
                 -nodefaults -display none -serial stdio -no-reboot -kernel "$guest/vmlinuz" -initrd "$guest/initrd.img" \
                 -append "$params"
