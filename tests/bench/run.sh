@@ -38,16 +38,18 @@ figure() {
 bench_bus() {
         local work pids address numbers
         work=$(mktemp -d)
+        build=$(cd "$build" && pwd)
         cat >"$work/bus.conf" <<-CONF
 		<busconfig><type>session</type><listen>unix:dir=$work</listen><auth>EXTERNAL</auth>
 		<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
 		</busconfig>
 	CONF
         mkfifo "$work/address"
-        dbus-daemon --config-file="$work/bus.conf" --nofork --print-address=3 3>"$work/address" &
+        dbus-daemon --config-file="$work/bus.conf" --nofork --print-address=3 3>"$work/address" 2>"$work/bus.log" &
         pids=$!
         read -r address <"$work/address"
-        RUNTIME_DIRECTORY=$work XDG_RUNTIME_DIR=$work "$build/vivariumd" --bus-address="$address" 2>"$work/daemon.log" &
+        "$build/vivariumd" --bus-address="$address" --runtime-dir="$work/run" --vmm="$build/vivarium-vmm" \
+                --launcher="$build/vivarium-launch" 2>"$work/daemon.log" &
         pids="$pids $!"
         numbers=$("$build/tests/bench/bench_bus" "$address" 20000) || {
                 echo "bench: the bus could not be measured:"

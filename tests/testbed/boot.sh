@@ -3,7 +3,8 @@
 # usage: boot.sh BUILD-DIR OUTDIR [KERNEL-PARAMETERS [OVERLAY-DIR]]
 # Boots the testbed's host once: a Debian 12 with systemd and the project installed as `make install` does, under QEMU with
 # nested SVM. What the host's script says on its second serial port comes to OUTDIR/results, its logs to OUTDIR/logs/.
-# OVERLAY-DIR is laid over the root disk. TESTBED_MEM (4096) MiB are the host's. The exit status is QEMU's.
+# OVERLAY-DIR is laid over the root disk. TESTBED_MEM (4096) MiB are the host's; TESTBED_SERIAL is where QEMU connects the
+# second port instead. The exit status is QEMU's.
 set -eu
 cd "$(dirname "$0")/../.."
 build=$1 out=$2 params=${3:-} overlay=${4:-}
@@ -47,7 +48,7 @@ echo "testbed: booting the host"
 status=0
 timeout -k 10 1500 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m "${TESTBED_MEM:-4096}" \
         -nodefaults -display none -monitor none -no-reboot -serial file:$out/logs/console.log \
-        -serial file:$out/results -kernel "$([ -e o/guest/vmlinux ] && echo o/guest/vmlinux || echo o/guest/vmlinuz)" \
+        -serial "${TESTBED_SERIAL:-file:$out/results}" -kernel "$([ -e o/guest/vmlinux ] && echo o/guest/vmlinux || echo o/guest/vmlinuz)" \
         -initrd $out/initrd.cpio \
         -append "console=ttyS0 quiet panic=-1 root=/dev/vda rw cryptomgr.notests=1 nokaslr \
 systemd.show_status=false $params" \

@@ -35,9 +35,11 @@ echo vivarium-testbed >etc/hostname
 : >etc/fstab
 # The image boots many times from the same state: no first-boot questions, no waiting for devices nobody needs.
 systemd-id128 new >etc/machine-id
+mkdir -p etc/systemd/journald.conf.d
+printf '[Journal]\nStorage=volatile\n' >etc/systemd/journald.conf.d/volatile.conf
 for unit in getty.target systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
         e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-pstore.service systemd-update-utmp.service \
-        systemd-networkd.service systemd-resolved.service; do
+        systemd-networkd.service systemd-logind.service systemd-binfmt.service systemd-resolved.service; do
         ln -sf /dev/null "etc/systemd/system/$unit"
 done
 cd - >/dev/null
