@@ -92,12 +92,31 @@ static void test_the_memfd_has_crosvms_name_and_a_fixed_size(void **state) {
         assert_int_equal(errno, EPERM);
 }
 
+static void test_populated_pages_keep_what_they_hold(void **state) {
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        uint32_t value = 0xabcdef01;
+
+        assert_int_equal(guest_mem_new(16 * MIB, &mem), 0);
+        assert_int_equal((uintptr_t) mem->base % (2 * MIB), 0);
+        assert_int_equal(guest_mem_write(mem, 5 * MIB, &value, sizeof(value)), 0);
+        guest_mem_populate(mem, MIB + 123, 8 * MIB);
+        guest_mem_populate(mem, 16 * MIB - 1, 1);
+        guest_mem_populate(mem, 16 * MIB - 1, 2); /* outside: a hint is never an error */
+        guest_mem_populate(mem, 0, UINT64_MAX);
+        value = 0;
+        assert_int_equal(guest_mem_read(mem, 5 * MIB, &value, sizeof(value)), 0);
+        assert_int_equal(value, 0xabcdef01);
+        assert_int_equal(guest_mem_read(mem, 6 * MIB, &value, sizeof(value)), 0);
+        assert_int_equal(value, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_small_ram_is_one_region_from_zero),
                 cmocka_unit_test(test_ram_beyond_the_hole_continues_at_4_gib),
                 cmocka_unit_test(test_the_hole_and_the_ends_are_not_memory),
                 cmocka_unit_test(test_bad_sizes_are_refused),
+                cmocka_unit_test(test_populated_pages_keep_what_they_hold),
                 cmocka_unit_test(test_the_memfd_has_crosvms_name_and_a_fixed_size),
         };
 
