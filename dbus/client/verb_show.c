@@ -22,6 +22,7 @@ static int add_time(const Value *vm, const char *property, const char *key, Bloc
 
 static int describe_identity(const Client *client, const Value *vm, Block *block) {
         uint64_t uid = value_get_uint(vm, "Owner", UINT64_MAX), pid = value_get_uint(vm, "Pid", 0);
+        uint64_t vcpus = value_get_uint(vm, "Vcpus", 0);
         char owner[FORMAT_MAX], memory[FORMAT_MAX];
         int r = add_text(vm, "Name", "Name", block);
 
@@ -43,8 +44,8 @@ static int describe_identity(const Client *client, const Value *vm, Block *block
         if (r >= 0)
                 r = add_text(vm, "Hypervisor", "Hypervisor", block);
         if (r >= 0)
-                r = block_addf(block, "Machine", "%" PRIu64 " vCPUs, %s",
-                               value_get_uint(vm, "Vcpus", 0),
+                r = block_addf(block, "Machine", "%" PRIu64 " vCPU%s, %s", vcpus,
+                               vcpus == 1 ? "" : "s",
                                format_bytes(memory, value_get_uint(vm, "MemoryBytes", 0)));
         if (r >= 0 && pid > 0)
                 r = block_addf(block, "VMM process", "%" PRIu64, pid);

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vivctl with the real daemon and launcher, and a VMM that does what the kernel's parameters say. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "tests/integration/bus_host.h"
+#include "tests/integration/vivctl_process.h"
+
+#define VIVCTL(state, ...) VIVCTL_AT(((const BusHost *) *(state))->address, __VA_ARGS__)
+#define KERNEL "--kernel=/bin/sh"
+
+static void test_run_shows_the_console_and_its_exit_status_is_the_reason(void **state) {
+        static const struct {
+                const char *params, *console, *said;
+                int status;
+        } cases[] = {
+                {"--params=console:hello%20you exit:0", "hello you", "VM ended: SHUTDOWN", 0},
+                {"--params=exit:1", "", "VM ended: START_FAILED", 14},
+                {"--params=exit:32", "", "VM ended: REBOOT", 15},
+                {"--params=console:oops exit:33", "oops", "VM ended: CRASH", 16},
+                {"--params=exit:34", "", "VM ended: GUEST_PANIC", 40},
+                {"--params=exit:35", "", "VM ended: VMM_INVALID_ARGS", 41},
+                {"--params=exit:36", "", "VM ended: WATCHDOG_REBOOT", 27},
+                {"--params=signal:11", "", "VMM exit: SIGSEGV (11)", 42},
+                {"--params=failure:MICRODROID_PAYLOAD_HAS_CHANGED|more exit:0", "",
+                 "Guest's details: more", 22},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(vivctl_result_deinit) VivctlResult r =
+                        VIVCTL(state, "run", KERNEL, cases[i].params);
+
+                vivctl_expect(&r, cases[i].status, cases[i].console, NULL);
+                assert_non_null(strstr(r.err, cases[i].said));
+        }
+}
+
+static void test_the_vmms_last_words_are_shown_when_it_fails(void **state) {
+        _cleanup_(vivctl_result_deinit) VivctlResult bad =
+                VIVCTL(state, "run", KERNEL, "--params=stderr:no%20such%20thing exit:1");
+        _cleanup_(vivctl_result_deinit) VivctlResult good =
+                VIVCTL(state, "run", KERNEL, "--params=stderr:no%20such%20thing exit:0");
+
+        assert_non_null(strstr(bad.err, "VMM's messages: no such thing\n"));
+        assert_null(strstr(good.err, "no such thing"));
+}
+
+static void test_an_interrupted_vm_is_killed_on_behalf_of_vivctl(void **state) {
+        const BusHost *host = *state;
+        _cleanup_(strbuf_deinit) StrBuf err = {0};
+        _cleanup_(vivctl_result_deinit) VivctlResult r = {0};
+        Vivctl vivctl = vivctl_start(host->address, -1,
+                                     (const char *[]){"run", KERNEL, "--params=sleep", NULL});
+        char expected[64];
+
+        vivctl_await(&vivctl, &err, "runs\n");
+        assert_int_equal(kill(vivctl.pid, SIGINT), 0);
+        r = vivctl_finish(&vivctl);
+        vivctl_expect(&r, 11, NULL, NULL);
+        (void) snprintf(expected, sizeof(expected),
+                        "Stop asked by: client: user root, process %d\n", vivctl.pid);
+        if (getuid() == 0)
+                assert_non_null(strstr(r.err, expected));
+}
+
+static void test_a_detached_vm_is_seen_ended_and_forgotten(void **state) {
+        _cleanup_(vivctl_result_deinit) VivctlResult run = VIVCTL(
+                state, "run", "--detach", "--name=web", "--mem=64", KERNEL, "--params=sleep");
+        _cleanup_(vivctl_result_deinit) VivctlResult list = VIVCTL(state, "--no-legend", "list");
+        _cleanup_(vivctl_result_deinit) VivctlResult again = VIVCTL(state, "start", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult taken =
+                VIVCTL(state, "create", "--name=web", KERNEL);
+        _cleanup_(vivctl_result_deinit) VivctlResult early = VIVCTL(state, "release", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult running = VIVCTL(state, "show", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult killed = VIVCTL(state, "kill", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult dead = VIVCTL(state, "show", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult json =
+                VIVCTL(state, "--json=short", "show", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult released = VIVCTL(state, "release", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult gone = VIVCTL(state, "show", "web");
+
+        vivctl_expect(&run, 0, "web\n", "");
+        assert_int_equal(list.status, 0);
+        assert_non_null(strstr(list.out, "web"));
+        assert_non_null(strstr(list.out, " running "));
+        assert_int_equal(again.status, 1);
+        assert_non_null(strstr(again.err, "A VM is started once"));
+        assert_int_equal(taken.status, 1);
+        assert_non_null(strstr(taken.err, "vivctl release NAME"));
+        assert_int_equal(early.status, 1);
+        assert_int_equal(running.status, 0);
+        assert_non_null(strstr(running.out, "VMM process: "));
+        assert_non_null(strstr(running.out, "1 vCPU, 64.0 MiB\n"));
+        vivctl_expect(&killed, 0, "", "");
+        assert_int_equal(dead.status, 0);
+        assert_non_null(strstr(dead.out, "Ended by: KILLED after "));
+        assert_non_null(strstr(dead.out, "VMM exit: SIGKILL (9)\n"));
+        assert_non_null(strstr(json.out, "\"DeathReason\":\"KILLED\",\"DeathReasonCode\":1,"));
+        assert_non_null(strstr(json.out, "\"DeathRecord\":{"));
+        vivctl_expect(&released, 0, "", "");
+        assert_int_equal(gone.status, 1);
+        assert_non_null(strstr(gone.err, "no such VM: \"web\""));
+}
+
+static void test_a_created_vm_waits_for_its_start(void **state) {
+        _cleanup_(vivctl_result_deinit) VivctlResult create =
+                VIVCTL(state, "create", "--name=later", KERNEL, "--params=sleep");
+        _cleanup_(vivctl_result_deinit) VivctlResult list = VIVCTL(state, "--no-legend", "list");
+        _cleanup_(vivctl_result_deinit) VivctlResult start = VIVCTL(state, "start", "later");
+        _cleanup_(vivctl_result_deinit) VivctlResult killed = VIVCTL(state, "kill", "later");
+
+        vivctl_expect(&create, 0, "later\n", "");
+        assert_non_null(strstr(list.out, " not-started "));
+        vivctl_expect(&start, 0, "", "");
+        vivctl_expect(&killed, 0, "", "");
+}
+
+static void test_the_end_of_vivctl_is_the_end_of_its_vm(void **state) {
+        BusHost *host = *state;
+        _cleanup_(strbuf_deinit) StrBuf err = {0};
+        _cleanup_(vivctl_result_deinit) VivctlResult r = {0};
+        Vivctl vivctl = vivctl_start(host->address, -1,
+                                     (const char *[]){"run", KERNEL, "--params=sleep", NULL});
+        const char *reason;
+
+        vivctl_await(&vivctl, &err, "runs\n");
+        assert_int_equal(kill(vivctl.pid, SIGKILL), 0);
+        r = vivctl_finish(&vivctl);
+        assert_int_equal(r.status, 128 + SIGKILL);
+        assert_true(sd_bus_message_read(bus_host_wait_signal(host, "Died", NULL), "s", &reason) >=
+                    0);
+        assert_string_equal(reason, "KILLED");
+}
+
+static void test_a_wrong_config_is_refused_by_its_json_path(void **state) {
+        char path[] = "/tmp/vivctl-config-XXXXXX";
+        static const char config[] = "{\"kernel\": \"/bin/sh\", \"memory_mib\": \"lots\"}";
+        int fd = mkstemp(path);
+
+        assert_true(fd >= 0);
+        assert_int_equal(fd_write_all(fd, config, sizeof(config) - 1), 0);
+        close(fd);
+        {
+                _cleanup_(vivctl_result_deinit) VivctlResult check =
+                        VIVCTL(state, "check-config", path);
+                _cleanup_(vivctl_result_deinit) VivctlResult run = VIVCTL(state, "run", path);
+                _cleanup_(vivctl_result_deinit) VivctlResult list = VIVCTL(state, "list");
+
+                assert_int_equal(check.status, 1);
+                assert_non_null(strstr(check.err, "memory_mib: "));
+                assert_non_null(strstr(check.err, path));
+                assert_int_equal(run.status, 1);
+                assert_non_null(strstr(run.err, "memory_mib: "));
+                vivctl_expect(&list, 0, "0 VMs listed.\n", "");
+        }
+        assert_int_equal(unlink(path), 0);
+}
+
+static void test_a_good_config_comes_back_with_its_defaults(void **state) {
+        _cleanup_(vivctl_result_deinit) VivctlResult r =
+                VIVCTL(state, "--json=short", "check-config", KERNEL, "--cpus=2");
+
+        assert_int_equal(r.status, 0);
+        assert_non_null(strstr(r.out, "\"kernel\":\"fd:kernel\""));
+        assert_non_null(strstr(r.out, "\"cpus\":2"));
+        assert_non_null(strstr(r.out, "\"memory_mib\":256"));
+}
+
+static void test_capabilities_name_every_hypervisor(void **state) {
+        _cleanup_(vivctl_result_deinit) VivctlResult r = VIVCTL(state, "capabilities");
+
+        assert_int_equal(r.status, 0);
+        assert_non_null(strstr(r.out, "Hypervisor kvm: "));
+        assert_non_null(strstr(r.out, "Hypervisor soft: "));
+        assert_non_null(strstr(r.out, "CPUs: "));
+}
+
+#define WITH_DAEMON(f) cmocka_unit_test_setup_teardown(f, bus_host_setup, bus_host_teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                WITH_DAEMON(test_run_shows_the_console_and_its_exit_status_is_the_reason),
+                WITH_DAEMON(test_the_vmms_last_words_are_shown_when_it_fails),
+                WITH_DAEMON(test_an_interrupted_vm_is_killed_on_behalf_of_vivctl),
+                WITH_DAEMON(test_a_detached_vm_is_seen_ended_and_forgotten),
+                WITH_DAEMON(test_a_created_vm_waits_for_its_start),
+                WITH_DAEMON(test_the_end_of_vivctl_is_the_end_of_its_vm),
+                WITH_DAEMON(test_a_wrong_config_is_refused_by_its_json_path),
+                WITH_DAEMON(test_a_good_config_comes_back_with_its_defaults),
+                WITH_DAEMON(test_capabilities_name_every_hypervisor),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
