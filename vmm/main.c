@@ -44,7 +44,8 @@ static int probe_hypervisors(void) {
         kvm.available = r >= 0;
         (void) snprintf(kvm.reason, sizeof(kvm.reason), "%s",
                         r < 0 ? text_error_message(&error, r) : "a probe guest ran on /dev/kvm");
-        (void) snprintf(soft.reason, sizeof(soft.reason), "not built into this version");
+        soft.available = true;
+        (void) snprintf(soft.reason, sizeof(soft.reason), "built into the VMM");
         if (hypervisor_probe_print(stdout, &kvm) < 0 || hypervisor_probe_print(stdout, &soft) < 0 ||
             fflush(stdout) != 0)
                 return VMM_EXIT_ERROR;
@@ -127,10 +128,6 @@ int main(int argc, char *argv[]) {
                 r = vmm_config_validate(&config, &error);
         if (r < 0)
                 return fail(VMM_EXIT_INVALID_ARGS, &error, r);
-        if (config.hypervisor == VMM_HYPERVISOR_SOFT) {
-                log_error("--hypervisor soft: not built into this version");
-                return VMM_EXIT_INVALID_ARGS;
-        }
         set_log_level(config.log_level);
         return run(&config);
 }

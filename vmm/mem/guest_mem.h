@@ -29,6 +29,9 @@ typedef struct GuestMem {
         uint8_t *base;       /* owned mapping of @size_bytes */
         unsigned n_regions;
         GuestRegion regions[GUEST_MEM_REGIONS_MAX]; /* ascending by gpa */
+        /* Set by a backend that must know what devices wrote into guest memory, or NULL; any thread. */
+        void (*written)(void *userdata, gpa_t gpa, uint64_t len);
+        void *written_userdata; /* borrowed */
 } GuestMem;
 
 int guest_mem_new(uint64_t size_bytes, GuestMem **ret);

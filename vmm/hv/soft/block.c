@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Decoded blocks by physical address. Each processor has its own, so that nobody frees what another runs; a block is
+ * good as long as the version of its page is the one it was decoded at.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/cleanup.h"
+#include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/handlers.h"
+
+#define ARENA_SIZE (64u * 1024u * 1024u)
+#define HASH_SIZE 65536u
+
+struct BlockCache {
+        uint8_t *arena;
+        size_t used;
+        Block *hash[HASH_SIZE];
+};
+
+static void block_stop(SoftCpu *c, const Uop *u) {
+        c->rip = (c->r[REG_BLOCK] + u->ip) & ip_mask(c);
+}
+
+int block_cache_new(struct BlockCache **ret) {
+        struct BlockCache *cache = calloc(1, sizeof(*cache));
+        void *arena;
+
+        if (!cache)
+                return -ENOMEM;
+        arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (arena == MAP_FAILED) {
+                free(cache);
+                return -ENOMEM;
+        }
+        cache->arena = arena;
+        *ret = cache;
+        return 0;
+}
+
+void block_cache_free(struct BlockCache *cache) {
+        if (!cache)
+                return;
+        (void) munmap(cache->arena, ARENA_SIZE);
+        free(cache);
+}
+
+/** block_cache_flush() - forget all blocks; not from inside one */
+void block_cache_flush(SoftCpu *c) {
+        memset(c->cache->hash, 0, sizeof(c->cache->hash));
+        c->cache->used = 0;
+        c->generation++;
+}
+
+static size_t block_size(unsigned n) {
+        return (sizeof(Block) + (n + 1) * sizeof(Uop) + 15) & ~(size_t) 15;
+}
+
+static void finish(Block *b, uint64_t phys, unsigned mode, unsigned n, unsigned bytes) {
+        b->phys = phys;
+        b->mode = (uint8_t) mode;
+        b->n_uops = (uint8_t) n;
+        b->n_bytes = (uint16_t) bytes;
+        b->uops[n] = (Uop){
+                .fn = block_stop, .ip = (uint16_t) bytes, .base = REG_ZERO, .index = REG_ZERO};
+}
+
+static uint64_t linear_rip(const SoftCpu *c) {
+        return cpu_code64(c) ? c->rip : (c->seg[SEG_CS].base + c->rip) & UINT32_MAX;
+}
+
+/* One instruction that lies in two pages, or must run alone: decoded for this once. */
+static Block *decode_once(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host,
+                          unsigned max) {
+        static const uint8_t
+                nowhere[16]; /* no RAM: `add %al, (%rax)` would be wrong, so it is refused below */
+        Block *b = (Block *) (void *) c->temp_block;
+        unsigned offset = lin & 0xfff, avail = 0x1000 - offset, n, bytes;
+        uint8_t both[32];
+
+        (void) nowhere;
+        if (!host) {
+                b->uops[0] = (Uop){.fn = op_invalid, .base = REG_ZERO, .index = REG_ZERO};
+                finish(b, phys, c->mode, 1, 0);
+                return b;
+        }
+        n = decode_block(c->thunks, host + offset, avail, c->mode, max, b->uops, &bytes);
+        if (n == 0) {
+                uint64_t phys2;
+                const uint8_t *host2 = mmu_fetch_page(c, (lin | 0xfff) + 1, &phys2);
+
+                memcpy(both, host + offset, avail);
+                if (host2)
+                        memcpy(both + avail, host2, 16);
+                else
+                        memset(both + avail, 0xff, 16);
+                n = decode_block(c->thunks, both, avail + 16, c->mode, 1, b->uops, &bytes);
+        }
+        finish(b, phys, c->mode, n, bytes);
+        return b;
+}
+
+static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host,
+                            unsigned bucket) {
+        struct BlockCache *cache = c->cache;
+        unsigned offset = lin & 0xfff, n, bytes;
+        _Atomic uint32_t *version = ram_page_version(c->partition, phys);
+        uint32_t at_version;
+        Block *b;
+
+        if (!ram_page_add_code(c, phys, host))
+                return decode_once(c, lin, phys, host, BLOCK_UOPS_MAX);
+        if (cache->used + block_size(BLOCK_UOPS_MAX) > ARENA_SIZE)
+                block_cache_flush(c);
+        b = (Block *) (void *) (cache->arena + cache->used);
+        at_version = atomic_load_explicit(version, memory_order_acquire);
+        n = decode_block(c->thunks, host + offset, 0x1000 - offset, c->mode, BLOCK_UOPS_MAX,
+                         b->uops, &bytes);
+        if (n == 0)
+                return decode_once(c, lin, phys, host, 1);
+        finish(b, phys, c->mode, n, bytes);
+        b->page_version = version;
+        b->version = at_version;
+        b->hash_next = cache->hash[bucket];
+        cache->hash[bucket] = b;
+        cache->used += block_size(n);
+        return b;
+}
+
+/**
+ * block_find() - the block at rip, decoded if need be
+ *
+ * Faults as an instruction fetch does. Return: never NULL; valid until the next call.
+ */
+Block *block_find(SoftCpu *c) {
+        uint64_t lin = linear_rip(c), phys;
+        unsigned mode = c->mode | (c->cpl == 3 ? 0x80u : 0), bucket;
+        JumpEntry *j = &c->jumps[(lin ^ lin >> 12) % JUMP_CACHE];
+        const uint8_t *host;
+        Block *b;
+
+        if (likely(j->rip == lin && j->generation == c->generation && j->mode == mode &&
+                   *j->block->page_version == j->block->version && !(c->flags & FLAG_TF)))
+                return j->block;
+
+        host = mmu_fetch_page(c, lin, &phys);
+        phys |= lin & 0xfff;
+        if (unlikely(!host || (c->flags & FLAG_TF)))
+                return decode_once(c, lin, phys, host, 1);
+        bucket = (unsigned) ((phys ^ phys >> 16) % HASH_SIZE);
+        for (b = c->cache->hash[bucket]; b; b = b->hash_next)
+                if (b->phys == phys && b->mode == c->mode && *b->page_version == b->version)
+                        break;
+        if (!b) {
+                b = decode_cached(c, lin, phys, host, bucket);
+                if ((uint8_t *) b == c->temp_block)
+                        return b;
+        }
+        *j = (JumpEntry){.rip = lin, .block = b, .generation = c->generation, .mode = mode};
+        return b;
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The software processor: its state, its decoded form of instructions and what its files offer each other.
+ *
+ * Guest code is decoded once into blocks of Uops, each a handler and its operands; a handler does its work and calls
+ * the next Uop's, so that a block runs as one chain of calls. Arithmetic is done by the host's own instruction of the
+ * same name, and the host's flags are kept as they come out: results and flags are exact by construction.
+ * A handler that faults jumps back to the run loop; it must not have changed any guest state by then.
+ */
+
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/hv/hv.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+typedef struct SoftCpu SoftCpu;
+typedef struct SoftPartition SoftPartition;
+typedef struct Lapic Lapic;
+typedef struct Uop Uop;
+typedef struct Block Block;
+typedef void (*UopFn)(SoftCpu *c, const Uop *u);
+
+enum {
+        RAX,
+        RCX,
+        RDX,
+        RBX,
+        RSP,
+        RBP,
+        RSI,
+        RDI,
+        R8,
+        R9,
+        R10,
+        R11,
+        R12,
+        R13,
+        R14,
+        R15,
+        REG_ZERO,
+        REG_BLOCK,
+        N_REGS
+};
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, N_SEGS };
+
+enum {
+        EXC_DE = 0,
+        EXC_DB = 1,
+        EXC_NMI = 2,
+        EXC_BP = 3,
+        EXC_OF = 4,
+        EXC_BR = 5,
+        EXC_UD = 6,
+        EXC_NM = 7,
+        EXC_DF = 8,
+        EXC_TS = 10,
+        EXC_NP = 11,
+        EXC_SS = 12,
+        EXC_GP = 13,
+        EXC_PF = 14,
+        EXC_MF = 16,
+        EXC_AC = 17,
+        EXC_XM = 19,
+};
+
+/* Host flags as `lahf; seto %al` leaves them in AX. */
+#define AF_OF 0x0001u
+#define AF_CF 0x0100u
+#define AF_PF 0x0400u
+#define AF_AF 0x1000u
+#define AF_ZF 0x4000u
+#define AF_SF 0x8000u
+
+#define FLAG_CF 0x1u
+#define FLAG_FIXED 0x2u
+#define FLAG_PF 0x4u
+#define FLAG_AF 0x10u
+#define FLAG_ZF 0x40u
+#define FLAG_SF 0x80u
+#define FLAG_TF 0x100u
+#define FLAG_IF 0x200u
+#define FLAG_DF 0x400u
+#define FLAG_OF 0x800u
+#define FLAG_IOPL 0x3000u
+#define FLAG_NT 0x4000u
+#define FLAG_RF 0x10000u
+#define FLAG_VM 0x20000u
+#define FLAG_AC 0x40000u
+#define FLAG_ID 0x200000u
+#define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+
+#define CR0_PE 0x1u
+#define CR0_MP 0x2u
+#define CR0_EM 0x4u
+#define CR0_TS 0x8u
+#define CR0_ET 0x10u
+#define CR0_NE 0x20u
+#define CR0_WP 0x10000u
+#define CR0_AM 0x40000u
+#define CR0_NW 0x20000000u
+#define CR0_CD 0x40000000u
+#define CR0_PG 0x80000000u
+#define CR4_TSD 0x4u
+#define CR4_PSE 0x10u
+#define CR4_PAE 0x20u
+#define CR4_PGE 0x80u
+#define CR4_OSFXSR 0x200u
+#define CR4_OSXMMEXCPT 0x400u
+#define CR4_FSGSBASE 0x10000u
+#define EFER_SCE 0x1u
+#define EFER_LME 0x100u
+#define EFER_LMA 0x400u
+#define EFER_NX 0x800u
+
+/* Code size of a block's mode; stack size beside it. */
+#define MODE_16 0u
+#define MODE_32 1u
+#define MODE_64 2u
+#define MODE_CODE 3u
+#define MODE_STACK32 4u
+
+/* How a Uop's address is formed. */
+#define EA_PLAIN 0u   /* 64-bit, no segment base */
+#define EA_SEGMENT 1u /* anything else: ea_slow() */
+
+struct Uop {
+        UopFn fn;
+        uint64_t imm;
+        int32_t disp;
+        uint8_t base, index, scale, seg;
+        uint8_t reg, rm; /* numbers; byte offsets into the registers for 8-bit operands */
+        uint16_t ip;     /* of the instruction, from the start of the block */
+        uint8_t len;     /* of the instruction in bytes */
+        uint8_t size;    /* operand: 0 byte, 1 word, 2 dword, 3 qword */
+        uint8_t ea;      /* EA_*, and the address size in bits 4-5 */
+        uint8_t op;      /* what else the handler must know */
+};
+
+#define UOP_ADDRESS_SIZE(u) ((unsigned) (u)->ea >> 4)
+
+#define BLOCK_UOPS_MAX 48u
+
+struct Block {
+        Block *hash_next;
+        uint64_t phys; /* of its first byte */
+        const _Atomic uint32_t *page_version;
+        uint32_t version;
+        uint8_t mode;
+        uint8_t n_uops;
+        uint16_t n_bytes;
+        Uop uops[];
+};
+
+#define TLB_ENTRIES 1024u
+#define TLB_INVALID UINT64_MAX
+#define PAGE_MASK (~UINT64_C(0xfff))
+
+typedef struct TlbEntry {
+        uint64_t tag;    /* page address, or TLB_INVALID */
+        uint64_t addend; /* host address = guest linear address + addend */
+} TlbEntry;
+
+typedef struct Tlb {
+        TlbEntry read[TLB_ENTRIES], write[TLB_ENTRIES];
+        uint8_t global[TLB_ENTRIES]; /* bit 0: read entry, bit 1: write entry */
+} Tlb;
+
+typedef struct ExecTlbEntry {
+        uint64_t tag;
+        uint64_t phys;
+        const uint8_t *host; /* of the page; NULL = no RAM there */
+        bool global;
+} ExecTlbEntry;
+
+#define JUMP_CACHE 4096u
+
+typedef struct JumpEntry {
+        uint64_t rip;
+        Block *block;
+        uint32_t generation;
+        uint32_t mode;
+} JumpEntry;
+
+typedef struct Segment {
+        uint64_t base;
+        uint32_t limit;
+        uint16_t selector;
+        uint16_t attr; /* descriptor bits 40-55 */
+} Segment;
+
+#define SEG_ATTR_TYPE 0x000fu
+#define SEG_ATTR_S 0x0010u
+#define SEG_ATTR_DPL(a) (((unsigned) (a) >> 5) & 3u)
+#define SEG_ATTR_P 0x0080u
+#define SEG_ATTR_L 0x2000u
+#define SEG_ATTR_DB 0x4000u
+#define SEG_ATTR_G 0x8000u
+
+typedef union Xmm {
+        uint8_t b[16];
+        uint16_t w[8];
+        uint32_t d[4];
+        uint64_t q[2];
+} __attribute__((aligned(16))) Xmm;
+
+typedef enum Activity { ACTIVITY_RUNNING, ACTIVITY_HALTED, ACTIVITY_WAIT_FOR_SIPI } Activity;
+
+struct SoftCpu {
+        uint64_t r[N_REGS];
+        uint64_t rip;
+        uint32_t af;                /* arithmetic flags, as AF_* */
+        uint32_t flags;             /* all other flags */
+        _Atomic uint32_t attention; /* ATTENTION_*: look outside the guest before the next block */
+        Tlb *tlb;                   /* of the current privilege */
+        uint64_t seg_base_effective[N_SEGS]; /* 0 where 64-bit mode ignores the base */
+        uint8_t mode;                        /* MODE_* of the next instruction */
+        uint8_t cpl;
+        uint8_t shadow;     /* interrupts are held off for one more block */
+        uint8_t post_write; /* mem_end() has work to do */
+        bool blocked;       /* an interrupt waits for IF or the end of a shadow */
+        _Atomic bool sleeping;
+        uint32_t generation; /* of the jump cache */
+        const Uop *cur;      /* the Uop in a slow path, for faults */
+        jmp_buf on_fault;
+        unsigned fault_vector;
+        bool fault_has_code;
+        uint32_t fault_code;
+
+        Segment seg[N_SEGS], tr, ldtr;
+        uint64_t gdt_base, idt_base;
+        uint16_t gdt_limit, idt_limit;
+        uint64_t cr0, cr2, cr3, cr4, cr8, efer, dr[8];
+        uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
+                sysenter_eip;
+        uint64_t pat, tsc_aux, misc_enable, feat_ctl, kvmclock_msr;
+        VcpuMtrr mtrr; /* kept for whoever asks; CPUID does not offer MTRRs */
+        int64_t tsc_offset;
+
+        Xmm xmm[16];
+        Xmm tmp[8];       /* operands of thunks */
+        uint32_t mxcsr;   /* guest's control bits; the sticky flags are live in the host's */
+        uint16_t fcw;     /* guest's; the host's has all exceptions masked */
+        uint8_t *fxstate; /* 512 bytes: x87 while not running */
+
+        uint8_t bounce[64];
+        uint64_t post_va;
+        uint8_t post_size;
+        bool post_bounce;
+
+        Tlb tlbs[2];
+        ExecTlbEntry exec_tlb[2][TLB_ENTRIES];
+        JumpEntry jumps[JUMP_CACHE];
+        struct BlockCache *cache;
+        struct ThunkCache *thunks;
+        uint8_t *temp_block; /* room for one block that is run once */
+
+        Activity activity;
+        uint8_t sipi_vector;
+        bool nmi_pending, nmi_masked;
+        int exception_depth; /* exceptions being delivered: 0, 1 contributory..., for double faults */
+        unsigned first_vector;
+        HaltReason halt;
+
+        const CpuIo *io;
+        const _Atomic bool *stop;
+        SoftPartition *partition;
+        Lapic *lapic;
+        unsigned index, n_vcpus, pauses;
+        struct SoftVcpu *vcpu;
+};
+
+#define ATTENTION_INTERRUPT 1u /* the local APIC has something */
+#define ATTENTION_KICK 2u
+#define ATTENTION_FLUSH 4u /* drop write translations */
+#define ATTENTION_INIT 8u
+#define ATTENTION_SIPI 16u
+#define ATTENTION_NMI 32u
+#define ATTENTION_EXTINT 64u
+#define ATTENTION_TIMER 128u
+
+static inline bool cpu_long_mode(const SoftCpu *c) {
+        return c->efer & EFER_LMA;
+}
+static inline bool cpu_code64(const SoftCpu *c) {
+        return (c->mode & MODE_CODE) == MODE_64;
+}
+static inline bool cpu_protected(const SoftCpu *c) {
+        return c->cr0 & CR0_PE;
+}
+
+/* run.c */
+_Noreturn void cpu_raise(SoftCpu *c, const Uop *u, unsigned vector);
+_Noreturn void cpu_raise_code(SoftCpu *c, const Uop *u, unsigned vector, uint32_t code);
+uint32_t cpu_flags(const SoftCpu *c);
+void cpu_set_flags(SoftCpu *c, uint32_t flags, uint32_t mask);
+void cpu_mode_changed(SoftCpu *c);
+uint64_t cpu_tsc(SoftCpu *c);
+void cpu_attention(SoftCpu *c, uint32_t what);
+
+/* block.c */
+int block_cache_new(struct BlockCache **ret);
+void block_cache_free(struct BlockCache *cache);
+void block_cache_flush(SoftCpu *c);
+Block *block_find(SoftCpu *c);
+
+/* decode.c: fills @uops from the bytes at @code; returns how many, sets @ret_bytes.
+ * 0: the first instruction does not end within @avail bytes. */
+struct ThunkCache;
+unsigned decode_block(struct ThunkCache *thunks, const uint8_t *code, unsigned avail, unsigned mode,
+                      unsigned max, Uop *uops, unsigned *ret_bytes);
+
+/* mmu.c */
+#define ACCESS_READ 0u
+#define ACCESS_WRITE 2u
+#define ACCESS_EXEC 16u
+bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, bool user, uint64_t *ret_pa,
+                   bool *ret_global, bool *ret_dirty, uint32_t *ret_error);
+void mmu_flush_all(SoftCpu *c);
+void mmu_flush_nonglobal(SoftCpu *c);
+void mmu_flush_page(SoftCpu *c, uint64_t va);
+void mmu_drop_writes(SoftCpu *c, const uint8_t *host_page);
+uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
+void mem_write_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
+uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool read);
+void mem_end_slow(SoftCpu *c, const Uop *u);
+void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned len);
+void mem_write_bytes(SoftCpu *c, const Uop *u, uint64_t va, const void *data, unsigned len);
+uint64_t mem_read_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
+void mem_write_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
+const uint8_t *mmu_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys);
+uint64_t ea_slow(SoftCpu *c, const Uop *u);
+
+/* partition.c: what is shared between processors */
+uint8_t *ram_host(SoftPartition *p, uint64_t pa);
+_Atomic uint32_t *ram_page_version(SoftPartition *p, uint64_t pa);
+bool ram_page_has_code(SoftPartition *p, uint64_t pa);
+bool ram_page_add_code(SoftCpu *c, uint64_t pa, const uint8_t *host_page); /* true: may be cached */
+void ram_page_written(SoftPartition *p, uint64_t pa);
+
+/* segment.c, interrupt.c */
+void segment_load(SoftCpu *c, const Uop *u, unsigned seg, uint16_t selector);
+void segment_set_real(SoftCpu *c, unsigned seg, uint16_t selector);
+void far_jump(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset);
+void far_call(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset);
+void far_return(SoftCpu *c, const Uop *u, unsigned pop_bytes);
+void interrupt_return(SoftCpu *c, const Uop *u);
+bool interrupt_deliver(SoftCpu *c, unsigned vector, bool software, bool has_code, uint32_t code,
+                       uint64_t return_rip);
+void segment_load_descriptor(SoftCpu *c, const Uop *u, Segment *seg, uint16_t selector,
+                             unsigned vector);
+bool descriptor_read(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *ret);
+void segment_from_descriptor(Segment *seg, uint16_t selector, uint64_t descriptor);
+
+/* cpuid.c, msr.c */
+void soft_cpuid(unsigned index, unsigned n_vcpus, uint32_t function, uint32_t sub,
+                uint64_t apic_base, uint64_t cr4, CpuidEntry *ret);
+bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret);
+bool msr_write(SoftCpu *c, uint32_t msr, uint64_t value);
+
+/* lapic.c */
+int lapic_new(SoftCpu *cpu, Lapic **ret);
+void lapic_free(Lapic *l);
+void lapic_reset(Lapic *l, bool boot_processor, bool init);
+uint64_t lapic_base(const Lapic *l);
+bool lapic_set_base(Lapic *l, uint64_t value);
+uint32_t lapic_mmio_read(Lapic *l, uint32_t offset);
+void lapic_mmio_write(Lapic *l, uint32_t offset, uint32_t value);
+bool lapic_msr_read(Lapic *l, uint32_t msr, uint64_t *ret);
+bool lapic_msr_write(Lapic *l, uint32_t msr, uint64_t value);
+uint64_t lapic_tpr(const Lapic *l);
+void lapic_set_tpr(Lapic *l, uint64_t tpr);
+bool lapic_pending(Lapic *l);    /* an interrupt may be delivered now */
+int lapic_acknowledge(Lapic *l); /* its vector, or -1 */
+bool lapic_accepts_extint(const Lapic *l);
+void lapic_timer_poll(Lapic *l, uint64_t now);
+uint64_t lapic_timer_due(const Lapic *l); /* guest nsec, UINT64_MAX = none */
+uint64_t lapic_deadline(const Lapic *l);
+void lapic_set_deadline(Lapic *l, uint64_t tsc);
+void lapic_message(SoftPartition *p, uint64_t address, uint32_t data);

@@ -1,0 +1,805 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Instructions of operating systems: control registers, tables, model-specific registers, ports, interrupts. */
+#include <sched.h>
+#include <sys/random.h>
+
+#include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/handlers.h"
+
+static inline void need_cpl0(SoftCpu *c, const Uop *u) {
+        if (unlikely(c->cpl != 0))
+                cpu_raise_code(c, u, EXC_GP, 0);
+}
+
+static inline void need_io(SoftCpu *c, const Uop *u) {
+        if (cpu_protected(c) && c->cpl > (c->flags & FLAG_IOPL) >> 12)
+                cpu_raise_code(c, u, EXC_GP, 0);
+}
+
+static void set_sized(SoftCpu *c, const Uop *u, unsigned n, uint64_t v) {
+        if (u->size == 1)
+                R16(c, n) = (uint16_t) v;
+        else
+                c->r[n] = u->size == 2 ? (uint32_t) v : v;
+}
+
+static inline void set_zf(SoftCpu *c, bool on) {
+        c->af = on ? c->af | AF_ZF : c->af & ~AF_ZF;
+}
+
+void op_invalid(SoftCpu *c, const Uop *u) {
+        cpu_raise(c, u, EXC_UD);
+}
+
+/* ---- interrupts ---- */
+
+static void software_interrupt(SoftCpu *c, const Uop *u, unsigned vector) {
+        c->cur = u;
+        c->rip = uop_rip(c, u); /* where a fault on the way restarts */
+        (void) interrupt_deliver(c, vector, true, false, 0, uop_next_rip(c, u));
+}
+
+void op_int3(SoftCpu *c, const Uop *u) {
+        software_interrupt(c, u, EXC_BP);
+}
+
+void op_int_n(SoftCpu *c, const Uop *u) {
+        software_interrupt(c, u, (unsigned) u->imm);
+}
+
+void op_into(SoftCpu *c, const Uop *u) {
+        if (c->af & AF_OF)
+                software_interrupt(c, u, EXC_OF);
+        else
+                GOTO(c, uop_next_rip(c, u));
+}
+
+void op_icebp(SoftCpu *c, const Uop *u) {
+        c->cur = u;
+        c->rip = uop_rip(c, u);
+        (void) interrupt_deliver(c, EXC_DB, false, false, 0, uop_next_rip(c, u));
+}
+
+void op_iret(SoftCpu *c, const Uop *u) {
+        interrupt_return(c, u);
+}
+
+void op_cli(SoftCpu *c, const Uop *u) {
+        if (cpu_protected(c) && c->cpl > (c->flags & FLAG_IOPL) >> 12)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        c->flags &= ~FLAG_IF;
+        NEXT(c, u);
+}
+
+void op_sti(SoftCpu *c, const Uop *u) {
+        if (cpu_protected(c) && c->cpl > (c->flags & FLAG_IOPL) >> 12)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        if (!(c->flags & FLAG_IF)) {
+                c->flags |= FLAG_IF;
+                c->shadow = 1;
+        }
+        GOTO(c, uop_next_rip(c, u));
+}
+
+void op_hlt(SoftCpu *c, const Uop *u) {
+        need_cpl0(c, u);
+        c->activity = ACTIVITY_HALTED;
+        cpu_attention(c, ATTENTION_INTERRUPT);
+        GOTO(c, uop_next_rip(c, u));
+}
+
+void op_pause(SoftCpu *c, const Uop *u) {
+        if ((++c->pauses & 63) == 0)
+                sched_yield(); /* whoever holds the lock may want this host processor */
+        NEXT(c, u);
+}
+
+/* ---- identification and MSRs ---- */
+
+void op_cpuid(SoftCpu *c, const Uop *u) {
+        CpuidEntry e;
+
+        soft_cpuid(c->index, c->n_vcpus, (uint32_t) c->r[RAX], (uint32_t) c->r[RCX],
+                   lapic_base(c->lapic), c->cr4, &e);
+        c->r[RAX] = e.eax;
+        c->r[RBX] = e.ebx;
+        c->r[RCX] = e.ecx;
+        c->r[RDX] = e.edx;
+        NEXT(c, u);
+}
+
+void op_rdmsr(SoftCpu *c, const Uop *u) {
+        uint64_t v;
+
+        need_cpl0(c, u);
+        if (!msr_read(c, (uint32_t) c->r[RCX], &v))
+                cpu_raise_code(c, u, EXC_GP, 0);
+        c->r[RAX] = (uint32_t) v;
+        c->r[RDX] = v >> 32;
+        NEXT(c, u);
+}
+
+void op_wrmsr(SoftCpu *c, const Uop *u) {
+        need_cpl0(c, u);
+        c->cur = u;
+        if (!msr_write(c, (uint32_t) c->r[RCX],
+                       (uint64_t) (uint32_t) c->r[RDX] << 32 | (uint32_t) c->r[RAX]))
+                cpu_raise_code(c, u, EXC_GP, 0);
+        GOTO(c, uop_next_rip(c, u));
+}
+
+void op_rdtsc(SoftCpu *c, const Uop *u) {
+        uint64_t t;
+
+        if ((c->cr4 & CR4_TSD) && c->cpl != 0)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        t = cpu_tsc(c);
+        c->r[RAX] = (uint32_t) t;
+        c->r[RDX] = t >> 32;
+        NEXT(c, u);
+}
+
+void op_rdtscp(SoftCpu *c, const Uop *u) {
+        uint64_t t;
+
+        if ((c->cr4 & CR4_TSD) && c->cpl != 0)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        t = cpu_tsc(c);
+        c->r[RAX] = (uint32_t) t;
+        c->r[RDX] = t >> 32;
+        c->r[RCX] = (uint32_t) c->tsc_aux;
+        NEXT(c, u);
+}
+
+void op_rdpmc(SoftCpu *c, const Uop *u) {
+        cpu_raise_code(c, u, EXC_GP, 0); /* no counters */
+}
+
+void op_rdrand(SoftCpu *c, const Uop *u) {
+        uint64_t v;
+        bool ok = getrandom(&v, sizeof(v), GRND_NONBLOCK) == sizeof(v);
+
+        set_sized(c, u, u->rm, ok ? v : 0);
+        c->af = ok ? AF_CF : 0;
+        NEXT(c, u);
+}
+
+/* ---- ports; op: 1 = the port is in DX ---- */
+
+void op_in_i(SoftCpu *c, const Uop *u) {
+        uint16_t port = u->op ? (uint16_t) c->r[RDX] : (uint16_t) u->imm;
+        uint64_t v;
+
+        need_io(c, u);
+        v = c->io->pio_read(c->io->machine, port, 1u << u->size);
+        if (u->size == 0)
+                R8(c, 0) = (uint8_t) v;
+        else
+                set_sized(c, u, RAX, v);
+        NEXT(c, u);
+}
+
+void op_out_i(SoftCpu *c, const Uop *u) {
+        uint16_t port = u->op ? (uint16_t) c->r[RDX] : (uint16_t) u->imm;
+        uint64_t mask = u->size == 0 ? 0xff : u->size == 1 ? 0xffff : UINT32_MAX;
+
+        need_io(c, u);
+        c->io->pio_write(c->io->machine, port, 1u << u->size, c->r[RAX] & mask);
+        NEXT(c, u);
+}
+
+/* ---- control registers ---- */
+
+#define CR4_KNOWN                                                                                  \
+        (0x1u | 0x2u | CR4_TSD | 0x8u | CR4_PSE | CR4_PAE | 0x40u | CR4_PGE | 0x100u |             \
+         CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE)
+
+static void write_cr0(SoftCpu *c, const Uop *u, uint64_t v) {
+        uint64_t old = c->cr0;
+
+        if (v >> 32 || ((v & CR0_PG) && !(v & CR0_PE)) || ((v & CR0_NW) && !(v & CR0_CD)))
+                cpu_raise_code(c, u, EXC_GP, 0);
+        v |= CR0_ET;
+        if ((v & CR0_PG) && !(old & CR0_PG) && (c->efer & EFER_LME)) {
+                if (!(c->cr4 & CR4_PAE) || (c->seg[SEG_CS].attr & SEG_ATTR_L))
+                        cpu_raise_code(c, u, EXC_GP, 0);
+                c->efer |= EFER_LMA;
+        } else if (!(v & CR0_PG) && (old & CR0_PG) && (c->efer & EFER_LMA)) {
+                if (cpu_code64(c))
+                        cpu_raise_code(c, u, EXC_GP, 0);
+                c->efer &= ~(uint64_t) EFER_LMA;
+        }
+        c->cr0 = v;
+        if ((old ^ v) & (CR0_PG | CR0_WP | CR0_PE))
+                mmu_flush_all(c);
+        cpu_mode_changed(c);
+}
+
+void op_mov_from_cr(SoftCpu *c, const Uop *u) {
+        uint64_t v;
+
+        need_cpl0(c, u);
+        switch (u->reg) {
+        case 0:
+                v = c->cr0;
+                break;
+        case 2:
+                v = c->cr2;
+                break;
+        case 3:
+                v = c->cr3;
+                break;
+        case 4:
+                v = c->cr4;
+                break;
+        case 8:
+                v = lapic_tpr(c->lapic) >> 4;
+                break;
+        default:
+                cpu_raise(c, u, EXC_UD);
+        }
+        c->r[u->rm] = cpu_code64(c) ? v : (uint32_t) v;
+        NEXT(c, u);
+}
+
+void op_mov_to_cr(SoftCpu *c, const Uop *u) {
+        uint64_t v = cpu_code64(c) ? c->r[u->rm] : (uint32_t) c->r[u->rm], old;
+
+        need_cpl0(c, u);
+        switch (u->reg) {
+        case 0:
+                write_cr0(c, u, v);
+                break;
+        case 2:
+                c->cr2 = v;
+                break;
+        case 3:
+                if (cpu_long_mode(c) && v >> 52)
+                        cpu_raise_code(c, u, EXC_GP, 0);
+                c->cr3 = v;
+                mmu_flush_nonglobal(c);
+                break;
+        case 4:
+                if (v & ~(uint64_t) CR4_KNOWN)
+                        cpu_raise_code(c, u, EXC_GP, 0);
+                if (cpu_long_mode(c) && !(v & CR4_PAE))
+                        cpu_raise_code(c, u, EXC_GP, 0);
+                old = c->cr4;
+                c->cr4 = v;
+                if ((old ^ v) & (CR4_PSE | CR4_PAE | CR4_PGE))
+                        mmu_flush_all(c);
+                break;
+        case 8:
+                if (v >> 4)
+                        cpu_raise_code(c, u, EXC_GP, 0);
+                lapic_set_tpr(c->lapic, v << 4);
+                break;
+        default:
+                cpu_raise(c, u, EXC_UD);
+        }
+        GOTO(c, uop_next_rip(c, u));
+}
+
+void op_clts(SoftCpu *c, const Uop *u) {
+        need_cpl0(c, u);
+        c->cr0 &= ~(uint64_t) CR0_TS;
+        NEXT(c, u);
+}
+
+static void lmsw(SoftCpu *c, const Uop *u, uint16_t v) {
+        need_cpl0(c, u);
+        /* PE can be set and never cleared this way. */
+        write_cr0(c, u, (c->cr0 & ~UINT64_C(0xe)) | (v & 0xf));
+        c->rip = uop_next_rip(c, u);
+}
+
+void op_lmsw_r(SoftCpu *c, const Uop *u) {
+        lmsw(c, u, R16(c, u->rm));
+}
+void op_lmsw_m(SoftCpu *c, const Uop *u) {
+        lmsw(c, u, mem_read16(c, u, ea(c, u)));
+}
+void op_smsw_r(SoftCpu *c, const Uop *u) {
+        set_sized(c, u, u->rm, c->cr0);
+        NEXT(c, u);
+}
+void op_smsw_m(SoftCpu *c, const Uop *u) {
+        mem_write16(c, u, ea(c, u), (uint16_t) c->cr0);
+        NEXT(c, u);
+}
+
+void op_mov_from_dr(SoftCpu *c, const Uop *u) {
+        unsigned n = u->reg;
+
+        need_cpl0(c, u);
+        if (n == 4 || n == 5)
+                n += 2;
+        if (n > 7)
+                cpu_raise(c, u, EXC_UD);
+        c->r[u->rm] = c->dr[n];
+        NEXT(c, u);
+}
+
+void op_mov_to_dr(SoftCpu *c, const Uop *u) {
+        uint64_t v = cpu_code64(c) ? c->r[u->rm] : (uint32_t) c->r[u->rm];
+        unsigned n = u->reg;
+
+        need_cpl0(c, u);
+        if (n == 4 || n == 5)
+                n += 2;
+        if (n > 7)
+                cpu_raise(c, u, EXC_UD);
+        if (n >= 6 && v >> 32)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        if (n == 6)
+                v = (v & 0xe00f) | 0xffff0ff0u;
+        else if (n == 7)
+                v = (v & 0xffff2bffu) | 0x400u;
+        c->dr[n] = v;
+        NEXT(c, u);
+}
+
+/* ---- descriptor tables ---- */
+
+static void load_table(SoftCpu *c, const Uop *u, uint64_t *base, uint16_t *limit) {
+        uint64_t va = ea(c, u), b;
+        uint16_t l;
+
+        need_cpl0(c, u);
+        l = mem_read16(c, u, va);
+        if (cpu_code64(c)) {
+                b = mem_read64(c, u, va + 2);
+                if ((uint64_t) ((int64_t) (b << 16) >> 16) != b)
+                        cpu_raise_code(c, u, EXC_GP, 0);
+        } else {
+                b = mem_read32(c, u, va + 2);
+                if (u->size == 1)
+                        b &= 0xffffff;
+        }
+        *base = b;
+        *limit = l;
+}
+
+static void store_table(SoftCpu *c, const Uop *u, uint64_t base, uint16_t limit) {
+        uint8_t image[10];
+        uint64_t va = ea(c, u);
+
+        memcpy(image, &limit, 2);
+        memcpy(image + 2, &base, 8);
+        mem_write_bytes(c, u, va, image, cpu_code64(c) ? 10 : 6);
+}
+
+void op_lgdt(SoftCpu *c, const Uop *u) {
+        load_table(c, u, &c->gdt_base, &c->gdt_limit);
+        NEXT(c, u);
+}
+void op_lidt(SoftCpu *c, const Uop *u) {
+        load_table(c, u, &c->idt_base, &c->idt_limit);
+        NEXT(c, u);
+}
+void op_sgdt(SoftCpu *c, const Uop *u) {
+        store_table(c, u, c->gdt_base, c->gdt_limit);
+        NEXT(c, u);
+}
+void op_sidt(SoftCpu *c, const Uop *u) {
+        store_table(c, u, c->idt_base, c->idt_limit);
+        NEXT(c, u);
+}
+
+static void lldt(SoftCpu *c, const Uop *u, uint16_t selector) {
+        need_cpl0(c, u);
+        if (!cpu_protected(c))
+                cpu_raise(c, u, EXC_UD);
+        if ((selector & ~3u) == 0)
+                c->ldtr = (Segment){.selector = selector};
+        else
+                segment_load_descriptor(c, u, &c->ldtr, selector, 2);
+}
+
+static void ltr(SoftCpu *c, const Uop *u, uint16_t selector) {
+        need_cpl0(c, u);
+        if (!cpu_protected(c))
+                cpu_raise(c, u, EXC_UD);
+        if ((selector & ~3u) == 0)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        segment_load_descriptor(c, u, &c->tr, selector, 9);
+}
+
+void op_lldt_r(SoftCpu *c, const Uop *u) {
+        lldt(c, u, R16(c, u->rm));
+        NEXT(c, u);
+}
+void op_lldt_m(SoftCpu *c, const Uop *u) {
+        lldt(c, u, mem_read16(c, u, ea(c, u)));
+        NEXT(c, u);
+}
+void op_ltr_r(SoftCpu *c, const Uop *u) {
+        ltr(c, u, R16(c, u->rm));
+        NEXT(c, u);
+}
+void op_ltr_m(SoftCpu *c, const Uop *u) {
+        ltr(c, u, mem_read16(c, u, ea(c, u)));
+        NEXT(c, u);
+}
+void op_sldt_r(SoftCpu *c, const Uop *u) {
+        set_sized(c, u, u->rm, c->ldtr.selector);
+        NEXT(c, u);
+}
+void op_sldt_m(SoftCpu *c, const Uop *u) {
+        mem_write16(c, u, ea(c, u), c->ldtr.selector);
+        NEXT(c, u);
+}
+void op_str_r(SoftCpu *c, const Uop *u) {
+        set_sized(c, u, u->rm, c->tr.selector);
+        NEXT(c, u);
+}
+void op_str_m(SoftCpu *c, const Uop *u) {
+        mem_write16(c, u, ea(c, u), c->tr.selector);
+        NEXT(c, u);
+}
+
+/* Whether the caller may see the descriptor; VERR, VERW, LAR, LSL. */
+static bool visible(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *ret) {
+        unsigned type, dpl;
+
+        if (!cpu_protected(c))
+                cpu_raise(c, u, EXC_UD);
+        if ((selector & ~3u) == 0 || !descriptor_read(c, u, selector, ret))
+                return false;
+        type = (unsigned) (*ret >> 40) & 0x1f;
+        dpl = (unsigned) (*ret >> 45) & 3;
+        return (type & 0x1c) == 0x1c || (c->cpl <= dpl && (selector & 3u) <= dpl);
+}
+
+static void verify(SoftCpu *c, const Uop *u, uint16_t selector, bool write) {
+        bool ok = false;
+        uint64_t d;
+
+        if (visible(c, u, selector, &d) && (d >> 44 & 1)) {
+                unsigned type = (unsigned) (d >> 40) & 0xf;
+
+                ok = write ? !(type & 8) && (type & 2) : !(type & 8) || (type & 2);
+        }
+        set_zf(c, ok);
+}
+
+void op_verr_r(SoftCpu *c, const Uop *u) {
+        verify(c, u, R16(c, u->rm), false);
+        NEXT(c, u);
+}
+void op_verr_m(SoftCpu *c, const Uop *u) {
+        verify(c, u, mem_read16(c, u, ea(c, u)), false);
+        NEXT(c, u);
+}
+void op_verw_r(SoftCpu *c, const Uop *u) {
+        verify(c, u, R16(c, u->rm), true);
+        NEXT(c, u);
+}
+void op_verw_m(SoftCpu *c, const Uop *u) {
+        verify(c, u, mem_read16(c, u, ea(c, u)), true);
+        NEXT(c, u);
+}
+
+static void lar_lsl(SoftCpu *c, const Uop *u, uint16_t selector, bool limit) {
+        /* System types that LAR and LSL accept, by bit. */
+        uint32_t lar_types = cpu_long_mode(c) ? 0x1a04u : 0x1a3eu,
+                 lsl_types = cpu_long_mode(c) ? 0x0a04u : 0x0a0eu;
+        bool ok = false;
+        uint64_t d = 0;
+
+        if (visible(c, u, selector, &d))
+                ok = (d >> 44 & 1) || ((limit ? lsl_types : lar_types) >> (d >> 40 & 0xf) & 1);
+        if (ok) {
+                Segment s;
+
+                segment_from_descriptor(&s, selector, d);
+                set_sized(c, u, u->reg, limit ? s.limit : (d >> 32) & 0x00f0ff00u);
+        }
+        set_zf(c, ok);
+}
+
+void op_lar_r(SoftCpu *c, const Uop *u) {
+        lar_lsl(c, u, R16(c, u->rm), false);
+        NEXT(c, u);
+}
+void op_lar_m(SoftCpu *c, const Uop *u) {
+        lar_lsl(c, u, mem_read16(c, u, ea(c, u)), false);
+        NEXT(c, u);
+}
+void op_lsl_r(SoftCpu *c, const Uop *u) {
+        lar_lsl(c, u, R16(c, u->rm), true);
+        NEXT(c, u);
+}
+void op_lsl_m(SoftCpu *c, const Uop *u) {
+        lar_lsl(c, u, mem_read16(c, u, ea(c, u)), true);
+        NEXT(c, u);
+}
+
+static void arpl(SoftCpu *c, const Uop *u, uint16_t *dst) {
+        uint16_t src = R16(c, u->reg);
+        bool raise = (*dst & 3) < (src & 3);
+
+        if (raise)
+                *dst = (uint16_t) ((*dst & ~3u) | (src & 3));
+        set_zf(c, raise);
+}
+
+void op_arpl_r(SoftCpu *c, const Uop *u) {
+        uint16_t v = R16(c, u->rm);
+
+        if (!cpu_protected(c))
+                cpu_raise(c, u, EXC_UD);
+        arpl(c, u, &v);
+        R16(c, u->rm) = v;
+        NEXT(c, u);
+}
+void op_arpl_m(SoftCpu *c, const Uop *u) {
+        u16u *p;
+        uint16_t v;
+
+        if (!cpu_protected(c))
+                cpu_raise(c, u, EXC_UD);
+        p = (u16u *) mem_begin(c, u, ea(c, u), 2);
+        v = *p;
+        arpl(c, u, &v);
+        *p = v;
+        mem_end(c, u);
+        NEXT(c, u);
+}
+
+void op_bound(SoftCpu *c, const Uop *u) {
+        uint64_t va = ea(c, u);
+        int64_t i, lo, hi;
+
+        if (u->size == 1) {
+                i = (int16_t) R16(c, u->reg);
+                lo = (int16_t) mem_read16(c, u, va);
+                hi = (int16_t) mem_read16(c, u, va + 2);
+        } else {
+                i = (int32_t) R32(c, u->reg);
+                lo = (int32_t) mem_read32(c, u, va);
+                hi = (int32_t) mem_read32(c, u, va + 4);
+        }
+        if (i < lo || i > hi)
+                cpu_raise(c, u, EXC_BR);
+        NEXT(c, u);
+}
+
+/* ---- segment registers ---- */
+
+void op_mov_from_seg_r(SoftCpu *c, const Uop *u) {
+        set_sized(c, u, u->rm, c->seg[u->reg].selector);
+        NEXT(c, u);
+}
+void op_mov_from_seg_m(SoftCpu *c, const Uop *u) {
+        mem_write16(c, u, ea(c, u), c->seg[u->reg].selector);
+        NEXT(c, u);
+}
+
+static void mov_to_seg(SoftCpu *c, const Uop *u, uint16_t selector) {
+        c->cur = u;
+        segment_load(c, u, u->reg, selector);
+        if (u->reg == SEG_SS)
+                c->shadow = 1;
+        GOTO(c, uop_next_rip(c, u));
+}
+
+void op_mov_to_seg_r(SoftCpu *c, const Uop *u) {
+        mov_to_seg(c, u, R16(c, u->rm));
+}
+void op_mov_to_seg_m(SoftCpu *c, const Uop *u) {
+        mov_to_seg(c, u, mem_read16(c, u, ea(c, u)));
+}
+
+void op_push_seg(SoftCpu *c, const Uop *u) {
+        unsigned n = 1u << u->size;
+        uint64_t sp = c->r[RSP] - n;
+
+        if (cpu_code64(c)) {
+                mem_write_slow(c, u, sp, n, c->seg[u->reg].selector);
+                c->r[RSP] = sp;
+        } else {
+                uint64_t mask = c->mode & MODE_STACK32 ? UINT32_MAX : 0xffff;
+
+                mem_write_slow(c, u, (c->seg[SEG_SS].base + (sp & mask)) & UINT32_MAX, n,
+                               c->seg[u->reg].selector);
+                c->r[RSP] = mask == 0xffff ? (c->r[RSP] & ~mask) | (sp & mask) : sp & mask;
+        }
+        NEXT(c, u);
+}
+
+void op_pop_seg(SoftCpu *c, const Uop *u) {
+        unsigned n = 1u << u->size;
+        uint64_t sp = c->r[RSP], mask = cpu_code64(c)            ? UINT64_MAX
+                                        : c->mode & MODE_STACK32 ? UINT32_MAX
+                                                                 : 0xffff;
+        uint64_t va = cpu_code64(c) ? sp : (c->seg[SEG_SS].base + (sp & mask)) & UINT32_MAX;
+        uint16_t selector = (uint16_t) mem_read_slow(c, u, va, n);
+
+        c->cur = u;
+        segment_load(c, u, u->reg, selector);
+        c->r[RSP] = mask == 0xffff ? (sp & ~mask) | ((sp + n) & mask) : (sp + n) & mask;
+        if (u->reg == SEG_SS)
+                c->shadow = 1;
+        GOTO(c, uop_next_rip(c, u));
+}
+
+/* LES LDS LSS LFS LGS; op is the segment. */
+void op_load_far_pointer(SoftCpu *c, const Uop *u) {
+        unsigned n = 1u << u->size;
+        uint64_t va = ea(c, u), offset = mem_read_slow(c, u, va, n);
+        uint16_t selector = mem_read16(c, u, va + n);
+
+        c->cur = u;
+        segment_load(c, u, u->op, selector);
+        set_sized(c, u, u->reg, offset);
+        GOTO(c, uop_next_rip(c, u));
+}
+
+void op_far_jmp_i(SoftCpu *c, const Uop *u) {
+        far_jump(c, u, (uint16_t) (u->imm >> 32), (uint32_t) u->imm);
+}
+void op_far_call_i(SoftCpu *c, const Uop *u) {
+        far_call(c, u, (uint16_t) (u->imm >> 32), (uint32_t) u->imm);
+}
+void op_far_jmp_m(SoftCpu *c, const Uop *u) {
+        uint64_t va = ea(c, u), offset = mem_read_slow(c, u, va, 1u << u->size);
+
+        far_jump(c, u, mem_read16(c, u, va + (1u << u->size)), offset);
+}
+void op_far_call_m(SoftCpu *c, const Uop *u) {
+        uint64_t va = ea(c, u), offset = mem_read_slow(c, u, va, 1u << u->size);
+
+        far_call(c, u, mem_read16(c, u, va + (1u << u->size)), offset);
+}
+void op_far_ret(SoftCpu *c, const Uop *u) {
+        far_return(c, u, (unsigned) u->imm);
+}
+
+void op_swapgs(SoftCpu *c, const Uop *u) {
+        uint64_t base = c->seg[SEG_GS].base;
+
+        need_cpl0(c, u);
+        if (!cpu_code64(c))
+                cpu_raise(c, u, EXC_UD);
+        c->seg[SEG_GS].base = c->kernel_gs_base;
+        c->kernel_gs_base = base;
+        c->seg_base_effective[SEG_GS] = c->seg[SEG_GS].base;
+        NEXT(c, u);
+}
+
+static void need_fsgsbase(SoftCpu *c, const Uop *u) {
+        if (!cpu_code64(c) || !(c->cr4 & CR4_FSGSBASE))
+                cpu_raise(c, u, EXC_UD);
+}
+
+static void write_base(SoftCpu *c, const Uop *u, unsigned seg) {
+        uint64_t v = u->size == 3 ? c->r[u->rm] : (uint32_t) c->r[u->rm];
+
+        need_fsgsbase(c, u);
+        if ((uint64_t) ((int64_t) (v << 16) >> 16) != v)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        c->seg[seg].base = c->seg_base_effective[seg] = v;
+}
+
+void op_rdfsbase(SoftCpu *c, const Uop *u) {
+        need_fsgsbase(c, u);
+        set_sized(c, u, u->rm, c->seg[SEG_FS].base);
+        NEXT(c, u);
+}
+void op_rdgsbase(SoftCpu *c, const Uop *u) {
+        need_fsgsbase(c, u);
+        set_sized(c, u, u->rm, c->seg[SEG_GS].base);
+        NEXT(c, u);
+}
+void op_wrfsbase(SoftCpu *c, const Uop *u) {
+        write_base(c, u, SEG_FS);
+        NEXT(c, u);
+}
+void op_wrgsbase(SoftCpu *c, const Uop *u) {
+        write_base(c, u, SEG_GS);
+        NEXT(c, u);
+}
+
+/* ---- system calls ---- */
+
+static void flat_code(SoftCpu *c, uint16_t selector, unsigned cpl, bool code64) {
+        c->seg[SEG_CS] = (Segment){
+                .selector = (uint16_t) (selector | cpl),
+                .limit = UINT32_MAX,
+                .attr = (uint16_t) (0x809b | cpl << 5 | (code64 ? SEG_ATTR_L : SEG_ATTR_DB))};
+        c->cpl = (uint8_t) cpl;
+}
+
+static void flat_stack(SoftCpu *c, uint16_t selector, unsigned cpl) {
+        c->seg[SEG_SS] = (Segment){.selector = (uint16_t) (selector | cpl),
+                                   .limit = UINT32_MAX,
+                                   .attr = (uint16_t) (0xc093 | cpl << 5)};
+}
+
+void op_syscall(SoftCpu *c, const Uop *u) {
+        uint16_t selector = (uint16_t) (c->star >> 32) & 0xfffc;
+
+        if (!(c->efer & EFER_SCE) || !cpu_code64(c))
+                cpu_raise(c, u, EXC_UD); /* as Intel processors: 64-bit mode only */
+        c->r[RCX] = uop_next_rip(c, u);
+        c->r[R11] = cpu_flags(c) & ~FLAG_RF;
+        cpu_set_flags(c, cpu_flags(c) & ~(uint32_t) c->sfmask, UINT32_MAX & ~(FLAG_RF | FLAG_VM));
+        flat_code(c, selector, 0, true);
+        flat_stack(c, (uint16_t) (selector + 8), 0);
+        cpu_mode_changed(c);
+        GOTO(c, c->lstar);
+}
+
+void op_sysret(SoftCpu *c, const Uop *u) {
+        uint16_t selector = (uint16_t) (c->star >> 48) & 0xfffc;
+        bool to64 = u->size == 3;
+
+        if (!(c->efer & EFER_SCE) || !cpu_code64(c))
+                cpu_raise(c, u, EXC_UD);
+        need_cpl0(c, u);
+        if (to64 && (uint64_t) ((int64_t) (c->r[RCX] << 16) >> 16) != c->r[RCX])
+                cpu_raise_code(c, u, EXC_GP, 0);
+        cpu_set_flags(c, (uint32_t) c->r[R11],
+                      FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_AC |
+                              FLAG_ID);
+        flat_code(c, (uint16_t) (to64 ? selector + 16 : selector), 3, to64);
+        flat_stack(c, (uint16_t) (selector + 8), 3);
+        cpu_mode_changed(c);
+        GOTO(c, to64 ? c->r[RCX] : (uint32_t) c->r[RCX]);
+}
+
+void op_sysenter(SoftCpu *c, const Uop *u) {
+        uint16_t selector = (uint16_t) c->sysenter_cs & 0xfffc;
+        bool to64 = cpu_long_mode(c);
+
+        if (!cpu_protected(c) || selector == 0)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        c->flags &= ~(FLAG_VM | FLAG_IF | FLAG_RF);
+        flat_code(c, selector, 0, to64);
+        flat_stack(c, (uint16_t) (selector + 8), 0);
+        cpu_mode_changed(c);
+        c->r[RSP] = to64 ? c->sysenter_esp : (uint32_t) c->sysenter_esp;
+        GOTO(c, to64 ? c->sysenter_eip : (uint32_t) c->sysenter_eip);
+}
+
+void op_sysexit(SoftCpu *c, const Uop *u) {
+        uint16_t selector = (uint16_t) c->sysenter_cs & 0xfffc;
+        bool to64 = u->size == 3;
+
+        if (!cpu_protected(c) || selector == 0)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        need_cpl0(c, u);
+        flat_code(c, (uint16_t) (selector + (to64 ? 32 : 16)), 3, to64);
+        flat_stack(c, (uint16_t) (selector + (to64 ? 40 : 24)), 3);
+        cpu_mode_changed(c);
+        c->r[RSP] = to64 ? c->r[RCX] : (uint32_t) c->r[RCX];
+        GOTO(c, to64 ? c->r[RDX] : (uint32_t) c->r[RDX]);
+}
+
+/* ---- the rest ---- */
+
+void op_invlpg(SoftCpu *c, const Uop *u) {
+        need_cpl0(c, u);
+        mmu_flush_page(c,
+                       ea_offset(c, u) +
+                               (u->ea == (EA_PLAIN | 3u << 4) ? 0 : c->seg_base_effective[u->seg]));
+        GOTO(c, uop_next_rip(c, u));
+}
+
+void op_wbinvd(SoftCpu *c, const Uop *u) {
+        need_cpl0(c, u);
+        NEXT(c, u);
+}
+
+void op_serialize(SoftCpu *c, const Uop *u) {
+        atomic_thread_fence(memory_order_seq_cst);
+        GOTO(c, uop_next_rip(c, u));
+}
+
+void op_vmcall(SoftCpu *c, const Uop *u) {
+        if (c->cpl != 0)
+                cpu_raise(c, u, EXC_UD);
+        c->r[RAX] = (uint64_t) -1000; /* KVM_ENOSYS: no hypercalls are offered */
+        NEXT(c, u);
+}

@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The local APIC in xAPIC and x2APIC mode, with its timer and inter-processor interrupts (SDM volume 3 chapter 11). */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/soft_internal.h"
+
+#define BASE_BSP 0x100u
+#define BASE_X2APIC 0x400u
+#define BASE_ENABLE 0x800u
+#define BASE_DEFAULT 0xfee00000u
+
+enum {
+        REG_ID = 0x02,
+        REG_VERSION = 0x03,
+        REG_TPR = 0x08,
+        REG_APR = 0x09,
+        REG_PPR = 0x0a,
+        REG_EOI = 0x0b,
+        REG_LDR = 0x0d,
+        REG_DFR = 0x0e,
+        REG_SVR = 0x0f,
+        REG_ISR = 0x10,
+        REG_TMR = 0x18,
+        REG_IRR = 0x20,
+        REG_ESR = 0x28,
+        REG_CMCI = 0x2f,
+        REG_ICR = 0x30,
+        REG_ICR2 = 0x31,
+        REG_LVT_TIMER = 0x32,
+        REG_LVT_THERMAL = 0x33,
+        REG_LVT_PMC = 0x34,
+        REG_LVT_LINT0 = 0x35,
+        REG_LVT_LINT1 = 0x36,
+        REG_LVT_ERROR = 0x37,
+        REG_TMICT = 0x38,
+        REG_TMCCT = 0x39,
+        REG_TDCR = 0x3e,
+        REG_SELF_IPI = 0x3f,
+};
+
+#define VERSION 0x00050014u
+#define SVR_ENABLED 0x100u
+#define LVT_MASKED 0x10000u
+#define LVT_TIMER_MODE 0x60000u
+#define LVT_TIMER_PERIODIC 0x20000u
+#define LVT_TIMER_DEADLINE 0x40000u
+#define ICR_LEVEL_ASSERT 0x4000u
+#define ICR_TRIGGER_LEVEL 0x8000u
+#define DELIVERY_FIXED 0u
+#define DELIVERY_LOWEST 1u
+#define DELIVERY_NMI 4u
+#define DELIVERY_INIT 5u
+#define DELIVERY_STARTUP 6u
+#define DELIVERY_EXTINT 7u
+
+struct Lapic {
+        SoftCpu *cpu;
+        pthread_mutex_t lock;
+        uint64_t base;
+        uint32_t id, tpr, ldr, dfr, svr, esr, esr_latched, tdcr, tmict;
+        uint32_t lvt[6]; /* timer, thermal, pmc, lint0, lint1, error */
+        uint64_t icr;
+        uint32_t irr[8], isr[8], tmr[8];
+        uint64_t timer_start; /* guest nsec when the count began */
+        uint64_t timer_due;   /* UINT64_MAX: not running */
+        uint64_t deadline;    /* TSC value, 0 = disarmed */
+};
+
+static int highest(const uint32_t *bits) {
+        for (int i = 7; i >= 0; i--)
+                if (bits[i])
+                        return i * 32 + 31 - __builtin_clz(bits[i]);
+        return -1;
+}
+
+int lapic_new(SoftCpu *cpu, Lapic **ret) {
+        Lapic *l = calloc(1, sizeof(*l));
+
+        if (!l)
+                return -ENOMEM;
+        l->cpu = cpu;
+        (void) pthread_mutex_init(&l->lock, NULL);
+        *ret = l;
+        return 0;
+}
+
+void lapic_free(Lapic *l) {
+        if (!l)
+                return;
+        (void) pthread_mutex_destroy(&l->lock);
+        free(l);
+}
+
+/** lapic_reset() - @init: INIT keeps the id and the base */
+void lapic_reset(Lapic *l, bool boot_processor, bool init) {
+        pthread_mutex_lock(&l->lock);
+        if (!init)
+                l->base = BASE_DEFAULT | BASE_ENABLE | (boot_processor ? BASE_BSP : 0);
+        l->id = l->cpu->index;
+        l->tpr = l->ldr = l->esr = l->tdcr = l->tmict = 0;
+        l->dfr = UINT32_MAX;
+        l->svr = 0xff;
+        l->icr = 0;
+        for (unsigned i = 0; i < ELEMENTSOF(l->lvt); i++)
+                l->lvt[i] = LVT_MASKED;
+        /* What firmware leaves behind on the boot processor: the 8259 comes in on LINT0, NMI on LINT1. */
+        if (boot_processor) {
+                l->lvt[3] = DELIVERY_EXTINT << 8;
+                l->lvt[4] = DELIVERY_NMI << 8;
+        }
+        memset(l->irr, 0, sizeof(l->irr));
+        memset(l->isr, 0, sizeof(l->isr));
+        memset(l->tmr, 0, sizeof(l->tmr));
+        l->timer_due = UINT64_MAX;
+        l->deadline = 0;
+        pthread_mutex_unlock(&l->lock);
+}
+
+static bool x2apic(const Lapic *l) {
+        return l->base & BASE_X2APIC;
+}
+
+uint64_t lapic_base(const Lapic *l) {
+        return l->base;
+}
+
+bool lapic_set_base(Lapic *l, uint64_t v) {
+        unsigned old = l->base & (BASE_ENABLE | BASE_X2APIC), new = v &(BASE_ENABLE | BASE_X2APIC);
+
+        if (new == BASE_X2APIC || v >> 40)
+                return false;
+        if (old == (BASE_ENABLE | BASE_X2APIC) && new == BASE_ENABLE)
+                return false;
+        pthread_mutex_lock(&l->lock);
+        l->base = (v & ~(uint64_t) BASE_BSP) | (l->base & BASE_BSP);
+        if (x2apic(l))
+                l->ldr = (l->id >> 4) << 16 | 1u << (l->id & 15);
+        pthread_mutex_unlock(&l->lock);
+        mmu_flush_all(l->cpu); /* the page may have moved */
+        return true;
+}
+
+static unsigned ppr(const Lapic *l) {
+        int isr = highest(l->isr);
+        unsigned in_service = isr < 0 ? 0 : (unsigned) isr & 0xf0;
+
+        return (l->tpr & 0xf0) >= in_service ? l->tpr : in_service;
+}
+
+bool lapic_pending(Lapic *l) {
+        int irr;
+        bool r;
+
+        pthread_mutex_lock(&l->lock);
+        irr = highest(l->irr);
+        r = irr >= 0 && (l->svr & SVR_ENABLED) && ((unsigned) irr & 0xf0) > (ppr(l) & 0xf0);
+        pthread_mutex_unlock(&l->lock);
+        return r;
+}
+
+int lapic_acknowledge(Lapic *l) {
+        int irr;
+
+        pthread_mutex_lock(&l->lock);
+        irr = highest(l->irr);
+        if (irr < 0 || !(l->svr & SVR_ENABLED) || ((unsigned) irr & 0xf0) <= (ppr(l) & 0xf0)) {
+                pthread_mutex_unlock(&l->lock);
+                return -1;
+        }
+        l->irr[irr / 32] &= ~(1u << (irr % 32));
+        l->isr[irr / 32] |= 1u << (irr % 32);
+        pthread_mutex_unlock(&l->lock);
+        return irr;
+}
+
+bool lapic_accepts_extint(const Lapic *l) {
+        uint32_t lint0 = l->lvt[3];
+
+        return !(l->base & BASE_ENABLE) ||
+               (!(lint0 & LVT_MASKED) && (lint0 >> 8 & 7) == DELIVERY_EXTINT);
+}
+
+static void accept(Lapic *l, uint8_t vector, bool level) {
+        pthread_mutex_lock(&l->lock);
+        if (vector < 16) {
+                l->esr_latched |= 0x40;
+        } else {
+                l->irr[vector / 32] |= 1u << (vector % 32);
+                if (level)
+                        l->tmr[vector / 32] |= 1u << (vector % 32);
+                else
+                        l->tmr[vector / 32] &= ~(1u << (vector % 32));
+        }
+        pthread_mutex_unlock(&l->lock);
+        cpu_attention(l->cpu, ATTENTION_INTERRUPT);
+}
+
+static void eoi(Lapic *l) {
+        bool level;
+        int isr;
+
+        pthread_mutex_lock(&l->lock);
+        isr = highest(l->isr);
+        if (isr < 0) {
+                pthread_mutex_unlock(&l->lock);
+                return;
+        }
+        l->isr[isr / 32] &= ~(1u << (isr % 32));
+        level = l->tmr[isr / 32] >> (isr % 32) & 1;
+        pthread_mutex_unlock(&l->lock);
+        if (level)
+                l->cpu->io->handle_eoi(l->cpu->io->machine, (uint8_t) isr);
+        cpu_attention(l->cpu, ATTENTION_INTERRUPT);
+}
+
+/* ---- messages between APICs and from devices ---- */
+
+static bool logical_match(Lapic *l, uint32_t dest) {
+        if (x2apic(l))
+                return dest >> 16 == l->ldr >> 16 && (dest & l->ldr & 0xffff);
+        if (l->dfr >> 28 == 0xf)
+                return dest & l->ldr >> 24;
+        return dest >> 4 == l->ldr >> 28 && (dest & l->ldr >> 24 & 15);
+}
+
+static void deliver_one(Lapic *l, unsigned mode, uint8_t vector, bool level, bool assert_level) {
+        switch (mode) {
+        case DELIVERY_FIXED:
+        case DELIVERY_LOWEST:
+                accept(l, vector, level);
+                break;
+        case DELIVERY_NMI:
+                cpu_attention(l->cpu, ATTENTION_NMI);
+                break;
+        case DELIVERY_INIT:
+                if (assert_level)
+                        cpu_attention(l->cpu, ATTENTION_INIT);
+                break;
+        case DELIVERY_STARTUP:
+                l->cpu->sipi_vector = vector;
+                cpu_attention(l->cpu, ATTENTION_SIPI);
+                break;
+        default:
+                break;
+        }
+}
+
+static void deliver(SoftPartition *p, uint32_t dest, bool logical, bool broadcast,
+                    const Lapic *except, unsigned mode, uint8_t vector, bool level,
+                    bool assert_level) {
+        unsigned n = soft_n_cpus(p);
+
+        for (unsigned i = 0; i < n; i++) {
+                SoftCpu *cpu = soft_cpu(p, i);
+                Lapic *l = cpu ? cpu->lapic : NULL;
+
+                if (!l || l == except)
+                        continue;
+                if (!broadcast && !(logical ? logical_match(l, dest) : l->id == dest))
+                        continue;
+                deliver_one(l, mode, vector, level, assert_level);
+                if (mode == DELIVERY_LOWEST)
+                        return;
+        }
+}
+
+/** lapic_message() - a write to the MSI window (SDM volume 3 section 11.11) */
+void lapic_message(SoftPartition *p, uint64_t address, uint32_t data) {
+        uint32_t dest = (uint32_t) (address >> 12) & 0xff;
+        bool logical = address & 4;
+
+        deliver(p, dest, logical, dest == 0xff, NULL, data >> 8 & 7, (uint8_t) data, data & 0x8000,
+                true);
+}
+
+static void send_ipi(Lapic *l, uint64_t icr) {
+        unsigned shorthand = icr >> 18 & 3, mode = icr >> 8 & 7;
+        uint32_t dest = (uint32_t) (icr >> 32);
+        bool logical = icr & 0x800, broadcast;
+
+        if (!x2apic(l))
+                dest >>= 24;
+        broadcast = dest == (x2apic(l) ? UINT32_MAX : 0xff);
+        switch (shorthand) {
+        case 1:
+                deliver_one(l, mode, (uint8_t) icr, false, true);
+                return;
+        case 2:
+                broadcast = true;
+                deliver(l->cpu->partition, 0, false, true, NULL, mode, (uint8_t) icr, false,
+                        icr & ICR_LEVEL_ASSERT);
+                return;
+        case 3:
+                deliver(l->cpu->partition, 0, false, true, l, mode, (uint8_t) icr, false,
+                        icr & ICR_LEVEL_ASSERT);
+                return;
+        default:
+                deliver(l->cpu->partition, dest, logical, broadcast, NULL, mode, (uint8_t) icr,
+                        false, (icr & ICR_LEVEL_ASSERT) || !(icr & ICR_TRIGGER_LEVEL));
+                return;
+        }
+}
+
+/* ---- timer ---- */
+
+static unsigned divider(const Lapic *l) {
+        unsigned v = (l->tdcr & 3) | (l->tdcr >> 1 & 4);
+
+        return v == 7 ? 1 : 2u << v;
+}
+
+/* The count runs at the TSC's rate, one tick a nanosecond. */
+static void timer_arm(Lapic *l) {
+        uint32_t mode = l->lvt[0] & LVT_TIMER_MODE;
+        uint64_t now = soft_time_nsec(l->cpu->partition);
+
+        if (mode == LVT_TIMER_DEADLINE) {
+                uint64_t tsc = now + (uint64_t) l->cpu->tsc_offset;
+
+                l->timer_due = l->deadline == 0     ? UINT64_MAX
+                               : l->deadline <= tsc ? now
+                                                    : now + (l->deadline - tsc);
+        } else if (l->tmict == 0) {
+                l->timer_due = UINT64_MAX;
+        } else {
+                l->timer_start = now;
+                l->timer_due = now + (uint64_t) l->tmict * divider(l);
+        }
+        cpu_attention(l->cpu, ATTENTION_TIMER);
+}
+
+static uint32_t timer_count(const Lapic *l) {
+        uint64_t now = soft_time_nsec(l->cpu->partition);
+
+        if ((l->lvt[0] & LVT_TIMER_MODE) == LVT_TIMER_DEADLINE || l->timer_due == UINT64_MAX ||
+            now >= l->timer_due)
+                return 0;
+        return (uint32_t) ((l->timer_due - now) / divider(l));
+}
+
+uint64_t lapic_timer_due(const Lapic *l) {
+        return l->timer_due;
+}
+
+void lapic_timer_poll(Lapic *l, uint64_t now) {
+        bool fire;
+
+        if (now < l->timer_due)
+                return;
+        fire = !(l->lvt[0] & LVT_MASKED);
+        if ((l->lvt[0] & LVT_TIMER_MODE) == LVT_TIMER_PERIODIC) {
+                uint64_t period = (uint64_t) l->tmict * divider(l);
+
+                l->timer_due += period;
+                if (l->timer_due <=
+                    now) /* ticks that nobody could take are lost, as on a busy machine */
+                        l->timer_due = now + period;
+        } else {
+                l->timer_due = UINT64_MAX;
+                l->deadline = 0;
+        }
+        if (fire)
+                accept(l, (uint8_t) l->lvt[0], false);
+}
+
+uint64_t lapic_deadline(const Lapic *l) {
+        return l->deadline;
+}
+
+void lapic_set_deadline(Lapic *l, uint64_t tsc) {
+        if ((l->lvt[0] & LVT_TIMER_MODE) != LVT_TIMER_DEADLINE)
+                return;
+        l->deadline = tsc;
+        timer_arm(l);
+}
+
+/* ---- registers, by number ---- */
+
+static bool reg_read(Lapic *l, unsigned reg, uint32_t *ret) {
+        switch (reg) {
+        case REG_ID:
+                *ret = x2apic(l) ? l->id : l->id << 24;
+                return true;
+        case REG_VERSION:
+                *ret = VERSION;
+                return true;
+        case REG_TPR:
+                *ret = l->tpr;
+                return true;
+        case REG_APR:
+                *ret = 0;
+                return !x2apic(l);
+        case REG_PPR:
+                *ret = ppr(l);
+                return true;
+        case REG_LDR:
+                *ret = l->ldr;
+                return true;
+        case REG_DFR:
+                *ret = l->dfr;
+                return !x2apic(l);
+        case REG_SVR:
+                *ret = l->svr;
+                return true;
+        case REG_ISR ... REG_ISR + 7:
+                *ret = l->isr[reg - REG_ISR];
+                return true;
+        case REG_TMR ... REG_TMR + 7:
+                *ret = l->tmr[reg - REG_TMR];
+                return true;
+        case REG_IRR ... REG_IRR + 7:
+                *ret = l->irr[reg - REG_IRR];
+                return true;
+        case REG_ESR:
+                *ret = l->esr;
+                return true;
+        case REG_ICR:
+                *ret = (uint32_t) l->icr;
+                return true;
+        case REG_ICR2:
+                *ret = (uint32_t) (l->icr >> 32);
+                return !x2apic(l);
+        case REG_LVT_TIMER ... REG_LVT_ERROR:
+                *ret = l->lvt[reg - REG_LVT_TIMER];
+                return true;
+        case REG_TMICT:
+                *ret = l->tmict;
+                return true;
+        case REG_TMCCT:
+                *ret = timer_count(l);
+                return true;
+        case REG_TDCR:
+                *ret = l->tdcr;
+                return true;
+        default:
+                return false;
+        }
+}
+
+static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
+        switch (reg) {
+        case REG_ID:
+                return !x2apic(l);
+        case REG_TPR:
+                l->tpr = v & 0xff;
+                cpu_attention(l->cpu, ATTENTION_INTERRUPT);
+                return true;
+        case REG_EOI:
+                if (x2apic(l) && v != 0)
+                        return false;
+                eoi(l);
+                return true;
+        case REG_LDR:
+                if (x2apic(l))
+                        return false;
+                l->ldr = v & 0xff000000u;
+                return true;
+        case REG_DFR:
+                if (x2apic(l))
+                        return false;
+                l->dfr = v | 0x0fffffffu;
+                return true;
+        case REG_SVR:
+                l->svr = v & 0x1ff;
+                if (!(v & SVR_ENABLED))
+                        for (unsigned i = 0; i < ELEMENTSOF(l->lvt); i++)
+                                l->lvt[i] |= LVT_MASKED;
+                cpu_attention(l->cpu, ATTENTION_INTERRUPT);
+                return true;
+        case REG_ESR:
+                if (x2apic(l) && v != 0)
+                        return false;
+                l->esr = l->esr_latched;
+                l->esr_latched = 0;
+                return true;
+        case REG_ICR:
+                l->icr = (l->icr & ~UINT64_C(0xffffffff)) | (v & ~0x1000u);
+                send_ipi(l, l->icr);
+                return true;
+        case REG_ICR2:
+                if (x2apic(l))
+                        return false;
+                l->icr = (l->icr & UINT32_MAX) | (uint64_t) v << 32;
+                return true;
+        case REG_LVT_TIMER: {
+                uint32_t old = l->lvt[0];
+
+                if (!(l->svr & SVR_ENABLED))
+                        v |= LVT_MASKED;
+                l->lvt[0] = v & (0x100ffu | LVT_TIMER_MODE);
+                if ((old ^ v) & LVT_TIMER_MODE) {
+                        l->timer_due = UINT64_MAX;
+                        l->deadline = 0;
+                        l->tmict = 0;
+                }
+                return true;
+        }
+        case REG_LVT_THERMAL ... REG_LVT_ERROR:
+                if (!(l->svr & SVR_ENABLED))
+                        v |= LVT_MASKED;
+                l->lvt[reg - REG_LVT_TIMER] = v & 0x1f7ffu;
+                cpu_attention(l->cpu, ATTENTION_INTERRUPT);
+                return true;
+        case REG_TMICT:
+                if ((l->lvt[0] & LVT_TIMER_MODE) == LVT_TIMER_DEADLINE)
+                        return true;
+                l->tmict = v;
+                timer_arm(l);
+                return true;
+        case REG_TDCR:
+                l->tdcr = v & 0xb;
+                if (l->timer_due != UINT64_MAX &&
+                    (l->lvt[0] & LVT_TIMER_MODE) != LVT_TIMER_DEADLINE)
+                        timer_arm(l);
+                return true;
+        case REG_SELF_IPI:
+                if (!x2apic(l))
+                        return false;
+                accept(l, (uint8_t) v, false);
+                return true;
+        default:
+                return false;
+        }
+}
+
+uint32_t lapic_mmio_read(Lapic *l, uint32_t offset) {
+        uint32_t v = 0;
+
+        if (!(l->base & BASE_ENABLE) || x2apic(l) || !reg_read(l, offset >> 4, &v))
+                return 0;
+        return v;
+}
+
+void lapic_mmio_write(Lapic *l, uint32_t offset, uint32_t v) {
+        if ((l->base & BASE_ENABLE) && !x2apic(l))
+                (void) reg_write(l, offset >> 4, v);
+}
+
+bool lapic_msr_read(Lapic *l, uint32_t msr, uint64_t *ret) {
+        unsigned reg = msr - 0x800;
+        uint32_t v;
+
+        if (!x2apic(l))
+                return false;
+        if (reg == REG_ICR) {
+                *ret = l->icr;
+                return true;
+        }
+        if (!reg_read(l, reg, &v))
+                return false;
+        *ret = v;
+        return true;
+}
+
+bool lapic_msr_write(Lapic *l, uint32_t msr, uint64_t v) {
+        unsigned reg = msr - 0x800;
+
+        if (!x2apic(l))
+                return false;
+        if (reg == REG_ICR) {
+                l->icr = v & ~UINT64_C(0x1000);
+                send_ipi(l, l->icr);
+                return true;
+        }
+        return v >> 32 == 0 && reg_write(l, reg, (uint32_t) v);
+}
+
+uint64_t lapic_tpr(const Lapic *l) {
+        return l->tpr;
+}
+
+void lapic_set_tpr(Lapic *l, uint64_t tpr) {
+        l->tpr = (uint32_t) tpr;
+        cpu_attention(l->cpu, ATTENTION_INTERRUPT);
+}
+
+/* ---- as the neutral state shows it ---- */
+
+void lapic_save(Lapic *l, VcpuApic *ret) {
+        memset(ret, 0, sizeof(*ret));
+        ret->base_msr = l->base;
+        for (unsigned reg = 0; reg < 0x40; reg++) {
+                uint32_t v;
+
+                if (reg_read(l, reg, &v))
+                        memcpy(ret->registers + reg * 16, &v, 4);
+        }
+}
+
+void lapic_restore(Lapic *l, const VcpuApic *state) {
+        static const unsigned plain[] = {REG_TPR,       REG_LDR,         REG_DFR,     REG_SVR,
+                                         REG_LVT_TIMER, REG_LVT_THERMAL, REG_LVT_PMC, REG_LVT_LINT0,
+                                         REG_LVT_LINT1, REG_LVT_ERROR,   REG_TDCR,    REG_TMICT};
+        uint32_t v;
+
+        l->base = state->base_msr;
+        l->svr = SVR_ENABLED; /* or the LVT could not be unmasked */
+        for (unsigned i = 0; i < ELEMENTSOF(plain); i++)
+                if (plain[i] != REG_SVR) {
+                        memcpy(&v, state->registers + plain[i] * 16, 4);
+                        if (plain[i] == REG_LDR)
+                                l->ldr = v;
+                        else if (plain[i] == REG_DFR)
+                                l->dfr = v;
+                        else
+                                (void) reg_write(l, plain[i], v);
+                }
+        memcpy(&l->svr, state->registers + REG_SVR * 16, 4);
+        for (unsigned i = 0; i < 8; i++) {
+                memcpy(&l->isr[i], state->registers + (REG_ISR + i) * 16, 4);
+                memcpy(&l->tmr[i], state->registers + (REG_TMR + i) * 16, 4);
+                memcpy(&l->irr[i], state->registers + (REG_IRR + i) * 16, 4);
+        }
+        memcpy(&v, state->registers + REG_ICR * 16, 4);
+        l->icr = v;
+        memcpy(&v, state->registers + REG_ICR2 * 16, 4);
+        l->icr |= (uint64_t) v << 32;
+}

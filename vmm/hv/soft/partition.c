@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/soft.h"
+#include "vmm/hv/soft/soft_internal.h"
+
+typedef struct SoftProto {
+        ProtoPartition proto;
+        unsigned n_vcpus;
+} SoftProto;
+
+unsigned soft_n_cpus(const SoftPartition *p) {
+        return p->n_vcpus;
+}
+
+SoftCpu *soft_cpu(SoftPartition *p, unsigned index) {
+        return atomic_load_explicit(&p->cpus[index], memory_order_acquire);
+}
+
+uint64_t soft_time_nsec(SoftPartition *p) {
+        return (p->paused ? p->paused_at_nsec : clock_monotonic_nsec()) - p->time_base_nsec;
+}
+
+/* ---- RAM and code pages ---- */
+
+static bool ram_page(const SoftPartition *p, uint64_t pa, uint64_t *ret_page, uint8_t **ret_host) {
+        for (unsigned i = 0; i < p->mem->n_regions; i++) {
+                const GuestRegion *r = &p->mem->regions[i];
+
+                if (pa - r->gpa < r->size_bytes) {
+                        *ret_page = (r->file_offset + (pa - r->gpa)) >> 12;
+                        *ret_host = r->host + (pa - r->gpa);
+                        return true;
+                }
+        }
+        return false;
+}
+
+uint8_t *ram_host(SoftPartition *p, uint64_t pa) {
+        uint64_t page;
+        uint8_t *host;
+
+        return ram_page(p, pa, &page, &host) ? host : NULL;
+}
+
+_Atomic uint32_t *ram_page_version(SoftPartition *p, uint64_t pa) {
+        uint64_t page = 0;
+        uint8_t *host;
+
+        (void) ram_page(p, pa, &page, &host);
+        return &p->page_version[page];
+}
+
+bool ram_page_has_code(SoftPartition *p, uint64_t pa) {
+        uint64_t page;
+        uint8_t *host;
+
+        return ram_page(p, pa, &page, &host) && p->page_code[page];
+}
+
+void ram_page_written(SoftPartition *p, uint64_t pa) {
+        atomic_fetch_add(ram_page_version(p, pa), 1);
+}
+
+/* Whether all other processors have dropped write translations since @request. */
+static bool settled(SoftPartition *p, unsigned self, uint32_t request) {
+        for (unsigned i = 0; i < p->n_vcpus; i++)
+                if (i != self && soft_cpu(p, i) && atomic_load(&p->in_guest[i]) &&
+                    (int32_t) (atomic_load(&p->flush_done[i]) - request) < 0)
+                        return false;
+        return true;
+}
+
+/**
+ * ram_page_add_code() - code of the page at @pa is about to be decoded
+ *
+ * From now on writes to it are noticed. Another processor may still hold a translation that writes past us; it is asked
+ * to drop it, and until it has, what is decoded may be run once and not be kept.
+ *
+ * Return: whether the result may be kept.
+ */
+bool ram_page_add_code(SoftCpu *c, uint64_t pa, const uint8_t *host_page) {
+        SoftPartition *p = c->partition;
+        uint64_t page;
+        uint8_t *host;
+
+        if (!ram_page(p, pa, &page, &host))
+                return false;
+        if (!p->page_code[page]) {
+                atomic_store(&p->page_code[page], 1);
+                mmu_drop_writes(c, host_page);
+                if (p->n_vcpus > 1) {
+                        uint32_t request = atomic_fetch_add(&p->flush_request, 1) + 1;
+
+                        atomic_store(&p->page_request[page], request);
+                        for (unsigned i = 0; i < p->n_vcpus; i++) {
+                                SoftCpu *other = i == c->index ? NULL : soft_cpu(p, i);
+
+                                if (other)
+                                        cpu_attention(other, ATTENTION_FLUSH);
+                        }
+                }
+        }
+        return p->n_vcpus == 1 || settled(p, c->index, atomic_load(&p->page_request[page]));
+}
+
+/* A device wrote guest memory behind the processors' backs. */
+static void soft_memory_written(void *userdata, gpa_t gpa, uint64_t len) {
+        SoftPartition *p = userdata;
+
+        for (uint64_t at = gpa & PAGE_MASK; at < gpa + len; at += 0x1000)
+                if (ram_page_has_code(p, at))
+                        ram_page_written(p, at);
+}
+
+/* ---- partition functions ---- */
+
+static int soft_vcpu_bind(Partition *partition, unsigned index, Vcpu **ret);
+
+static void soft_kick(Partition *partition, unsigned index) {
+        SoftCpu *c = soft_cpu((SoftPartition *) partition, index);
+
+        if (c)
+                cpu_attention(c, ATTENTION_KICK);
+}
+
+static int soft_signal_msi(Partition *partition, const MsiMessage *message) {
+        lapic_message((SoftPartition *) partition, message->address, message->data);
+        return 0;
+}
+
+static int soft_set_irq_route(Partition *partition, unsigned gsi, const MsiMessage *message) {
+        (void) partition, (void) gsi,
+                (void) message; /* every EOI of a level-triggered vector is reported anyway */
+        return 0;
+}
+
+static void soft_set_extint(Partition *partition, bool level) {
+        SoftPartition *p = (SoftPartition *) partition;
+        SoftCpu *c = soft_cpu(p, 0);
+
+        atomic_store(&p->extint, level);
+        if (c)
+                cpu_attention(c, ATTENTION_EXTINT);
+}
+
+static void soft_pulse_nmi(Partition *partition, unsigned index) {
+        SoftCpu *c = soft_cpu((SoftPartition *) partition, index);
+
+        if (c)
+                cpu_attention(c, ATTENTION_NMI);
+}
+
+static uint64_t soft_reference_time(Partition *partition) {
+        return soft_time_nsec((SoftPartition *) partition);
+}
+
+static int soft_pause_time(Partition *partition, bool paused) {
+        SoftPartition *p = (SoftPartition *) partition;
+
+        if (paused == p->paused)
+                return 0;
+        if (paused)
+                p->paused_at_nsec = clock_monotonic_nsec();
+        else
+                p->time_base_nsec += clock_monotonic_nsec() - p->paused_at_nsec;
+        p->paused = paused;
+        return 0;
+}
+
+static void soft_partition_free_tables(SoftPartition *p) {
+        free((void *) (uintptr_t) p->page_version);
+        free((void *) (uintptr_t) p->page_code);
+        free((void *) (uintptr_t) p->page_request);
+        free(p);
+}
+
+static Partition *soft_partition_free(Partition *partition) {
+        if (partition) {
+                SoftPartition *p = (SoftPartition *) partition;
+
+                ((GuestMem *) (uintptr_t) p->mem)->written = NULL;
+                soft_partition_free_tables(p);
+        }
+        return NULL;
+}
+
+static const PartitionOps soft_partition_ops = {
+        .vcpu_bind = soft_vcpu_bind,
+        .kick = soft_kick,
+        .signal_msi = soft_signal_msi,
+        .set_irq_route = soft_set_irq_route,
+        .set_extint = soft_set_extint,
+        .pulse_nmi = soft_pulse_nmi,
+        .reference_time_nsec = soft_reference_time,
+        .pause_time = soft_pause_time,
+        .free = soft_partition_free,
+};
+
+/* ---- vCPU functions ---- */
+
+static HaltReason soft_run(Vcpu *vcpu, const CpuIo *io, const _Atomic bool *stop) {
+        return soft_cpu_run(((SoftVcpu *) vcpu)->cpu, io, stop);
+}
+
+static int soft_get_state(Vcpu *vcpu, VcpuStateId id, void *ret) {
+        return soft_cpu_get_state(((SoftVcpu *) vcpu)->cpu, id, ret);
+}
+
+static int soft_set_state(Vcpu *vcpu, VcpuStateId id, const void *state) {
+        return soft_cpu_set_state(((SoftVcpu *) vcpu)->cpu, id, state);
+}
+
+static int soft_reset(Vcpu *vcpu) {
+        return vcpu_state_reset_all(vcpu);
+}
+
+static Vcpu *soft_free(Vcpu *vcpu) {
+        if (vcpu) {
+                SoftVcpu *v = (SoftVcpu *) vcpu;
+
+                atomic_store(&v->cpu->partition->cpus[vcpu->index], NULL);
+                soft_cpu_free(v->cpu);
+                free(v);
+        }
+        return NULL;
+}
+
+static const VcpuOps soft_vcpu_ops = {
+        .run = soft_run,
+        .get_state = soft_get_state,
+        .set_state = soft_set_state,
+        .reset = soft_reset,
+        .free = soft_free,
+};
+
+static int soft_vcpu_bind(Partition *partition, unsigned index, Vcpu **ret) {
+        SoftPartition *p = (SoftPartition *) partition;
+        SoftVcpu *v;
+        int r;
+
+        if (index >= p->n_vcpus)
+                return -EINVAL;
+        v = calloc(1, sizeof(*v));
+        if (!v)
+                return -ENOMEM;
+        v->vcpu = (Vcpu){.ops = &soft_vcpu_ops,
+                         .index = index,
+                         .reset_info = {.apic_id = index,
+                                        .boot_processor = index == 0,
+                                        .signature = 0x000106ca}};
+        r = soft_cpu_new(p, index, &v->cpu);
+        if (r < 0) {
+                free(v);
+                return r;
+        }
+        v->cpu->vcpu = v;
+        r = vcpu_state_reset_all(&v->vcpu);
+        if (r < 0) {
+                soft_cpu_free(v->cpu);
+                free(v);
+                return r;
+        }
+        atomic_store_explicit(&p->cpus[index], v->cpu, memory_order_release);
+        *ret = &v->vcpu;
+        return 0;
+}
+
+/* ---- hypervisor functions ---- */
+
+static int soft_probe(const char *device, TextError *reterr) {
+        (void) device, (void) reterr;
+        return 0;
+}
+
+static int soft_proto_new(const HvConfig *config, ProtoPartition **ret, TextError *reterr) {
+        SoftProto *proto = calloc(1, sizeof(*proto));
+
+        if (!proto)
+                return text_error_set(reterr, -ENOMEM, "no memory for the processor model");
+        proto->proto.hv = &soft_hv_ops;
+        proto->n_vcpus = config->n_vcpus;
+        *ret = &proto->proto;
+        return 0;
+}
+
+static void soft_proto_cpuid(const ProtoPartition *proto, uint32_t function, uint32_t index,
+                             CpuidEntry *ret) {
+        soft_cpuid(0, ((const SoftProto *) proto)->n_vcpus, function, index, 0xfee00900u, 0, ret);
+}
+
+static unsigned soft_proto_physical_bits(const ProtoPartition *proto) {
+        return 40;
+}
+
+static int soft_proto_build(ProtoPartition *proto, const GuestMem *mem, Partition **ret,
+                            TextError *reterr) {
+        SoftPartition *p = calloc(1, sizeof(*p));
+
+        if (!p)
+                return text_error_set(reterr, -ENOMEM, "no memory for the partition");
+        p->partition.ops = &soft_partition_ops;
+        p->mem = mem;
+        p->n_vcpus = ((SoftProto *) proto)->n_vcpus;
+        p->n_pages = mem->size_bytes >> 12;
+        p->page_version = calloc(p->n_pages, sizeof(*p->page_version));
+        p->page_code = calloc(p->n_pages, sizeof(*p->page_code));
+        p->page_request = calloc(p->n_pages, sizeof(*p->page_request));
+        p->time_base_nsec = clock_monotonic_nsec();
+        if (!p->page_version || !p->page_code || !p->page_request) {
+                soft_partition_free_tables(p);
+                return text_error_set(reterr, -ENOMEM,
+                                      "no memory for the page tables of %" PRIu64 " pages",
+                                      mem->size_bytes >> 12);
+        }
+        ((GuestMem *) (uintptr_t) mem)->written = soft_memory_written;
+        ((GuestMem *) (uintptr_t) mem)->written_userdata = p;
+        free(proto);
+        *ret = &p->partition;
+        return 0;
+}
+
+static ProtoPartition *soft_proto_free(ProtoPartition *proto) {
+        free(proto);
+        return NULL;
+}
+
+const HvOps soft_hv_ops = {
+        .name = "soft",
+        .probe = soft_probe,
+        .proto_new = soft_proto_new,
+        .proto_cpuid = soft_proto_cpuid,
+        .proto_physical_bits = soft_proto_physical_bits,
+        .proto_build = soft_proto_build,
+        .proto_free = soft_proto_free,
+};

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The run loop of one processor: blocks, and between them whatever else it must look at. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/handlers.h"
+#include "vmm/hv/soft/soft_internal.h"
+
+/* Blocks between two looks at the timer. */
+#define TIMER_BLOCKS 512
+
+/* ---- flags and modes ---- */
+
+uint32_t cpu_flags(const SoftCpu *c) {
+        uint32_t af = c->af;
+
+        return c->flags | FLAG_FIXED | (af & AF_CF ? FLAG_CF : 0) | (af & AF_PF ? FLAG_PF : 0) |
+               (af & AF_AF ? FLAG_AF : 0) | (af & AF_ZF ? FLAG_ZF : 0) |
+               (af & AF_SF ? FLAG_SF : 0) | (af & AF_OF ? FLAG_OF : 0);
+}
+
+void cpu_set_flags(SoftCpu *c, uint32_t flags, uint32_t mask) {
+        uint32_t v = (cpu_flags(c) & ~mask) | (flags & mask);
+
+        c->af = (v & FLAG_CF ? AF_CF : 0) | (v & FLAG_PF ? AF_PF : 0) | (v & FLAG_AF ? AF_AF : 0) |
+                (v & FLAG_ZF ? AF_ZF : 0) | (v & FLAG_SF ? AF_SF : 0) | (v & FLAG_OF ? AF_OF : 0);
+        c->flags = v & ~(FLAGS_ARITH | FLAG_FIXED);
+}
+
+/** cpu_mode_changed() - work out what follows from CS, SS, CPL and the control registers */
+void cpu_mode_changed(SoftCpu *c) {
+        uint8_t mode;
+
+        if (cpu_long_mode(c) && (c->seg[SEG_CS].attr & SEG_ATTR_L))
+                mode = MODE_64;
+        else
+                mode = c->seg[SEG_CS].attr & SEG_ATTR_DB ? MODE_32 : MODE_16;
+        if (mode != MODE_64 && (c->seg[SEG_SS].attr & SEG_ATTR_DB))
+                mode |= MODE_STACK32;
+        c->mode = mode;
+        for (unsigned i = 0; i < N_SEGS; i++)
+                c->seg_base_effective[i] =
+                        mode == MODE_64 && i != SEG_FS && i != SEG_GS ? 0 : c->seg[i].base;
+        c->tlb = &c->tlbs[c->cpl == 3];
+}
+
+uint64_t cpu_tsc(SoftCpu *c) {
+        return soft_time_nsec(c->partition) + (uint64_t) c->tsc_offset;
+}
+
+/* ---- faults ---- */
+
+_Noreturn void cpu_raise_code(SoftCpu *c, const Uop *u, unsigned vector, uint32_t code) {
+        if (u)
+                c->rip = uop_rip(c, u) & ip_mask(c);
+        c->post_write = 0;
+        c->fault_vector = vector;
+        c->fault_has_code = true;
+        c->fault_code = code;
+        longjmp(c->on_fault, 1);
+}
+
+_Noreturn void cpu_raise(SoftCpu *c, const Uop *u, unsigned vector) {
+        if (u)
+                c->rip = uop_rip(c, u) & ip_mask(c);
+        c->post_write = 0;
+        c->fault_vector = vector;
+        c->fault_has_code = false;
+        c->fault_code = 0;
+        longjmp(c->on_fault, 1);
+}
+
+static bool contributory(unsigned vector) {
+        return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+}
+
+/* Delivers the exception that cpu_raise() noted; a fault on the way comes back here with the depth raised. */
+static void deliver_exception(SoftCpu *c) {
+        if (c->exception_depth > 0) {
+                unsigned first = c->first_vector;
+
+                if (first == EXC_DF) {
+                        c->halt = HALT_TRIPLE_FAULT;
+                        return;
+                }
+                if ((contributory(first) && contributory(c->fault_vector)) ||
+                    (first == EXC_PF &&
+                     (contributory(c->fault_vector) || c->fault_vector == EXC_PF))) {
+                        c->fault_vector = EXC_DF;
+                        c->fault_has_code = true;
+                        c->fault_code = 0;
+                }
+        }
+        c->exception_depth = 1;
+        c->first_vector = c->fault_vector;
+        c->shadow = 0;
+        if (c->fault_vector != EXC_DB)
+                c->flags |= FLAG_RF;
+        (void) interrupt_deliver(c, c->fault_vector, false, c->fault_has_code && cpu_protected(c),
+                                 c->fault_code, c->rip);
+        c->exception_depth = 0;
+}
+
+/* ---- attention ---- */
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t due_nsec) {
+        struct timespec ts = {.tv_sec = (time_t) (due_nsec / NSEC_PER_SEC),
+                              .tv_nsec = (long) (due_nsec % NSEC_PER_SEC)};
+
+        (void) syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value,
+                       due_nsec == UINT64_MAX ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+/** cpu_attention() - make the processor look at @what before its next block; any thread */
+void cpu_attention(SoftCpu *c, uint32_t what) {
+        uint32_t old = atomic_fetch_or(&c->attention, what);
+
+        if (!(old & what) && atomic_load(&c->sleeping))
+                (void) syscall(SYS_futex, &c->attention, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void start_ap(SoftCpu *c) {
+        c->activity = ACTIVITY_RUNNING;
+        c->rip = 0;
+        c->seg[SEG_CS] = (Segment){.selector = (uint16_t) (c->sipi_vector << 8),
+                                   .base = (uint64_t) c->sipi_vector << 12,
+                                   .limit = 0xffff,
+                                   .attr = 0x9b};
+        cpu_mode_changed(c);
+}
+
+/* Sleeps until somebody wants the processor or its timer is due. */
+static void wait(SoftCpu *c) {
+        uint64_t due = lapic_timer_due(c->lapic);
+
+        atomic_store(&c->partition->in_guest[c->index], false);
+        atomic_store(&c->sleeping, true);
+        if (atomic_load(&c->attention) == 0)
+                futex_wait(&c->attention, 0,
+                           due == UINT64_MAX ? UINT64_MAX : due + c->partition->time_base_nsec);
+        atomic_store(&c->sleeping, false);
+        atomic_store(&c->partition->in_guest[c->index], true);
+        /* Translations that others asked to drop while we were out. */
+        if (atomic_load(&c->partition->flush_done[c->index]) !=
+            atomic_load(&c->partition->flush_request))
+                atomic_fetch_or(&c->attention, ATTENTION_FLUSH);
+        lapic_timer_poll(c->lapic, soft_time_nsec(c->partition));
+}
+
+static bool interrupt_now(SoftCpu *c) {
+        int vector;
+
+        if (c->index == 0 && atomic_load(&c->partition->extint) && lapic_accepts_extint(c->lapic)) {
+                vector = c->io->acknowledge_pic(c->io->machine);
+                if (vector >= 0)
+                        goto deliver;
+        }
+        vector = lapic_acknowledge(c->lapic);
+        if (vector < 0)
+                return false;
+deliver:
+        c->activity = ACTIVITY_RUNNING;
+        (void) interrupt_deliver(c, (unsigned) vector, false, false, 0, c->rip);
+        return true;
+}
+
+static bool interrupt_waits(SoftCpu *c) {
+        return lapic_pending(c->lapic) || (c->index == 0 && atomic_load(&c->partition->extint) &&
+                                           lapic_accepts_extint(c->lapic));
+}
+
+/* Everything between blocks. Return: whether to go on with the guest. */
+static bool service(SoftCpu *c) {
+        for (;;) {
+                uint32_t what = atomic_exchange(&c->attention, 0);
+                bool held = c->shadow;
+
+                c->shadow = 0;
+                c->blocked = false;
+                if (atomic_load(c->stop)) {
+                        c->halt = HALT_STOP;
+                        return false;
+                }
+                if (what & ATTENTION_FLUSH) {
+                        uint32_t request = atomic_load(&c->partition->flush_request);
+
+                        mmu_drop_writes(c, NULL);
+                        atomic_store(&c->partition->flush_done[c->index], request);
+                }
+                if (what & ATTENTION_INIT) {
+                        soft_cpu_reset(c, true);
+                        c->activity = c->index == 0 ? ACTIVITY_RUNNING : ACTIVITY_WAIT_FOR_SIPI;
+                }
+                if ((what & ATTENTION_SIPI) && c->activity == ACTIVITY_WAIT_FOR_SIPI)
+                        start_ap(c);
+                if (what & ATTENTION_NMI)
+                        c->nmi_pending = true;
+                if (c->activity == ACTIVITY_WAIT_FOR_SIPI) {
+                        wait(c);
+                        continue;
+                }
+                if (c->nmi_pending && !c->nmi_masked && !held) {
+                        c->nmi_pending = false;
+                        c->nmi_masked = true;
+                        c->activity = ACTIVITY_RUNNING;
+                        (void) interrupt_deliver(c, EXC_NMI, false, false, 0, c->rip);
+                }
+                if (c->flags & FLAG_IF) {
+                        if (!held) {
+                                (void) interrupt_now(c);
+                        } else if (interrupt_waits(c)) {
+                                c->blocked = true; /* after the next block */
+                        }
+                } else if (interrupt_waits(c)) {
+                        c->blocked = true;
+                }
+                if (c->activity == ACTIVITY_HALTED) {
+                        if (held && (c->flags & FLAG_IF) && c->blocked)
+                                continue;
+                        wait(c);
+                        continue;
+                }
+                return true;
+        }
+}
+
+/* ---- floating point state around a run ---- */
+
+static void fpu_enter(SoftCpu *c, uint32_t *host_mxcsr, uint8_t *host_x87) {
+        uint16_t fcw;
+
+        *host_mxcsr = __builtin_ia32_stmxcsr();
+        __asm__ volatile("fxsave64 (%0)" : : "r"(host_x87) : "memory");
+        memcpy(&fcw, c->fxstate, 2);
+        fcw |= 0x3f;
+        memcpy(c->fxstate, &fcw, 2);
+        c->fxstate[2] &= 0x7f;
+        __asm__ volatile("fxrstor64 (%0)"
+                         :
+                         : "r"(c->fxstate)
+                         : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+        __builtin_ia32_ldmxcsr(c->mxcsr | 0x1f80);
+}
+
+static void fpu_leave(SoftCpu *c, uint32_t host_mxcsr, const uint8_t *host_x87) {
+        c->mxcsr |= __builtin_ia32_stmxcsr() & 0x3f;
+        __asm__ volatile("fxsave64 (%0)" : : "r"(c->fxstate) : "memory");
+        __asm__ volatile("fxrstor64 (%0)"
+                         :
+                         : "r"(host_x87)
+                         : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+        __builtin_ia32_ldmxcsr(host_mxcsr);
+}
+
+/* ---- the loop ---- */
+
+static void run_blocks(SoftCpu *c) {
+        int timer = TIMER_BLOCKS;
+
+        while (c->halt == HALT_NONE) {
+                const Block *b;
+
+                if (unlikely(--timer < 0)) {
+                        timer = TIMER_BLOCKS;
+                        lapic_timer_poll(c->lapic, soft_time_nsec(c->partition));
+                }
+                if (unlikely(atomic_load_explicit(&c->attention, memory_order_relaxed) ||
+                             c->blocked)) {
+                        if (!service(c))
+                                return;
+                }
+                b = block_find(c);
+                c->r[REG_BLOCK] = c->rip;
+                if (unlikely(c->flags & FLAG_TF)) {
+                        b->uops[0].fn(c, b->uops);
+                        if (c->flags & FLAG_TF) {
+                                c->dr[6] |= 0x4000;
+                                cpu_raise(c, NULL, EXC_DB);
+                        }
+                        continue;
+                }
+                b->uops[0].fn(c, b->uops);
+        }
+}
+
+/** soft_cpu_run() - run guest code on this thread until the machine must stop */
+HaltReason soft_cpu_run(SoftCpu *c, const CpuIo *io, const _Atomic bool *stop) {
+        uint8_t host_x87[512] __attribute__((aligned(16)));
+        uint32_t host_mxcsr;
+
+        c->io = io;
+        c->stop = stop;
+        c->halt = HALT_NONE;
+        atomic_store(&c->partition->in_guest[c->index], true);
+        atomic_fetch_or(&c->attention, ATTENTION_FLUSH | ATTENTION_KICK);
+        fpu_enter(c, &host_mxcsr, host_x87);
+        if (setjmp(c->on_fault) != 0)
+                deliver_exception(c);
+        run_blocks(c);
+        fpu_leave(c, host_mxcsr, host_x87);
+        atomic_store(&c->partition->in_guest[c->index], false);
+        return c->halt;
+}
+
+/* ---- kvmclock ---- */
+
+typedef struct PvclockTime {
+        uint32_t version, pad0;
+        uint64_t tsc_timestamp, system_time;
+        uint32_t tsc_to_system_mul;
+        int8_t tsc_shift;
+        uint8_t flags, pad[2];
+} PvclockTime;
+
+/** soft_kvm_system_time() - the guest registered its clock page: one tick of the TSC is one nanosecond */
+void soft_kvm_system_time(SoftCpu *c) {
+        PvclockTime *t;
+
+        if (!(c->kvmclock_msr & 1))
+                return;
+        t = guest_mem_ptr(c->partition->mem, c->kvmclock_msr & ~UINT64_C(1), sizeof(*t));
+        if (!t)
+                return;
+        t->version = 1;
+        t->tsc_timestamp = (uint64_t) c->tsc_offset;
+        t->system_time = 0;
+        t->tsc_to_system_mul = 0x80000000u;
+        t->tsc_shift = 1;
+        t->flags = 1; /* stable across processors */
+        t->version = 2;
+}
+
+void soft_kvm_wall_clock(SoftCpu *c, uint64_t gpa) {
+        uint64_t boot = clock_realtime_usec() * 1000 - soft_time_nsec(c->partition);
+        struct {
+                uint32_t version, sec, nsec;
+        } w = {2, (uint32_t) (boot / NSEC_PER_SEC), (uint32_t) (boot % NSEC_PER_SEC)};
+
+        (void) guest_mem_write(c->partition->mem, gpa, &w, sizeof(w));
+}
+
+/* ---- making and resetting ---- */
+
+int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
+        SoftCpu *c = aligned_alloc(64, (sizeof(SoftCpu) + 63) & ~(size_t) 63);
+        int r;
+
+        if (!c)
+                return -ENOMEM;
+        memset(c, 0, sizeof(*c));
+        c->partition = p;
+        c->index = index;
+        c->n_vcpus = p->n_vcpus;
+        c->fxstate = aligned_alloc(64, 512);
+        c->temp_block = malloc(sizeof(Block) + (BLOCK_UOPS_MAX + 1) * sizeof(Uop));
+        if (!c->fxstate || !c->temp_block) {
+                soft_cpu_free(c);
+                return -ENOMEM;
+        }
+        r = lapic_new(c, &c->lapic);
+        if (r >= 0)
+                r = block_cache_new(&c->cache);
+        if (r >= 0)
+                r = thunk_cache_new(&c->thunks);
+        if (r < 0) {
+                soft_cpu_free(c);
+                return r;
+        }
+        soft_cpu_reset(c, false);
+        *ret = c;
+        return 0;
+}
+
+void soft_cpu_free(SoftCpu *c) {
+        if (!c)
+                return;
+        thunk_cache_free(c->thunks);
+        block_cache_free(c->cache);
+        lapic_free(c->lapic);
+        free(c->temp_block);
+        free(c->fxstate);
+        free(c);
+}
+
+/** soft_cpu_reset() - RESET#, or INIT, which keeps floating point state, the TSC and the APIC's base */
+void soft_cpu_reset(SoftCpu *c, bool init) {
+        memset(c->r, 0, sizeof(c->r));
+        c->r[RDX] = 0x000106ca;
+        c->rip = 0xfff0;
+        c->af = 0;
+        c->flags = 0;
+        c->cpl = 0;
+        c->shadow = 0;
+        c->post_write = 0;
+        c->exception_depth = 0;
+        for (unsigned i = 0; i < N_SEGS; i++)
+                c->seg[i] = (Segment){.limit = 0xffff, .attr = 0x93};
+        c->seg[SEG_CS] =
+                (Segment){.selector = 0xf000, .base = 0xffff0000u, .limit = 0xffff, .attr = 0x9b};
+        c->tr = (Segment){.limit = 0xffff, .attr = 0x8b};
+        c->ldtr = (Segment){.limit = 0xffff, .attr = 0x82};
+        c->gdt_base = c->idt_base = 0;
+        c->gdt_limit = c->idt_limit = 0xffff;
+        c->cr0 = CR0_CD | CR0_NW | CR0_ET;
+        c->cr2 = c->cr3 = c->cr4 = c->efer = 0;
+        memset(c->dr, 0, sizeof(c->dr));
+        c->dr[6] = 0xffff0ff0u;
+        c->dr[7] = 0x400;
+        c->nmi_pending = c->nmi_masked = false;
+        if (!init) {
+                c->pat = UINT64_C(0x0007040600070406);
+                c->mxcsr = 0x1f80;
+                c->fcw = 0x40;
+                memset(c->xmm, 0, sizeof(c->xmm));
+                memset(c->fxstate, 0, 512);
+                c->fxstate[0] = 0x7f;
+                c->fxstate[1] = 0x03;
+                c->fcw = 0x37f;
+                c->fxstate[24] = 0x80;
+                c->fxstate[25] = 0x1f;
+                c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = 0;
+                c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;
+                c->tsc_aux = 0;
+                c->misc_enable = 1;
+                c->kvmclock_msr = 0;
+        }
+        c->activity = c->index == 0 ? ACTIVITY_RUNNING : ACTIVITY_WAIT_FOR_SIPI;
+        lapic_reset(c->lapic, c->index == 0, init);
+        cpu_mode_changed(c);
+        mmu_flush_all(c);
+}

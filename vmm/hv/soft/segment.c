@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Segment registers, far transfers and returns (SDM volume 3 chapters 3, 5 and 6). */
+#include "vmm/hv/soft/access.h"
+
+#define DESC_DPL(d) ((unsigned) ((d) >> 45) & 3u)
+#define DESC_P(d) ((d) >> 47 & 1)
+#define DESC_S(d) ((d) >> 44 & 1)
+#define DESC_TYPE(d) ((unsigned) ((d) >> 40) & 15u)
+#define DESC_L(d) ((d) >> 53 & 1)
+#define DESC_DB(d) ((d) >> 54 & 1)
+#define TYPE_CODE 8u
+#define TYPE_CONFORMING 4u
+#define TYPE_READABLE 2u
+#define TYPE_WRITABLE 2u
+
+/** segment_set_real() - what loading a segment register does in real mode */
+void segment_set_real(SoftCpu *c, unsigned seg, uint16_t selector) {
+        c->seg[seg].selector = selector;
+        c->seg[seg].base = (uint32_t) selector << 4;
+        if (seg == SEG_CS)
+                c->seg[seg].attr = 0x93 | 0x8;
+        cpu_mode_changed(c);
+}
+
+void segment_from_descriptor(Segment *seg, uint16_t selector, uint64_t d) {
+        uint32_t limit = (uint32_t) (d & 0xffff) | ((uint32_t) (d >> 32) & 0xf0000);
+
+        seg->selector = selector;
+        seg->base = (d >> 16 & 0xffffff) | (d >> 32 & 0xff000000);
+        seg->attr = (uint16_t) ((d >> 40) & 0xf0ff);
+        seg->limit = seg->attr & SEG_ATTR_G ? limit << 12 | 0xfff : limit;
+}
+
+/** descriptor_read() - the 8 bytes that @selector names; false when it is beyond the table */
+bool descriptor_read(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *ret) {
+        uint64_t base = c->gdt_base;
+        uint32_t limit = c->gdt_limit;
+
+        if (selector & 4) {
+                base = c->ldtr.base;
+                limit = c->ldtr.limit;
+                if (!(c->ldtr.attr & SEG_ATTR_P))
+                        return false;
+        }
+        if ((uint32_t) (selector | 7) > limit)
+                return false;
+        *ret = mem_read_system(c, u, base + (selector & ~7u), 8);
+        return true;
+}
+
+static void set_accessed(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *d) {
+        uint64_t base = selector & 4 ? c->ldtr.base : c->gdt_base;
+
+        if (*d >> 40 & 1)
+                return;
+        *d |= UINT64_C(1) << 40;
+        mem_write_system(c, u, base + (selector & ~7u) + 5, 1, *d >> 40 & 0xff);
+}
+
+static void set_null(SoftCpu *c, unsigned seg, uint16_t selector) {
+        c->seg[seg] = (Segment){.selector = selector, .attr = 0};
+}
+
+/** segment_load() - MOV or POP into a data segment register, with all checks */
+void segment_load(SoftCpu *c, const Uop *u, unsigned seg, uint16_t selector) {
+        unsigned rpl = selector & 3, type;
+        uint64_t d;
+
+        if (!cpu_protected(c) || (c->flags & FLAG_VM)) {
+                segment_set_real(c, seg, selector);
+                return;
+        }
+        if ((selector & ~3u) == 0) {
+                if (seg == SEG_SS && (!cpu_code64(c) || c->cpl == 3 || rpl != c->cpl))
+                        cpu_raise_code(c, u, EXC_GP, 0);
+                set_null(c, seg, selector);
+                if (seg == SEG_SS)
+                        c->seg[seg].attr = (uint16_t) (0x93 | c->cpl << 5);
+                cpu_mode_changed(c);
+                return;
+        }
+        if (!descriptor_read(c, u, selector, &d))
+                cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+        type = DESC_TYPE(d);
+        if (seg == SEG_SS) {
+                if (rpl != c->cpl || DESC_DPL(d) != c->cpl || !DESC_S(d) || (type & TYPE_CODE) ||
+                    !(type & TYPE_WRITABLE))
+                        cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+        } else {
+                if (!DESC_S(d) || ((type & TYPE_CODE) && !(type & TYPE_READABLE)))
+                        cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+                if (!((type & TYPE_CODE) && (type & TYPE_CONFORMING)) &&
+                    (rpl > DESC_DPL(d) || c->cpl > DESC_DPL(d)))
+                        cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+        }
+        if (!DESC_P(d))
+                cpu_raise_code(c, u, seg == SEG_SS ? EXC_SS : EXC_NP, selector & ~3u);
+        set_accessed(c, u, selector, &d);
+        segment_from_descriptor(&c->seg[seg], selector, d);
+        cpu_mode_changed(c);
+}
+
+static void load_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t d, unsigned cpl) {
+        set_accessed(c, u, selector, &d);
+        segment_from_descriptor(&c->seg[SEG_CS], (uint16_t) ((selector & ~3u) | cpl), d);
+        c->cpl = (uint8_t) cpl;
+        cpu_mode_changed(c);
+}
+
+static void check_target(SoftCpu *c, const Uop *u, uint64_t d, uint64_t offset) {
+        uint32_t limit = (uint32_t) (d & 0xffff) | ((uint32_t) (d >> 32) & 0xf0000);
+
+        if (cpu_long_mode(c) && DESC_L(d)) {
+                if ((uint64_t) ((int64_t) (offset << 16) >> 16) != offset)
+                        cpu_raise_code(c, u, EXC_GP, 0);
+                return;
+        }
+        if (d >> 55 & 1)
+                limit = limit << 12 | 0xfff;
+        if (offset > limit)
+                cpu_raise_code(c, u, EXC_GP, 0);
+}
+
+/* The code segment of a far JMP or CALL that changes no privilege. */
+static uint64_t far_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
+        unsigned type;
+        uint64_t d;
+
+        if ((selector & ~3u) == 0)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        if (!descriptor_read(c, u, selector, &d))
+                cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+        type = DESC_TYPE(d);
+        if (!DESC_S(d) || !(type & TYPE_CODE) || (cpu_long_mode(c) && DESC_L(d) && DESC_DB(d)))
+                cpu_raise_code(c, u, EXC_GP, selector & ~3u); /* gates and tasks are not offered */
+        if (type & TYPE_CONFORMING ? DESC_DPL(d) > c->cpl
+                                   : DESC_DPL(d) != c->cpl || (selector & 3u) > c->cpl)
+                cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+        if (!DESC_P(d))
+                cpu_raise_code(c, u, EXC_NP, selector & ~3u);
+        check_target(c, u, d, offset);
+        return d;
+}
+
+void far_jump(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
+        if (!cpu_protected(c)) {
+                segment_set_real(c, SEG_CS, selector);
+                c->rip = offset;
+                return;
+        }
+        load_code(c, u, selector, far_code(c, u, selector, offset), c->cpl);
+        c->rip = offset;
+}
+
+static uint64_t stack_mask(const SoftCpu *c) {
+        return cpu_code64(c) ? UINT64_MAX : c->mode & MODE_STACK32 ? UINT32_MAX : 0xffff;
+}
+
+static uint64_t stack_va(SoftCpu *c, uint64_t sp) {
+        return cpu_code64(c) ? sp : (c->seg[SEG_SS].base + (sp & stack_mask(c))) & UINT32_MAX;
+}
+
+static void set_sp(SoftCpu *c, uint64_t mask, uint64_t sp) {
+        c->r[RSP] = mask == 0xffff ? (c->r[RSP] & ~UINT64_C(0xffff)) | (sp & mask) : sp & mask;
+}
+
+void far_call(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
+        unsigned bytes = 1u << u->size;
+        uint64_t sp = c->r[RSP], d = 0, mask = stack_mask(c);
+
+        if (cpu_protected(c))
+                d = far_code(c, u, selector, offset);
+        mem_write_slow(c, u, stack_va(c, sp - bytes), bytes, c->seg[SEG_CS].selector);
+        mem_write_slow(c, u, stack_va(c, sp - 2 * bytes), bytes, uop_next_rip(c, u));
+        if (cpu_protected(c))
+                load_code(c, u, selector, d, c->cpl);
+        else
+                segment_set_real(c, SEG_CS, selector);
+        set_sp(c, mask, sp - 2 * bytes);
+        c->rip = offset;
+}
+
+/* Data segments that the new privilege may not use become null. */
+static void drop_segments(SoftCpu *c) {
+        static const unsigned segs[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+
+        for (unsigned i = 0; i < ELEMENTSOF(segs); i++) {
+                Segment *s = &c->seg[segs[i]];
+                unsigned type = s->attr & SEG_ATTR_TYPE;
+
+                if ((s->attr & SEG_ATTR_P) && SEG_ATTR_DPL(s->attr) < c->cpl &&
+                    !((type & TYPE_CODE) && (type & TYPE_CONFORMING))) {
+                        s->selector = 0;
+                        s->attr = 0;
+                        if (!cpu_long_mode(c))
+                                s->base = 0;
+                }
+        }
+}
+
+/* Common end of RETF and IRET in protected mode: the frame has been read, nothing has changed yet. */
+static void return_to(SoftCpu *c, const Uop *u, uint64_t rip, uint16_t cs, bool pops_stack,
+                      uint64_t rsp, uint16_t ss, uint64_t same_level_sp) {
+        unsigned rpl = cs & 3, type;
+        uint64_t d, ss_d = 0, mask;
+
+        if ((cs & ~3u) == 0)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        if (!descriptor_read(c, u, cs, &d))
+                cpu_raise_code(c, u, EXC_GP, cs & ~3u);
+        type = DESC_TYPE(d);
+        if (rpl < c->cpl || !DESC_S(d) || !(type & TYPE_CODE) ||
+            (type & TYPE_CONFORMING ? DESC_DPL(d) > rpl : DESC_DPL(d) != rpl) ||
+            (cpu_long_mode(c) && DESC_L(d) && DESC_DB(d)))
+                cpu_raise_code(c, u, EXC_GP, cs & ~3u);
+        if (!DESC_P(d))
+                cpu_raise_code(c, u, EXC_NP, cs & ~3u);
+        check_target(c, u, d, rip);
+        if (pops_stack) {
+                bool to64 = cpu_long_mode(c) && DESC_L(d);
+
+                if ((ss & ~3u) == 0) {
+                        if (!to64 || rpl == 3)
+                                cpu_raise_code(c, u, EXC_GP, 0);
+                } else {
+                        if (!descriptor_read(c, u, ss, &ss_d) || (ss & 3u) != rpl ||
+                            DESC_DPL(ss_d) != rpl || !DESC_S(ss_d) ||
+                            (DESC_TYPE(ss_d) & TYPE_CODE) || !(DESC_TYPE(ss_d) & TYPE_WRITABLE))
+                                cpu_raise_code(c, u, EXC_GP, ss & ~3u);
+                        if (!DESC_P(ss_d))
+                                cpu_raise_code(c, u, EXC_SS, ss & ~3u);
+                }
+                load_code(c, u, cs, d, rpl);
+                if ((ss & ~3u) == 0) {
+                        set_null(c, SEG_SS, ss);
+                        c->seg[SEG_SS].attr = (uint16_t) (0x93 | rpl << 5);
+                } else {
+                        set_accessed(c, u, ss, &ss_d);
+                        segment_from_descriptor(&c->seg[SEG_SS], ss, ss_d);
+                }
+                cpu_mode_changed(c);
+                mask = stack_mask(c);
+                set_sp(c, mask, rsp);
+                drop_segments(c);
+        } else {
+                mask = stack_mask(c);
+                load_code(c, u, cs, d, rpl);
+                set_sp(c, mask, same_level_sp);
+        }
+        c->rip = rip;
+}
+
+void far_return(SoftCpu *c, const Uop *u, unsigned pop_bytes) {
+        unsigned n = 1u << u->size;
+        uint64_t sp = c->r[RSP], rip, rsp = 0;
+        uint16_t cs, ss = 0;
+
+        rip = mem_read_slow(c, u, stack_va(c, sp), n);
+        cs = (uint16_t) mem_read_slow(c, u, stack_va(c, sp + n), n);
+        if (!cpu_protected(c)) {
+                uint64_t mask = stack_mask(c);
+
+                segment_set_real(c, SEG_CS, cs);
+                set_sp(c, mask, sp + 2 * n + pop_bytes);
+                c->rip = rip;
+                return;
+        }
+        if ((cs & 3u) > c->cpl) {
+                rsp = mem_read_slow(c, u, stack_va(c, sp + 2 * n + pop_bytes), n) + pop_bytes;
+                ss = (uint16_t) mem_read_slow(c, u, stack_va(c, sp + 3 * n + pop_bytes), n);
+        }
+        return_to(c, u, rip, cs, (cs & 3u) > c->cpl, rsp, ss, sp + 2 * n + pop_bytes);
+}
+
+void interrupt_return(SoftCpu *c, const Uop *u) {
+        unsigned n = 1u << u->size;
+        uint64_t sp = c->r[RSP], rip, rsp = 0;
+        uint32_t flags,
+                mask = FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC | FLAG_ID | FLAG_RF;
+        uint16_t cs, ss = 0;
+        bool pops;
+
+        rip = mem_read_slow(c, u, stack_va(c, sp), n);
+        cs = (uint16_t) mem_read_slow(c, u, stack_va(c, sp + n), n);
+        flags = (uint32_t) mem_read_slow(c, u, stack_va(c, sp + 2 * n), n);
+        if (u->size == 1)
+                mask &= 0xffff;
+        if (!cpu_protected(c)) {
+                uint64_t sp_mask = stack_mask(c);
+
+                segment_set_real(c, SEG_CS, cs);
+                set_sp(c, sp_mask, sp + 3 * n);
+                cpu_set_flags(c, flags, mask | FLAG_IF | FLAG_IOPL);
+                c->rip = rip;
+                return;
+        }
+        if ((c->flags & FLAG_NT) && !cpu_long_mode(c))
+                cpu_raise_code(c, u, EXC_TS, c->tr.selector & ~3u); /* tasks are not offered */
+        if (c->flags & FLAG_NT)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        if (c->cpl == 0)
+                mask |= FLAG_IOPL;
+        if (c->cpl <= (c->flags & FLAG_IOPL) >> 12)
+                mask |= FLAG_IF;
+        /* 64-bit mode pops the stack always, the others only towards less privilege. */
+        pops = cpu_code64(c) || (cs & 3u) > c->cpl;
+        if (pops) {
+                rsp = mem_read_slow(c, u, stack_va(c, sp + 3 * n), n);
+                ss = (uint16_t) mem_read_slow(c, u, stack_va(c, sp + 4 * n), n);
+        }
+        return_to(c, u, rip, cs, pops, rsp, ss, sp + 3 * n);
+        cpu_set_flags(c, flags, mask);
+        c->nmi_masked = false;
+}
+
+/** segment_load_descriptor() - LLDT and LTR: a system segment from the GDT, 16 bytes in long mode */
+void segment_load_descriptor(SoftCpu *c, const Uop *u, Segment *seg, uint16_t selector,
+                             unsigned want_type) {
+        uint64_t d, high = 0;
+
+        if ((selector & 4) || !descriptor_read(c, u, selector, &d))
+                cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+        if (DESC_S(d) || !(DESC_TYPE(d) == want_type ||
+                           (want_type == 9 && DESC_TYPE(d) == 1 && !cpu_long_mode(c))))
+                cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+        if (!DESC_P(d))
+                cpu_raise_code(c, u, EXC_NP, selector & ~3u);
+        if (cpu_long_mode(c)) {
+                if ((uint32_t) (selector | 7) + 8 > c->gdt_limit)
+                        cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+                high = mem_read_system(c, u, c->gdt_base + (selector & ~7u) + 8, 8);
+        }
+        if (want_type == 9) { /* becomes busy */
+                d |= UINT64_C(2) << 40;
+                mem_write_system(c, u, c->gdt_base + (selector & ~7u) + 5, 1, d >> 40 & 0xff);
+        }
+        segment_from_descriptor(seg, selector, d);
+        seg->base |= high << 32;
+}

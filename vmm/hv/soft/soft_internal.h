@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What processors of one partition share. */
+
+#include <pthread.h>
+
+#include "vmm/hv/soft/cpu.h"
+
+typedef struct SoftVcpu {
+        Vcpu vcpu;
+        SoftCpu *cpu; /* owned */
+} SoftVcpu;
+
+struct SoftPartition {
+        Partition partition;
+        const GuestMem *mem; /* borrowed */
+        unsigned n_vcpus;
+        _Atomic(SoftCpu *) cpus[HV_VCPUS_MAX];
+        uint64_t n_pages;
+        _Atomic uint32_t *page_version; /* of each RAM page, in memfd order */
+        _Atomic uint8_t *page_code;     /* pages that decoded code lies in */
+        _Atomic uint32_t *page_request; /* number of the flush request that made it a code page */
+        _Atomic uint32_t flush_request; /* the latest */
+        _Atomic uint32_t flush_done[HV_VCPUS_MAX];
+        _Atomic bool in_guest[HV_VCPUS_MAX];
+        _Atomic bool extint;
+        uint64_t time_base_nsec; /* CLOCK_MONOTONIC when guest time was 0 */
+        _Atomic bool paused;
+        uint64_t paused_at_nsec;
+};
+
+unsigned soft_n_cpus(const SoftPartition *p);
+SoftCpu *soft_cpu(SoftPartition *p, unsigned index);
+uint64_t soft_time_nsec(SoftPartition *p);
+void soft_kvm_wall_clock(SoftCpu *c, uint64_t gpa);
+void soft_kvm_system_time(SoftCpu *c);
+
+/* run.c */
+int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret);
+void soft_cpu_free(SoftCpu *c);
+void soft_cpu_reset(SoftCpu *c, bool init);
+HaltReason soft_cpu_run(SoftCpu *c, const CpuIo *io, const _Atomic bool *stop);
+
+/* state.c */
+int soft_cpu_get_state(SoftCpu *c, VcpuStateId id, void *ret);
+int soft_cpu_set_state(SoftCpu *c, VcpuStateId id, const void *state);
+
+/* lapic.c */
+void lapic_save(Lapic *l, VcpuApic *ret);
+void lapic_restore(Lapic *l, const VcpuApic *state);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The processor's state in the neutral form of vmm/hv/state.h. */
+#include <errno.h>
+
+#include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/soft_internal.h"
+
+static VcpuSegment segment_out(const Segment *s) {
+        return (VcpuSegment){.base = s->base,
+                             .limit = s->limit,
+                             .selector = s->selector,
+                             .attributes = s->attr,
+                             .unusable = !(s->attr & SEG_ATTR_P)};
+}
+
+static Segment segment_in(const VcpuSegment *s) {
+        return (Segment){.base = s->base,
+                         .limit = s->limit,
+                         .selector = s->selector,
+                         .attr = s->unusable ? (uint16_t) (s->attributes & ~SEG_ATTR_P)
+                                             : s->attributes};
+}
+
+static void get_registers(SoftCpu *c, VcpuRegisters *r) {
+        *r = (VcpuRegisters){
+                .rax = c->r[RAX],
+                .rbx = c->r[RBX],
+                .rcx = c->r[RCX],
+                .rdx = c->r[RDX],
+                .rsi = c->r[RSI],
+                .rdi = c->r[RDI],
+                .rsp = c->r[RSP],
+                .rbp = c->r[RBP],
+                .r8 = c->r[R8],
+                .r9 = c->r[R9],
+                .r10 = c->r[R10],
+                .r11 = c->r[R11],
+                .r12 = c->r[R12],
+                .r13 = c->r[R13],
+                .r14 = c->r[R14],
+                .r15 = c->r[R15],
+                .rip = c->rip,
+                .rflags = cpu_flags(c),
+        };
+}
+
+static void set_registers(SoftCpu *c, const VcpuRegisters *r) {
+        const uint64_t v[16] = {r->rax, r->rcx, r->rdx, r->rbx, r->rsp, r->rbp, r->rsi, r->rdi,
+                                r->r8,  r->r9,  r->r10, r->r11, r->r12, r->r13, r->r14, r->r15};
+
+        memcpy(c->r, v, sizeof(v));
+        c->rip = r->rip;
+        cpu_set_flags(c, (uint32_t) r->rflags, UINT32_MAX);
+}
+
+static void get_system(SoftCpu *c, VcpuSystemRegisters *s) {
+        *s = (VcpuSystemRegisters){
+                .cs = segment_out(&c->seg[SEG_CS]),
+                .ds = segment_out(&c->seg[SEG_DS]),
+                .es = segment_out(&c->seg[SEG_ES]),
+                .fs = segment_out(&c->seg[SEG_FS]),
+                .gs = segment_out(&c->seg[SEG_GS]),
+                .ss = segment_out(&c->seg[SEG_SS]),
+                .tr = segment_out(&c->tr),
+                .ldtr = segment_out(&c->ldtr),
+                .gdtr = {.base = c->gdt_base, .limit = c->gdt_limit},
+                .idtr = {.base = c->idt_base, .limit = c->idt_limit},
+                .cr0 = c->cr0,
+                .cr2 = c->cr2,
+                .cr3 = c->cr3,
+                .cr4 = c->cr4,
+                .cr8 = lapic_tpr(c->lapic) >> 4,
+                .efer = c->efer,
+        };
+}
+
+static void set_system(SoftCpu *c, const VcpuSystemRegisters *s) {
+        c->seg[SEG_CS] = segment_in(&s->cs);
+        c->seg[SEG_DS] = segment_in(&s->ds);
+        c->seg[SEG_ES] = segment_in(&s->es);
+        c->seg[SEG_FS] = segment_in(&s->fs);
+        c->seg[SEG_GS] = segment_in(&s->gs);
+        c->seg[SEG_SS] = segment_in(&s->ss);
+        c->tr = segment_in(&s->tr);
+        c->ldtr = segment_in(&s->ldtr);
+        c->gdt_base = s->gdtr.base;
+        c->gdt_limit = s->gdtr.limit;
+        c->idt_base = s->idtr.base;
+        c->idt_limit = s->idtr.limit;
+        c->cr0 = s->cr0 | CR0_ET;
+        c->cr2 = s->cr2;
+        c->cr3 = s->cr3;
+        c->cr4 = s->cr4;
+        c->efer = s->efer;
+        if ((c->efer & EFER_LME) && (c->cr0 & CR0_PG))
+                c->efer |= EFER_LMA;
+        c->cpl = (uint8_t) (c->cr0 & CR0_PE ? SEG_ATTR_DPL(c->seg[SEG_SS].attr) : 0);
+        lapic_set_tpr(c->lapic, s->cr8 << 4);
+        cpu_mode_changed(c);
+        mmu_flush_all(c);
+}
+
+static void get_xsave(SoftCpu *c, VcpuXsave *x) {
+        uint32_t mask = 0xffff;
+
+        memset(x, 0, sizeof(*x));
+        memcpy(x->area, c->fxstate, 160);
+        memcpy(x->area, &c->fcw, 2);
+        memcpy(x->area + 24, &c->mxcsr, 4);
+        memcpy(x->area + 28, &mask, 4);
+        memcpy(x->area + 160, c->xmm, sizeof(c->xmm));
+        x->area[512] = 3; /* x87 and SSE are there */
+}
+
+static void set_xsave(SoftCpu *c, const VcpuXsave *x) {
+        memcpy(c->fxstate, x->area, 160);
+        memcpy(&c->fcw, x->area, 2);
+        memcpy(&c->mxcsr, x->area + 24, 4);
+        c->mxcsr &= 0xffff;
+        memcpy(c->xmm, x->area + 160, sizeof(c->xmm));
+        memset(c->fxstate + 24, 0, 8);
+        c->fxstate[24] = 0x80;
+        c->fxstate[25] = 0x1f;
+}
+
+static void get_activity(SoftCpu *c, VcpuActivity *a) {
+        *a = (VcpuActivity){
+                .run_state = c->activity == ACTIVITY_RUNNING  ? VCPU_RUNNING
+                             : c->activity == ACTIVITY_HALTED ? VCPU_HALTED
+                                                              : VCPU_WAIT_FOR_SIPI,
+                .nmi_pending = c->nmi_pending,
+                .nmi_masked = c->nmi_masked,
+                .interrupt_shadow_sti = c->shadow,
+                .sipi_vector = c->sipi_vector,
+        };
+}
+
+static void set_activity(SoftCpu *c, const VcpuActivity *a) {
+        c->activity = a->run_state == VCPU_RUNNING  ? ACTIVITY_RUNNING
+                      : a->run_state == VCPU_HALTED ? ACTIVITY_HALTED
+                                                    : ACTIVITY_WAIT_FOR_SIPI;
+        c->nmi_pending = a->nmi_pending;
+        c->nmi_masked = a->nmi_masked;
+        c->shadow = a->interrupt_shadow_sti || a->interrupt_shadow_mov_ss;
+        c->sipi_vector = (uint8_t) a->sipi_vector;
+}
+
+int soft_cpu_get_state(SoftCpu *c, VcpuStateId id, void *ret) {
+        switch (id) {
+        case VCPU_STATE_REGISTERS:
+                get_registers(c, ret);
+                return 0;
+        case VCPU_STATE_SYSTEM_REGISTERS:
+                get_system(c, ret);
+                return 0;
+        case VCPU_STATE_XSAVE:
+                get_xsave(c, ret);
+                return 0;
+        case VCPU_STATE_APIC:
+                lapic_save(c->lapic, ret);
+                return 0;
+        case VCPU_STATE_MTRR:
+                memcpy(ret, &c->mtrr, sizeof(c->mtrr));
+                return 0;
+        case VCPU_STATE_PAT:
+                *(VcpuPat *) ret = (VcpuPat){.pat = c->pat};
+                return 0;
+        case VCPU_STATE_VIRTUAL_MSRS:
+                *(VcpuVirtualMsrs *) ret = (VcpuVirtualMsrs){
+                        .star = c->star,
+                        .lstar = c->lstar,
+                        .cstar = c->cstar,
+                        .sfmask = c->sfmask,
+                        .kernel_gs_base = c->kernel_gs_base,
+                        .sysenter_cs = c->sysenter_cs,
+                        .sysenter_esp = c->sysenter_esp,
+                        .sysenter_eip = c->sysenter_eip,
+                        .misc_enable = c->misc_enable,
+                };
+                return 0;
+        case VCPU_STATE_DEBUG_REGISTERS:
+                *(VcpuDebugRegisters *) ret = (VcpuDebugRegisters){.dr0 = c->dr[0],
+                                                                   .dr1 = c->dr[1],
+                                                                   .dr2 = c->dr[2],
+                                                                   .dr3 = c->dr[3],
+                                                                   .dr6 = c->dr[6],
+                                                                   .dr7 = c->dr[7]};
+                return 0;
+        case VCPU_STATE_TSC:
+                *(VcpuTsc *) ret = (VcpuTsc){.tsc = cpu_tsc(c)};
+                return 0;
+        case VCPU_STATE_ACTIVITY:
+                get_activity(c, ret);
+                return 0;
+        case VCPU_STATE_XCR:
+        case VCPU_STATE_TSC_AUX:
+                return -EOPNOTSUPP;
+        }
+        return -EINVAL;
+}
+
+int soft_cpu_set_state(SoftCpu *c, VcpuStateId id, const void *state) {
+        switch (id) {
+        case VCPU_STATE_REGISTERS:
+                set_registers(c, state);
+                return 0;
+        case VCPU_STATE_SYSTEM_REGISTERS:
+                set_system(c, state);
+                return 0;
+        case VCPU_STATE_XSAVE:
+                set_xsave(c, state);
+                return 0;
+        case VCPU_STATE_APIC:
+                lapic_restore(c->lapic, state);
+                return 0;
+        case VCPU_STATE_MTRR:
+                memcpy(&c->mtrr, state, sizeof(c->mtrr));
+                return 0;
+        case VCPU_STATE_PAT:
+                c->pat = ((const VcpuPat *) state)->pat;
+                return 0;
+        case VCPU_STATE_VIRTUAL_MSRS: {
+                const VcpuVirtualMsrs *m = state;
+
+                c->star = m->star;
+                c->lstar = m->lstar;
+                c->cstar = m->cstar;
+                c->sfmask = m->sfmask;
+                c->kernel_gs_base = m->kernel_gs_base;
+                c->sysenter_cs = m->sysenter_cs;
+                c->sysenter_esp = m->sysenter_esp;
+                c->sysenter_eip = m->sysenter_eip;
+                c->misc_enable = m->misc_enable;
+                return 0;
+        }
+        case VCPU_STATE_DEBUG_REGISTERS: {
+                const VcpuDebugRegisters *d = state;
+
+                c->dr[0] = d->dr0;
+                c->dr[1] = d->dr1;
+                c->dr[2] = d->dr2;
+                c->dr[3] = d->dr3;
+                c->dr[6] = d->dr6;
+                c->dr[7] = d->dr7;
+                return 0;
+        }
+        case VCPU_STATE_TSC:
+                c->tsc_offset = 0;
+                c->tsc_offset = (int64_t) (((const VcpuTsc *) state)->tsc - cpu_tsc(c));
+                return 0;
+        case VCPU_STATE_ACTIVITY:
+                set_activity(c, state);
+                return 0;
+        case VCPU_STATE_XCR:
+        case VCPU_STATE_TSC_AUX:
+                return -EOPNOTSUPP;
+        }
+        return -EINVAL;
+}

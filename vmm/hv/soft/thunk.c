@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Floating point and vector instructions run on the host's own units: for each form a few bytes of code are made that
+ * load the operands, execute the guest's instruction with its operands replaced, and store the result. Code is written
+ * through one mapping and executed through another, so that no page is ever both.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/handlers.h"
+
+#define THUNK_BYTES_MAX 12u
+#define CODE_SIZE (512u * 1024u)
+#define TABLE_SIZE 8192u
+
+typedef struct Entry {
+        uint8_t bytes[THUNK_BYTES_MAX];
+        uint8_t len, kind;
+        Thunk thunk;
+} Entry;
+
+struct ThunkCache {
+        uint8_t *write, *exec; /* two mappings of the same memory */
+        size_t used;
+        unsigned n;
+        Entry table[TABLE_SIZE];
+};
+
+int thunk_cache_new(ThunkCache **ret) {
+        _cleanup_(fd_closep) int fd = memfd_create("vivarium-thunks", MFD_CLOEXEC);
+        ThunkCache *cache;
+        void *write, *exec;
+
+        if (fd < 0 || ftruncate(fd, CODE_SIZE) < 0)
+                return -errno;
+        cache = calloc(1, sizeof(*cache));
+        if (!cache)
+                return -ENOMEM;
+        write = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        exec = mmap(NULL, CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+        if (write == MAP_FAILED || exec == MAP_FAILED) {
+                int r = -errno;
+
+                if (write != MAP_FAILED)
+                        (void) munmap(write, CODE_SIZE);
+                free(cache);
+                return r;
+        }
+        cache->write = write;
+        cache->exec = exec;
+        *ret = cache;
+        return 0;
+}
+
+void thunk_cache_free(ThunkCache *cache) {
+        if (!cache)
+                return;
+        (void) munmap(cache->write, CODE_SIZE);
+        (void) munmap(cache->exec, CODE_SIZE);
+        free(cache);
+}
+
+typedef struct Code {
+        const char *bytes;
+        unsigned len;
+} Code;
+#define CODE(s)                                                                                    \
+        { s, sizeof(s) - 1 }
+
+/* Before and after the instruction, by kind. */
+static const Code before[THUNK_KINDS] = {
+        [THUNK_XMM] = CODE("\x0f\x10\x07"), /* movups (%rdi),%xmm0 */
+        [THUNK_XMM_FLAGS] = CODE("\x0f\x10\x07"),
+        [THUNK_XMM_SOURCE] = CODE("\x0f\x10\x06"),             /* movups (%rsi),%xmm0 */
+        [THUNK_XMM_BLENDV] = CODE("\x0f\x10\x0f\x0f\x10\x02"), /* xmm1 from rdi, xmm0 from rdx */
+        [THUNK_XMM_STRING] =
+                CODE("\x49\x89\xd0\x49\x8b\x00\x49\x8b\x50\x08\x0f\x10\x0f\x41\x0f\x10\x40\x20"),
+        [THUNK_PLAIN] = CODE(""),
+        [THUNK_FLAGS] = CODE(""),
+        [THUNK_WITH_FLAGS] =
+                CODE("\x8b\x02\x04\x7f\x9e"),    /* mov (%rdx),%eax; add $0x7f,%al; sahf */
+        [THUNK_WITH_RAX] = CODE("\x48\x8b\x02"), /* mov (%rdx),%rax */
+};
+static const Code after[THUNK_KINDS] = {
+        [THUNK_XMM] = CODE("\x0f\x11\x07\xc3"),
+        [THUNK_XMM_FLAGS] =
+                CODE("\x9f\x0f\x90\xc0\x0f\xb7\xc0\xc3"), /* lahf; seto %al; movzwl; ret */
+        [THUNK_XMM_SOURCE] = CODE("\xc3"),
+        [THUNK_XMM_BLENDV] = CODE("\x0f\x11\x0f\xc3"),
+        [THUNK_XMM_STRING] =
+                CODE("\x49\x89\x48\x10\x41\x0f\x11\x40\x20\x9f\x0f\x90\xc0\x0f\xb7\xc0\xc3"),
+        [THUNK_PLAIN] = CODE("\xc3"),
+        [THUNK_FLAGS] = CODE("\x9f\x0f\x90\xc0\x0f\xb7\xc0\xc3"),
+        [THUNK_WITH_FLAGS] = CODE("\xc3"),
+        [THUNK_WITH_RAX] = CODE("\xc3"),
+};
+
+/**
+ * thunk_get() - code for an instruction, made when it is first asked for
+ * @bytes: its encoding with the operands that @kind says; at most THUNK_BYTES_MAX
+ *
+ * Return: the code, or NULL when there is no room for more forms.
+ */
+Thunk thunk_get(ThunkCache *cache, ThunkKind kind, const uint8_t *bytes, unsigned len) {
+        uint32_t hash = kind * 0x9e3779b1u;
+        size_t start = cache->used;
+        unsigned at;
+        Entry *e;
+
+        for (unsigned i = 0; i < len; i++)
+                hash = (hash ^ bytes[i]) * 0x01000193u;
+        for (at = (hash >> 7) % TABLE_SIZE;; at = (at + 1) % TABLE_SIZE) {
+                e = &cache->table[at];
+                if (!e->thunk)
+                        break;
+                if (e->kind == kind && e->len == len && memcmp(e->bytes, bytes, len) == 0)
+                        return e->thunk;
+        }
+        if (len > THUNK_BYTES_MAX || cache->n >= TABLE_SIZE / 2 || start + 64 > CODE_SIZE)
+                return NULL;
+
+        memcpy(cache->write + cache->used, before[kind].bytes, before[kind].len);
+        cache->used += before[kind].len;
+        memcpy(cache->write + cache->used, bytes, len);
+        cache->used += len;
+        memcpy(cache->write + cache->used, after[kind].bytes, after[kind].len);
+        cache->used += after[kind].len;
+        cache->used = (cache->used + 15) & ~(size_t) 15;
+
+        e->len = (uint8_t) len;
+        e->kind = (uint8_t) kind;
+        memcpy(e->bytes, bytes, len);
+        e->thunk = (Thunk) (uintptr_t) (cache->exec + start);
+        cache->n++;
+        return e->thunk;
+}
