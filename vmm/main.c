@@ -83,6 +83,7 @@ static int run(const VmmConfig *config) {
         _cleanup_(fd_closep) int signal_fd = -EBADF;
         _cleanup_(machine_freep) Machine *machine = NULL;
         HaltReason reason = HALT_NONE;
+        const HvOps *hv;
         int r;
 
         if (config->name)
@@ -90,7 +91,10 @@ static int run(const VmmConfig *config) {
         r = block_stop_signals(&signal_fd);
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
-        r = machine_new(config, &machine, &error);
+        r = machine_choose_hypervisor(config, &hv, &error);
+        if (r < 0)
+                return fail(VMM_EXIT_ERROR, &error, r);
+        r = machine_new(config, hv, &machine, &error);
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
         r = loop_add_fd(machine_loop(machine), signal_fd, EPOLLIN, on_signal, machine, NULL);

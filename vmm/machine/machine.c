@@ -36,19 +36,16 @@ static int place_pci64_window(Machine *machine, unsigned physical_bits, TextErro
         return 0;
 }
 
-static int new_partition(Machine *machine, const VmmConfig *config, TextError *reterr) {
+static int new_partition(Machine *machine, const VmmConfig *config, const HvOps *hv,
+                         TextError *reterr) {
         const HvConfig hv_config = {
                 .n_vcpus = config->n_vcpus,
                 .threads_per_core = 1,
                 .device = config->kvm_device,
         };
         _cleanup_(proto_partition_freep) ProtoPartition *proto = NULL;
-        const HvOps *hv;
         int r;
 
-        r = machine_choose_hypervisor(config, &hv, reterr);
-        if (r < 0)
-                return r;
         r = hv->proto_new(&hv_config, &proto, reterr);
         if (r < 0)
                 return r;
@@ -261,11 +258,12 @@ static int load_kernel(Machine *machine, const VmmConfig *config, TextError *ret
 /**
  * machine_new() - build the machine that @config describes, up to its first instruction
  * @config: borrowed for the call; valid as vmm_config_validate() says
+ * @hv:     the backend, from machine_choose_hypervisor()
  * @ret:    set on success only; release with machine_free()
  *
  * Return: 0 or negative errno with a sentence.
  */
-int machine_new(const VmmConfig *config, Machine **ret, TextError *reterr) {
+int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextError *reterr) {
         _cleanup_(machine_freep) Machine *machine = calloc(1, sizeof(*machine));
         int r;
 
@@ -279,7 +277,7 @@ int machine_new(const VmmConfig *config, Machine **ret, TextError *reterr) {
         r = guest_clock_new(machine->loop, &machine->clock);
         if (r < 0)
                 return r;
-        r = new_partition(machine, config, reterr);
+        r = new_partition(machine, config, hv, reterr);
         if (r < 0)
                 return r;
         r = new_buses(machine);

@@ -11,10 +11,12 @@
 #include "config/vmm_config.h"
 #include "vmm/event/loop.h"
 #include "vmm/hv/halt.h"
+#include "vmm/hv/hv.h"
 
 typedef struct Machine Machine;
 
-int machine_new(const VmmConfig *config, Machine **ret, TextError *reterr);
+int machine_choose_hypervisor(const VmmConfig *config, const HvOps **ret, TextError *reterr);
+int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextError *reterr);
 Machine *machine_free(Machine *machine);
 DEFINE_CLEANUP(Machine *, machine_free)
 

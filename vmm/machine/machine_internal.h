@@ -69,9 +69,6 @@ struct Machine {
         _Atomic HaltReason halt_reason; /* the first one wins */
 };
 
-/* hypervisor.c */
-int machine_choose_hypervisor(const VmmConfig *config, const HvOps **ret, TextError *reterr);
-
 /* consoles.c */
 int machine_add_consoles(Machine *machine, const VmmConfig *config, unsigned *slot,
                          TextError *reterr);
