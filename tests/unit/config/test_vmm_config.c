@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "config/vm_config.h"
+#include "config/vmm_config.h"
+
+static void assert_refused(const VmmConfig *config, const char *message) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+
+        assert_int_equal(vmm_config_validate(config, &error), -EINVAL);
+        assert_string_equal(error.message, message);
+}
+
+/* A config by hand, that no parser has seen. */
+static void test_configs_made_by_hand_are_checked_too(void **state) {
+        _cleanup_(vmm_config_deinit) VmmConfig c;
+
+        vmm_config_init(&c);
+        assert_refused(&c, "KERNEL is missing");
+        c.kernel = strdup("k");
+        assert_int_equal(vmm_config_validate(&c, NULL), 0);
+        vmm_serial_init(&c.serials[c.n_serials++]);
+        c.serials[0].num = 9;
+        assert_refused(&c, "--serial: num: hardware=serial has ports 1 to 4, not 9");
+        c.serials[0].hardware = VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
+        assert_refused(&c, "--serial: num: hardware=virtio-console has ports 1 to 8, not 9");
+        c.serials[0].num = 8;
+        assert_int_equal(vmm_config_validate(&c, NULL), 0);
+        c.serials[0].earlycon = true;
+        assert_refused(&c, "--serial: earlycon needs hardware=serial");
+        c.serials[0].earlycon = false;
+        vmm_disk_init(&c.disks[c.n_disks++]);
+        assert_refused(&c, "--block: path= is missing");
+        c.disks[0].path = strdup("d");
+        assert_int_equal(vmm_config_validate(&c, NULL), 0);
+        c.kvm_device = strdup("/dev/kvm");
+        assert_refused(&c, "--hypervisor: only kvm takes device=");
+        c.hypervisor = VMM_HYPERVISOR_KVM;
+        assert_int_equal(vmm_config_validate(&c, NULL), 0);
+        c.name = strdup("");
+        assert_refused(&c, "--name: expected 1 to 255 bytes");
+}
+
+static void test_a_config_may_be_released_twice(void **state) {
+        VmmConfig c;
+
+        vmm_config_init(&c);
+        c.kernel = strdup("k");
+        assert_int_equal(strvec_add(&c.params, "x"), 0);
+        vmm_config_deinit(&c);
+        vmm_config_deinit(&c);
+        assert_null(c.kernel);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_configs_made_by_hand_are_checked_too),
+                cmocka_unit_test(test_a_config_may_be_released_twice),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
