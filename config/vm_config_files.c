@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "config/json_reader.h"
 #include "config/vm_config.h"
 
 struct VmDraft {
@@ -16,52 +17,24 @@ struct VmDraft {
 /* Members that are a path by themselves. */
 static const char *const file_keys[] = {"kernel", "initrd", "bootloader"};
 
-/* Line of byte @offset, counted from 1, because that is what an editor can jump to. */
-static unsigned line_at(const char *text, size_t offset) {
-        unsigned line = 1;
-
-        for (size_t i = 0; i < offset && text[i]; i++)
-                if (text[i] == '\n')
-                        line++;
-        return line;
-}
-
 /**
  * vm_draft_new() - parse the JSON a user wrote
  * @json: NULL for an empty config, to be filled by options alone
  * @ret:  owned by the caller, release with vm_draft_free()
  *
- * Return: 0; -EINVAL with line and cause in @reterr; -E2BIG over VM_CONFIG_JSON_MAX; -ENOMEM.
+ * Return: 0; -EINVAL with "PATH: line L column C: …" in @reterr; -E2BIG over VM_CONFIG_JSON_MAX; -ENOMEM.
  */
 int vm_draft_new(const char *json, VmDraft **ret, TextError *reterr) {
         _cleanup_(vm_draft_freep) VmDraft *draft = calloc(1, sizeof(*draft));
-        json_tokener *tokener;
-        enum json_tokener_error e;
-        size_t len, end;
+        int r;
 
         if (!draft)
                 return -ENOMEM;
-        if (!json)
-                json = "{}";
-        len = strlen(json);
-        if (len > VM_CONFIG_JSON_MAX)
-                return text_error_set(reterr, -E2BIG,
-                                      "the config is %zu bytes long, the limit is %u", len,
-                                      VM_CONFIG_JSON_MAX);
-        tokener = json_tokener_new();
-        if (!tokener)
-                return -ENOMEM;
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-        /* The terminator is part of the text: without it the end of input means "more to come". */
-        draft->root = json_tokener_parse_ex(tokener, json, (int) len + 1);
-        e = json_tokener_get_error(tokener);
-        end = json_tokener_get_parse_end(tokener);
-        json_tokener_free(tokener);
-        if (e != json_tokener_success)
-                return text_error_set(reterr, -EINVAL, "line %u: %s", line_at(json, end),
-                                      json_tokener_error_desc(e));
+        r = json_parse(json ? json : "{}", VM_CONFIG_JSON_MAX, &draft->root, reterr);
+        if (r < 0)
+                return r;
         if (!json_object_is_type(draft->root, json_type_object))
-                return text_error_set(reterr, -EINVAL, "expected a JSON object");
+                return text_error_set(reterr, -EINVAL, "config: expected an object");
         *ret = TAKE(draft);
         return 0;
 }
@@ -158,7 +131,7 @@ static int take_file(const FileWalk *walk, json_object *object, const char *key,
                 return text_error_set(walk->reterr, -EINVAL, "%s: expected the path of a file",
                                       json_path);
         path = json_object_get_string(member);
-        if (!*path || strlen(path) != (size_t) json_object_get_string_len(member))
+        if (!*path)
                 return text_error_set(walk->reterr, -EINVAL, "%s: expected the path of a file",
                                       json_path);
         if (str_after_prefix(path, "fd:"))

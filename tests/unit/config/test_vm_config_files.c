@@ -68,7 +68,6 @@ static void test_members_that_are_no_paths_are_refused_by_json_path(void **state
         } cases[] = {
                 {"{\"kernel\":1}", "kernel: expected the path of a file"},
                 {"{\"kernel\":\"\"}", "kernel: expected the path of a file"},
-                {"{\"kernel\":\"a\\u0000b\"}", "kernel: expected the path of a file"},
                 {"{\"disks\":[{\"image\":[]}]}", "disks[0].image: expected the path of a file"},
                 {"{\"kernel\":\"fd:k\"}",
                  "kernel: \"fd:k\" names a descriptor; expected the path of a file (\"./fd:k\" for "
@@ -111,11 +110,13 @@ static void test_bad_json_is_refused_with_its_line(void **state) {
         static const struct {
                 const char *json, *message;
         } cases[] = {
-                {"{\n\"a\": 1,\n oops}", "line 3: quoted object property name expected"},
-                {"{\n\"a\": 1", "line 2: unexpected end of data"},
-                {"", "line 1: unexpected end of data"},
-                {"[]", "expected a JSON object"},
-                {"{} x", "line 1: unexpected character"},
+                {"{\n\"a\": 1,\n oops}", "config: line 3 column 2: "},
+                {"{\n\"a\": 1", "config: line 2 column 7: "},
+                {"{\"a\": 1, \"a\": 2}", "a: line 1 column "},
+                {"{\"kernel\": \"a\\u0000b\"}", "kernel: line 1 column "},
+                {"", "config: line 1 column 1: "},
+                {"[]", "config: expected an object"},
+                {"{} x", "config: line 1 column 4: "},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -123,7 +124,7 @@ static void test_bad_json_is_refused_with_its_line(void **state) {
                 _cleanup_(text_error_deinit) TextError error = {0};
 
                 assert_int_equal(vm_draft_new(cases[i].json, &draft, &error), -EINVAL);
-                assert_non_null(strstr(error.message, cases[i].message));
+                assert_memory_equal(error.message, cases[i].message, strlen(cases[i].message));
                 assert_null(draft);
         }
 }

@@ -132,7 +132,8 @@ static void test_failures_name_file_member_and_cause(void **state) {
 
         EXPECT_FAILURE(-ENOENT, "cannot open \"no.json\": No such file or directory", "run",
                        "no.json");
-        EXPECT_FAILURE(-EINVAL, "bad.json: line 2: unexpected character", "run", "bad.json");
+        EXPECT_FAILURE(-EINVAL, "bad.json: kernel: line 2 column 11: expected a value", "run",
+                       "bad.json");
         EXPECT_FAILURE(-ENOENT,
                        "gone.json: kernel: cannot open \"gone\": No such file or directory\n"
                        "Relative paths begin at the config file.",
