@@ -508,11 +508,12 @@ static void help_group(FILE *out, FlagGroup group, const char *title) {
 void crosvm_flags_help(FILE *out) {
         (void) fputs(
                 "usage: vivarium-vmm [GLOBAL OPTIONS] run [OPTIONS] KERNEL\n"
+                "       vivarium-vmm probe\n"
                 "\n"
-                "Runs one virtual machine until it ends. KERNEL is a Linux bzImage or ELF "
-                "vmlinux.\n"
-                "The spelling is that of `crosvm run`; what this version cannot do is refused by "
-                "name.\n"
+                "run: one virtual machine, until it ends. KERNEL is a bzImage or an ELF vmlinux.\n"
+                "probe: print which hypervisors work on this host, and why not.\n"
+                "\n"
+                "The spelling is crosvm's; what this version cannot do is refused by name.\n"
                 "A PATH may be /proc/self/fd/N for a descriptor inherited without close-on-exec.\n",
                 out);
         help_group(out, GROUP_GLOBAL, "Global options");
