@@ -51,7 +51,7 @@ void kernel_image_elf(StrBuf *out, size_t text_size) {
                          text_size > 0x800000 ? KERNEL_IMAGE_TEXT + text_size : KERNEL_IMAGE_DATA,
                  .p_filesz = KERNEL_IMAGE_DATA_SIZE,
                  .p_memsz = KERNEL_IMAGE_DATA_SIZE + 0x1000},
-                {.p_type = PT_LOAD, .p_paddr = KERNEL_IMAGE_TEXT + 0x2000000, .p_memsz = 0x1000},
+                {.p_type = PT_LOAD, .p_paddr = KERNEL_IMAGE_END - 0x1000, .p_memsz = 0x1000},
         };
         const Elf64_Ehdr ehdr = {
                 .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,

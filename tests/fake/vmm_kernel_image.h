@@ -12,12 +12,13 @@
 
 #define KERNEL_IMAGE_TEXT UINT64_C(0x1000000)
 #define KERNEL_IMAGE_DATA UINT64_C(0x1800000)
+#define KERNEL_IMAGE_END UINT64_C(0x2501000)
 #define KERNEL_IMAGE_TEXT_OFFSET 0x1000u
 #define KERNEL_IMAGE_TEXT_SIZE 0x9000u
 #define KERNEL_IMAGE_DATA_SIZE 0x0300u
 #define KERNEL_IMAGE_RAM (UINT64_C(64) << 20)
 #define KERNEL_IMAGE_PAYLOAD 0x500u /* offset of the packed kernel in the protected-mode part */
-#define KERNEL_IMAGE_INIT_SIZE 0x1000000u
+#define KERNEL_IMAGE_INIT_SIZE 0x1800000u
 
 /* Byte @offset of the ELF file's text and data. */
 uint8_t kernel_image_byte(size_t offset);

@@ -70,7 +70,12 @@ static void unpack_bytes(UnpackFormat format, const uint8_t *data, size_t size) 
         if (size == 0)
                 return;
         file = kernel_image_file(data, size);
-        if (unpack(&file, 0, size, format, UNPACKED_MAX, &sink, &unpacked, NULL) >= 0 &&
+        if (unpack(&(UnpackConfig){.file = &file,
+                                   .len = size,
+                                   .format = format,
+                                   .size_max = UNPACKED_MAX,
+                                   .sink = &sink},
+                   &unpacked, NULL) >= 0 &&
             unpacked > UNPACKED_MAX)
                 abort();
 }

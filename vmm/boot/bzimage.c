@@ -40,6 +40,13 @@ typedef struct BzImage {
         uint64_t payload_offset, payload_size; /* size 0: none is declared */
 } BzImage;
 
+/* The packed kernel, after a look at its first and last bytes. */
+typedef struct BzPayload {
+        UnpackFormat format;
+        uint64_t packed_size; /* without the trailer that is not part of the format */
+        uint32_t size;        /* declared size of the unpacked kernel */
+} BzPayload;
+
 /** bzimage_has_magic() - whether a file starting with @head has a setup header */
 bool bzimage_has_magic(const uint8_t head[static BZIMAGE_HEAD_SIZE]) {
         return le16_load(head + 0x1fe) == BZIMAGE_BOOT_FLAG &&
@@ -143,9 +150,8 @@ static int bzimage_parse(const ImageFile *file, const GuestMem *mem, BzImage *re
         return 0;
 }
 
-/* Reads the declared size of the unpacked kernel and the format of the packed one. */
-static int bzimage_sniff_payload(const BzImage *image, const ImageFile *file,
-                                 UnpackFormat *ret_format, uint32_t *ret_size, TextError *reterr) {
+static int bzimage_sniff_payload(const BzImage *image, const ImageFile *file, BzPayload *ret,
+                                 TextError *reterr) {
         uint8_t magic[UNPACK_MAGIC_SIZE], trailer[BZIMAGE_SIZE_TRAILER];
         int r;
 
@@ -156,32 +162,58 @@ static int bzimage_sniff_payload(const BzImage *image, const ImageFile *file,
                             trailer, sizeof(trailer), reterr);
         if (r < 0)
                 return r;
-        *ret_format = unpack_sniff(magic);
-        *ret_size = le32_load(trailer);
+        *ret = (BzPayload){
+                .format = unpack_sniff(magic),
+                .size = le32_load(trailer),
+                .packed_size = image->payload_size,
+        };
+        if (ret->format != UNPACK_FORMAT_GZIP)
+                ret->packed_size -= sizeof(trailer);
         return 0;
 }
 
+/*
+ * The unpacker works in guest RAM above the kernel, where nothing is yet, and gives the pages back: they would count
+ * as the VMM's own memory otherwise, several times all else that it has.
+ */
+static gpa_t bzimage_find_scratch(const BzImage *image, const GuestMem *mem, uint64_t size) {
+        const GuestRegion *low = &mem->regions[0];
+        uint64_t kernel_end = image->header.pref_address + image->header.init_size;
+
+        if (size == 0 || size > low->size_bytes)
+                return 0;
+        size = align_down(low->gpa + low->size_bytes - size, MEMMAP_PAGE_SIZE);
+        return size >= kernel_end ? size : 0;
+}
+
 static int bzimage_unpack(const BzImage *image, const ImageFile *file, const GuestMem *mem,
-                          UnpackFormat format, uint32_t size_max, ElfImage *ret,
-                          TextError *reterr) {
+                          const BzPayload *payload, ElfImage *ret, TextError *reterr) {
         _cleanup_(freep) ElfStream *stream = malloc(sizeof(*stream));
-        uint64_t packed_size = image->payload_size, size;
+        uint64_t size, scratch_size = unpack_scratch_size(payload->format);
+        gpa_t scratch = bzimage_find_scratch(image, mem, scratch_size);
         UnpackSink sink;
         int r;
 
         if (!stream)
                 return -ENOMEM;
-        if (size_max > mem->size_bytes)
+        if (payload->size > mem->size_bytes)
                 return text_error_set(reterr, -EFBIG,
                                       "the kernel unpacks to %" PRIu32 " MiB, the VM has %" PRIu64
                                       " MiB of RAM",
-                                      size_max >> 20, mem->size_bytes >> 20);
-        if (format != UNPACK_FORMAT_GZIP)
-                packed_size -= BZIMAGE_SIZE_TRAILER;
-        elf_stream_init(stream, mem, reterr);
+                                      payload->size >> 20, mem->size_bytes >> 20);
+        elf_stream_init(stream, mem, image->header.pref_address + image->header.init_size, reterr);
         sink = elf_stream_sink(stream);
-        r = unpack(file, image->payload_offset, packed_size, format, size_max, &sink, &size,
-                   reterr);
+        r = unpack(&(UnpackConfig){.file = file,
+                                   .offset = image->payload_offset,
+                                   .len = payload->packed_size,
+                                   .format = payload->format,
+                                   .size_max = payload->size,
+                                   .scratch = scratch ? guest_mem_ptr(mem, scratch, scratch_size)
+                                                      : NULL,
+                                   .sink = &sink},
+                   &size, reterr);
+        if (scratch)
+                guest_mem_discard(mem, scratch, scratch_size);
         if (r < 0)
                 return r;
         return elf_stream_finish(stream, ret);
@@ -191,21 +223,20 @@ static int bzimage_unpack(const BzImage *image, const ImageFile *file, const Gue
 static int bzimage_load_payload(const BzImage *image, const ImageFile *file, const GuestMem *mem,
                                 LoadedKernel *kernel, TextError *reterr) {
         _cleanup_(text_error_deinit) TextError why = {0};
-        UnpackFormat format;
+        BzPayload payload = {0};
         ElfImage elf = {0};
-        uint32_t size;
         int r;
 
         if (image->payload_size == 0)
                 return 0;
-        r = bzimage_sniff_payload(image, file, &format, &size, reterr);
+        r = bzimage_sniff_payload(image, file, &payload, reterr);
         if (r < 0)
                 return r;
-        if (format == UNPACK_FORMAT_UNKNOWN) {
+        if (payload.format == UNPACK_FORMAT_UNKNOWN) {
                 log_debug("kernel is packed in a format unknown here; its own stub unpacks it");
                 return 0;
         }
-        r = bzimage_unpack(image, file, mem, format, size, &elf, &why);
+        r = bzimage_unpack(image, file, mem, &payload, &elf, &why);
         if (r == -ENOEXEC || r == -EOPNOTSUPP) {
                 log_debug("kernel's own stub unpacks it, as the host cannot: %s",
                           text_error_message(&why, r));
@@ -214,7 +245,7 @@ static int bzimage_load_payload(const BzImage *image, const ImageFile *file, con
         if (r < 0)
                 return text_error_set(reterr, r, "%s", text_error_message(&why, r));
         log_debug("kernel unpacked from %s: %" PRIu64 " to %" PRIu32 " bytes",
-                  unpack_format_name(format), image->payload_size, size);
+                  unpack_format_name(payload.format), payload.packed_size, payload.size);
         kernel->entry = elf.entry;
         kernel->end = MAX(kernel->end, elf.end);
         kernel->unpacked = true;

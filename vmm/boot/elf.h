@@ -39,6 +39,7 @@ bool elf_find_pvh_entry(const void *notes, size_t len, uint32_t *ret_entry);
 /* An ELF that arrives as a stream: collects its head, then sends each segment's bytes to its place. */
 typedef struct ElfStream {
         const GuestMem *mem; /* borrowed */
+        gpa_t limit;         /* segments end at or before this */
         TextError *reterr;   /* borrowed, may be NULL */
         uint64_t offset;     /* of the next byte in the ELF */
         bool parsed;
@@ -48,6 +49,6 @@ typedef struct ElfStream {
         uint8_t scrap[ELF_HEAD_MAX]; /* where bytes that belong to no segment go */
 } ElfStream;
 
-void elf_stream_init(ElfStream *stream, const GuestMem *mem, TextError *reterr);
+void elf_stream_init(ElfStream *stream, const GuestMem *mem, gpa_t limit, TextError *reterr);
 UnpackSink elf_stream_sink(ElfStream *stream);
 int elf_stream_finish(ElfStream *stream, ElfImage *ret);

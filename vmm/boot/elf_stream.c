@@ -58,6 +58,9 @@ static int elf_stream_parse(ElfStream *stream) {
         r = elf_parse(stream->head, len, stream->mem, &stream->image, stream->reterr);
         if (r < 0)
                 return r;
+        if (stream->image.end > stream->limit)
+                return text_error_set(stream->reterr, -ENOEXEC,
+                                      "the kernel is larger than its setup header declares");
         stream->parsed = true;
         for (unsigned i = 0; i < stream->image.n_segments; i++)
                 guest_mem_populate(stream->mem, stream->image.segments[i].gpa,
@@ -82,10 +85,12 @@ static int elf_stream_commit(void *userdata, size_t len) {
 /**
  * elf_stream_init() - get ready for an ELF kernel's bytes
  * @mem:    fresh guest RAM; borrowed as long as @stream is used
+ * @limit:  the kernel ends at or before this address
  * @reterr: where the sink puts its sentence; borrowed as well, may be NULL
  */
-void elf_stream_init(ElfStream *stream, const GuestMem *mem, TextError *reterr) {
+void elf_stream_init(ElfStream *stream, const GuestMem *mem, gpa_t limit, TextError *reterr) {
         stream->mem = mem;
+        stream->limit = limit;
         stream->reterr = reterr;
         stream->offset = 0;
         stream->parsed = false;

@@ -33,7 +33,17 @@ typedef struct UnpackSink {
         int (*commit)(void *userdata, size_t len);
 } UnpackSink;
 
+typedef struct UnpackConfig {
+        const ImageFile *file; /* borrowed */
+        uint64_t offset,
+                len; /* of the packed data in @file; bytes after the end of the stream are ignored */
+        UnpackFormat format; /* not UNPACK_FORMAT_UNKNOWN */
+        uint64_t size_max;   /* more output than this is an error */
+        void *scratch;       /* borrowed; unpack_scratch_size() bytes to work in, NULL = map some */
+        const UnpackSink *sink;
+} UnpackConfig;
+
 UnpackFormat unpack_sniff(const uint8_t magic[static UNPACK_MAGIC_SIZE]);
 const char *unpack_format_name(UnpackFormat format);
-int unpack(const ImageFile *file, uint64_t offset, uint64_t len, UnpackFormat format,
-           uint64_t size_max, const UnpackSink *sink, uint64_t *ret_size, TextError *reterr);
+size_t unpack_scratch_size(UnpackFormat format);
+int unpack(const UnpackConfig *config, uint64_t *ret_size, TextError *reterr);

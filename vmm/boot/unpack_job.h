@@ -14,11 +14,17 @@ typedef struct UnpackJob {
         const ImageFile *file;  /* borrowed */
         uint64_t in_offset;     /* of the next byte in @file */
         uint64_t in_left;       /* packed bytes not read yet */
+        void *scratch;          /* borrowed, NULL or as large as the format wants */
         const UnpackSink *sink; /* borrowed */
         uint64_t out_size;      /* bytes put out so far */
         uint64_t out_max;       /* the most that may come out */
         TextError *reterr;
 } UnpackJob;
+
+/* A block of the lz4 legacy frame, at its largest, packed and unpacked. */
+#define UNPACK_LZ4_BLOCK ((size_t) 8 << 20)
+#define UNPACK_LZ4_PACKED (UNPACK_LZ4_BLOCK + UNPACK_LZ4_BLOCK / 255 + 16)
+#define UNPACK_LZ4_SCRATCH (UNPACK_LZ4_PACKED + UNPACK_LZ4_BLOCK)
 
 /* What a stream decoder did in one step. */
 typedef enum UnpackStep {

@@ -13,36 +13,30 @@
 #include "vmm/boot/unpack_job.h"
 
 #define LZ4_LEGACY_MAGIC UINT32_C(0x184c2102)
-#define LZ4_LEGACY_BLOCK (8u << 20)
 
-/* Mapped rather than allocated: the heap would keep what it once held. */
+_Static_assert(UNPACK_LZ4_PACKED == LZ4_COMPRESSBOUND(UNPACK_LZ4_BLOCK),
+               "packed size of a block that does not compress");
+
 typedef struct Lz4Buffers {
-        uint8_t *base; /* owned mapping: packed block, then unpacked block */
-        char *packed, *unpacked;
-        size_t packed_max;
+        char *packed, *unpacked; /* borrowed from the job, or from @mapped */
+        void *mapped;            /* owned; mapped, as the heap would keep what it once held */
 } Lz4Buffers;
 
-static size_t lz4_buffers_size(void) {
-        return (size_t) LZ4_COMPRESSBOUND(LZ4_LEGACY_BLOCK) + LZ4_LEGACY_BLOCK;
-}
-
 static void lz4_buffers_deinit(Lz4Buffers *buffers) {
-        if (buffers->base)
-                (void) munmap(buffers->base, lz4_buffers_size());
+        if (buffers->mapped)
+                (void) munmap(buffers->mapped, UNPACK_LZ4_SCRATCH);
 }
 
-static int lz4_buffers_init(Lz4Buffers *ret) {
-        void *base = mmap(NULL, lz4_buffers_size(), PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        if (base == MAP_FAILED)
-                return -errno;
-        *ret = (Lz4Buffers){
-                .base = base,
-                .packed = base,
-                .packed_max = LZ4_COMPRESSBOUND(LZ4_LEGACY_BLOCK),
-                .unpacked = (char *) base + LZ4_COMPRESSBOUND(LZ4_LEGACY_BLOCK),
-        };
+static int lz4_buffers_init(Lz4Buffers *buffers, void *scratch) {
+        if (!scratch) {
+                scratch = mmap(NULL, UNPACK_LZ4_SCRATCH, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                if (scratch == MAP_FAILED)
+                        return -errno;
+                buffers->mapped = scratch;
+        }
+        buffers->packed = scratch;
+        buffers->unpacked = buffers->packed + UNPACK_LZ4_PACKED;
         return 0;
 }
 
@@ -52,12 +46,12 @@ static int lz4_buffers_init(Lz4Buffers *ret) {
  */
 static int lz4_unpack_block(UnpackJob *job, const Lz4Buffers *buffers, size_t packed_size) {
         size_t room = 0;
-        char *direct = unpack_job_reserve(job, LZ4_LEGACY_BLOCK, &room);
-        bool in_place = room == LZ4_LEGACY_BLOCK;
+        char *direct = unpack_job_reserve(job, UNPACK_LZ4_BLOCK, &room);
+        bool in_place = room == UNPACK_LZ4_BLOCK;
         int n;
 
         n = LZ4_decompress_safe(buffers->packed, in_place ? direct : buffers->unpacked,
-                                (int) packed_size, LZ4_LEGACY_BLOCK);
+                                (int) packed_size, (int) UNPACK_LZ4_BLOCK);
         if (n < 0)
                 return unpack_job_corrupt(job, "the decoder refuses a block");
         if (in_place)
@@ -76,7 +70,7 @@ int unpack_lz4(UnpackJob *job) {
                 return r;
         if (le32_load(word) != LZ4_LEGACY_MAGIC)
                 return unpack_job_corrupt(job, "it has no lz4 magic number");
-        r = lz4_buffers_init(&buffers);
+        r = lz4_buffers_init(&buffers, job->scratch);
         if (r < 0)
                 return r;
 
@@ -91,7 +85,7 @@ int unpack_lz4(UnpackJob *job) {
                         continue;
                 if (packed_size == 0)
                         return 0;
-                if (packed_size > buffers.packed_max)
+                if (packed_size > UNPACK_LZ4_PACKED)
                         return unpack_job_corrupt(job, "a block is larger than lz4 allows");
                 r = unpack_job_read(job, buffers.packed, packed_size);
                 if (r < 0)

@@ -203,3 +203,24 @@ void guest_mem_populate(const GuestMem *mem, gpa_t gpa, uint64_t len) {
                 size -= step;
         }
 }
+
+/**
+ * guest_mem_discard() - give the whole pages of a range back to the host; they read as zeros afterwards
+ *
+ * Bytes of the range in pages that it has only a part of become zero as well. Where the host cannot take pages back,
+ * all bytes are zeroed.
+ */
+void guest_mem_discard(const GuestMem *mem, gpa_t gpa, uint64_t len) {
+        gpa_t start = align_up(gpa, MEMMAP_PAGE_SIZE),
+              end = align_down(gpa + len, MEMMAP_PAGE_SIZE);
+        uint8_t *host = guest_mem_ptr(mem, gpa, len);
+
+        if (!host)
+                return;
+        if (start >= end || madvise(host + (start - gpa), end - start, MADV_REMOVE) < 0) {
+                memset(host, 0, len);
+                return;
+        }
+        memset(host, 0, start - gpa);
+        memset(host + (end - gpa), 0, gpa + len - end);
+}

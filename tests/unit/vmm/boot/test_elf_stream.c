@@ -21,7 +21,7 @@ static int send(const GuestMem *mem, const StrBuf *elf, size_t most, ElfImage *r
         UnpackSink sink;
 
         assert_non_null(stream);
-        elf_stream_init(stream, mem, error);
+        elf_stream_init(stream, mem, KERNEL_IMAGE_RAM, error);
         sink = elf_stream_sink(stream);
         for (size_t at = 0, n; at < elf->len; at += n) {
                 void *to = sink.reserve(sink.userdata, MIN(most, elf->len - at), &n);
@@ -70,7 +70,7 @@ static void test_a_large_segment_is_offered_in_one_piece(void **state) {
         assert_non_null(stream);
         assert_int_equal(guest_mem_new(KERNEL_IMAGE_RAM, &mem), 0);
         kernel_image_elf(&elf, 9 << 20);
-        elf_stream_init(stream, mem, NULL);
+        elf_stream_init(stream, mem, KERNEL_IMAGE_RAM, NULL);
         sink = elf_stream_sink(stream);
         memcpy(sink.reserve(sink.userdata, SIZE_MAX, &n), elf.data, ELF_HEAD_MAX);
         assert_int_equal(n, ELF_HEAD_MAX);
@@ -94,6 +94,22 @@ static void test_an_end_inside_a_segment_is_refused(void **state) {
         assert_non_null(strstr(error.message, "ends inside a segment"));
 }
 
+static void test_a_kernel_beyond_the_limit_is_refused(void **state) {
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        _cleanup_(freep) ElfStream *stream = malloc(sizeof(*stream));
+        _cleanup_(strbuf_deinit) StrBuf elf = {0};
+        UnpackSink sink;
+        size_t n;
+
+        assert_non_null(stream);
+        assert_int_equal(guest_mem_new(KERNEL_IMAGE_RAM, &mem), 0);
+        kernel_image_elf(&elf, KERNEL_IMAGE_TEXT_SIZE);
+        elf_stream_init(stream, mem, KERNEL_IMAGE_END - 1, NULL);
+        sink = elf_stream_sink(stream);
+        memcpy(sink.reserve(sink.userdata, SIZE_MAX, &n), elf.data, ELF_HEAD_MAX);
+        assert_int_equal(sink.commit(sink.userdata, ELF_HEAD_MAX), -ENOEXEC);
+}
+
 static void test_what_is_no_kernel_is_refused_with_the_first_bytes(void **state) {
         _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
         _cleanup_(strbuf_deinit) StrBuf elf = {0};
@@ -112,6 +128,7 @@ int main(void) {
                 cmocka_unit_test(test_pieces_of_any_size_give_the_same_memory),
                 cmocka_unit_test(test_a_large_segment_is_offered_in_one_piece),
                 cmocka_unit_test(test_an_end_inside_a_segment_is_refused),
+                cmocka_unit_test(test_a_kernel_beyond_the_limit_is_refused),
                 cmocka_unit_test(test_what_is_no_kernel_is_refused_with_the_first_bytes),
         };
 

@@ -18,6 +18,7 @@ typedef struct Collector {
         StrBuf out;
         uint8_t *room;
         size_t piece;
+        void *scratch; /* borrowed, may be NULL */
         int fail_with; /* what commit() returns, 0 for success */
 } Collector;
 
@@ -52,7 +53,13 @@ static int run(Collector *collector, const StrBuf *packed, uint64_t len, UnpackF
         uint64_t size = 0;
         int r;
 
-        r = unpack(&file, 0, len, format, max, &sink, &size, error);
+        r = unpack(&(UnpackConfig){.file = &file,
+                                   .len = len,
+                                   .format = format,
+                                   .size_max = max,
+                                   .scratch = collector->scratch,
+                                   .sink = &sink},
+                   &size, error);
         if (r >= 0)
                 assert_int_equal(size, collector->out.len);
         return r;
@@ -197,6 +204,23 @@ static void test_what_the_sink_says_ends_the_unpacking(void **state) {
         }
 }
 
+static void test_lz4_works_in_the_memory_it_is_given(void **state) {
+        _cleanup_(freep) uint8_t *scratch = calloc(1, unpack_scratch_size(UNPACK_FORMAT_LZ4));
+        _cleanup_(strbuf_deinit) StrBuf plain = {0}, packed = {0};
+        _cleanup_(collector_deinit) Collector collector;
+
+        assert_non_null(scratch);
+        assert_int_equal(unpack_scratch_size(UNPACK_FORMAT_GZIP), 0);
+        make_plain(&plain, 300000);
+        kernel_image_pack(&packed, UNPACK_FORMAT_LZ4, plain.data, plain.len);
+        collector_init(&collector, 70000);
+        collector.scratch = scratch;
+        assert_int_equal(run(&collector, &packed, packed.len, UNPACK_FORMAT_LZ4, plain.len, NULL),
+                         0);
+        assert_memory_equal(collector.out.data, plain.data, plain.len);
+        assert_memory_equal(scratch, packed.data + 8, packed.len - 8);
+}
+
 static void test_unknown_magic_is_unknown(void **state) {
         static const uint8_t bzip2[UNPACK_MAGIC_SIZE] = "BZh91AY";
         static const uint8_t lzo[UNPACK_MAGIC_SIZE] = {0x89, 0x4c, 0x5a, 0x4f};
@@ -226,6 +250,7 @@ int main(void) {
                 cmocka_unit_test(test_an_lz4_block_larger_than_any_is_corrupt),
                 cmocka_unit_test(test_an_xz_dictionary_beyond_the_limit_is_unsupported),
                 cmocka_unit_test(test_what_the_sink_says_ends_the_unpacking),
+                cmocka_unit_test(test_lz4_works_in_the_memory_it_is_given),
                 cmocka_unit_test(test_unknown_magic_is_unknown),
                 cmocka_unit_test(test_a_range_outside_the_file_is_refused),
         };
