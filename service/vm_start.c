@@ -84,12 +84,12 @@ static void take_launcher_error(Vm *vm) {
  * Return: true when the process became the VMM, and the VM is running.
  */
 bool vm_launch_settle(Vm *vm) {
-        bool closed = drain_now(vm->status), ended = process_has_ended(vm->process);
+        bool closed = drain_now(vm->status), ending = process_is_ending(vm->process);
 
         take_launcher_error(vm);
-        if (vm->start_error || (!closed && !ended))
+        if (vm->start_error || (!closed && !ending))
                 return false;
-        if (ended && process_runs_program(vm->process, vm->env->launcher_path))
+        if (ending && process_runs_program(vm->process, vm->env->launcher_path))
                 return false;
         now_running(vm);
         return true;

@@ -161,20 +161,23 @@ void process_kill_group(Process *process) {
                 (void) kill(-process->pid, SIGKILL);
 }
 
-/** process_has_ended() - whether the child is a zombie or gone */
-bool process_has_ended(const Process *process) {
-        siginfo_t info = {0};
+/**
+ * process_is_ending() - whether the child is a zombie, gone, or about to be
+ *
+ * An ending process gives up its memory first, its descriptors then, and becomes a zombie last. So one whose
+ * descriptors were seen to close is ending exactly if it has no memory any more, and with it no executable.
+ */
+bool process_is_ending(const Process *process) {
+        char path[64], target[8];
 
         if (process->reaped)
                 return true;
-        if (waitid((idtype_t) P_PIDFD, (id_t) process->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) <
-            0)
-                return errno == ECHILD;
-        return info.si_pid != 0;
+        (void) snprintf(path, sizeof(path), "/proc/%d/exe", process->pid);
+        return readlink(path, target, sizeof(target)) < 0 && errno == ENOENT;
 }
 
 /**
- * process_runs_program() - whether the child, alive or a zombie, still carries the name execve() gave it for @path
+ * process_runs_program() - whether the child, ending or a zombie, still carries the name execve() gave it for @path
  *
  * Tells a child that ended in its first program from one that ended in a program which that one executed.
  */

@@ -38,6 +38,6 @@ DEFINE_CLEANUP(Process *, process_free)
 pid_t process_pid(const Process *process);
 int process_kill(Process *process, int signo);
 void process_kill_group(Process *process);
-bool process_has_ended(const Process *process);
+bool process_is_ending(const Process *process);
 bool process_runs_program(const Process *process, const char *path);
 int process_reap(Process *process, ProcessExit *ret);

@@ -9,6 +9,8 @@
  *     touch:BYTES                               use so much guest memory
  *     name:TEXT                                 be called that in /proc
  *     exit:STATUS  signal:NUMBER  sleep         end, or wait for the end
+ *
+ * In the launcher's place it is one that hangs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +26,7 @@
 #include "base/fd.h"
 #include "config/crosvm_flags.h"
 #include "config/hypervisor_probe.h"
+#include "config/launch_plan.h"
 
 static int open_serial(const VmmConfig *config, VmmSerialHardware hardware, unsigned num) {
         for (size_t i = 0; i < config->n_serials; i++)
@@ -138,6 +141,8 @@ int main(int argc, char **argv) {
 
         if (argc == 2 && str_eq(argv[1], HYPERVISOR_PROBE_VERB))
                 return probe();
+        if (argc == 2 && str_after_prefix(argv[1], LAUNCH_PLAN_OPTION))
+                wait_for_the_end();
         if (crosvm_flags_parse(argc, argv, &config, &error) < 0) {
                 (void) fprintf(stderr, "fake_vmm: %s\n", text_error_message(&error, -EINVAL));
                 return VMM_EXIT_INVALID_ARGS;
