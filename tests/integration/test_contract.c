@@ -276,7 +276,7 @@ static void test_busctl_shows_a_tree_with_all_vms(void **state) {
                         host->address, VIVARIUM_BUS_NAME);
         pipe = popen(command, "re");
         assert_non_null(pipe);
-        (void) fread(out, 1, sizeof(out) - 1, pipe);
+        assert_true(fread(out, 1, sizeof(out) - 1, pipe) > 0);
         assert_int_equal(pclose(pipe), 0);
         assert_non_null(strstr(out, first));
         assert_non_null(strstr(out, second));
