@@ -149,7 +149,7 @@ struct HvOps {
                             CpuidEntry *ret);
         unsigned (*proto_physical_bits)(const ProtoPartition *proto);
         /* Consumes @proto on success; on failure it is only good for proto_free(). @mem is borrowed and must outlive the partition. */
-        int (*proto_build)(ProtoPartition *proto, const GuestMem *mem, Partition **ret,
+        int (*proto_build)(ProtoPartition *proto, GuestMem *mem, Partition **ret,
                            TextError *reterr);
         ProtoPartition *(*proto_free)(ProtoPartition *proto);
 };

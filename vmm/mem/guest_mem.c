@@ -117,6 +117,19 @@ GuestMem *guest_mem_free(GuestMem *mem) {
 }
 
 /**
+ * guest_mem_watch() - call @written before devices write, so that code decoded from there is forgotten
+ * @written:  any thread; NULL ends it
+ * @userdata: borrowed until then
+ *
+ * While no device runs.
+ */
+void guest_mem_watch(GuestMem *mem, void (*written)(void *userdata, gpa_t gpa, uint64_t len),
+                     void *userdata) {
+        mem->written = written;
+        mem->written_userdata = userdata;
+}
+
+/**
  * guest_mem_ptr() - the host address of a range of guest RAM; any thread
  * @gpa, @len:  must lie inside one region as a whole; @len may be 0
  *
@@ -158,6 +171,7 @@ int guest_mem_write(const GuestMem *mem, gpa_t gpa, const void *data, size_t len
 
         if (!host)
                 return -EFAULT;
+        guest_mem_will_write(mem, gpa, len);
         memcpy(host, data, len);
         return 0;
 }

@@ -28,15 +28,23 @@ typedef struct GuestMem {
         uint64_t size_bytes; /* RAM in all regions together */
         uint8_t *base;       /* owned mapping of @size_bytes */
         unsigned n_regions;
-        GuestRegion regions[GUEST_MEM_REGIONS_MAX]; /* ascending by gpa */
-        /* Set by a backend that must know what devices wrote into guest memory, or NULL; any thread. */
-        void (*written)(void *userdata, gpa_t gpa, uint64_t len);
-        void *written_userdata; /* borrowed */
+        GuestRegion regions[GUEST_MEM_REGIONS_MAX];               /* ascending by gpa */
+        void (*written)(void *userdata, gpa_t gpa, uint64_t len); /* guest_mem_watch(), or NULL */
+        void *written_userdata;                                   /* borrowed */
 } GuestMem;
 
 int guest_mem_new(uint64_t size_bytes, GuestMem **ret);
 GuestMem *guest_mem_free(GuestMem *mem);
 DEFINE_CLEANUP(GuestMem *, guest_mem_free)
+
+void guest_mem_watch(GuestMem *mem, void (*written)(void *userdata, gpa_t gpa, uint64_t len),
+                     void *userdata);
+
+/** guest_mem_will_write() - a device is about to write [@gpa, @gpa + @len) through a host pointer; any thread */
+static inline void guest_mem_will_write(const GuestMem *mem, gpa_t gpa, uint64_t len) {
+        if (mem->written)
+                mem->written(mem->written_userdata, gpa, len);
+}
 
 int guest_mem_read(const GuestMem *mem, gpa_t gpa, void *data, size_t len);
 int guest_mem_write(const GuestMem *mem, gpa_t gpa, const void *data, size_t len);

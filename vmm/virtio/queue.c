@@ -135,6 +135,10 @@ static int add_buffer(VirtQueue *queue, const Desc *desc, VirtqChain *chain) {
                 return broken(queue, "buffer lies outside memory");
         if (!ADD_CHECKED(*bytes, desc->len, bytes))
                 return broken(queue, "request is longer than 4 GiB");
+        /* A driver does not run code from a buffer that it has given away, so the time of taking it is as good as that
+         * of writing it. */
+        if (in)
+                guest_mem_will_write(queue->mem, desc->address, desc->len);
 
         chain->iov[n] = (struct iovec){.iov_base = host, .iov_len = desc->len};
         if (in)

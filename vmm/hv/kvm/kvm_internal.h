@@ -100,7 +100,7 @@ int kvm_probe(const char *device, TextError *reterr);
 int kvm_proto_new(const HvConfig *config, ProtoPartition **ret, TextError *reterr);
 
 /* partition.c */
-int kvm_proto_build(ProtoPartition *proto, const GuestMem *mem, Partition **ret, TextError *reterr);
+int kvm_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret, TextError *reterr);
 KvmPartition *kvm_partition_destroy(KvmPartition *partition);
 
 /* routing.c */

@@ -140,8 +140,7 @@ static const PartitionOps kvm_partition_ops = {
  *
  * Return: 0, or negative errno with a sentence in @reterr.
  */
-int kvm_proto_build(ProtoPartition *proto, const GuestMem *mem, Partition **ret,
-                    TextError *reterr) {
+int kvm_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret, TextError *reterr) {
         KvmPartition *partition = kvm_partition_from_proto(proto);
         int r;
 

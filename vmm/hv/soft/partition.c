@@ -185,7 +185,7 @@ static Partition *soft_partition_free(Partition *partition) {
         if (partition) {
                 SoftPartition *p = (SoftPartition *) partition;
 
-                ((GuestMem *) (uintptr_t) p->mem)->written = NULL;
+                guest_mem_watch(p->mem, NULL, NULL);
                 soft_partition_free_tables(p);
         }
         return NULL;
@@ -299,7 +299,7 @@ static unsigned soft_proto_physical_bits(const ProtoPartition *proto) {
         return 40;
 }
 
-static int soft_proto_build(ProtoPartition *proto, const GuestMem *mem, Partition **ret,
+static int soft_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret,
                             TextError *reterr) {
         SoftPartition *p = calloc(1, sizeof(*p));
 
@@ -319,8 +319,7 @@ static int soft_proto_build(ProtoPartition *proto, const GuestMem *mem, Partitio
                                       "no memory for the page tables of %" PRIu64 " pages",
                                       mem->size_bytes >> 12);
         }
-        ((GuestMem *) (uintptr_t) mem)->written = soft_memory_written;
-        ((GuestMem *) (uintptr_t) mem)->written_userdata = p;
+        guest_mem_watch(mem, soft_memory_written, p);
         free(proto);
         *ret = &p->partition;
         return 0;

@@ -14,7 +14,7 @@ typedef struct SoftVcpu {
 
 struct SoftPartition {
         Partition partition;
-        const GuestMem *mem; /* borrowed */
+        GuestMem *mem; /* borrowed */
         unsigned n_vcpus;
         _Atomic(SoftCpu *) cpus[HV_VCPUS_MAX];
         uint64_t n_pages;
