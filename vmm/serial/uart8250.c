@@ -12,10 +12,15 @@
  * National Semiconductor PC16550D data sheet. The line is infinitely fast: a byte written is sent at once, so the
  * transmitter is always empty, and received bytes below the FIFO's trigger level time out at once. The baud rate is
  * remembered and means nothing.
+ *
+ * The host keeps to the handshake: it sends only while RTS is up, and not before somebody listens, by interrupt or by
+ * polling. A driver that probes and resets the port on its way would otherwise throw away what was typed ahead.
  */
 
 #define UART_PORTS 8u
 #define UART_FIFO_SIZE 16u
+#define UART_POLLS_OF_A_LISTENER                                                                   \
+        8u /* reads of LSR in a row; one that only sends needs one or two */
 
 enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCRATCH };
 
@@ -76,6 +81,7 @@ struct Uart8250 {
         uint8_t received[UART_FIFO_SIZE]; /* ring */
         unsigned received_start, n_received;
         bool input_waits; /* the host side has more than we took */
+        uint8_t n_polls;  /* reads of LSR since a byte was sent, up to UART_POLLS_OF_A_LISTENER */
 };
 
 static bool uart_has_fifo(const Uart8250 *uart) {
@@ -123,9 +129,16 @@ static bool uart_put_received(Uart8250 *uart, uint8_t byte) {
         return true;
 }
 
-/* Lets the host side go on if it was held back and there is room now. Lock held. */
+/* Whether the host may send. */
+static bool uart_listens(const Uart8250 *uart) {
+        if ((uart->mcr & MCR_LOOP) || !(uart->mcr & MCR_RTS))
+                return false;
+        return (uart->ier & IER_RECEIVED) || uart->n_polls == UART_POLLS_OF_A_LISTENER;
+}
+
+/* Lets the host side go on if it was held back and need not be any more. Lock held. */
 static void uart_resume_input(Uart8250 *uart) {
-        if (!uart->input_waits || uart->n_received > 0 || (uart->mcr & MCR_LOOP))
+        if (!uart->input_waits || uart->n_received > 0 || !uart_listens(uart))
                 return;
         uart->input_waits = false;
         char_input_ready(uart->chardev);
@@ -154,11 +167,14 @@ static uint8_t uart_read_iir(Uart8250 *uart) {
 static uint8_t uart_read_lsr(Uart8250 *uart) {
         uint8_t lsr = LSR_TRANSMITTER_EMPTY;
 
+        if (uart->n_polls < UART_POLLS_OF_A_LISTENER)
+                uart->n_polls++;
         if (uart->n_received > 0)
                 lsr |= LSR_RECEIVED;
         if (uart->overrun)
                 lsr |= LSR_OVERRUN;
         uart->overrun = false;
+        uart_resume_input(uart);
         return lsr;
 }
 
@@ -193,6 +209,7 @@ static uint8_t uart_read_byte(void *device, unsigned offset) {
 }
 
 static void uart_write_data(Uart8250 *uart, uint8_t byte) {
+        uart->n_polls = 0;
         if (!(uart->mcr & MCR_LOOP))
                 char_write(uart->chardev, &byte, 1);
         else if (!uart_put_received(uart, byte))
@@ -205,11 +222,13 @@ static void uart_write_ier(Uart8250 *uart, uint8_t value) {
         if ((value & ~uart->ier) & IER_TRANSMITTER_EMPTY)
                 uart->transmitter_empty_pending = true;
         uart->ier = value & IER_WRITABLE;
+        uart_resume_input(uart);
 }
 
 static void uart_write_fcr(Uart8250 *uart, uint8_t value) {
         bool toggled = (value ^ uart->fcr) & FCR_ENABLE;
 
+        uart->n_polls = 0;
         if (toggled || (value & FCR_RESET_RECEIVER))
                 uart_clear_received(uart);
         if (toggled || (value & FCR_RESET_TRANSMITTER))
@@ -305,7 +324,7 @@ static size_t uart_receive(void *frontend, const uint8_t *data, size_t len) {
         size_t n = 0;
 
         pthread_mutex_lock(&uart->lock);
-        if (!(uart->mcr & MCR_LOOP))
+        if (uart_listens(uart))
                 while (n < len && uart_put_received(uart, data[n]))
                         n++;
         uart->input_waits = n < len;

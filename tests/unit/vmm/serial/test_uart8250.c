@@ -98,6 +98,13 @@ static void turn(Fixture *f) {
         }
 }
 
+/* As a driver that has opened the port: RTS and OUT2 up, receive interrupt on. */
+static void listen_by_interrupt(Fixture *f, uint8_t fcr) {
+        put(f, FCR, fcr);
+        put(f, MCR, 0x0b);
+        put(f, IER, 0x01);
+}
+
 static void from_host(Fixture *f, const char *text) {
         assert_int_equal(fd_write_all(f->input, text, strlen(text)), 0);
         turn(f);
@@ -180,9 +187,7 @@ static void test_out2_gates_the_interrupt(void **state) {
 static void test_host_input_interrupts_and_is_read_in_order(void **state) {
         Fixture *f = *state;
 
-        put(f, FCR, 0x01);
-        put(f, MCR, 0x08);
-        put(f, IER, 0x01);
+        listen_by_interrupt(f, 0x01);
         from_host(f, "abc");
         assert_true(f->irq.level);
         assert_int_equal(get(f, IIR), 0xc4); /* trigger level 1 */
@@ -199,9 +204,7 @@ static void test_host_input_interrupts_and_is_read_in_order(void **state) {
 static void test_bytes_below_the_trigger_level_time_out(void **state) {
         Fixture *f = *state;
 
-        put(f, FCR, 0xc1); /* 14 */
-        put(f, MCR, 0x08);
-        put(f, IER, 0x01);
+        listen_by_interrupt(f, 0xc1); /* trigger level 14 */
         from_host(f, "abc");
         assert_int_equal(get(f, IIR), 0xcc);
         from_host(f, "defghijklmnop");
@@ -215,7 +218,7 @@ static void test_input_waits_while_the_fifo_is_full_and_none_is_lost(void **stat
 
         for (unsigned i = 0; i < 100; i++)
                 text[i] = (char) ('!' + i % 90);
-        put(f, FCR, 0x01);
+        listen_by_interrupt(f, 0x01);
         from_host(f, text);
         while (n < 100) {
                 unsigned before = n;
@@ -231,18 +234,65 @@ static void test_input_waits_while_the_fifo_is_full_and_none_is_lost(void **stat
 static void test_without_fifo_one_byte_is_held(void **state) {
         Fixture *f = *state;
 
+        listen_by_interrupt(f, 0x00);
         from_host(f, "ab");
-        assert_int_equal(get(f, IIR), 0x01);
+        assert_int_equal(get(f, IIR), 0x04);
         assert_int_equal(get(f, DATA), 'a');
         assert_int_equal(get(f, LSR), 0x60);
         turn(f);
         assert_int_equal(get(f, DATA), 'b');
 }
 
+/* A driver probes and resets the port before it listens. */
+static void test_what_was_typed_ahead_survives_the_probe(void **state) {
+        Fixture *f = *state;
+        char got[6] = "";
+
+        from_host(f, "early");
+        put(f, MCR, 0x03); /* an early console: sends, and waits only for the transmitter */
+        for (unsigned i = 0; i < 20; i++) {
+                (void) get(f, LSR);
+                put(f, DATA, '.');
+        }
+        put(f, FCR, 0x07);
+        put(f, FCR, 0x00);
+        turn(f);
+        assert_int_equal(get(f, LSR), 0x60);
+        listen_by_interrupt(f, 0x01);
+        turn(f);
+        for (unsigned i = 0; i < 5; i++)
+                got[i] = (char) get(f, DATA);
+        assert_string_equal(got, "early");
+}
+
+static void test_a_polling_listener_is_recognised(void **state) {
+        Fixture *f = *state;
+
+        from_host(f, "x");
+        put(f, MCR, 0x03);
+        for (unsigned i = 0; i < 10; i++)
+                assert_int_equal(get(f, LSR), 0x60);
+        turn(f);
+        assert_int_equal(get(f, LSR), 0x61);
+        assert_int_equal(get(f, DATA), 'x');
+}
+
+static void test_the_host_waits_while_rts_is_down(void **state) {
+        Fixture *f = *state;
+
+        listen_by_interrupt(f, 0x01);
+        put(f, MCR, 0x08);
+        from_host(f, "x");
+        assert_int_equal(get(f, LSR), 0x60);
+        put(f, MCR, 0x0a);
+        turn(f);
+        assert_int_equal(get(f, LSR), 0x61);
+}
+
 static void test_resetting_the_receiver_empties_it(void **state) {
         Fixture *f = *state;
 
-        put(f, FCR, 0x01);
+        listen_by_interrupt(f, 0x01);
         from_host(f, "abc");
         put(f, FCR, 0x03);
         assert_int_equal(get(f, LSR), 0x60);
@@ -253,13 +303,12 @@ static void test_loopback_receives_what_is_sent_and_overruns(void **state) {
         char byte;
 
         put(f, FCR, 0x01);
-        put(f, MCR, 0x18);
-        put(f, IER, 0x04);
+        put(f, MCR, 0x1a);
+        put(f, IER, 0x05);
         for (unsigned i = 0; i < 16; i++)
                 put(f, DATA, (uint8_t) i);
-        assert_false(f->irq.level);
+        assert_int_equal(get(f, IIR), 0xc4);
         put(f, DATA, 99);
-        assert_true(f->irq.level);
         assert_int_equal(get(f, IIR), 0xc6);
         assert_int_equal(get(f, LSR), 0x63);
         assert_int_equal(get(f, LSR), 0x61);
@@ -306,7 +355,7 @@ static void test_a_vcpu_and_the_loop_may_meet_in_a_port(void **state) {
         pthread_t vcpu;
 
         put(f, FCR, 0x01);
-        put(f, MCR, 0x08);
+        put(f, MCR, 0x0b);
         put(f, IER, 0x03);
         assert_int_equal(loop_add_fd(f->loop, f->output, EPOLLIN, drain_output, NULL, NULL), 0);
         assert_int_equal(pthread_create(&vcpu, NULL, write_registers, f), 0);
@@ -333,6 +382,12 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(
                         test_input_waits_while_the_fifo_is_full_and_none_is_lost, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_without_fifo_one_byte_is_held, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_what_was_typed_ahead_survives_the_probe, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_a_polling_listener_is_recognised, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_the_host_waits_while_rts_is_down, setup,
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_resetting_the_receiver_empties_it, setup,
                                                 teardown),
