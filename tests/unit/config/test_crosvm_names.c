@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/crosvm_flags.h"
+#include "config/crosvm_names.h"
+
+static void test_what_crosvm_has_is_known(void **state) {
+        assert_true(crosvm_has_run_option("gpu"));
+        assert_true(crosvm_has_run_option("vhost-user-fs"));
+        assert_false(crosvm_has_run_option("gp"));
+        assert_false(crosvm_has_run_option(""));
+        assert_true(crosvm_has_global_option("syslog-tag"));
+        assert_false(crosvm_has_global_option("gpu"));
+        assert_true(crosvm_has_command("snapshot"));
+        assert_false(crosvm_has_command("run"));
+}
+
+/* An option that is honoured must not be in the list of those that are not. */
+static void test_no_option_is_in_both_lists(void **state) {
+        _cleanup_(freep) char *text = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&text, &len);
+        unsigned n = 0;
+
+        assert_non_null(out);
+        crosvm_flags_help(out);
+        assert_int_equal(fclose(out), 0);
+        for (const char *p = text; (p = strstr(p, " --")); n++) {
+                char name[64] = "";
+
+                p += 3;
+                for (size_t i = 0; i < sizeof(name) - 1 && (isalnum(p[i]) || p[i] == '-'); i++)
+                        name[i] = p[i];
+                assert_false(crosvm_has_run_option(name));
+                assert_false(crosvm_has_global_option(name));
+        }
+        assert_true(n >= 14);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_what_crosvm_has_is_known),
+                cmocka_unit_test(test_no_option_is_in_both_lists),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
