@@ -122,6 +122,9 @@ int client_connect_error(const Client *client, int r, TextError *reterr) {
  */
 int client_call_error(const Client *client, const sd_bus_error *error, int r, const char *act,
                       TextError *reterr) {
+        /* The connection is made while the first call waits; ssh may have said more by itself. */
+        if (r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE)
+                return client_connect_error(client, r, reterr);
         if (!sd_bus_error_is_set(error))
                 return text_error_set(reterr, r, "%s: %s", act, strerror(-r));
         if (service_is_absent(error))

@@ -260,13 +260,19 @@ int vm_request_append(const VmRequest *request, sd_bus_message *call) {
         return r < 0 ? r : 0;
 }
 
-/** client_require_fds() - refuse buses over which no files can be passed. Return: 0; negative errno with @reterr. */
+/**
+ * client_require_fds() - refuse buses over which no files can be passed
+ *
+ * Behind ssh that is all of them, although sd-bus may think otherwise: it talks to ssh over a socket that could.
+ * Return: 0; negative errno with @reterr set.
+ */
 int client_require_fds(Client *client, TextError *reterr) {
-        int r = client_connect(client, reterr);
+        int r = client->bus_kind == BUS_REMOTE ? 0 : client_connect(client, reterr);
 
         if (r < 0)
                 return r;
-        r = sd_bus_can_send(client->bus, SD_BUS_TYPE_UNIX_FD);
+        if (client->bus_kind != BUS_REMOTE)
+                r = sd_bus_can_send(client->bus, SD_BUS_TYPE_UNIX_FD);
         if (r < 0)
                 return text_error_set(reterr, r, "cannot learn what the bus can carry: %s",
                                       strerror(-r));

@@ -108,6 +108,12 @@ static int on_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         r = sd_bus_reply_method_return(m, "");
         if (r < 0)
                 return r;
+        if (str_eq(vm->name, "loud")) {
+                for (unsigned i = 0; i < FAKE_LOUD_LINES; i++)
+                        if (dprintf(vm->console, "%07u\n", i) < 0)
+                                return -EIO;
+                return die(fake, vm, "dead", "SHUTDOWN", 3);
+        }
         if (vm->console >= 0 && fd_write_all(vm->console, console, sizeof(console) - 1) < 0)
                 return -EIO;
         if (str_eq(vm->name, "vanish"))

@@ -178,6 +178,22 @@ static void test_the_console_may_go_to_a_file_that_is_appended_to(void **state) 
         assert_int_equal(unlink(path), 0);
 }
 
+static void test_a_slow_reader_gets_all_of_a_long_console(void **state) {
+        const Bus *bus = *state;
+        _cleanup_(strbuf_deinit) StrBuf err = {0};
+        _cleanup_(vivctl_result_deinit) VivctlResult r = {0};
+        Vivctl vivctl = vivctl_start(bus->address, -1,
+                                     (const char *[]){"run", KERNEL, "--name=loud", NULL});
+
+        /* Nobody reads the console until here; it is far longer than all pipes on its way. */
+        vivctl_await(&vivctl, &err, "runs\n");
+        r = vivctl_finish(&vivctl);
+        assert_int_equal(r.status, 0);
+        assert_int_equal(strlen(r.out), FAKE_LOUD_LINES * 8);
+        for (unsigned i = 0; i < FAKE_LOUD_LINES; i++)
+                assert_int_equal(atoi(r.out + (size_t) i * 8), i);
+}
+
 static void test_a_failed_start_is_told_once_with_its_record(void **state) {
         _cleanup_(vivctl_result_deinit) VivctlResult r =
                 VIVCTL((const Bus *) *state, "run", KERNEL, "--name=fail");
@@ -413,6 +429,53 @@ static void test_keys_go_to_the_guest_and_the_escape_key_kills_it(void **state) 
         close(terminal);
 }
 
+/* An ssh that needs no network: it runs what it is told here, or fails as for a host that does not answer. */
+static void put_ssh(const char *dir, const char *address) {
+        char path[64], script[512];
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "%s/ssh", dir);
+        (void) snprintf(script, sizeof(script),
+                        "#!/bin/sh\n[ \"$3\" = here ] || exit 255\n"
+                        "exec systemd-stdio-bridge --bus-path='%s'\n",
+                        address);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+        assert_true(fd >= 0);
+        assert_int_equal(fd_write_all(fd, script, strlen(script)), 0);
+        close(fd);
+}
+
+static void test_another_host_is_reached_by_ssh_but_takes_no_files(void **state) {
+        char dir[] = "/tmp/vivctl-ssh-XXXXXX", path[256], ssh[64];
+        const Bus *bus = *state;
+
+        assert_non_null(mkdtemp(dir));
+        put_ssh(dir, bus->address);
+        (void) snprintf(path, sizeof(path), "%s:%s", dir, getenv("PATH"));
+        assert_int_equal(setenv("PATH", path, 1), 0);
+        {
+                _cleanup_(vivctl_result_deinit) VivctlResult a = VIVCTL(bus, "create", KERNEL);
+                _cleanup_(vivctl_result_deinit) VivctlResult list =
+                        VIVCTL_AT(NULL, "-Hhere", "--no-legend", "list");
+                _cleanup_(vivctl_result_deinit) VivctlResult run =
+                        VIVCTL_AT(NULL, "--host=here", "run", KERNEL);
+                _cleanup_(vivctl_result_deinit) VivctlResult away =
+                        VIVCTL_AT(NULL, "--host=away", "list");
+
+                vivctl_expect(&a, 0, "unnamed\n", "");
+                /* Users are numbers: names are the other host's. */
+                vivctl_expect(&list, 0, "unnamed 2048 not-started starting kvm 0\n", "");
+                assert_int_equal(run.status, 1);
+                assert_non_null(strstr(run.err, "files cannot be passed over this connection"));
+                assert_int_equal(away.status, 1);
+                assert_non_null(strstr(away.err, "cannot connect to the bus of away: "));
+        }
+        assert_int_equal(setenv("PATH", path + strlen(dir) + 1, 1), 0);
+        (void) snprintf(ssh, sizeof(ssh), "%s/ssh", dir);
+        assert_int_equal(unlink(ssh), 0);
+        assert_int_equal(rmdir(dir), 0);
+}
+
 static void test_without_a_service_the_way_to_one_is_told(void **state) {
         const Bus *bus = *state;
         _cleanup_(vivctl_result_deinit) VivctlResult r = VIVCTL(bus, "list");
@@ -474,6 +537,7 @@ int main(void) {
                 WITH_SERVICE(test_the_exit_status_tells_reasons_apart),
                 WITH_SERVICE(test_with_json_standard_output_is_one_document),
                 WITH_SERVICE(test_the_console_may_go_to_a_file_that_is_appended_to),
+                WITH_SERVICE(test_a_slow_reader_gets_all_of_a_long_console),
                 WITH_SERVICE(test_a_failed_start_is_told_once_with_its_record),
                 WITH_SERVICE(test_an_interrupt_kills_the_vm_and_waits_for_its_record),
                 WITH_SERVICE(test_a_vm_that_cannot_be_killed_is_left_to_the_service),
@@ -486,6 +550,7 @@ int main(void) {
                 WITH_SERVICE(test_capabilities_say_what_is_missing_and_why),
                 WITH_SERVICE(test_check_config_prints_what_the_service_made_of_it),
                 WITH_SERVICE(test_keys_go_to_the_guest_and_the_escape_key_kills_it),
+                WITH_SERVICE(test_another_host_is_reached_by_ssh_but_takes_no_files),
                 WITHOUT_SERVICE(test_without_a_service_the_way_to_one_is_told),
                 WITHOUT_SERVICE(test_usage_errors_have_a_status_of_their_own),
                 WITHOUT_SERVICE(test_help_and_version_need_no_bus),

@@ -28,20 +28,26 @@ void vivctl_result_deinit(VivctlResult *result) {
 
 /**
  * vivctl_start() - start vivctl of this build
+ * @address: of the bus; NULL if @arguments say which
  * @in: becomes its standard input; borrowed; negative for /dev/null
  */
 Vivctl vivctl_start(const char *address, int in, const char *const *arguments) {
         char program[PATH_MAX], option[300];
-        const char *argv[ARGUMENTS_MAX] = {program, option};
+        const char *argv[ARGUMENTS_MAX] = {program};
         const char *build = getenv("VIVARIUM_BUILD");
         int out[2], err[2];
         Vivctl vivctl;
+        size_t n = 1;
 
         assert_non_null(build);
         (void) snprintf(program, sizeof(program), "%s/vivctl", build);
-        (void) snprintf(option, sizeof(option), "--address=%s", address);
+        if (address) {
+                (void) snprintf(option, sizeof(option), "--address=%s", address);
+                argv[n++] = option;
+        }
         for (size_t i = 0; arguments[i]; i++)
-                argv[i + 2] = arguments[i];
+                argv[n++] = arguments[i];
+        assert_true(n < ARGUMENTS_MAX);
         assert_int_equal(pipe2(out, O_CLOEXEC), 0);
         assert_int_equal(pipe2(err, O_CLOEXEC), 0);
         vivctl = (Vivctl){.pid = fork(), .out = out[0], .err = err[0]};
