@@ -40,9 +40,14 @@ static void load(const void *image, size_t size) {
 
 /* An edit: offset (32 bits, wrapped to the image), number of bytes (1 to 4), and the bytes. */
 static void load_edited(UnpackFormat format, const uint8_t *edits, size_t size) {
+        static StrBuf
+                originals[UNPACK_FORMAT_ZSTD + 1]; /* packing them takes longer than all else */
+        StrBuf *original = &originals[format];
         _cleanup_(strbuf_deinit) StrBuf image = {0};
 
-        kernel_image_make(&image, format);
+        if (original->len == 0)
+                kernel_image_make(original, format);
+        strbuf_append_bytes(&image, original->data, original->len);
         for (; size >= EDIT_SIZE; edits += EDIT_SIZE, size -= EDIT_SIZE) {
                 const size_t at = le32_load(edits) % image.len;
                 const size_t n = MIN((size_t) (edits[3] & 3) + 1, image.len - at);
