@@ -188,7 +188,7 @@ static unsigned fake_proto_physical_bits(const ProtoPartition *proto) {
         return fake.physical_bits;
 }
 
-static int fake_proto_build(ProtoPartition *proto, const GuestMem *mem, Partition **ret,
+static int fake_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret,
                             TextError *reterr) {
         *ret = &CONTAINER_OF(proto, FakePartition, proto)->base;
         return 0;
