@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/crosvm_flag_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/crosvm_device_flags.h"
+#include "config/crosvm_flags.h"
+
+/** crosvm_flag_emit_consume() - append the option and its @value, owned from now on; NULL is want of memory */
+int crosvm_flag_emit_consume(const Flag *flag, char *value, StrVec *argv) {
+        _cleanup_(freep) char *owned = value;
+        int r;
+
+        r = strvec_addf(argv, "--%s", flag->name);
+        return r < 0 ? r : strvec_add_consume(argv, TAKE(owned));
+}
+
+static int emit_mem(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        int r = strvec_addf(argv, "--%s", flag->name);
+
+        return r < 0 ? r
+                     : strvec_addf(argv, "%llu", (unsigned long long) config->memory_bytes >> 20);
+}
+
+static int emit_cpus(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        int r = strvec_addf(argv, "--%s", flag->name);
+
+        return r < 0 ? r : strvec_addf(argv, "%u", config->n_vcpus);
+}
+
+static int emit_serials(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->n_serials; i++) {
+                char *value;
+                int r = crosvm_serial_emit(&config->serials[i], &value);
+
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int emit_blocks(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->n_disks; i++) {
+                char *value;
+                int r = crosvm_block_emit(&config->disks[i], &value);
+
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Left out for `auto`, so that a real crosvm can be run with what is emitted. */
+static int emit_hypervisor(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        char *value;
+        int r;
+
+        if (config->hypervisor == VMM_HYPERVISOR_AUTO)
+                return 0;
+        r = crosvm_hypervisor_emit(config, &value);
+        return r < 0 ? r : crosvm_flag_emit_consume(flag, value, argv);
+}
+
+static int parse_log_level(VmmConfig *config, const char *value, TextError *reterr) {
+        LogLevel level;
+        int r;
+
+        r = crosvm_log_filter_parse(value, &level, reterr);
+        if (r < 0)
+                return r;
+        config->log_level = strdup(value);
+        return config->log_level ? 0 : -ENOMEM;
+}
+
+static int emit_log_level(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        return config->log_level ? crosvm_flag_emit_consume(flag, strdup(config->log_level), argv)
+                                 : 0;
+}
+
+#define MEMBER(m) .offset = offsetof(VmmConfig, m)
+
+const Flag crosvm_flags[] = {
+        {.name = "extended-status",
+         .scope = SCOPE_GLOBAL,
+         .group = GROUP_GLOBAL,
+         .kind = FLAG_SWITCH,
+         MEMBER(extended_status),
+         .help = "exit with 32 on reset, 33 on crash, 34 on guest panic, 36 on watchdog"},
+        {.name = "log-level",
+         .scope = SCOPE_GLOBAL,
+         .group = GROUP_GLOBAL,
+         .kind = FLAG_CUSTOM,
+         .metavar = "FILTER",
+         .parse = parse_log_level,
+         .emit = emit_log_level,
+         .help = "error, warn, info (default) or debug"},
+
+        {.name = "name",
+         .scope = SCOPE_RUN,
+         .group = GROUP_MACHINE,
+         .kind = FLAG_STRING,
+         .metavar = "NAME",
+         MEMBER(name),
+         .help = "name of the VM, in logs and in the process list"},
+        {.name = "disable-sandbox",
+         .scope = SCOPE_RUN,
+         .group = GROUP_ACCEPTED,
+         .kind = FLAG_SWITCH,
+         MEMBER(disable_sandbox),
+         .help = "run all devices in one process; this version always does"},
+        {.name = "no-balloon",
+         .scope = SCOPE_RUN,
+         .group = GROUP_ACCEPTED,
+         .kind = FLAG_SWITCH,
+         MEMBER(no_balloon),
+         .help = "no memory balloon; this version has none"},
+        {.name = "no-usb",
+         .scope = SCOPE_RUN,
+         .group = GROUP_ACCEPTED,
+         .kind = FLAG_SWITCH,
+         MEMBER(no_usb),
+         .help = "no USB controller; this version has none"},
+        {.name = "no-rng",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_SWITCH,
+         MEMBER(no_rng),
+         .help = "no virtio entropy source"},
+        {.name = "mem",
+         .letter = 'm',
+         .scope = SCOPE_RUN,
+         .group = GROUP_MACHINE,
+         .kind = FLAG_CUSTOM,
+         .metavar = "MIB",
+         .parse = crosvm_mem_parse,
+         .emit = emit_mem,
+         .help = "guest memory in MiB, also size=MIB (default 256)"},
+        {.name = "cpus",
+         .letter = 'c',
+         .scope = SCOPE_RUN,
+         .group = GROUP_MACHINE,
+         .kind = FLAG_CUSTOM,
+         .metavar = "N",
+         .parse = crosvm_cpus_parse,
+         .emit = emit_cpus,
+         .help = "number of virtual CPUs, also num-cores=N (default 1)"},
+        {.name = "serial",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_serial_parse,
+         .emit = emit_serials,
+         .help = "a serial port or virtio console; keys below"},
+        {.name = "initrd",
+         .letter = 'i',
+         .scope = SCOPE_RUN,
+         .group = GROUP_BOOT,
+         .kind = FLAG_STRING,
+         .metavar = "PATH",
+         MEMBER(initrd),
+         .help = "initial RAM disk handed to the kernel"},
+        {.name = "params",
+         .letter = 'p',
+         .scope = SCOPE_RUN,
+         .group = GROUP_BOOT,
+         .kind = FLAG_STRINGS,
+         .repeatable = true,
+         .metavar = "STRING",
+         MEMBER(params),
+         .help = "kernel command line; several are joined by spaces"},
+        {.name = "block",
+         .letter = 'b',
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_block_parse,
+         .emit = emit_blocks,
+         .help = "a virtio disk; keys below"},
+        {.name = "hypervisor",
+         .scope = SCOPE_RUN,
+         .group = GROUP_OURS,
+         .kind = FLAG_CUSTOM,
+         .metavar = "WHICH",
+         .parse = crosvm_hypervisor_parse,
+         .emit = emit_hypervisor,
+         .help = "auto (default), kvm, kvm[device=PATH] or soft"},
+};
+
+_Static_assert(ELEMENTSOF(crosvm_flags) == CROSVM_N_FLAGS, "the header knows how many there are");

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The table behind crosvm_flags.h, for the files that parse with it, emit with it and print it. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/vmm_config.h"
+
+typedef enum FlagScope {
+        SCOPE_GLOBAL, /* before the command */
+        SCOPE_RUN,    /* behind `run` */
+} FlagScope;
+
+typedef enum FlagGroup {
+        GROUP_GLOBAL,
+        GROUP_MACHINE,
+        GROUP_BOOT,
+        GROUP_DEVICES,
+        GROUP_ACCEPTED,
+        GROUP_OURS,
+} FlagGroup;
+
+typedef enum FlagKind {
+        FLAG_SWITCH,  /* takes no value; sets the bool at @offset */
+        FLAG_STRING,  /* sets the string at @offset */
+        FLAG_STRINGS, /* appends to the StrVec at @offset */
+        FLAG_CUSTOM,  /* @parse and @emit */
+} FlagKind;
+
+typedef struct Flag Flag;
+
+struct Flag {
+        const char *name; /* without the dashes */
+        char letter;      /* of the short form, or 0 */
+        FlagScope scope;
+        FlagGroup group;
+        FlagKind kind;
+        bool repeatable;
+        size_t offset;       /* of the member in VmmConfig, for all but FLAG_CUSTOM */
+        const char *metavar; /* NULL for a switch */
+        const char *help;    /* one line */
+        int (*parse)(VmmConfig *config, const char *value, TextError *reterr);
+        /* Appends the option as often as @config needs it. */
+        int (*emit)(const VmmConfig *config, const Flag *flag, StrVec *argv);
+};
+
+#define CROSVM_N_FLAGS 14u
+
+/* In the order of emission, which is that of Android's manager. */
+extern const Flag crosvm_flags[CROSVM_N_FLAGS];
+
+int crosvm_flag_emit_consume(const Flag *flag, char *value, StrVec *argv);

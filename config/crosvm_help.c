@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/crosvm_flag_table.h"
+#include "config/crosvm_flags.h"
+
+static void help_flag(FILE *out, const Flag *flag) {
+        char left[64], letter[8] = "   ";
+
+        if (flag->letter)
+                (void) snprintf(letter, sizeof(letter), "-%c,", flag->letter);
+        (void) snprintf(left, sizeof(left), "%s --%s%s%s", letter, flag->name,
+                        flag->metavar ? " " : "", flag->metavar ?: "");
+        (void) fprintf(out, "  %-24s %s%s\n", left, flag->help,
+                       flag->repeatable ? " (repeatable)" : "");
+}
+
+static void help_group(FILE *out, FlagGroup group, const char *title) {
+        (void) fprintf(out, "\n%s:\n", title);
+        for (size_t i = 0; i < CROSVM_N_FLAGS; i++)
+                if (crosvm_flags[i].group == group)
+                        help_flag(out, &crosvm_flags[i]);
+}
+
+/** crosvm_flags_help() - the text of --help */
+void crosvm_flags_help(FILE *out) {
+        (void) fputs(
+                "usage: vivarium-vmm [GLOBAL OPTIONS] run [OPTIONS] KERNEL\n"
+                "       vivarium-vmm probe\n"
+                "\n"
+                "run: one virtual machine, until it ends. KERNEL is a bzImage or an ELF vmlinux.\n"
+                "probe: print which hypervisors work on this host, and why not.\n"
+                "\n"
+                "The spelling is crosvm's; what this version cannot do is refused by name.\n"
+                "A PATH may be /proc/self/fd/N for a descriptor inherited without close-on-exec.\n",
+                out);
+        help_group(out, GROUP_GLOBAL, "Global options");
+        (void) fputs("      --version            print the version and exit\n"
+                     "  -h, --help               print this text and exit\n",
+                     out);
+        help_group(out, GROUP_BOOT, "What to boot");
+        help_group(out, GROUP_MACHINE, "The machine");
+        help_group(out, GROUP_DEVICES, "Devices");
+        help_group(out, GROUP_ACCEPTED, "Accepted so that crosvm's command lines work");
+        help_group(out, GROUP_OURS, "Not in crosvm in this form");
+        (void) fputs(
+                "\n"
+                "--serial LIST, keys (crosvm's comma list; a key alone means true):\n"
+                "  type=sink|file|stdout    where output goes (default sink)\n"
+                "  path=PATH                file that is appended to, for type=file\n"
+                "  input=PATH               where input comes from; or stdin, for standard input\n"
+                "  hardware=KIND            serial (ttyS, default) or virtio-console (hvc)\n"
+                "  num=N                    1 is ttyS0 or hvc0; at most 4 and 8\n"
+                "  console, earlycon        make the kernel use it so\n"
+                "\n"
+                "--block LIST, keys:\n"
+                "  path=PATH                raw or composite image (first key, may be left out)\n"
+                "  ro, root, direct         read-only, root file system, bypass the page cache\n"
+                "  sparse=BOOL, lock=BOOL   give discarded space back, lock the image (default "
+                "true)\n"
+                "  block-size=BYTES         logical sector, 512 (default) to 4096\n"
+                "  id=TEXT                  serial number, at most 20 bytes\n"
+                "\n"
+                "Exit status: 0 stopped, 1 error, 35 bad arguments; see --extended-status for the "
+                "rest.\n"
+                "\n"
+                "Examples:\n"
+                "  vivarium-vmm run --serial stdout,stdin,console -p panic=-1 -i initrd.img "
+                "vmlinuz\n"
+                "  vivarium-vmm --extended-status run -m 1024 -c 4 --block root.img,root vmlinuz\n",
+                out);
+}
