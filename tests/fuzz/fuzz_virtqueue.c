@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A split virtqueue whose memory is the input, all of it: rings, descriptors, indirect tables. Besides not crashing,
+ * each buffer that comes out must lie in guest memory, and a queue must end by being empty or broken.
+ *
+ * Input: 1 byte of settings (ring size 2^(n%11), event index, indirect), then guest memory from address 0.
+ */
+
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "vmm/mem/guest_mem.h"
+#include "vmm/virtio/queue.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define MEM_BYTES 0x20000u
+
+static void check_chain(const GuestMem *mem, const VirtqChain *chain) {
+        uint64_t out = 0, in = 0;
+
+        assert(chain->n_out + chain->n_in <= VIRTQ_CHAIN_MAX);
+        for (unsigned i = 0; i < (unsigned) chain->n_out + chain->n_in; i++) {
+                const uint8_t *p = chain->iov[i].iov_base;
+
+                assert(p >= mem->base && chain->iov[i].iov_len > 0);
+                assert(chain->iov[i].iov_len <= MEM_BYTES - (size_t) (p - mem->base));
+                *(i < chain->n_out ? &out : &in) += chain->iov[i].iov_len;
+        }
+        assert(out == chain->out_bytes && in == chain->in_bytes);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        static GuestMem *mem;
+        static VirtqChain chain;
+        VirtQueue queue;
+        unsigned n = 0;
+
+        if (!mem && guest_mem_new(MEM_BYTES, &mem) < 0)
+                return 0;
+        if (size < 1)
+                return 0;
+        memset(mem->base, 0, MEM_BYTES);
+        memcpy(mem->base, data + 1, size - 1 < MEM_BYTES ? size - 1 : MEM_BYTES);
+
+        virtq_reset(&queue, (uint16_t) (1u << (data[0] % 11)));
+        queue.avail_gpa = 0;
+        queue.desc_gpa = 0x1000;
+        queue.used_gpa = 0x8000;
+        if (virtq_enable(&queue, mem, data[0] & 0x40, data[0] & 0x80) != 0)
+                return 0;
+        while (virtq_pop(&queue, &chain) == 0) {
+                check_chain(mem, &chain);
+                virtq_push(&queue, chain.head, chain.in_bytes);
+                (void) virtq_should_interrupt(&queue);
+                virtq_stop_notify(&queue);
+                /* The used ring overlaps nothing that is read, so what is offered can only run out. */
+                n++;
+                assert(n <= queue.size);
+        }
+        (void) virtq_want_notify(&queue);
+        return 0;
+}
