@@ -129,6 +129,18 @@ static int check_disks(const VmmConfig *config, TextError *reterr) {
         return 0;
 }
 
+static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
+        size_t n = config->n_disks + !config->no_rng;
+
+        for (size_t i = 0; i < config->n_serials; i++)
+                n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
+        if (n > VMM_PCI_DEVICES_MAX)
+                return text_error_set(reterr, -EINVAL,
+                                      "--block, --serial: %zu PCI devices in all, the bus takes %u",
+                                      n, VMM_PCI_DEVICES_MAX);
+        return 0;
+}
+
 static int check_params(const VmmConfig *config, TextError *reterr) {
         size_t total = 0;
 
@@ -164,5 +176,8 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
         r = check_serials(config, reterr);
         if (r < 0)
                 return r;
-        return check_disks(config, reterr);
+        r = check_disks(config, reterr);
+        if (r < 0)
+                return r;
+        return check_pci_devices(config, reterr);
 }

@@ -57,6 +57,7 @@ typedef enum VmmHypervisor {
 #define VMM_DISKS_MAX 24u
 #define VMM_CONSOLES_MAX 8u
 #define VMM_SERIALS_MAX (4u + VMM_CONSOLES_MAX)
+#define VMM_PCI_DEVICES_MAX 31u /* disks, virtio-consoles and the entropy source share one bus */
 
 typedef struct VmmConfig {
         bool extended_status; /* global part, before `run` */

@@ -49,6 +49,29 @@ static void test_configs_made_by_hand_are_checked_too(void **state) {
         assert_refused(&c, "--name: expected 1 to 255 bytes");
 }
 
+static void test_more_devices_than_the_bus_has_slots_are_refused(void **state) {
+        _cleanup_(vmm_config_deinit) VmmConfig c;
+
+        vmm_config_init(&c);
+        c.kernel = strdup("k");
+        for (; c.n_disks < VMM_DISKS_MAX; c.n_disks++) {
+                vmm_disk_init(&c.disks[c.n_disks]);
+                c.disks[c.n_disks].path = strdup("d");
+        }
+        for (unsigned num = 1; num <= 6; num++) {
+                vmm_serial_init(&c.serials[c.n_serials]);
+                c.serials[c.n_serials].hardware = VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
+                c.serials[c.n_serials++].num = num;
+        }
+        assert_int_equal(vmm_config_validate(&c, NULL), 0);
+        vmm_serial_init(&c.serials[c.n_serials]);
+        c.serials[c.n_serials].hardware = VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
+        c.serials[c.n_serials++].num = 7;
+        assert_refused(&c, "--block, --serial: 32 PCI devices in all, the bus takes 31");
+        c.no_rng = true;
+        assert_int_equal(vmm_config_validate(&c, NULL), 0);
+}
+
 static void test_a_config_may_be_released_twice(void **state) {
         VmmConfig c;
 
@@ -63,6 +86,7 @@ static void test_a_config_may_be_released_twice(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_configs_made_by_hand_are_checked_too),
+                cmocka_unit_test(test_more_devices_than_the_bus_has_slots_are_refused),
                 cmocka_unit_test(test_a_config_may_be_released_twice),
         };
 
