@@ -128,8 +128,6 @@ int main(int argc, char *argv[]) {
                 return printf("vivarium-vmm %s\n", VIVARIUM_VERSION) < 0 || fflush(stdout) != 0
                                ? VMM_EXIT_ERROR
                                : 0;
-        if (r >= 0)
-                r = vmm_config_validate(&config, &error);
         if (r < 0)
                 return fail(VMM_EXIT_INVALID_ARGS, &error, r);
         set_log_level(config.log_level);

@@ -274,7 +274,7 @@ static void random_serials(uint32_t *seed, VmmConfig *c) {
 }
 
 static void random_disks(uint32_t *seed, VmmConfig *c) {
-        unsigned n = next_random(seed) % (VMM_DISKS_MAX + 1);
+        unsigned n = next_random(seed) % (VMM_PCI_DEVICES_MAX - VMM_CONSOLES_MAX);
         bool root = coin(seed);
 
         for (unsigned i = 0; i < n; i++) {
