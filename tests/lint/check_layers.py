@@ -27,7 +27,7 @@ RULES = {
     "vmm/hv": VMM_BASE + ["config/vmm_config.h", "vmm/irq/irq_line.h"],
     "vmm/hv/kvm": VMM_BASE + ["config/vmm_config.h", "vmm/irq/irq_line.h", "vmm/hv"],
     "vmm/chardev": ["base", "vmm/event", "config/vmm_config.h"],
-    "vmm/block": ["base", "vmm/event", "config/vmm_config.h"],
+    "vmm/block": ["base", "vmm/event", "config/composite.h"],
     "vmm/pci": DEVICE,
     "vmm/virtio": DEVICE + ["vmm/pci", "vmm/block/block.h", "vmm/chardev/char.h"],
     "vmm/legacy": DEVICE + ["vmm/pci"],

@@ -202,9 +202,10 @@ static int open_composite(const BlockFile *file, const char *path, const BlockOp
         _cleanup_(freep) uint8_t *data = NULL;
         int r;
 
-        if (file->size_bytes > COMPOSITE_FILE_MAX)
-                return text_error_set(reterr, -EINVAL, "%s: a composite disk has at most %u bytes",
-                                      path, COMPOSITE_FILE_MAX);
+        if (file->size_bytes < COMPOSITE_MAGIC_LEN || file->size_bytes > COMPOSITE_FILE_MAX)
+                return text_error_set(reterr, -EINVAL,
+                                      "%s: a composite disk's own file has at most %u bytes", path,
+                                      COMPOSITE_FILE_MAX);
         data = malloc((size_t) file->size_bytes);
         if (!data)
                 return -ENOMEM;
