@@ -8,6 +8,9 @@
 /*
  * The console device (virtio 1.2 section 5.3) with one port and no further features: one device per hvcN, as crosvm
  * does it. The host side is a CharDev, which never blocks on output and holds input back while there is no buffer.
+ *
+ * Input is also held back until the guest has sent something: Linux offers receive buffers before its port is on the
+ * list where the interrupt looks for it, and throws away what arrives until then.
  */
 
 #define QUEUE_RECEIVE 0u
@@ -23,17 +26,19 @@
 typedef struct VirtioConsole {
         VirtioDevice dev;
         CharDev *chardev;   /* borrowed */
+        bool spoken;        /* the guest has sent something since the last reset */
         uint8_t config[12]; /* cols, rows, max_nr_ports, emerg_wr: nothing that was offered */
 } VirtioConsole;
 
 static size_t console_receive(void *frontend, const uint8_t *data, size_t len) {
-        VirtioDevice *dev = frontend;
+        VirtioConsole *console = frontend;
+        VirtioDevice *dev = &console->dev;
         VirtQueue *queue = dev->queues + QUEUE_RECEIVE;
         VirtqChain chain;
         size_t done = 0;
 
         virtio_device_lock(dev);
-        if (dev->running && queue->enabled) {
+        if (dev->running && queue->enabled && console->spoken) {
                 while (done < len && virtio_device_pop(dev, QUEUE_RECEIVE, &chain) == 0) {
                         size_t n = iov_scatter(chain.iov + chain.n_out, chain.n_in, 0, data + done,
                                                len - done);
@@ -58,6 +63,10 @@ static void console_transmit(VirtioDevice *dev, unsigned queue, const VirtqChain
                 left -= n;
         }
         virtq_push(dev->queues + queue, chain->head, 0);
+        if (!console->spoken) {
+                console->spoken = true;
+                char_input_ready(console->chardev);
+        }
 }
 
 static void console_notify(VirtioDevice *dev, unsigned queue) {
@@ -69,6 +78,11 @@ static void console_notify(VirtioDevice *dev, unsigned queue) {
                 char_input_ready(console->chardev); /* there may be input waiting for buffers */
 }
 
+static int console_reset(VirtioDevice *dev) {
+        ((VirtioConsole *) dev)->spoken = false;
+        return 0;
+}
+
 static VirtioDevice *console_free(VirtioDevice *dev) {
         free(dev);
         return NULL;
@@ -78,6 +92,7 @@ static const VirtioOps console_ops = {
         .name = "virtio-console",
         .type = VIRTIO_TYPE_CONSOLE,
         .notify = console_notify,
+        .reset = console_reset,
         .free = console_free,
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "base/le.h"
 #include "tests/fake/vmm_virtio_driver.h"
 #include "vmm/virtio/devices.h"
 
@@ -23,7 +25,21 @@ typedef struct Fixture {
         FakeDriver driver;
         CharDev *chardev;
         int to_guest, from_guest;
+        LoopSource *turn; /* a timer of ours on the board's loop */
+        sem_t turned;
 } Fixture;
+
+static void turned(void *userdata) {
+        sem_post(userdata);
+}
+
+/* Returns when the loop has done what it could do before, and what followed from that. */
+static void wait_for_loop(Fixture *f) {
+        for (unsigned i = 0; i < 4; i++) {
+                assert_int_equal(loop_set_timer(f->turn, 1), 0);
+                assert_int_equal(sem_wait(&f->turned), 0);
+        }
+}
 
 static void make_pipe(int *ret_ours, int *ret_inherited, bool ours_reads) {
         int fds[2];
@@ -60,6 +76,8 @@ static int setup(void **state) {
                                                                 .mem = f->board->mem,
                                                                 .loop = f->board->loop}),
                          0);
+        assert_int_equal(sem_init(&f->turned, 0, 0), 0);
+        assert_int_equal(loop_add_timer(f->board->loop, turned, &f->turned, &f->turn), 0);
         fake_driver_probe(&f->driver, f->board, 1);
         fake_board_run(f->board);
         *state = f;
@@ -70,6 +88,8 @@ static int teardown(void **state) {
         Fixture *f = *state;
 
         fake_board_stop(f->board);
+        loop_remove(f->turn);
+        sem_destroy(&f->turned);
         char_free(f->chardev);
         fake_board_free(f->board);
         fd_close(f->to_guest);
@@ -111,6 +131,16 @@ static uint32_t receive(Fixture *f, char *text, uint32_t len) {
         return got;
 }
 
+static void speak(Fixture *f) {
+        FakeBuffer buffer = {fake_alloc(f->board, 1), 1, false};
+        uint16_t head;
+        uint32_t len;
+
+        fake_queue_add(f->driver.queues + TRANSMIT, &buffer, 1);
+        fake_queue_kick(f->driver.queues + TRANSMIT);
+        assert_true(fake_queue_wait(f->driver.queues + TRANSMIT, &head, &len));
+}
+
 static void test_input_waits_for_the_driver_and_its_buffers(void **state) {
         Fixture *f = *state;
         char text[16];
@@ -118,6 +148,7 @@ static void test_input_waits_for_the_driver_and_its_buffers(void **state) {
 
         assert_int_equal(write(f->to_guest, "typed early", 11), 11);
         fake_driver_start(&f->driver, 0, 2, true);
+        speak(f);
         while (have < 11)
                 have += receive(f, text + have, 4);
         assert_memory_equal(text, "typed early", 11);
@@ -125,6 +156,24 @@ static void test_input_waits_for_the_driver_and_its_buffers(void **state) {
         assert_int_equal(write(f->to_guest, "later", 5), 5);
         assert_int_equal(receive(f, text, 16), 5);
         assert_memory_equal(text, "later", 5);
+}
+
+/* Linux's driver throws away what comes before its port is registered, which is before it prints. */
+static void test_input_waits_until_the_guest_has_spoken(void **state) {
+        Fixture *f = *state;
+        FakeBuffer buffer = {fake_alloc(f->board, 16), 16, true};
+        uint16_t head;
+        uint32_t len;
+
+        assert_int_equal(write(f->to_guest, "early", 5), 5);
+        fake_driver_start(&f->driver, 0, 2, true);
+        fake_queue_add(f->driver.queues + RECEIVE, &buffer, 1);
+        fake_queue_kick(f->driver.queues + RECEIVE);
+        wait_for_loop(f);
+        assert_int_equal(le16_load(fake_host(f->board, f->driver.queues[RECEIVE].used + 2, 2)), 0);
+        speak(f);
+        assert_true(fake_queue_wait(f->driver.queues + RECEIVE, &head, &len));
+        assert_int_equal(len, 5);
 }
 
 static void test_output_nobody_reads_does_not_stop_the_guest(void **state) {
@@ -148,6 +197,8 @@ int main(void) {
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_input_waits_for_the_driver_and_its_buffers,
                                                 setup, teardown),
+                cmocka_unit_test_setup_teardown(test_input_waits_until_the_guest_has_spoken, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(test_output_nobody_reads_does_not_stop_the_guest,
                                                 setup, teardown),
         };
