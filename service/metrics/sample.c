@@ -22,19 +22,12 @@
 static int read_proc(pid_t pid, const char *file, char **ret) {
         _cleanup_(fd_closep) int fd = -EBADF;
         char path[64];
-        char *text = NULL;
-        int r;
 
         (void) snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
-        r = fd_read_bounded(fd, PROC_FILE_BYTES_MAX, &text, NULL);
-        if (r < 0)
-                return r;
-        assert(text);
-        *ret = text;
-        return 0;
+        return fd_read_bounded(fd, PROC_FILE_BYTES_MAX, ret, NULL);
 }
 
 /**
@@ -127,6 +120,7 @@ int sample_guest_cpu(pid_t pid, Usage *usage) {
         r = read_proc(pid, "stat", &text);
         if (r < 0)
                 return r;
+        assert(text);
         r = sample_parse_stat(text, sysconf(_SC_CLK_TCK), &usec);
         if (r < 0)
                 return r;
@@ -149,6 +143,7 @@ int sample_usage(pid_t pid, Usage *usage) {
         r = read_proc(pid, "status", &text);
         if (r < 0)
                 return r;
+        assert(text);
         r = sample_parse_status(text, &usage->rss_guest_bytes, &usage->rss_vmm_bytes);
         if (r < 0)
                 return r;

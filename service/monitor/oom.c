@@ -22,17 +22,10 @@
 
 static int read_text(const char *path, char **ret) {
         _cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-        char *text = NULL;
-        int r;
 
         if (fd < 0)
                 return -errno;
-        r = fd_read_bounded(fd, FILE_BYTES_MAX, &text, NULL);
-        if (r < 0)
-                return r;
-        assert(text);
-        *ret = text;
-        return 0;
+        return fd_read_bounded(fd, FILE_BYTES_MAX, ret, NULL);
 }
 
 /* The rest of the line that starts with @prefix, terminated in place; NULL if there is none. */
@@ -67,6 +60,7 @@ int oom_watch_init(OomWatch *watch, const char *proc_cgroup_path, const char *cg
         r = read_text(proc_cgroup_path, &text);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
+        assert(text);
         group = find_line(text, "0::");
         if (!group)
                 return 0;
@@ -95,6 +89,7 @@ uint64_t oom_watch_count(const OomWatch *watch) {
 
         if (!watch->events_path || read_text(watch->events_path, &text) < 0)
                 return 0;
+        assert(text);
         value = find_line(text, "oom_kill ");
         return value && parse_u64(value, &count) == 0 ? count : 0;
 }

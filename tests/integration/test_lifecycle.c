@@ -214,6 +214,7 @@ static void test_a_vm_ends_with_the_connection_of_its_creator(void **state) {
         bus_host_connect(host, &other);
         running = vm_create(other, &(VmSpec){.params = "sleep"});
         idle = vm_create(other, &(VmSpec){.params = "sleep"});
+        assert_non_null(idle);
         dead = vm_create(other, &(VmSpec){.params = "exit:0"});
         vm_call_ok(other, running, "Start");
         vm_call_ok(other, dead, "Start");

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+
+#include "base/fd.h"
+#include "service/monitor/drain.h"
+
+static void write_bytes(int fd, char first, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                char c = (char) (first + (char) (i % 26));
+
+                assert_int_equal(write(fd, &c, 1), 1);
+        }
+}
+
+static void test_the_head_is_kept_and_all_is_counted(void **state) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(drain_freep) Drain *drain = NULL;
+        _cleanup_(fd_closep) int fd = -EBADF;
+        _cleanup_(freep) char *text = NULL;
+        size_t len;
+
+        assert_true(sd_event_new(&event) >= 0);
+        assert_int_equal(drain_new(event, DRAIN_KEEP_HEAD, 5, NULL, NULL, &drain, &fd), 0);
+        write_bytes(fd, 'a', 3);
+        assert_false(drain_now(drain));
+        write_bytes(fd, 'k', 20);
+        fd = fd_close(fd);
+        assert_true(drain_now(drain));
+        assert_int_equal(drain_total(drain), 23);
+        assert_int_equal(drain_copy(drain, &text, &len), 0);
+        assert_int_equal(len, 5);
+        assert_string_equal(text, "abckl");
+}
+
+static void test_the_tail_is_kept_in_order_however_it_arrives(void **state) {
+        for (size_t step = 1; step < 20; step++) {
+                _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+                _cleanup_(drain_freep) Drain *drain = NULL;
+                _cleanup_(fd_closep) int fd = -EBADF;
+                _cleanup_(freep) char *text = NULL;
+                size_t len;
+
+                assert_true(sd_event_new(&event) >= 0);
+                assert_int_equal(drain_new(event, DRAIN_KEEP_TAIL, 7, NULL, NULL, &drain, &fd), 0);
+                for (size_t i = 0; i < 26; i += step) {
+                        for (size_t j = i; j < i + step && j < 26; j++)
+                                write_bytes(fd, (char) ('a' + (char) j), 1);
+                        assert_false(drain_now(drain));
+                }
+                assert_int_equal(drain_copy(drain, &text, &len), 0);
+                assert_string_equal(text, "tuvwxyz");
+        }
+}
+
+static void on_eof(void *userdata) {
+        *(unsigned *) userdata += 1;
+}
+
+static void test_the_end_is_told_once_from_the_loop(void **state) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(drain_freep) Drain *drain = NULL;
+        unsigned n = 0;
+        int fd;
+
+        assert_true(sd_event_new(&event) >= 0);
+        assert_int_equal(drain_new(event, DRAIN_KEEP_HEAD, 10, on_eof, &n, &drain, &fd), 0);
+        write_bytes(fd, 'a', 2);
+        assert_true(sd_event_run(event, 0) > 0);
+        assert_int_equal(n, 0);
+        (void) fd_close(fd);
+        assert_true(sd_event_run(event, 0) > 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(sd_event_run(event, 0), 0);
+}
+
+static void test_one_turn_reads_a_bounded_part_of_a_flood(void **state) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(drain_freep) Drain *drain = NULL;
+        _cleanup_(fd_closep) int fd = -EBADF;
+        static char flood[512 * 1024];
+
+        assert_true(sd_event_new(&event) >= 0);
+        assert_int_equal(drain_new(event, DRAIN_KEEP_TAIL, 10, NULL, NULL, &drain, &fd), 0);
+        if (fcntl(fd, F_SETPIPE_SZ, sizeof(flood)) < 0) {
+                print_message("pipes cannot be enlarged here\n");
+                skip();
+        }
+        assert_int_equal(write(fd, flood, sizeof(flood)), sizeof(flood));
+        assert_true(sd_event_run(event, 0) > 0);
+        assert_in_range(drain_total(drain), 1, 64 * 1024);
+        assert_false(drain_now(drain));
+        assert_int_equal(drain_total(drain), sizeof(flood));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_the_head_is_kept_and_all_is_counted),
+                cmocka_unit_test(test_the_tail_is_kept_in_order_however_it_arrives),
+                cmocka_unit_test(test_the_end_is_told_once_from_the_loop),
+                cmocka_unit_test(test_one_turn_reads_a_bounded_part_of_a_flood),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
