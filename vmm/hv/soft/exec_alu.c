@@ -389,7 +389,7 @@ static void idiv_value(SoftCpu *c, const Uop *u, unsigned size, uint64_t raw) {
                 cpu_raise(c, u, EXC_DE);
         switch (size) {
         case 0:
-                b = (int8_t) raw;
+                b = (int64_t) (int8_t) (uint8_t) raw;
                 n = (int16_t) R16(c, RAX);
                 break;
         case 1:

@@ -290,7 +290,6 @@ static void send_ipi(Lapic *l, uint64_t icr) {
                 deliver_one(l, mode, (uint8_t) icr, false, true);
                 return;
         case 2:
-                broadcast = true;
                 deliver(l->cpu->partition, 0, false, true, NULL, mode, (uint8_t) icr, false,
                         icr & ICR_LEVEL_ASSERT);
                 return;
