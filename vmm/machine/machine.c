@@ -13,6 +13,8 @@
 #include "vmm/mem/memmap.h"
 #include "vmm/virtio/devices.h"
 
+#define PAGE_DESCRIPTORS_SHARE 64u /* 64 bytes for each page of 4 KiB */
+#define FIRST_TABLES_BYTES UINT64_C(0x800000)
 #define PCI_SLOT_FIRST 1u /* slot 0 is the host bridge */
 
 static void sink_halt(void *userdata, HaltReason reason) {
@@ -223,6 +225,18 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
         return 0;
 }
 
+/*
+ * A kernel takes the page descriptors of all RAM, a 64th of it, and its first tables from the top of memory down. It
+ * always does, so those pages are made present in one go.
+ */
+static void populate_top(const GuestMem *mem) {
+        const GuestRegion *last = &mem->regions[mem->n_regions - 1];
+        const uint64_t len = MIN(mem->size_bytes / PAGE_DESCRIPTORS_SHARE + FIRST_TABLES_BYTES,
+                                 last->size_bytes / 4);
+
+        guest_mem_populate(mem, last->gpa + last->size_bytes - len, len);
+}
+
 static int load_kernel(Machine *machine, const VmmConfig *config, TextError *reterr) {
         char console[16], earlycon[32];
         BootConfig boot = {
@@ -252,6 +266,7 @@ static int load_kernel(Machine *machine, const VmmConfig *config, TextError *ret
                         boot.root_disk = (int) i;
                         boot.root_read_only = config->disks[i].read_only;
                 }
+        populate_top(machine->mem);
         return boot_load(&boot, &machine->entry, reterr);
 }
 

@@ -82,13 +82,18 @@ static HaltReason handle_system_event(KvmVcpu *vcpu) {
         }
 }
 
-/** kvm_vcpu_describe() - leave "@what at rip …" in the vCPU's error text */
+/** kvm_vcpu_describe() - leave "@what at rip …" in the vCPU's error text, as far as the place is known */
 void kvm_vcpu_describe(KvmVcpu *vcpu, const char *what) {
         struct kvm_regs regs = {0};
         struct kvm_sregs sregs = {0};
 
         if (kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
             kvm_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0) {
+                (void) snprintf(vcpu->base.error, sizeof(vcpu->base.error), "%s", what);
+                return;
+        }
+        if (regs.rip == 0xfff0 && sregs.cs.base == 0xffff0000) {
+                /* AMD's shutdown: KVM has reset the registers already, and the place is lost. */
                 (void) snprintf(vcpu->base.error, sizeof(vcpu->base.error), "%s", what);
                 return;
         }
@@ -178,7 +183,6 @@ HaltReason kvm_vcpu_handle_exit(KvmVcpu *vcpu, const CpuIo *io) {
         case KVM_EXIT_IRQ_WINDOW_OPEN:
                 return HALT_NONE;
         case KVM_EXIT_SHUTDOWN:
-                /* On AMD, KVM has reset the registers by now and the place is the reset vector. */
                 kvm_vcpu_describe(vcpu, "triple fault");
                 return HALT_TRIPLE_FAULT;
         case KVM_EXIT_SYSTEM_EVENT:
