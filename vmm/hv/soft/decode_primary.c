@@ -500,7 +500,6 @@ static void primary_a0_cf(Decoder *d, uint8_t op) {
                 break;
         case 0xc0:
         case 0xc1:
-        case 0xd0 ... 0xd3:
                 shift(d, op);
                 break;
         case 0xc2:
@@ -574,6 +573,9 @@ static void primary_d0_ff(Decoder *d, uint8_t op) {
         Uop *u = d->u;
 
         switch (op) {
+        case 0xd0 ... 0xd3:
+                shift(d, op);
+                break;
         case 0xd4:
         case 0xd5:
                 u->imm = decode_byte(d);
