@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vmm/mem/guest_mem.h"
@@ -110,6 +111,29 @@ static void test_populated_pages_keep_what_they_hold(void **state) {
         assert_int_equal(value, 0);
 }
 
+static void test_discarded_bytes_are_zero_and_their_neighbours_stay(void **state) {
+        static const struct {
+                gpa_t gpa;
+                uint64_t len;
+        } ranges[] = {{0x1000, 0x3000}, {0x1800, 0x3000}, {0x1800, 0x100}, {0x1ff0, 0x20}};
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        uint8_t *ram;
+
+        assert_int_equal(guest_mem_new(2 << 20, &mem), 0);
+        ram = guest_mem_ptr(mem, 0, 0x8000);
+        for (size_t i = 0; i < ELEMENTSOF(ranges); i++) {
+                guest_mem_populate(mem, 0x123, 0x4567);
+                memset(ram, 0xaa, 0x8000);
+                guest_mem_discard(mem, ranges[i].gpa, ranges[i].len);
+                for (gpa_t gpa = 0; gpa < 0x8000; gpa++)
+                        assert_int_equal(ram[gpa], gpa - ranges[i].gpa < ranges[i].len ? 0 : 0xaa);
+        }
+        /* Hints about what is not RAM are ignored. */
+        guest_mem_populate(mem, UINT64_MAX, UINT64_MAX);
+        guest_mem_populate(mem, 2 << 20, 0x1000);
+        guest_mem_discard(mem, 2 << 20, 0x1000);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_small_ram_is_one_region_from_zero),
@@ -118,6 +142,7 @@ int main(void) {
                 cmocka_unit_test(test_bad_sizes_are_refused),
                 cmocka_unit_test(test_populated_pages_keep_what_they_hold),
                 cmocka_unit_test(test_the_memfd_has_crosvms_name_and_a_fixed_size),
+                cmocka_unit_test(test_discarded_bytes_are_zero_and_their_neighbours_stay),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
