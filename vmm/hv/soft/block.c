@@ -24,6 +24,7 @@ static void block_stop(SoftCpu *c, const Uop *u) {
         c->rip = (c->r[REG_BLOCK] + u->ip) & ip_mask(c);
 }
 
+/** block_cache_new() - an empty cache for one processor. Return: 0 or -ENOMEM. */
 int block_cache_new(struct BlockCache **ret) {
         struct BlockCache *cache = calloc(1, sizeof(*cache));
         void *arena;
@@ -41,6 +42,7 @@ int block_cache_new(struct BlockCache **ret) {
         return 0;
 }
 
+/** block_cache_free() - release; NULL is fine */
 void block_cache_free(struct BlockCache *cache) {
         if (!cache)
                 return;

@@ -17,6 +17,12 @@ static void host_features(uint32_t *ecx) {
                     1u << 25); /* SSE3 SSSE3 SSE4.1 SSE4.2 POPCNT PCLMUL AES */
 }
 
+/**
+ * soft_cpuid() - one leaf of the model
+ * @index:     of the processor, its APIC id
+ * @n_vcpus:   for the topology leaves
+ * @apic_base: the APIC base MSR: a disabled APIC is not shown
+ */
 void soft_cpuid(unsigned index, unsigned n_vcpus, uint32_t function, uint32_t sub,
                 uint64_t apic_base, uint64_t cr4, CpuidEntry *ret) {
         CpuidEntry e = {.function = function, .index = sub};

@@ -7,6 +7,7 @@
 #include "vmm/hv/soft/decode_internal.h"
 #include "vmm/hv/soft/handlers.h"
 
+/** decode_byte() - the next byte; beyond the end 0, and the instruction is truncated */
 uint8_t decode_byte(Decoder *d) {
         if (d->pos >= d->avail || d->pos >= INSTRUCTION_MAX) {
                 d->truncated = true;
@@ -15,6 +16,7 @@ uint8_t decode_byte(Decoder *d) {
         return d->code[d->pos++];
 }
 
+/** decode_immediate() - a little-endian number of @bytes, zero-extended */
 uint64_t decode_immediate(Decoder *d, unsigned bytes) {
         uint64_t v = 0;
 
@@ -23,6 +25,7 @@ uint64_t decode_immediate(Decoder *d, unsigned bytes) {
         return v;
 }
 
+/** decode_immediate_signed() - the same, sign-extended */
 uint64_t decode_immediate_signed(Decoder *d, unsigned bytes) {
         uint64_t v = decode_immediate(d, bytes);
 
@@ -44,6 +47,7 @@ uint8_t decode_byte_reg(const Decoder *d, unsigned n) {
         return (uint8_t) (n * 8);
 }
 
+/** decode_sized_reg() - how a Uop names register @n of an operand of @size */
 uint8_t decode_sized_reg(const Decoder *d, unsigned n, unsigned size) {
         return size == 0 ? decode_byte_reg(d, n) : (uint8_t) n;
 }
@@ -109,6 +113,7 @@ static bool rip_relative(const Decoder *d) {
         return d->mod == 0 && (d->rm & 7) == 5 && decode_is64(d);
 }
 
+/** decode_modrm() - ModRM, SIB and displacement into the decoder and the Uop's address */
 void decode_modrm(Decoder *d) {
         uint8_t b = decode_byte(d);
 
@@ -127,15 +132,18 @@ void decode_modrm(Decoder *d) {
 
 /* ---- choosing handlers ---- */
 
+/** decode_set() - choose the handler */
 void decode_set(Decoder *d, UopFn fn) {
         d->u->fn = fn;
 }
 
+/** decode_end() - choose the handler, after which the block ends */
 void decode_end(Decoder *d, UopFn fn) {
         d->u->fn = fn;
         d->end = true;
 }
 
+/** decode_invalid() - #UD */
 void decode_invalid(Decoder *d) {
         decode_end(d, op_invalid);
 }
@@ -147,10 +155,12 @@ void decode_operands(Decoder *d, unsigned size) {
         d->u->rm = decode_sized_reg(d, d->rm, size);
 }
 
+/** decode_choose() - by whether ModRM names a register or memory */
 void decode_choose(Decoder *d, UopFn for_reg, UopFn for_mem) {
         decode_set(d, decode_is_mem(d) ? for_mem : for_reg);
 }
 
+/** decode_only_mem() - #UD for the register form */
 void decode_only_mem(Decoder *d, UopFn fn) {
         if (decode_is_mem(d))
                 decode_set(d, fn);
@@ -167,10 +177,12 @@ void decode_choose_lock(Decoder *d, UopFn for_reg, UopFn for_mem, UopFn for_lock
         d->lock = false;
 }
 
+/** decode_stack_osize() - operand size of PUSH and POP */
 unsigned decode_stack_osize(const Decoder *d) {
         return decode_is64(d) ? (d->opsize ? 1 : 3) : d->osize;
 }
 
+/** decode_branch_osize() - operand size of near branches */
 unsigned decode_branch_osize(const Decoder *d) {
         return decode_is64(d)
                        ? 3
@@ -272,6 +284,15 @@ static void finish_address(const Decoder *d, Uop *u) {
         u->ea = (uint8_t) ((plain ? EA_PLAIN : EA_SEGMENT) | d->asize << 4);
 }
 
+/**
+ * decode_block() - decode straight-line code
+ * @code, @avail: bytes of one page
+ * @mode:  MODE_*
+ * @max:   Uops that fit into @uops
+ * @ret_bytes: how many bytes they cover
+ *
+ * Return: Uops made; 0 when not even the first instruction ends within @avail bytes.
+ */
 unsigned decode_block(ThunkCache *thunks, const uint8_t *code, unsigned avail, unsigned mode,
                       unsigned max, Uop *uops, unsigned *ret_bytes) {
         unsigned n = 0, at = 0;

@@ -77,6 +77,7 @@ static int highest(const uint32_t *bits) {
         return -1;
 }
 
+/** lapic_new() - a local APIC for @cpu (borrowed), not reset yet. Return: 0 or -ENOMEM. */
 int lapic_new(SoftCpu *cpu, Lapic **ret) {
         Lapic *l = calloc(1, sizeof(*l));
 
@@ -88,6 +89,7 @@ int lapic_new(SoftCpu *cpu, Lapic **ret) {
         return 0;
 }
 
+/** lapic_free() - release; NULL is fine */
 void lapic_free(Lapic *l) {
         if (!l)
                 return;
@@ -124,10 +126,12 @@ static bool x2apic(const Lapic *l) {
         return l->base & BASE_X2APIC;
 }
 
+/** lapic_base() - the APIC base MSR */
 uint64_t lapic_base(const Lapic *l) {
         return l->base;
 }
 
+/** lapic_set_base() - write the APIC base MSR; false for a transition that the SDM forbids (#GP) */
 bool lapic_set_base(Lapic *l, uint64_t v) {
         unsigned old = l->base & (BASE_ENABLE | BASE_X2APIC), new = v &(BASE_ENABLE | BASE_X2APIC);
 
@@ -151,6 +155,7 @@ static unsigned ppr(const Lapic *l) {
         return (l->tpr & 0xf0) >= in_service ? l->tpr : in_service;
 }
 
+/** lapic_pending() - whether an interrupt above the processor priority waits; any thread */
 bool lapic_pending(Lapic *l) {
         int irr;
         bool r;
@@ -162,6 +167,10 @@ bool lapic_pending(Lapic *l) {
         return r;
 }
 
+/**
+ * lapic_acknowledge() - take the highest waiting interrupt into service. Return: its vector, or
+ * -1.
+ */
 int lapic_acknowledge(Lapic *l) {
         int irr;
 
@@ -177,6 +186,7 @@ int lapic_acknowledge(Lapic *l) {
         return irr;
 }
 
+/** lapic_accepts_extint() - whether the 8259 output reaches the processor through LINT0 */
 bool lapic_accepts_extint(const Lapic *l) {
         uint32_t lint0 = l->lvt[3];
 
@@ -341,10 +351,15 @@ static uint32_t timer_count(const Lapic *l) {
         return (uint32_t) ((l->timer_due - now) / divider(l));
 }
 
+/** lapic_timer_due() - guest nanoseconds at which the timer fires, UINT64_MAX for never */
 uint64_t lapic_timer_due(const Lapic *l) {
         return l->timer_due;
 }
 
+/**
+ * lapic_timer_poll() - fire the timer if @now (guest nanoseconds) has reached it; on the
+ * processor's thread
+ */
 void lapic_timer_poll(Lapic *l, uint64_t now) {
         bool fire;
 
@@ -366,10 +381,12 @@ void lapic_timer_poll(Lapic *l, uint64_t now) {
                 accept(l, (uint8_t) l->lvt[0], false);
 }
 
+/** lapic_deadline() - the TSC deadline MSR */
 uint64_t lapic_deadline(const Lapic *l) {
         return l->deadline;
 }
 
+/** lapic_set_deadline() - write the TSC deadline MSR; ignored outside deadline mode */
 void lapic_set_deadline(Lapic *l, uint64_t tsc) {
         if ((l->lvt[0] & LVT_TIMER_MODE) != LVT_TIMER_DEADLINE)
                 return;
@@ -526,6 +543,7 @@ static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
         }
 }
 
+/** lapic_mmio_read() - xAPIC register at @offset (multiple of 16); 0 for what is not there */
 uint32_t lapic_mmio_read(Lapic *l, uint32_t offset) {
         uint32_t v = 0;
 
@@ -534,11 +552,13 @@ uint32_t lapic_mmio_read(Lapic *l, uint32_t offset) {
         return v;
 }
 
+/** lapic_mmio_write() - xAPIC register write; what is not there is ignored */
 void lapic_mmio_write(Lapic *l, uint32_t offset, uint32_t v) {
         if ((l->base & BASE_ENABLE) && !x2apic(l))
                 (void) reg_write(l, offset >> 4, v);
 }
 
+/** lapic_msr_read() - x2APIC register; false means #GP */
 bool lapic_msr_read(Lapic *l, uint32_t msr, uint64_t *ret) {
         unsigned reg = msr - 0x800;
         uint32_t v;
@@ -555,6 +575,7 @@ bool lapic_msr_read(Lapic *l, uint32_t msr, uint64_t *ret) {
         return true;
 }
 
+/** lapic_msr_write() - x2APIC register write; false means #GP */
 bool lapic_msr_write(Lapic *l, uint32_t msr, uint64_t v) {
         unsigned reg = msr - 0x800;
 
@@ -568,10 +589,12 @@ bool lapic_msr_write(Lapic *l, uint32_t msr, uint64_t v) {
         return v >> 32 == 0 && reg_write(l, reg, (uint32_t) v);
 }
 
+/** lapic_tpr() - the task priority, 0..255 */
 uint64_t lapic_tpr(const Lapic *l) {
         return l->tpr;
 }
 
+/** lapic_set_tpr() - set the task priority; what it held back is looked at */
 void lapic_set_tpr(Lapic *l, uint64_t tpr) {
         l->tpr = (uint32_t) tpr;
         cpu_attention(l->cpu, ATTENTION_INTERRUPT);
@@ -579,6 +602,7 @@ void lapic_set_tpr(Lapic *l, uint64_t tpr) {
 
 /* ---- as the neutral state shows it ---- */
 
+/** lapic_save() - the register page in the neutral form of vmm/hv/state.h */
 void lapic_save(Lapic *l, VcpuApic *ret) {
         memset(ret, 0, sizeof(*ret));
         ret->base_msr = l->base;
@@ -590,6 +614,7 @@ void lapic_save(Lapic *l, VcpuApic *ret) {
         }
 }
 
+/** lapic_restore() - the reverse of lapic_save() */
 void lapic_restore(Lapic *l, const VcpuApic *state) {
         static const unsigned plain[] = {REG_TPR,       REG_LDR,         REG_DFR,     REG_SVR,
                                          REG_LVT_TIMER, REG_LVT_THERMAL, REG_LVT_PMC, REG_LVT_LINT0,

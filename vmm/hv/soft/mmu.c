@@ -280,10 +280,17 @@ static uint64_t read_at(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
         }
 }
 
+/**
+ * mem_read_slow() - read @size bytes (1..8) with the rights of the current privilege; faults. Any
+ * alignment.
+ */
 uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
         return read_at(c, u, va, size, c->cpl == 3);
 }
 
+/**
+ * mem_read_system() - the same as the processor itself reads descriptors and stacks: as supervisor
+ */
 uint64_t mem_read_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
         return read_at(c, u, va, size, false);
 }
@@ -353,10 +360,15 @@ static void write_at(SoftCpu *c, const Uop *u, uint64_t va, const void *data, un
         write_part(c, u, pa2, host2, (const uint8_t *) data + first, size - first);
 }
 
+/**
+ * mem_write_slow() - write @size bytes (1..8) with the rights of the current privilege; all of
+ * them or a fault
+ */
 void mem_write_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value) {
         write_at(c, u, va, &value, size, c->cpl == 3);
 }
 
+/** mem_write_system() - the same as supervisor */
 void mem_write_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value) {
         write_at(c, u, va, &value, size, false);
 }
@@ -432,6 +444,9 @@ void mem_end_slow(SoftCpu *c, const Uop *u) {
 
 /* ---- effective addresses outside flat 64-bit code ---- */
 
+/**
+ * ea_slow() - the linear address of @u's operand with segment base, limit and address size; faults
+ */
 uint64_t ea_slow(SoftCpu *c, const Uop *u) {
         uint64_t offset = ea_offset(c, u);
 
@@ -452,6 +467,7 @@ uint64_t ea_slow(SoftCpu *c, const Uop *u) {
 
 /* ---- flushing ---- */
 
+/** mmu_flush_all() - forget every translation */
 void mmu_flush_all(SoftCpu *c) {
         for (unsigned m = 0; m < 2; m++)
                 for (unsigned i = 0; i < TLB_ENTRIES; i++) {
@@ -462,6 +478,7 @@ void mmu_flush_all(SoftCpu *c) {
         c->generation++;
 }
 
+/** mmu_flush_nonglobal() - forget what a write to CR3 forgets */
 void mmu_flush_nonglobal(SoftCpu *c) {
         for (unsigned m = 0; m < 2; m++)
                 for (unsigned i = 0; i < TLB_ENTRIES; i++) {
@@ -475,6 +492,7 @@ void mmu_flush_nonglobal(SoftCpu *c) {
         c->generation++;
 }
 
+/** mmu_flush_page() - forget the translations of one linear page, global or not (INVLPG) */
 void mmu_flush_page(SoftCpu *c, uint64_t va) {
         unsigned i = (va >> 12) % TLB_ENTRIES;
 

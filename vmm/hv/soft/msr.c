@@ -33,6 +33,7 @@
 #define MSR_KVM_WALL_CLOCK 0x4b564d00u
 #define MSR_KVM_SYSTEM_TIME 0x4b564d01u
 
+/** msr_read() - RDMSR; false means #GP */
 bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret) {
         if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
                 return lapic_msr_read(c->lapic, msr, ret);
@@ -124,6 +125,7 @@ static bool write_efer(SoftCpu *c, uint64_t v) {
         return true;
 }
 
+/** msr_write() - WRMSR; false means #GP */
 bool msr_write(SoftCpu *c, uint32_t msr, uint64_t v) {
         if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
                 return lapic_msr_write(c->lapic, msr, v);

@@ -15,14 +15,17 @@ typedef struct SoftProto {
         unsigned n_vcpus;
 } SoftProto;
 
+/** soft_n_cpus() - how many processors the partition is made for */
 unsigned soft_n_cpus(const SoftPartition *p) {
         return p->n_vcpus;
 }
 
+/** soft_cpu() - processor @index, NULL before it is bound; any thread */
 SoftCpu *soft_cpu(SoftPartition *p, unsigned index) {
         return atomic_load_explicit(&p->cpus[index], memory_order_acquire);
 }
 
+/** soft_time_nsec() - guest nanoseconds: stand still while paused; any thread */
 uint64_t soft_time_nsec(SoftPartition *p) {
         return (p->paused ? p->paused_at_nsec : clock_monotonic_nsec()) - p->time_base_nsec;
 }
@@ -42,6 +45,10 @@ static bool ram_page(const SoftPartition *p, uint64_t pa, uint64_t *ret_page, ui
         return false;
 }
 
+/**
+ * ram_host() - host address of one byte of RAM, good to the end of its page; NULL where there is
+ * no RAM
+ */
 uint8_t *ram_host(SoftPartition *p, uint64_t pa) {
         uint64_t page;
         uint8_t *host;
@@ -49,6 +56,7 @@ uint8_t *ram_host(SoftPartition *p, uint64_t pa) {
         return ram_page(p, pa, &page, &host) ? host : NULL;
 }
 
+/** ram_page_version() - counts the writes to a page of RAM that held code */
 _Atomic uint32_t *ram_page_version(SoftPartition *p, uint64_t pa) {
         uint64_t page = 0;
         uint8_t *host;
@@ -57,6 +65,7 @@ _Atomic uint32_t *ram_page_version(SoftPartition *p, uint64_t pa) {
         return &p->page_version[page];
 }
 
+/** ram_page_has_code() - whether writes to the page at @pa must be noticed */
 bool ram_page_has_code(SoftPartition *p, uint64_t pa) {
         uint64_t page;
         uint8_t *host;
@@ -64,6 +73,7 @@ bool ram_page_has_code(SoftPartition *p, uint64_t pa) {
         return ram_page(p, pa, &page, &host) && p->page_code[page];
 }
 
+/** ram_page_written() - what was decoded from the page at @pa is stale; any thread */
 void ram_page_written(SoftPartition *p, uint64_t pa) {
         atomic_fetch_add(ram_page_version(p, pa), 1);
 }

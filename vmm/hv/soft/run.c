@@ -19,6 +19,7 @@
 
 /* ---- flags and modes ---- */
 
+/** cpu_flags() - RFLAGS as PUSHF shows it */
 uint32_t cpu_flags(const SoftCpu *c) {
         uint32_t af = c->af;
 
@@ -27,6 +28,7 @@ uint32_t cpu_flags(const SoftCpu *c) {
                (af & AF_SF ? FLAG_SF : 0) | (af & AF_OF ? FLAG_OF : 0);
 }
 
+/** cpu_set_flags() - replace the bits of RFLAGS that @mask selects */
 void cpu_set_flags(SoftCpu *c, uint32_t flags, uint32_t mask) {
         uint32_t v = (cpu_flags(c) & ~mask) | (flags & mask);
 
@@ -52,12 +54,17 @@ void cpu_mode_changed(SoftCpu *c) {
         c->tlb = &c->tlbs[c->cpl == 3];
 }
 
+/** cpu_tsc() - the time stamp counter: guest nanoseconds plus what the guest wrote to it */
 uint64_t cpu_tsc(SoftCpu *c) {
         return soft_time_nsec(c->partition) + (uint64_t) c->tsc_offset;
 }
 
 /* ---- faults ---- */
 
+/**
+ * cpu_raise_code() - abandon the instruction of @u (NULL: rip is right already) with an exception
+ * and its code
+ */
 _Noreturn void cpu_raise_code(SoftCpu *c, const Uop *u, unsigned vector, uint32_t code) {
         if (u)
                 c->rip = uop_rip(c, u) & ip_mask(c);
@@ -68,6 +75,7 @@ _Noreturn void cpu_raise_code(SoftCpu *c, const Uop *u, unsigned vector, uint32_
         longjmp(c->on_fault, 1);
 }
 
+/** cpu_raise() - the same for exceptions without a code */
 _Noreturn void cpu_raise(SoftCpu *c, const Uop *u, unsigned vector) {
         if (u)
                 c->rip = uop_rip(c, u) & ip_mask(c);
@@ -340,6 +348,7 @@ void soft_kvm_system_time(SoftCpu *c) {
         t->version = 2;
 }
 
+/** soft_kvm_wall_clock() - write the wall clock time of boot to @gpa, as kvmclock asks */
 void soft_kvm_wall_clock(SoftCpu *c, uint64_t gpa) {
         uint64_t boot = clock_realtime_usec() * 1000 - soft_time_nsec(c->partition);
         struct {
@@ -351,6 +360,7 @@ void soft_kvm_wall_clock(SoftCpu *c, uint64_t gpa) {
 
 /* ---- making and resetting ---- */
 
+/** soft_cpu_new() - a processor after RESET#, owned by the caller. Return: 0 or negative errno. */
 int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         SoftCpu *c = aligned_alloc(64, (sizeof(SoftCpu) + 63) & ~(size_t) 63);
         int r;
@@ -381,6 +391,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         return 0;
 }
 
+/** soft_cpu_free() - release, also half-built; not while it runs */
 void soft_cpu_free(SoftCpu *c) {
         if (!c)
                 return;

@@ -22,6 +22,7 @@ void segment_set_real(SoftCpu *c, unsigned seg, uint16_t selector) {
         cpu_mode_changed(c);
 }
 
+/** segment_from_descriptor() - the hidden part of a segment register from its descriptor */
 void segment_from_descriptor(Segment *seg, uint16_t selector, uint64_t d) {
         uint32_t limit = (uint32_t) (d & 0xffff) | ((uint32_t) (d >> 32) & 0xf0000);
 
@@ -142,6 +143,7 @@ static uint64_t far_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t o
         return d;
 }
 
+/** far_jump() - JMP far in every mode; sets rip, faults */
 void far_jump(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
         if (!cpu_protected(c)) {
                 segment_set_real(c, SEG_CS, selector);
@@ -164,6 +166,7 @@ static void set_sp(SoftCpu *c, uint64_t mask, uint64_t sp) {
         c->r[RSP] = mask == 0xffff ? (c->r[RSP] & ~UINT64_C(0xffff)) | (sp & mask) : sp & mask;
 }
 
+/** far_call() - CALL far in every mode, operand size as @u says; sets rip, faults */
 void far_call(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
         unsigned bytes = 1u << u->size;
         uint64_t sp = c->r[RSP], d = 0, mask = stack_mask(c);
@@ -250,6 +253,7 @@ static void return_to(SoftCpu *c, const Uop *u, uint64_t rip, uint16_t cs, bool 
         c->rip = rip;
 }
 
+/** far_return() - RETF, also to less privilege; @pop_bytes are dropped from both stacks */
 void far_return(SoftCpu *c, const Uop *u, unsigned pop_bytes) {
         unsigned n = 1u << u->size;
         uint64_t sp = c->r[RSP], rip, rsp = 0;
@@ -272,6 +276,10 @@ void far_return(SoftCpu *c, const Uop *u, unsigned pop_bytes) {
         return_to(c, u, rip, cs, (cs & 3u) > c->cpl, rsp, ss, sp + 2 * n + pop_bytes);
 }
 
+/**
+ * interrupt_return() - IRET in every mode but to virtual-8086 and between tasks, which are not
+ * offered
+ */
 void interrupt_return(SoftCpu *c, const Uop *u) {
         unsigned n = 1u << u->size;
         uint64_t sp = c->r[RSP], rip, rsp = 0;

@@ -145,6 +145,7 @@ static void set_activity(SoftCpu *c, const VcpuActivity *a) {
         c->sipi_vector = (uint8_t) a->sipi_vector;
 }
 
+/** soft_cpu_get_state() - VcpuOps.get_state; -EOPNOTSUPP for elements that CPUID does not offer */
 int soft_cpu_get_state(SoftCpu *c, VcpuStateId id, void *ret) {
         switch (id) {
         case VCPU_STATE_REGISTERS:
@@ -199,6 +200,7 @@ int soft_cpu_get_state(SoftCpu *c, VcpuStateId id, void *ret) {
         return -EINVAL;
 }
 
+/** soft_cpu_set_state() - VcpuOps.set_state, likewise */
 int soft_cpu_set_state(SoftCpu *c, VcpuStateId id, const void *state) {
         switch (id) {
         case VCPU_STATE_REGISTERS:

@@ -30,6 +30,7 @@ struct ThunkCache {
         Entry table[TABLE_SIZE];
 };
 
+/** thunk_cache_new() - room for the code of one processor. Return: 0 or negative errno. */
 int thunk_cache_new(ThunkCache **ret) {
         _cleanup_(fd_closep) int fd = memfd_create("vivarium-thunks", MFD_CLOEXEC);
         ThunkCache *cache;
@@ -56,6 +57,7 @@ int thunk_cache_new(ThunkCache **ret) {
         return 0;
 }
 
+/** thunk_cache_free() - release; NULL is fine; no thunk may be called any more */
 void thunk_cache_free(ThunkCache *cache) {
         if (!cache)
                 return;
