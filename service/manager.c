@@ -119,13 +119,14 @@ static void on_vm_ended(void *userdata, Vm *vm) {
         entry->has_cid = false;
         TAILQ_INSERT_TAIL(&manager->history, entry, history);
         manager->n_history++;
+        journal_death(vm_info(vm), manager->journal);
+        /* Before it is doomed, for the bus finds it no more from then on. */
+        if (manager->observer.ended)
+                manager->observer.ended(manager->observer.userdata, vm);
         if (manager->n_history > manager->config.history_max)
                 doom(manager, TAILQ_FIRST(&manager->history));
         if (entry->orphan)
                 doom(manager, entry);
-        journal_death(vm_info(vm), manager->journal);
-        if (manager->observer.ended)
-                manager->observer.ended(manager->observer.userdata, vm);
         check_stopped(manager);
 }
 

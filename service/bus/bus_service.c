@@ -85,7 +85,7 @@ static void on_vm_removed(void *userdata, Vm *vm) {
         _cleanup_(freep) char *path = NULL;
         int r;
 
-        changed_flush_vm(service->changed, vm);
+        changed_forget_vm(service->changed, vm);
         r = vm_bus_path(vm, &path);
         if (r >= 0)
                 r = sd_bus_emit_interfaces_removed(service->bus, path, VIVARIUM_VM_INTERFACE, NULL);

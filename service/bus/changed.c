@@ -32,7 +32,7 @@ static const Group manager_groups[] = {
 };
 
 typedef struct Mark {
-        const Vm *vm; /* borrowed; flushed before it goes */
+        const Vm *vm; /* borrowed; forgotten before it goes */
         unsigned changes;
 } Mark;
 
@@ -187,4 +187,12 @@ void changed_flush_vm(Changed *changed, const Vm *vm) {
                 return;
         emit_vm(changed->bus, mark);
         *mark = changed->marks[--changed->n_marks];
+}
+
+/** changed_forget_vm() - @vm goes; nobody can read its properties any more */
+void changed_forget_vm(Changed *changed, const Vm *vm) {
+        Mark *mark = find_mark(changed, vm);
+
+        if (mark)
+                *mark = changed->marks[--changed->n_marks];
 }

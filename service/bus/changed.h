@@ -23,4 +23,5 @@ DEFINE_CLEANUP(Changed *, changed_free)
 void changed_mark_vm(Changed *changed, const Vm *vm, unsigned changes);
 void changed_mark_manager(Changed *changed, unsigned changes);
 void changed_flush_vm(Changed *changed, const Vm *vm);
+void changed_forget_vm(Changed *changed, const Vm *vm);
 void changed_flush(Changed *changed);
