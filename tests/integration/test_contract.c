@@ -293,6 +293,67 @@ static void test_an_idle_daemon_takes_at_most_4_mebibytes(void **state) {
         assert_true(holdings.rss_bytes <= 4 * 1024 * 1024);
 }
 
+static int setup_with_vmm_that_cannot_probe(void **state) {
+        return bus_host_setup_with(state, (const char *const[]){"--vmm=/bin/false", NULL});
+}
+
+/* Finds what GetCapabilities says of a hypervisor. */
+static void read_hypervisor(sd_bus *bus, const char *name, int *ret_available, char *reason,
+                            size_t size) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *key, *text;
+
+        assert_true(sd_bus_call_method(bus, VIVARIUM_BUS_NAME, VIVARIUM_MANAGER_PATH,
+                                       VIVARIUM_MANAGER_INTERFACE, "GetCapabilities", NULL, &reply,
+                                       NULL) >= 0);
+        assert_true(sd_bus_message_enter_container(reply, 'a', "{sv}") > 0);
+        assert_true(sd_bus_message_enter_container(reply, 'e', "sv") > 0);
+        assert_true(sd_bus_message_read(reply, "s", &key) > 0);
+        assert_string_equal(key, "hypervisors");
+        assert_true(sd_bus_message_enter_container(reply, 'v', "a{sa{sv}}") > 0);
+        assert_true(sd_bus_message_enter_container(reply, 'a', "{sa{sv}}") > 0);
+        while (sd_bus_message_enter_container(reply, 'e', "sa{sv}") > 0) {
+                assert_true(sd_bus_message_read(reply, "s", &key) > 0);
+                if (str_eq(key, name)) {
+                        assert_true(sd_bus_message_read(reply, "a{sv}", 2, &key, "b", ret_available,
+                                                        &key, "s", &text) > 0);
+                        (void) snprintf(reason, size, "%s", text);
+                        return;
+                }
+                assert_true(sd_bus_message_skip(reply, "a{sv}") >= 0);
+                assert_true(sd_bus_message_exit_container(reply) >= 0);
+        }
+        fail_msg("no hypervisor %s", name);
+}
+
+static void test_capabilities_are_what_the_vmm_found(void **state) {
+        BusHost *host = *state;
+        _cleanup_(freep) char *standard = NULL;
+        char reason[256];
+        int available;
+
+        read_hypervisor(host->bus, "kvm", &available, reason, sizeof(reason));
+        assert_true(available);
+        assert_string_equal(reason, "it is a fake");
+        read_hypervisor(host->bus, "soft", &available, reason, sizeof(reason));
+        assert_false(available);
+        assert_string_equal(reason, "it is not even faked");
+        assert_true(sd_bus_get_property_string(host->bus, VIVARIUM_BUS_NAME, VIVARIUM_MANAGER_PATH,
+                                               VIVARIUM_MANAGER_INTERFACE, "DefaultHypervisor",
+                                               NULL, &standard) >= 0);
+        assert_string_equal(standard, "kvm");
+}
+
+static void test_a_probe_that_fails_is_the_reason(void **state) {
+        BusHost *host = *state;
+        char reason[256];
+        int available;
+
+        read_hypervisor(host->bus, "kvm", &available, reason, sizeof(reason));
+        assert_false(available);
+        assert_string_equal(reason, "the VMM's probe ended with exit status 1");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bus_host_setup, bus_host_teardown)
 
 int main(void) {
@@ -303,6 +364,10 @@ int main(void) {
                 TEST(test_the_record_stays_readable),
                 TEST(test_the_log_level_is_changed_while_it_runs),
                 TEST(test_busctl_shows_a_tree_with_all_vms),
+                TEST(test_capabilities_are_what_the_vmm_found),
+                cmocka_unit_test_setup_teardown(test_a_probe_that_fails_is_the_reason,
+                                                setup_with_vmm_that_cannot_probe,
+                                                bus_host_teardown),
                 TEST(test_an_idle_daemon_takes_at_most_4_mebibytes),
         };
 
