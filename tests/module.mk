@@ -67,7 +67,7 @@ fuzz-run: $(FUZZERS:%=$(O)/tests/fuzz/fuzz_%)
 	@tests/fuzz/search.sh $(O) $(FUZZ_SECONDS) $(call only,$(FUZZERS))
 
 # Integration tests run the built programs: test_*.c are cmocka programs of their own, test_*.sh are scripts; both find the
-# programs in $VIVARIUM_BUILD.
+# programs in $VIVARIUM_BUILD, guests in $VIVARIUM_GUEST.
 INTEGRATION_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/integration/test_*.c))
 INTEGRATION_SRCS := $(wildcard tests/integration/*.c)
 INTEGRATION_COMMON := $(filter-out tests/integration/test_%,$(INTEGRATION_SRCS))
@@ -84,7 +84,7 @@ $(FAKE_VMM): %: %.o $(O)/libconfig.a $(O)/libbase.a
 ## integration: the real daemon, launcher and VMM on a private bus (ONLY=substring for some)
 .PHONY: integration
 integration: all $(FAKE_VMM) $(INTEGRATION_TESTS)
-	@VIVARIUM_BUILD=$(CURDIR)/$(O) tests/run-unit.sh --name integration $(call only,$(INTEGRATION_TESTS) \
+	@VIVARIUM_BUILD=$(CURDIR)/$(O) VIVARIUM_GUEST=$(CURDIR)/o/guest tests/run-unit.sh --name integration $(call only,$(INTEGRATION_TESTS) \
 	        $(wildcard tests/integration/test_*.sh))
 
 # The compiler's view of every file, for the analysers.
@@ -96,14 +96,20 @@ LINT_FLAGS = $(filter-out -MMD -MP,$(CPPFLAGS)) -std=gnu17 -Wall -Wextra -Wno-un
 lint:
 	@tests/lint/lint.sh o/lint $(LINT_FLAGS)
 
-## guest: build the stock test guest (Debian cloud kernel, busybox initramfs) into o/guest/
+# The guest that needs no kernel: see its source.
+o/guest/tiny.elf: tests/guest/tiny.S
+	@mkdir -p $(@D)
+	$(Q)$(CC) -nostdlib -static -no-pie -Wl,--build-id=none,--no-warn-rwx-segments,-n,-Ttext-segment=0x1000000 \
+	        -Wl,-z,noexecstack -o $@ $<
+
+## guest: build the stock test guest (Debian cloud kernel, busybox initramfs) and the tiny one into o/guest/
 .PHONY: guest
-guest:
+guest: o/guest/tiny.elf
 	@tests/guest/build.sh o/guest
 
 ## testbed: the system tests, in a Debian host with systemd and nested KVM under QEMU (ONLY=substring for some)
 .PHONY: testbed
-testbed: all
+testbed: all o/guest/tiny.elf
 	@tests/testbed/run.sh $(O) $(ONLY)
 
 ## demo: install what is missing, build, boot a stock Debian kernel through the service and show what became of it
@@ -121,5 +127,5 @@ $(BENCHES): %: %.o $(O)/libbase.a
 
 ## bench: measure against the peers and write o/bench/results.jsonl (ONLY=prefix for some; needs a quiet machine)
 .PHONY: bench
-bench: all $(BENCHES)
+bench: all $(BENCHES) o/guest/tiny.elf
 	@tests/bench/run.sh $(O) $(ONLY)

@@ -5,8 +5,7 @@
 #
 # usage: build.sh OUTDIR
 #
-# OUTDIR gets vmlinuz, vmlinux (the same kernel as ELF), config, release, modules/, initrd.img and
-# tiny.elf. The kernel package is
+# OUTDIR gets vmlinuz, vmlinux (the same kernel as ELF), config, release, modules/ and initrd.img. The kernel package is
 # downloaded once and kept; everything else is made again when the package, busybox or the init script changed.
 set -eu
 
@@ -21,7 +20,7 @@ die() {
 }
 
 missing=
-for tool in busybox:busybox-static dpkg-deb:dpkg apt-get:apt cpio:cpio lz4:lz4 gzip:gzip gcc:gcc; do
+for tool in busybox:busybox-static dpkg-deb:dpkg apt-get:apt cpio:cpio lz4:lz4 gzip:gzip; do
         command -v "${tool%%:*}" >/dev/null || missing="$missing ${tool##*:}"
 done
 # shellcheck source=tests/guest/initramfs.sh
@@ -54,7 +53,7 @@ find_package() {
 deb=$(find_package)
 [ -n "$deb" ] || die "no kernel package: apt knows none to download; run as root: apt-get update"
 
-key=$(cat "$deb" "$busybox" "$here/init" "$here/tiny.S" "$here"/*.sh | sha256sum | cut -d' ' -f1)
+key=$(cat "$deb" "$busybox" "$here/init" "$here"/*.sh | sha256sum | cut -d' ' -f1)
 [ "$(cat "$out/key" 2>/dev/null)" = "$key" ] && exit 0
 rm -f "$out/key"
 
@@ -76,8 +75,6 @@ length=$(($(number 588 4) - 4))
 if ! tail -c +$((offset + 1)) "$out/vmlinuz" | head -c "$length" | lz4 -dcq - >"$out/vmlinux" 2>/dev/null; then
         rm -f "$out/vmlinux" # packed by another method: the tests of an ELF kernel say so and are skipped
 fi
-
-gcc -nostdlib -static -no-pie -Wl,--build-id=none,--no-warn-rwx-segments,-n,-Ttext-segment=0x1000000,-z,noexecstack -o "$out/tiny.elf" "$here/tiny.S"
 
 tree=$out/initramfs
 mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/mnt" "$tree/tmp"

@@ -2,8 +2,10 @@
 
 /*
  * The smallest guest: an ELF kernel for the 64-bit boot protocol that does what `tiny=ACT:TEXT` on its command line
- * says, without booting anything. It writes TEXT to COM1 and COM2, byte by byte as the transmitter has room, then
+ * says, without booting anything. It writes TEXT to COM1 and COM2, byte by byte as the transmitter has room, and a newline
+ * to COM1, then
  *   t  triple-faults      r  pulses the reset line of the keyboard controller      h  halts for ever
+ *   n  writes 1 MiB of noise to COM2 as fast as its processor can, then does as r
  * TEXT goes to the end of the word; without `tiny=` it halts.
  */
 
@@ -15,6 +17,9 @@
         .set KBD_PULSE_RESET, 0xfe
         .set BOOT_CMD_LINE_PTR, 0x228       /* of struct boot_params, in RSI */
         .set BOOT_EXT_CMD_LINE_PTR, 0xc8
+
+        .set NOISE_ADDRESS, 0x2000000
+        .set NOISE_BYTES, 0x100000
 
         .text
         .globl _start
@@ -49,12 +54,38 @@ _start:
         incq %rbx
         jmp 4b
 
-5:      cmpb $'r', %r8b
+5:      movb $'\n', %cl
+        movw $COM1_DATA, %di
+        call put
+        cmpb $'n', %r8b
+        je noise
+        cmpb $'r', %r8b
         je reset
         cmpb $'t', %r8b
         jne halt
         lidt no_idt(%rip)
         ud2
+
+noise:  movl $NOISE_ADDRESS, %edi           /* xorshift64 */
+        movl $NOISE_BYTES / 8, %ecx
+        movabsq $0x9e3779b97f4a7c15, %rax
+        cld
+7:      movq %rax, %rdx
+        shlq $13, %rdx
+        xorq %rdx, %rax
+        movq %rax, %rdx
+        shrq $7, %rdx
+        xorq %rdx, %rax
+        movq %rax, %rdx
+        shlq $17, %rdx
+        xorq %rdx, %rax
+        stosq
+        decl %ecx
+        jnz 7b
+        movl $NOISE_ADDRESS, %esi
+        movl $NOISE_BYTES, %ecx
+        movw $COM2_DATA, %dx
+        rep outsb
 
 reset:  movb $KBD_PULSE_RESET, %al
         outb %al, $KBD_COMMAND

@@ -24,7 +24,8 @@ expect_death "a guest that pulses the reset line ends with REBOOT" reset REBOOT 
 run_guest stock tell:MICRODROID_INVALID_PAYLOAD_CONFIG,poweroff
 expect_death "a stock guest's driver for ttyS1 reaches us too" stock MICRODROID_INVALID_PAYLOAD_CONFIG
 
+# Under nested virtualization each byte is an exit of two processors; 1 MiB is left to tests/integration/test_ends.sh.
 run_guest garbage garbage,poweroff
-expect_death "1 MiB of noise on ttyS1 neither stops the guest nor names a reason" garbage SHUTDOWN 0
+expect_death "a stock guest that writes more than is kept powers off" garbage SHUTDOWN 0
 says garbage '^step garbage: ok' "the guest could write all of it"
-same "all of it was counted" 1048576 "$(death garbage VM_FAILURE_BYTES)"
+same "what was dropped was counted" 65536 "$(death garbage VM_FAILURE_BYTES)"

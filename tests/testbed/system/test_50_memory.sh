@@ -7,6 +7,7 @@ start_vm cost --kernel "$guest/vmlinuz" --initrd "$guest/initrd.img" --mem 256 -
         --params "$stock_params vivarium.test=hang"
 check "a stock guest reaches its init" await_text cost.console 'vivarium-guest: init reached' 120
 pid=$(vm_get cost Pid)
+same "it runs on KVM" kvm "$(vm_get cost Hypervisor)"
 cat "/proc/$pid/smaps_rollup" >&2
 grep -E 'Rss|Threads' "/proc/$pid/status" >&2
 # Guest RAM is the one shared mapping: RssShmem. The rest is what the VMM itself takes, its program text included.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# After many VMs the daemon is as it was.
+# After many VMs the daemon is as it was; many more of them are in tests/integration/test_ends.sh.
 . "$(dirname "$0")/lib.sh"
 
 pid=$(systemctl show -P MainPID vivariumd.service)
@@ -8,13 +8,13 @@ state() { echo "fds=$(ls "/proc/$pid/fd" | wc -l) vmm=$(pgrep -c vivarium-vmm) l
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$pid/status"; }
 
 for i in 1 2 3; do run_tiny "warm$i" t: ; done
-before=$(state) files=$(find /run/vivarium* 2>/dev/null | sort) memory=$(rss)
+before=$(state) files=$(find /run/vivarium | sort) memory=$(rss)
 ok=0
-for i in $(seq 40); do
+for i in $(seq 20); do
         start_vm "cycle$i" --kernel "$guest/tiny.elf" --mem 64 --params tiny=h: &&
                 vivctl kill "cycle$i" && vivctl release "cycle$i" && ok=$((ok + 1))
 done
-same "40 VMs were created, started, killed and released" 40 $ok
+same "20 VMs were created, started, killed and released" 20 $ok
 same "descriptors and processes are as before" "$before" "$(state)"
-same "files are as before" "$files" "$(find /run/vivarium* 2>/dev/null | sort)"
+same "files are as before" "$files" "$(find /run/vivarium | sort)"
 at_most "memory in KiB did not grow" $((memory + 256)) "$(rss)"

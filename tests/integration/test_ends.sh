@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Real ends of real VMs, without any hardware virtualization: the daemon on a bus of its own, the VMM on its software CPU,
+# the guest of tests/guest/tiny.S. What needs a stock kernel is in tests/testbed/.
+set -u
+export LC_ALL=C
+build=$VIVARIUM_BUILD guest=$VIVARIUM_GUEST
+work=$(mktemp -d)
+cd "$work" || exit 1
+passed=0 failed=0
+
+# Marks that tests/run-unit.sh counts.
+pass() { passed=$((passed + 1)) && echo "[       OK ] $1"; }
+fail() { failed=$((failed + 1)) && echo "[  FAILED  ] ${1// /_}"; }
+same() { # SENTENCE EXPECTED ACTUAL
+        if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" && printf 'expected: %s\nactual:   %s\n' "$2" "$3"; fi
+}
+
+cat >bus.conf <<CONF
+<busconfig>
+  <type>session</type>
+  <listen>unix:path=$work/bus</listen>
+  <auth>EXTERNAL</auth>
+  <servicedir>$work</servicedir>
+  <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
+</busconfig>
+CONF
+cat >org.vivarium.vm1.service <<SERVICE
+[D-BUS Service]
+Name=org.vivarium.vm1
+Exec=/bin/sh -c 'exec "$build/vivariumd" --bus-address=unix:path=$work/bus --runtime-dir=$work/run --vmm=$build/vivarium-vmm --launcher=$build/vivarium-launch 2>$work/daemon.log'
+SERVICE
+mkfifo ready
+dbus-daemon --config-file=bus.conf --nofork --nopidfile --print-address=3 3>ready 2>bus.log &
+bus=$!
+read -r _ <ready
+trap 'kill $bus; wait; rm -rf "$work"' EXIT
+vivctl() { timeout 100 "$build/vivctl" --address="unix:path=$work/bus" "$@"; }
+
+if ! vivctl --json=short capabilities | grep -q '"soft":{"available":true'; then
+        echo "SKIP no software CPU in this VMM"
+        echo "[  SKIPPED ] test_ends: no software CPU in this VMM"
+        exit 0
+fi
+daemon=$(busctl --address="unix:path=$work/bus" call org.freedesktop.DBus / org.freedesktop.DBus \
+        GetConnectionUnixProcessID s org.vivarium.vm1 | cut -d' ' -f2)
+
+tiny="--hypervisor soft --kernel $guest/tiny.elf --mem 64"
+# ended SENTENCE ACT:TEXT REASON STATUS-OF-VMM STATUS-OF-VIVCTL [FAILURE-TEXT [FAILURE-BYTES]]
+ended() {
+        local status
+        # shellcheck disable=SC2086 # options
+        vivctl --json=short run $tiny --name end --params "tiny=$2" --console /dev/null >record.json 2>end.log
+        status=$?
+        same "$1" "$3 $4 $5 ${6:-} ${7:-}" "$(jq -r '"\(.DeathReason) \(.ExitStatus)"' record.json) $status $(
+                [ $# -lt 6 ] || jq -r .FailureText record.json) $([ $# -lt 7 ] || jq -r '.DeathRecord["failure-bytes"]' record.json)"
+}
+
+code=17
+for name in PVM_FIRMWARE_PUBLIC_KEY_MISMATCH PVM_FIRMWARE_INSTANCE_IMAGE_CHANGED - - \
+        MICRODROID_FAILED_TO_CONNECT_TO_VIRTUALIZATION_SERVICE MICRODROID_PAYLOAD_HAS_CHANGED \
+        MICRODROID_PAYLOAD_VERIFICATION_FAILED MICRODROID_INVALID_PAYLOAD_CONFIG MICRODROID_UNKNOWN_RUNTIME_ERROR; do
+        [ $name = - ] || ended "a guest that says $name ends with it" "t:$name" $name 33 $code $name ${#name}
+        [ $name = - ] || ended "a guest that says more than $name ends with it" "r:$name|a,b|c" $name 32 $code $name
+        code=$((code + 1))
+done
+ended "a text that is no reason leaves the exit status to speak" t:NOT_A_REASON CRASH 33 16 NOT_A_REASON
+ended "a hangup is ours to say, not the guest's" t:HANGUP CRASH 33 16 HANGUP
+ended "half a reason is none" t:MICRODROID_PAYLOAD CRASH 33 16 MICRODROID_PAYLOAD
+ended "a guest that triple-faults ends with CRASH" t: CRASH 33 16
+ended "a guest that pulses the reset line ends with REBOOT" r: REBOOT 32 15
+ended "1 MiB of noise on ttyS1 is drained, counted and means nothing" n: REBOOT 32 15
+same "every byte of it was counted" 1048576 "$(jq '.DeathRecord["failure-bytes"]' record.json)"
+same "no more than 50,000 bytes of it were kept" true "$(jq '.FailureText | length <= 50000' record.json)"
+
+: >empty
+head -c 100000 /dev/urandom >noise
+for kernel in empty noise; do
+        vivctl --json=short run --hypervisor soft --name bad --kernel $kernel --mem 64 --console /dev/null \
+                >record.json 2>bad.log
+        same "a kernel that is $kernel ends with START_FAILED" "14 START_FAILED 1" \
+                "$? $(jq -r '"\(.DeathReason) \(.ExitStatus)"' record.json)"
+done
+
+# Descriptors, children and files of the daemon; its memory in KiB.
+holds() {
+        echo "fds=$(find "/proc/$daemon/fd" -mindepth 1 | wc -l) children=$(wc -w <"/proc/$daemon/task/$daemon/children")" \
+                "files=$(find "$work/run" | wc -l)"
+}
+memory() { awk '/^VmRSS/ { print $2 }' "/proc/$daemon/status"; }
+cycle() {
+        # shellcheck disable=SC2086 # options
+        vivctl run --detach --name cycle $tiny --params tiny=h: && vivctl kill cycle && vivctl release cycle
+}
+for _ in $(seq 20); do cycle >>cycle.log 2>&1; done
+before=$(holds) kib=$(memory) done=0
+for _ in $(seq 500); do
+        cycle >>cycle.log 2>&1 || break
+        done=$((done + 1))
+done
+same "500 VMs were created, started, killed and released" 500 $done
+same "descriptors, children and files of the daemon are as before" "$before" "$(holds)"
+echo "memory of the daemon: $kib KiB before, $(memory) KiB after"
+same "the daemon's memory is as before, give or take 128 KiB" yes "$([ "$(memory)" -le $((kib + 128)) ] && echo yes || memory)"
+
+[ $failed -eq 0 ] || tail -n 40 daemon.log
+echo "[  PASSED  ] $passed"
+[ $failed -eq 0 ]
