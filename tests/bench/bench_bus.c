@@ -160,9 +160,10 @@ int main(int argc, char **argv) {
         if (r >= 0) {
                 qsort(ours, calls, sizeof(*ours), compare);
                 qsort(floor, calls, sizeof(*floor), compare);
-                (void) printf("%.1f %.1f %" PRIu64 " %" PRIu64 "\n",
-                              (double) ours[calls / 2] / 1000, (double) floor[calls / 2] / 1000,
-                              rss_kib[0], rss_kib[1]);
+                const uint64_t median = ours[calls / 2], floor_median = floor[calls / 2];
+
+                (void) printf("%.1f %.1f %" PRIu64 " %" PRIu64 "\n", (double) median / 1000,
+                              (double) floor_median / 1000, rss_kib[0], rss_kib[1]);
         } else {
                 (void) fprintf(stderr, "bench_bus: %s\n", strerror(-r));
         }
