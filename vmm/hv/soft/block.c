@@ -77,14 +77,12 @@ static uint64_t linear_rip(const SoftCpu *c) {
 /* One instruction that lies in two pages, or must run alone: decoded for this once. */
 static Block *decode_once(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host,
                           unsigned max) {
-        static const uint8_t
-                nowhere[16]; /* no RAM: `add %al, (%rax)` would be wrong, so it is refused below */
         Block *b = (Block *) (void *) c->temp_block;
         unsigned offset = lin & 0xfff, avail = 0x1000 - offset, n, bytes;
         uint8_t both[32];
 
-        (void) nowhere;
-        if (!host) {
+        b->linkable = false;
+        if (!host) { /* no RAM to fetch from */
                 b->uops[0] = (Uop){.fn = op_invalid, .base = REG_ZERO, .index = REG_ZERO};
                 finish(b, phys, c->mode, 1, 0);
                 return b;
@@ -103,6 +101,13 @@ static Block *decode_once(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t
         }
         finish(b, phys, c->mode, n, bytes);
         return b;
+}
+
+/* Neither the mode nor the privilege changes on the way to the next block. */
+static bool ends_directly(const Block *b) {
+        UopFn last = b->uops[b->n_uops - 1].fn;
+
+        return last == op_jcc || last == op_jmp_rel || last == op_call_rel;
 }
 
 static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host,
@@ -124,6 +129,8 @@ static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8
         if (n == 0)
                 return decode_once(c, lin, phys, host, 1);
         finish(b, phys, c->mode, n, bytes);
+        b->linkable = ends_directly(b);
+        memset(b->links, 0, sizeof(b->links));
         b->page_version = version;
         b->version = at_version;
         b->hash_next = cache->hash[bucket];
@@ -162,5 +169,24 @@ Block *block_find(SoftCpu *c) {
                         return b;
         }
         *j = (JumpEntry){.rip = lin, .block = b, .generation = c->generation, .mode = mode};
+        return b;
+}
+
+/**
+ * block_find_and_link() - block_find(), remembered in @from, which ran just before
+ * @from: linkable
+ */
+Block *block_find_and_link(SoftCpu *c, Block *from) {
+        uint32_t generation = c->generation;
+        uint64_t rip = c->rip;
+        Block *b = block_find(c);
+
+        /* A flush on the way took @from with it. */
+        if (c->generation == generation && (uint8_t *) b != c->temp_block) {
+                BlockLink *link = &from->links[rip == c->r[REG_BLOCK] + from->n_bytes];
+
+                *link = (BlockLink){
+                        .rip = rip, .block = b, .generation = generation, .cpl = c->cpl};
+        }
         return b;
 }

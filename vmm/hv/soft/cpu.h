@@ -147,6 +147,14 @@ struct Uop {
 
 #define BLOCK_UOPS_MAX 48u
 
+/* A successor that was found before; good while the processor's generation is the same. */
+typedef struct BlockLink {
+        uint64_t rip;
+        Block *block;
+        uint32_t generation;
+        uint32_t cpl; /* whose right to execute was checked */
+} BlockLink;
+
 struct Block {
         Block *hash_next;
         uint64_t phys; /* of its first byte */
@@ -155,6 +163,8 @@ struct Block {
         uint8_t mode;
         uint8_t n_uops;
         uint16_t n_bytes;
+        bool linkable; /* it ends in a direct branch or in the middle of straight code */
+        BlockLink links[2];
         Uop uops[];
 };
 
@@ -309,6 +319,7 @@ int block_cache_new(struct BlockCache **ret);
 void block_cache_free(struct BlockCache *cache);
 void block_cache_flush(SoftCpu *c);
 Block *block_find(SoftCpu *c);
+Block *block_find_and_link(SoftCpu *c, Block *from);
 
 /* decode.c: fills @uops from the bytes at @code; returns how many, sets @ret_bytes.
  * 0: the first instruction does not end within @avail bytes. */

@@ -272,12 +272,36 @@ static void fpu_leave(SoftCpu *c, uint32_t host_mxcsr, const uint8_t *host_x87) 
 
 /* ---- the loop ---- */
 
+static inline Block *next_block(SoftCpu *c, Block *from) {
+        if (!from)
+                return block_find(c);
+        for (unsigned i = 0; i < ELEMENTSOF(from->links); i++) {
+                const BlockLink *link = &from->links[i];
+
+                if (link->rip == c->rip && link->generation == c->generation &&
+                    link->cpl == c->cpl && link->block &&
+                    *link->block->page_version == link->block->version)
+                        return link->block;
+        }
+        return block_find_and_link(c, from);
+}
+
+static void single_step(SoftCpu *c) {
+        const Block *b = block_find(c);
+
+        c->r[REG_BLOCK] = c->rip;
+        b->uops[0].fn(c, b->uops);
+        if (c->flags & FLAG_TF) {
+                c->dr[6] |= 0x4000;
+                cpu_raise(c, NULL, EXC_DB);
+        }
+}
+
 static void run_blocks(SoftCpu *c) {
         int timer = TIMER_BLOCKS;
+        Block *b = NULL;
 
         while (c->halt == HALT_NONE) {
-                const Block *b;
-
                 if (unlikely(--timer < 0)) {
                         timer = TIMER_BLOCKS;
                         lapic_timer_poll(c->lapic, soft_time_nsec(c->partition));
@@ -286,18 +310,18 @@ static void run_blocks(SoftCpu *c) {
                              c->blocked)) {
                         if (!service(c))
                                 return;
+                        b = NULL;
                 }
-                b = block_find(c);
-                c->r[REG_BLOCK] = c->rip;
                 if (unlikely(c->flags & FLAG_TF)) {
-                        b->uops[0].fn(c, b->uops);
-                        if (c->flags & FLAG_TF) {
-                                c->dr[6] |= 0x4000;
-                                cpu_raise(c, NULL, EXC_DB);
-                        }
+                        b = NULL;
+                        single_step(c);
                         continue;
                 }
+                b = next_block(c, b);
+                c->r[REG_BLOCK] = c->rip;
                 b->uops[0].fn(c, b->uops);
+                if (!b->linkable)
+                        b = NULL;
         }
 }
 
