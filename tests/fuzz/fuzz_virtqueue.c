@@ -9,14 +9,21 @@
 
 #include <assert.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "vmm/mem/guest_mem.h"
 #include "vmm/virtio/queue.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MEM_BYTES 0x20000u
+#define MEM_BYTES 0x100000u
+/* What the input fills; above it lies the used ring, which is the only thing that the device writes. */
+#define INPUT_BYTES 0x8000u
+#define AVAIL 0u
+#define DESC 0x40u /* overlaps the available ring of large queues, which is a guest's right */
+#define USED INPUT_BYTES
 
 static void check_chain(const GuestMem *mem, const VirtqChain *chain) {
         uint64_t out = 0, in = 0;
@@ -39,24 +46,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         unsigned n = 0;
 
         if (!mem && guest_mem_new(MEM_BYTES, &mem) < 0)
-                return 0;
+                abort();
         if (size < 1)
                 return 0;
-        memset(mem->base, 0, MEM_BYTES);
-        memcpy(mem->base, data + 1, size - 1 < MEM_BYTES ? size - 1 : MEM_BYTES);
+        memset(mem->base, 0, INPUT_BYTES + 0x4000);
+        memcpy(mem->base, data + 1, MIN(size - 1, (size_t) INPUT_BYTES));
 
         virtq_reset(&queue, (uint16_t) (1u << (data[0] % 11)));
-        queue.avail_gpa = 0;
-        queue.desc_gpa = 0x1000;
-        queue.used_gpa = 0x8000;
+        queue.avail_gpa = AVAIL;
+        queue.desc_gpa = DESC;
+        queue.used_gpa = USED;
         if (virtq_enable(&queue, mem, data[0] & 0x40, data[0] & 0x80) != 0)
-                return 0;
+                abort();
         while (virtq_pop(&queue, &chain) == 0) {
                 check_chain(mem, &chain);
                 virtq_push(&queue, chain.head, chain.in_bytes);
                 (void) virtq_should_interrupt(&queue);
                 virtq_stop_notify(&queue);
-                /* The used ring overlaps nothing that is read, so what is offered can only run out. */
+                /* Nobody offers more meanwhile. */
                 n++;
                 assert(n <= queue.size);
         }
