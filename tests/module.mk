@@ -117,7 +117,8 @@ testbed: all o/guest/tiny.elf
 demo:
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory all
-	@tests/demo/run.sh $(O)
+	@tests/guest/build.sh o/guest
+	@tests/demo/demo.sh $(O) o/guest
 
 # Measuring programs: each tests/bench/bench_*.c is one.
 BENCHES := $(patsubst tests/bench/%.c,$(O)/tests/bench/%,$(wildcard tests/bench/bench_*.c))

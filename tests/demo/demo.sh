@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: demo.sh PROGRAM-DIR GUEST-DIR
 # One VM, end to end: a private bus, the service on it, a stock Debian kernel booted through CreateVm and Start, its console
-# shown and answered, its death record printed. Needs a /dev/kvm that can run a guest; exits with 77 and the reason where
-# there is none. The last line is `demo: ok REASON BOOT-MS PEAK-VMM-RSS-KIB`; BOOT-MS is from Start to init's first line.
+# shown and answered, its death record printed. It runs on KVM where KVM can run a guest, else on the software CPU.
+# The last line is `demo: ok REASON BOOT-MS PEAK-VMM-RSS-KIB`; BOOT-MS is from Start to init's first line.
 set -eu
 programs=$(cd "$1" && pwd)
 guest=$(cd "$2" && pwd)
@@ -16,7 +16,7 @@ finish() {
         # The service ends with its bus, and its VMs with it.
         [ -z "$bus" ] || kill "$bus"
         wait
-        [ $status -eq 0 ] || [ $status -eq 77 ] || cat "$work/log" >&2
+        [ $status -eq 0 ] || cat "$work/log" >&2
         rm -rf "$work"
         exit $status
 }
@@ -53,12 +53,6 @@ read -r _ <"$work/ready"
 
 say "vivctl capabilities"
 vivctl capabilities
-vivctl --json=short capabilities >"$work/capabilities"
-if ! grep -q '"kvm":{"available":true' "$work/capabilities"; then
-        reason=$(sed -n 's/.*"kvm":{"available":false,"reason":"\([^"]*\)".*/\1/p' "$work/capabilities")
-        echo "demo: no KVM that runs a guest: ${reason:-no reason given}"
-        exit 77
-fi
 
 cat >"$work/demo.json" <<JSON
 {
