@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/le.h"
+#include "base/log.h"
 #include "vmm/hv/kvm/kvm.h"
 #include "vmm/hv/kvm/kvm_internal.h"
 
@@ -146,11 +147,13 @@ static int probe_run(Vcpu *vcpu, TextError *reterr) {
 
         if (reason == HALT_STOP && probe.answer == PROBE_ANSWER)
                 return 0;
-        return text_error_set(reterr, -EOPNOTSUPP,
-                              "KVM is there, but cannot run an unmodified kernel (no hardware "
-                              "virtualization behind it?): %s",
-                              reason == HALT_STOP ? "a probe guest computed a wrong result"
-                                                  : vcpu->error);
+        log_debug("the probe guest failed: %s", reason == HALT_STOP ? "wrong result" : vcpu->error);
+        return text_error_set(
+                reterr, -EOPNOTSUPP,
+                "/dev/kvm cannot run an unmodified kernel; a probe guest %s, as happens "
+                "where no hardware virtualization is behind it",
+                reason == HALT_STOP ? "computed a wrong result"
+                                    : "could not execute its instructions");
 }
 
 /** kvm_probe() - HvOps.probe. Return: 0, or negative errno with a sentence saying why KVM cannot be used. */
