@@ -7,11 +7,7 @@
 
 #include "base/fd.h"
 #include "base/le.h"
-#include "base/log.h"
-#include "vmm/pci/msix.h"
-#include "vmm/pci/pci.h"
-#include "vmm/virtio/devices.h"
-#include "vmm/virtio/virtio.h"
+#include "vmm/virtio/pci_internal.h"
 
 /*
  * The virtio 1.2 PCI transport (section 4.1), modern interface only. One 64-bit memory BAR holds all structures:
@@ -28,7 +24,6 @@
 #define BAR 0u
 #define BAR_SIZE 0x8000u
 #define COMMON_OFFSET 0x0000u
-#define COMMON_SIZE 56u
 #define ISR_OFFSET 0x1000u
 #define CONFIG_OFFSET 0x2000u
 #define CONFIG_SIZE 0x1000u
@@ -36,11 +31,6 @@
 #define NOTIFY_STEP 4u
 #define TABLE_OFFSET 0x4000u
 #define PBA_OFFSET 0x5000u
-
-#define ISR_QUEUE 0x1u
-#define ISR_CONFIG 0x2u
-
-#define NO_VECTOR 0xffffu
 
 #define CAP_COMMON 1u
 #define CAP_NOTIFY 2u
@@ -54,59 +44,17 @@
 #define PCI_CFG_LENGTH 12u
 #define PCI_CFG_DATA 16u
 
-typedef struct VirtioPci VirtioPci;
-
-typedef struct QueueKick {
-        VirtioPci *vpci; /* owner */
-        unsigned index;
-        int fd;             /* owned eventfd */
-        LoopSource *source; /* owned */
-        uint16_t vector;
-        bool doorbell; /* the hypervisor signals @fd for writes at .bells_at */
-} QueueKick;
-
-struct VirtioPci {
-        PciDevice pci;
-        VirtioDevice *dev;    /* owned */
-        Msix *msix;           /* owned */
-        Partition *partition; /* borrowed */
-        const GuestMem *mem;  /* borrowed */
-
-        uint8_t status;
-        bool resetting; /* the device still finishes requests from before a reset */
-        uint8_t isr;
-        uint16_t config_vector;
-        uint16_t queue_select;
-        uint32_t offered_select, accepted_select;
-        unsigned pci_cfg; /* offset of the PCI configuration access capability */
-
-        gpa_t bells_at; /* address of the first notification register while doorbells are set */
-        QueueKick kicks[VIRTIO_QUEUES_MAX];
-};
-
 /* ---- interrupts ---- */
 
-static void interrupt(VirtioPci *vpci, uint16_t vector, uint8_t isr) {
+/** virtio_pci_interrupt() - by message @vector, or by the wire with @isr as the reason */
+void virtio_pci_interrupt(VirtioPci *vpci, uint16_t vector, uint8_t isr) {
         if (msix_enabled(vpci->msix)) {
-                if (vector != NO_VECTOR)
+                if (vector != VIRTIO_PCI_NO_VECTOR)
                         msix_signal(vpci->msix, vector);
                 return;
         }
         vpci->isr |= isr;
         pci_device_set_intx(&vpci->pci, true);
-}
-
-static void interrupt_queue(void *transport, unsigned queue) {
-        VirtioPci *vpci = transport;
-
-        interrupt(vpci, vpci->kicks[queue].vector, ISR_QUEUE);
-}
-
-static void interrupt_config(void *transport) {
-        VirtioPci *vpci = transport;
-
-        if (vpci->status & VIRTIO_STATUS_DRIVER_OK)
-                interrupt(vpci, vpci->config_vector, ISR_CONFIG);
 }
 
 static uint8_t isr_read(VirtioPci *vpci) {
@@ -117,282 +65,45 @@ static uint8_t isr_read(VirtioPci *vpci) {
         return isr;
 }
 
-/* ---- status and reset ---- */
-
-static void kick(void *transport, unsigned queue) {
-        VirtioPci *vpci = transport;
-
+/** virtio_pci_kick() - have the loop look at @queue; any thread */
+void virtio_pci_kick(VirtioPci *vpci, unsigned queue) {
         (void) eventfd_write(vpci->kicks[queue].fd, 1); /* fails only when one is pending already */
 }
 
-static void needs_reset(void *transport) {
+/* ---- what the device model asks for ---- */
+
+static void device_interrupt_queue(void *transport, unsigned queue) {
         VirtioPci *vpci = transport;
 
-        if (vpci->status & VIRTIO_STATUS_NEEDS_RESET)
-                return;
-        vpci->status |= VIRTIO_STATUS_NEEDS_RESET;
-        vpci->dev->running = false;
-        interrupt_config(vpci);
+        virtio_pci_interrupt(vpci, vpci->kicks[queue].vector, VIRTIO_PCI_ISR_QUEUE);
 }
 
-static void reset_done(void *transport) {
+static void device_interrupt_config(void *transport) {
         VirtioPci *vpci = transport;
 
-        vpci->resetting = false;
-        vpci->status = 0;
-        vpci->isr = 0;
-        pci_device_set_intx(&vpci->pci, false);
-        vpci->config_vector = NO_VECTOR;
-        vpci->queue_select = 0;
-        vpci->offered_select = vpci->accepted_select = 0;
-        vpci->dev->accepted = 0;
-        for (unsigned i = 0; i < vpci->dev->n_queues; i++) {
-                vpci->kicks[i].vector = NO_VECTOR;
-                virtq_reset(vpci->dev->queues + i, vpci->dev->queue_size_max[i]);
-        }
+        if (vpci->status & VIRTIO_STATUS_DRIVER_OK)
+                virtio_pci_interrupt(vpci, vpci->config_vector, VIRTIO_PCI_ISR_CONFIG);
+}
+
+static void device_kick(void *transport, unsigned queue) {
+        virtio_pci_kick(transport, queue);
+}
+
+static void device_needs_reset(void *transport) {
+        virtio_pci_needs_reset(transport);
+}
+
+static void device_reset_done(void *transport) {
+        virtio_pci_reset_done(transport);
 }
 
 static const VirtioTransportOps transport_ops = {
-        .interrupt_queue = interrupt_queue,
-        .interrupt_config = interrupt_config,
-        .kick = kick,
-        .needs_reset = needs_reset,
-        .reset_done = reset_done,
+        .interrupt_queue = device_interrupt_queue,
+        .interrupt_config = device_interrupt_config,
+        .kick = device_kick,
+        .needs_reset = device_needs_reset,
+        .reset_done = device_reset_done,
 };
-
-static void reset(VirtioPci *vpci) {
-        VirtioDevice *dev = vpci->dev;
-
-        vpci->resetting = true;
-        dev->running = false;
-        if (!dev->ops->reset || dev->ops->reset(dev) == 0)
-                reset_done(vpci);
-}
-
-/* The driver may only add bits (section 2.1.1); what it accepts of the features is judged when it sets FEATURES_OK. */
-static void status_write(VirtioPci *vpci, uint8_t value) {
-        uint8_t added = (uint8_t) (value & ~vpci->status & ~VIRTIO_STATUS_NEEDS_RESET);
-        VirtioDevice *dev = vpci->dev;
-
-        if (value == 0) {
-                reset(vpci);
-                return;
-        }
-        if ((added & VIRTIO_STATUS_FEATURES_OK) &&
-            ((dev->accepted & ~dev->offered) || !virtio_device_has(dev, VIRTIO_F_VERSION_1))) {
-                log_debug("%s: the driver accepted impossible features %#llx", dev->ops->name,
-                          (unsigned long long) dev->accepted);
-                added &= (uint8_t) ~VIRTIO_STATUS_FEATURES_OK;
-        }
-        if (!((vpci->status | added) & VIRTIO_STATUS_FEATURES_OK))
-                added &= (uint8_t) ~VIRTIO_STATUS_DRIVER_OK;
-        vpci->status |= added;
-
-        if (!(added & VIRTIO_STATUS_DRIVER_OK) || (vpci->status & VIRTIO_STATUS_NEEDS_RESET))
-                return;
-        dev->running = true;
-        for (unsigned i = 0; i < dev->n_queues; i++)
-                if (dev->queues[i].enabled)
-                        kick(vpci, i);
-}
-
-/* ---- common configuration ---- */
-
-static VirtQueue *selected(VirtioPci *vpci) {
-        return vpci->queue_select < vpci->dev->n_queues ? vpci->dev->queues + vpci->queue_select
-                                                        : NULL;
-}
-
-static uint32_t features_half(uint64_t features, uint32_t select) {
-        return select == 0 ? (uint32_t) features : select == 1 ? (uint32_t) (features >> 32) : 0;
-}
-
-static uint64_t queue_read(VirtioPci *vpci, uint64_t offset) {
-        const VirtQueue *queue = selected(vpci);
-
-        if (!queue)
-                return 0; /* size 0 says that there is no such queue */
-        switch (offset) {
-        case 0x18:
-                return queue->size;
-        case 0x1a:
-                return vpci->kicks[vpci->queue_select].vector;
-        case 0x1c:
-                return queue->enabled;
-        case 0x1e:
-                return vpci->queue_select;
-        case 0x20:
-                return queue->desc_gpa;
-        case 0x24:
-                return queue->desc_gpa >> 32;
-        case 0x28:
-                return queue->avail_gpa;
-        case 0x2c:
-                return queue->avail_gpa >> 32;
-        case 0x30:
-                return queue->used_gpa;
-        case 0x34:
-                return queue->used_gpa >> 32;
-        default:
-                return 0;
-        }
-}
-
-static uint64_t common_read(VirtioPci *vpci, uint64_t offset) {
-        VirtioDevice *dev = vpci->dev;
-
-        switch (offset) {
-        case 0x00:
-                return vpci->offered_select;
-        case 0x04:
-                return features_half(dev->offered, vpci->offered_select);
-        case 0x08:
-                return vpci->accepted_select;
-        case 0x0c:
-                return features_half(dev->accepted, vpci->accepted_select);
-        case 0x10:
-                return vpci->config_vector;
-        case 0x12:
-                return dev->n_queues;
-        case 0x14:
-                return vpci->status;
-        case 0x15:
-                return dev->config_generation;
-        case 0x16:
-                return vpci->queue_select;
-        default:
-                return queue_read(vpci, offset);
-        }
-}
-
-static void set_half(uint64_t *value, bool high, uint64_t half) {
-        if (high)
-                *value = (*value & UINT32_MAX) | (half & UINT32_MAX) << 32;
-        else
-                *value = (*value & ~(uint64_t) UINT32_MAX) | (half & UINT32_MAX);
-}
-
-static uint16_t checked_vector(const VirtioPci *vpci, uint64_t value) {
-        return value < msix_vectors(vpci->msix) ? (uint16_t) value : NO_VECTOR;
-}
-
-static void queue_enable(VirtioPci *vpci, VirtQueue *queue) {
-        VirtioDevice *dev = vpci->dev;
-
-        if (!(vpci->status & VIRTIO_STATUS_FEATURES_OK)) {
-                virtio_device_broken(dev, "queue enabled before the features were agreed");
-                return;
-        }
-        if (virtq_enable(queue, vpci->mem, virtio_device_has(dev, VIRTIO_F_INDIRECT_DESC),
-                         virtio_device_has(dev, VIRTIO_F_EVENT_IDX)) != 0)
-                virtio_device_broken(dev, queue->broken);
-        else if (vpci->status & VIRTIO_STATUS_DRIVER_OK)
-                kick(vpci, vpci->queue_select);
-}
-
-static void queue_set_size(VirtioPci *vpci, VirtQueue *queue, uint64_t value) {
-        if (value == 0 || value > vpci->dev->queue_size_max[vpci->queue_select] ||
-            (value & (value - 1)) != 0)
-                virtio_device_broken(vpci->dev, "queue size is not one that was offered");
-        else
-                queue->size = (uint16_t) value;
-}
-
-static void queue_write(VirtioPci *vpci, uint64_t offset, uint64_t value) {
-        VirtQueue *queue = selected(vpci);
-
-        if (!queue)
-                return;
-        if (offset == 0x1a) {
-                vpci->kicks[vpci->queue_select].vector = checked_vector(vpci, value);
-                return;
-        }
-        if (queue->enabled)
-                return; /* final until the reset */
-
-        switch (offset) {
-        case 0x18:
-                queue_set_size(vpci, queue, value);
-                break;
-        case 0x1c:
-                if (value == 1)
-                        queue_enable(vpci, queue);
-                break;
-        case 0x20:
-        case 0x24:
-                set_half(&queue->desc_gpa, offset == 0x24, value);
-                break;
-        case 0x28:
-        case 0x2c:
-                set_half(&queue->avail_gpa, offset == 0x2c, value);
-                break;
-        case 0x30:
-        case 0x34:
-                set_half(&queue->used_gpa, offset == 0x34, value);
-                break;
-        default:
-                break;
-        }
-}
-
-static void common_write(VirtioPci *vpci, uint64_t offset, uint64_t value) {
-        switch (offset) {
-        case 0x00:
-                vpci->offered_select = (uint32_t) value;
-                break;
-        case 0x08:
-                vpci->accepted_select = (uint32_t) value;
-                break;
-        case 0x0c:
-                if (!(vpci->status & VIRTIO_STATUS_FEATURES_OK) && vpci->accepted_select <= 1)
-                        set_half(&vpci->dev->accepted, vpci->accepted_select == 1, value);
-                break;
-        case 0x10:
-                vpci->config_vector = checked_vector(vpci, value);
-                break;
-        case 0x14:
-                status_write(vpci, (uint8_t) value);
-                break;
-        case 0x16:
-                vpci->queue_select = (uint16_t) value;
-                break;
-        default:
-                queue_write(vpci, offset, value);
-                break;
-        }
-}
-
-/* The width of the register at @offset; 64-bit ones are reached as two halves (section 4.1.3.1). 0: none starts there. */
-static unsigned register_width(uint64_t offset) {
-        if (offset >= COMMON_SIZE)
-                return 0;
-        if (offset == 0x14 || offset == 0x15)
-                return 1;
-        if (offset >= 0x10 && offset < 0x20)
-                return offset % 2 == 0 ? 2 : 0;
-        return offset % 4 == 0 ? 4 : 0;
-}
-
-static uint64_t common_access_read(VirtioPci *vpci, uint64_t offset, unsigned size) {
-        unsigned width = register_width(offset);
-
-        if (size == 8 && width == 4 && offset >= 0x20)
-                return (common_read(vpci, offset) & UINT32_MAX) | common_read(vpci, offset + 4)
-                                                                          << 32;
-        return size == width ? common_read(vpci, offset) : 0;
-}
-
-static void common_access_write(VirtioPci *vpci, uint64_t offset, unsigned size, uint64_t value) {
-        unsigned width = register_width(offset);
-
-        if (vpci->resetting)
-                return;
-        if (size == 8 && width == 4 && offset >= 0x20) {
-                common_write(vpci, offset, value & UINT32_MAX);
-                common_write(vpci, offset + 4, value >> 32);
-        } else if (size == width)
-                common_write(vpci, offset, value);
-}
 
 /* ---- the BAR ---- */
 
@@ -408,7 +119,7 @@ static uint64_t bar_read(PciDevice *pci, unsigned bar, uint64_t offset, unsigned
         VirtioPci *vpci = (VirtioPci *) pci;
 
         if (offset < ISR_OFFSET)
-                return common_access_read(vpci, offset, size);
+                return virtio_pci_common_read(vpci, offset, size);
         if (offset < CONFIG_OFFSET)
                 return offset == ISR_OFFSET ? isr_read(vpci) : 0;
         if (offset < NOTIFY_OFFSET)
@@ -426,12 +137,12 @@ static void bar_write(PciDevice *pci, unsigned bar, uint64_t offset, unsigned si
         VirtioPci *vpci = (VirtioPci *) pci;
 
         if (offset < ISR_OFFSET)
-                common_access_write(vpci, offset, size, value);
+                virtio_pci_common_write(vpci, offset, size, value);
         else if (offset >= NOTIFY_OFFSET && offset < TABLE_OFFSET) {
                 uint64_t queue = (offset - NOTIFY_OFFSET) / NOTIFY_STEP;
 
                 if (queue < vpci->dev->n_queues)
-                        kick(vpci, (unsigned) queue);
+                        virtio_pci_kick(vpci, (unsigned) queue);
         } else if (offset >= TABLE_OFFSET && offset < PBA_OFFSET)
                 msix_table_write(vpci->msix, offset - TABLE_OFFSET, size, value);
 }
@@ -600,7 +311,7 @@ static int add_structures(VirtioPci *vpci) {
                 uint8_t type;
                 uint32_t offset, len;
         } structures[] = {
-                {CAP_COMMON, COMMON_OFFSET, COMMON_SIZE},
+                {CAP_COMMON, COMMON_OFFSET, VIRTIO_PCI_COMMON_SIZE},
                 {CAP_ISR, ISR_OFFSET, 1},
                 {CAP_DEVICE, CONFIG_OFFSET, config_len},
                 {CAP_NOTIFY, NOTIFY_OFFSET, NOTIFY_STEP * vpci->dev->n_queues},
@@ -703,7 +414,7 @@ int virtio_pci_new(VirtioDevice *dev, const VirtioPciConfig *config) {
         dev->transport_ops = &transport_ops;
         dev->transport = vpci;
         dev->lock = &vpci->pci.lock;
-        reset_done(vpci);
+        virtio_pci_reset_done(vpci);
 
         r = assemble(vpci, config);
         if (r < 0)
