@@ -54,7 +54,21 @@ void block_cache_free(struct BlockCache *cache) {
 void block_cache_flush(SoftCpu *c) {
         memset(c->cache->hash, 0, sizeof(c->cache->hash));
         c->cache->used = 0;
-        c->generation++;
+        block_generation_next(c);
+}
+
+/**
+ * block_generation_next() - translations changed: no remembered jump or link holds any more
+ *
+ * When the number wraps, what it was written into is cleared: a guest that flushes four billion times must not find
+ * an entry of long ago valid again, whose block is gone.
+ */
+void block_generation_next(SoftCpu *c) {
+        if (++c->generation != 0)
+                return;
+        c->generation = 1;
+        memset(c->jumps, 0, sizeof(c->jumps));
+        memset(c->cache->hash, 0, sizeof(c->cache->hash)); /* links lie in blocks */
 }
 
 static size_t block_size(unsigned n) {

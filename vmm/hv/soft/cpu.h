@@ -318,6 +318,7 @@ void cpu_attention(SoftCpu *c, uint32_t what);
 int block_cache_new(struct BlockCache **ret);
 void block_cache_free(struct BlockCache *cache);
 void block_cache_flush(SoftCpu *c);
+void block_generation_next(SoftCpu *c);
 Block *block_find(SoftCpu *c);
 Block *block_find_and_link(SoftCpu *c, Block *from);
 

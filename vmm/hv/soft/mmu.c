@@ -475,7 +475,7 @@ void mmu_flush_all(SoftCpu *c) {
                         c->tlbs[m].write[i].tag = TLB_INVALID;
                         c->exec_tlb[m][i].tag = TLB_INVALID;
                 }
-        c->generation++;
+        block_generation_next(c);
 }
 
 /** mmu_flush_nonglobal() - forget what a write to CR3 forgets */
@@ -489,7 +489,7 @@ void mmu_flush_nonglobal(SoftCpu *c) {
                         if (!c->exec_tlb[m][i].global)
                                 c->exec_tlb[m][i].tag = TLB_INVALID;
                 }
-        c->generation++;
+        block_generation_next(c);
 }
 
 /** mmu_flush_page() - forget the translations of one linear page, global or not (INVLPG) */
@@ -501,7 +501,7 @@ void mmu_flush_page(SoftCpu *c, uint64_t va) {
                 c->tlbs[m].write[i].tag = TLB_INVALID;
                 c->exec_tlb[m][i].tag = TLB_INVALID;
         }
-        c->generation++;
+        block_generation_next(c);
 }
 
 /** mmu_drop_writes() - forget write translations: of one page of host memory, or all for NULL */

@@ -395,6 +395,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         c->partition = p;
         c->index = index;
         c->n_vcpus = p->n_vcpus;
+        c->generation = 1; /* what calloc() left is of none */
         c->fxstate = aligned_alloc(64, 512);
         c->temp_block = malloc(sizeof(Block) + (BLOCK_UOPS_MAX + 1) * sizeof(Uop));
         if (!c->fxstate || !c->temp_block) {
