@@ -15,6 +15,7 @@
 #include "vmm/boot/boot_params.h"
 #include "vmm/boot/cmdline.h"
 #include "vmm/boot/entry.h"
+#include "vmm/boot/multiboot.h"
 #include "vmm/boot/smbios.h"
 
 /* "act PATH: cause"; where the path is only a descriptor's number, with the file's own name beside it. */
@@ -66,6 +67,41 @@ static int boot_write_tables(const BootConfig *config, gpa_t *ret_rsdp, TextErro
         return 0;
 }
 
+static int boot_linux(const BootConfig *config, const LoadedKernel *kernel, const Initrd *initrd,
+                      gpa_t rsdp, BootEntry *ret, TextError *reterr) {
+        _cleanup_(freep) char *cmdline = NULL;
+        BootParamsConfig params = {.kernel = kernel, .initrd = initrd, .rsdp = rsdp};
+        int r;
+
+        r = cmdline_build(config, kernel->cmdline_max, &cmdline, reterr);
+        if (r < 0)
+                return r;
+        params.cmdline = cmdline;
+        r = boot_params_write(config->mem, &params);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "writing boot parameters");
+        r = entry_prepare(config->mem, kernel->entry, ret);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "writing page tables");
+        log_debug("command line: %s", cmdline);
+        return 0;
+}
+
+static int boot_multiboot(const BootConfig *config, const LoadedKernel *kernel,
+                          const Initrd *initrd, BootEntry *ret, TextError *reterr) {
+        _cleanup_(freep) char *cmdline = NULL;
+        int r;
+
+        r = multiboot_cmdline(config, &cmdline, reterr);
+        if (r < 0)
+                return r;
+        r = multiboot_prepare(config->mem, kernel, initrd, cmdline, ret);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "writing boot information");
+        log_debug("command line: %s", cmdline);
+        return 0;
+}
+
 /**
  * boot_load() - fill guest memory with all that booting takes
  * @config: its memory has at least the first MiB
@@ -76,11 +112,10 @@ static int boot_write_tables(const BootConfig *config, gpa_t *ret_rsdp, TextErro
  * Return: 0, or negative errno with a sentence that names the file and the cause.
  */
 int boot_load(const BootConfig *config, BootEntry *ret, TextError *reterr) {
-        _cleanup_(freep) char *cmdline = NULL;
         usec_t started = clock_monotonic_usec();
-        BootParamsConfig params = {0};
         LoadedKernel kernel = {0};
         Initrd initrd = {0};
+        gpa_t rsdp;
         int r;
 
         r = boot_load_kernel(config, &kernel, reterr);
@@ -89,25 +124,16 @@ int boot_load(const BootConfig *config, BootEntry *ret, TextError *reterr) {
         r = boot_load_initrd(config, &kernel, &initrd, reterr);
         if (r < 0)
                 return r;
-        r = cmdline_build(config, kernel.cmdline_max, &cmdline, reterr);
+        r = boot_write_tables(config, &rsdp, reterr);
         if (r < 0)
                 return r;
-        r = boot_write_tables(config, &params.rsdp, reterr);
+        r = kernel.multiboot ? boot_multiboot(config, &kernel, &initrd, ret, reterr)
+                             : boot_linux(config, &kernel, &initrd, rsdp, ret, reterr);
         if (r < 0)
                 return r;
-
-        params.kernel = &kernel;
-        params.initrd = &initrd;
-        params.cmdline = cmdline;
-        r = boot_params_write(config->mem, &params);
-        if (r < 0)
-                return text_error_prefix(reterr, r, "writing boot parameters");
-        r = entry_prepare(config->mem, kernel.entry, ret);
-        if (r < 0)
-                return text_error_prefix(reterr, r, "writing page tables");
 
         (void) malloc_trim(0); /* decoders hold tens of MiB, and the heap would keep them */
-        log_debug("kernel loaded in %" PRIu64 " us, entry 0x%" PRIx64 ", command line: %s",
-                  clock_monotonic_usec() - started, kernel.entry, cmdline);
+        log_debug("kernel loaded in %" PRIu64 " us, entry 0x%" PRIx64,
+                  clock_monotonic_usec() - started, kernel.entry);
         return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "vmm/boot/elf.h"
 #include "vmm/boot/kernel.h"
+#include "vmm/boot/multiboot.h"
 
 /* What a kernel without a setup header is taken to bear: the constants of every x86-64 Linux. */
 #define KERNEL_INITRD_ADDR_MAX UINT64_C(0x7fffffff)
@@ -45,6 +46,8 @@ int boot_kernel_load(const ImageFile *file, const GuestMem *mem, LoadedKernel *r
         r = image_file_read(file, 0, head, sizeof(head), reterr);
         if (r < 0)
                 return r;
+        if (multiboot_has_magic(head))
+                return multiboot_load(file, mem, ret, reterr);
         if (elf_has_magic(head))
                 return boot_kernel_load_elf(file, mem, ret, reterr);
         if (bzimage_has_magic(head))
