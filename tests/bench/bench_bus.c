@@ -138,7 +138,7 @@ static int measure(const char *address, size_t calls, uint64_t *ours, uint64_t *
 }
 
 int main(int argc, char **argv) {
-        uint64_t calls, rss_kib[2], *ours = NULL, *floor = NULL;
+        uint64_t calls, rss_kib[2] = {0}, *ours = NULL, *floor = NULL;
         pid_t child;
         int r = -ENOMEM;
 
