@@ -233,6 +233,18 @@ static int check_hypervisor(const Manager *manager, VmmHypervisor hypervisor, Te
                               request_hypervisor_to_string(hypervisor), probe->reason);
 }
 
+/* What "auto" comes to, once that is known, so that a VM's properties say what it runs on. */
+static VmmHypervisor resolve_hypervisor(const Manager *manager, VmmHypervisor hypervisor) {
+        static const VmmHypervisor order[] = {VMM_HYPERVISOR_KVM, VMM_HYPERVISOR_SOFT};
+
+        if (hypervisor != VMM_HYPERVISOR_AUTO || !capabilities_known(manager->capabilities))
+                return hypervisor;
+        for (size_t i = 0; i < ELEMENTSOF(order); i++)
+                if (capabilities_hypervisor(manager->capabilities, order[i])->available)
+                        return order[i];
+        return hypervisor; /* the VMM says why there is none */
+}
+
 /* Whether one more VM called @name, if it has one, may exist. */
 static int check_room(const Manager *manager, const char *name, TextError *reterr) {
         const Vm *other = name ? manager_find_name(manager, name) : NULL;
@@ -292,6 +304,7 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
                 return text_error_set(reterr, SERVICE_E_CID_EXHAUSTED,
                                       "create VM: all CIDs from %u to %u are taken", CID_MIN,
                                       CID_MAX);
+        request->hypervisor = resolve_hypervisor(manager, request->hypervisor);
         r = vm_new(&manager->env, request, cid, owner, &vm);
         if (r == 0)
                 r = insert(manager, vm, &entry);
