@@ -187,9 +187,8 @@ static void moffs(Decoder *d, uint8_t op) {
         u->index = REG_ZERO;
         u->disp = (int32_t) at;
         if ((uint64_t) (int64_t) u->disp != at && d->asize == 3) {
-                /* A 64-bit offset does not fit: XLAT-like forms are too rare to deserve a wider Uop. */
-                u->imm = at;
-                decode_invalid(d);
+                u->imm = at; /* too wide for the displacement */
+                decode_set(d, op & 2 ? op_moffs_store : op_moffs_load);
                 return;
         }
         decode_set(d, op & 2 ? mov_mr[size] : mov_rm[size]);

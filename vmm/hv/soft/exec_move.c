@@ -214,6 +214,25 @@ void op_fence(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 
+/* MOV between the accumulator and a 64-bit offset in the instruction. */
+
+void op_moffs_load(SoftCpu *c, const Uop *u) {
+        const uint64_t va = c->seg_base_effective[u->seg] + u->imm;
+
+        if (u->size == 0)
+                R8(c, 0) = mem_read8(c, u, va);
+        else if (u->size == 1)
+                R16(c, RAX) = mem_read16(c, u, va);
+        else
+                c->r[RAX] = u->size == 2 ? mem_read32(c, u, va) : mem_read64(c, u, va);
+        NEXT(c, u);
+}
+
+void op_moffs_store(SoftCpu *c, const Uop *u) {
+        mem_write_slow(c, u, c->seg_base_effective[u->seg] + u->imm, 1u << u->size, c->r[RAX]);
+        NEXT(c, u);
+}
+
 void op_xlat(SoftCpu *c, const Uop *u) {
         Uop at = *u;
         uint64_t rbx = c->r[RBX], va;

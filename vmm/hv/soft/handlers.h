@@ -40,8 +40,8 @@ UopHandler op_lea, op_setcc_r, op_setcc_m, op_jcc, op_jmp_rel, op_jmp_r, op_jmp_
         op_call_r, op_call_m, op_ret, op_loop_rel, op_jcxz_rel, op_push_r64, op_pop_r64, op_push_r,
         op_pop_r, op_push_i, op_push_m, op_pop_m, op_pushf, op_popf, op_pusha, op_popa, op_enter,
         op_leave, op_convert_a, op_convert_d, op_sahf, op_lahf, op_cmc, op_clc, op_stc, op_cld,
-        op_std, op_nop, op_xlat, op_salc, op_daa, op_aam, op_aad, op_fence, op_cmpxchg8b,
-        op_cmpxchg16b, op_movnti;
+        op_std, op_nop, op_xlat, op_moffs_load, op_moffs_store, op_salc, op_daa, op_aam, op_aad,
+        op_fence, op_cmpxchg8b, op_cmpxchg16b, op_movnti;
 
 /* exec_system.c */
 UopHandler op_push_seg, op_pop_seg, op_cli, op_sti, op_pause, op_invalid, op_int3, op_int_n,
