@@ -194,6 +194,12 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_hypervisor_parse,
          .emit = emit_hypervisor,
          .help = "auto (default), kvm, kvm[device=PATH] or soft"},
+        {.name = "test-device",
+         .scope = SCOPE_RUN,
+         .group = GROUP_OURS,
+         .kind = FLAG_SWITCH,
+         MEMBER(test_device),
+         .help = "exit port 0xf4 and what else processor test programs use"},
 };
 
 _Static_assert(ELEMENTSOF(crosvm_flags) == CROSVM_N_FLAGS, "the header knows how many there are");

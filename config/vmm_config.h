@@ -72,6 +72,7 @@ typedef struct VmmConfig {
         VmmHypervisor hypervisor;
         char *kvm_device; /* owned, optional: --hypervisor kvm[device=PATH] */
         bool no_rng;
+        bool test_device;     /* what test programs for processors expect: exit port and the like */
         bool no_balloon;      /* accepted: there is no balloon to leave out yet */
         bool no_usb;          /* accepted: there is no USB */
         bool disable_sandbox; /* accepted: the VMM does not sandbox itself yet */

@@ -103,6 +103,8 @@ static int run(const VmmConfig *config) {
         r = machine_run(machine, &reason, &error);
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
+        if (reason == HALT_TEST_EXIT)
+                return machine_test_status(machine);
         return machine_exit_status(reason, config->extended_status);
 }
 

@@ -14,6 +14,7 @@
 #include "vmm/hv/halt.h"
 #include "vmm/irq/irq_line.h"
 #include "vmm/mem/bus.h"
+#include "vmm/mem/memmap.h"
 
 /* MC146818 real-time clock and CMOS memory. */
 typedef struct Rtc Rtc;
@@ -53,6 +54,20 @@ typedef struct Watchdog Watchdog;
 int watchdog_new(Bus *pio, GuestClock *clock, HaltSink halt, Watchdog **ret);
 Watchdog *watchdog_free(Watchdog *watchdog);
 DEFINE_CLEANUP(Watchdog *, watchdog_free)
+
+/* What test programs for processors expect of their machine; only with --test-device. */
+typedef struct TestDeviceConfig {
+        unsigned n_vcpus;
+        uint64_t ram_bytes;
+        IrqLine lines[GSI_COUNT];
+} TestDeviceConfig;
+
+typedef struct TestDevice TestDevice;
+int test_device_new(Bus *pio, Bus *mmio, const TestDeviceConfig *config, HaltSink halt,
+                    TestDevice **ret);
+TestDevice *test_device_free(TestDevice *test);
+DEFINE_CLEANUP(TestDevice *, test_device_free)
+int test_device_status(const TestDevice *test);
 
 /* Port 0x80, where firmware reports progress and kernels write to wait a little. */
 int post_port_add(Bus *pio);

@@ -134,7 +134,23 @@ static int add_power_devices(Machine *machine, HaltSink halt) {
         return watchdog_new(machine->pio, machine->clock, halt, &machine->watchdog);
 }
 
-static int add_legacy_devices(Machine *machine) {
+static int add_test_device(Machine *machine, HaltSink halt) {
+        TestDeviceConfig config = {
+                .n_vcpus = machine->n_vcpus,
+                .ram_bytes = machine->mem->size_bytes,
+        };
+
+        for (unsigned i = 0; i < GSI_COUNT; i++) {
+                /* The cascade's pin is where the PIT arrives; QEMU's line 2 leads nowhere either. */
+                int r = i == GSI_PIT ? 0 : add_line(machine, i, &config.lines[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        return test_device_new(machine->pio, machine->mmio, &config, halt, &machine->test_device);
+}
+
+static int add_legacy_devices(Machine *machine, const VmmConfig *config) {
         const HaltSink halt = {.halt = sink_halt, .machine = machine};
         int r;
 
@@ -144,6 +160,11 @@ static int add_legacy_devices(Machine *machine) {
         r = add_power_devices(machine, halt);
         if (r < 0)
                 return r;
+        if (config->test_device) {
+                r = add_test_device(machine, halt);
+                if (r < 0)
+                        return r;
+        }
         return post_port_add(machine->pio);
 }
 
@@ -298,7 +319,7 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
         r = new_buses(machine);
         if (r < 0)
                 return r;
-        r = add_legacy_devices(machine);
+        r = add_legacy_devices(machine, config);
         if (r < 0)
                 return r;
         r = add_pci_root(machine);
@@ -325,6 +346,7 @@ Machine *machine_free(Machine *machine) {
                 (void) uart8250_free(machine->uarts[i]);
         for (unsigned i = 0; i < machine->n_chardevs; i++)
                 (void) char_free(machine->chardevs[i]);
+        (void) test_device_free(machine->test_device);
         (void) watchdog_free(machine->watchdog);
         (void) pvpanic_free(machine->pvpanic);
         (void) reset_control_free(machine->reset_control);
@@ -344,6 +366,11 @@ Machine *machine_free(Machine *machine) {
         pthread_mutex_destroy(&machine->gate.lock);
         free(machine);
         return NULL;
+}
+
+/** machine_test_status() - the exit status that the guest asked for; only after HALT_TEST_EXIT */
+int machine_test_status(const Machine *machine) {
+        return test_device_status(machine->test_device);
 }
 
 /** machine_loop() - the loop that the machine's thread runs, for sources of the caller */

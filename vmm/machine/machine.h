@@ -24,4 +24,5 @@ Loop *machine_loop(Machine *machine);
 int machine_run(Machine *machine, HaltReason *ret, TextError *reterr);
 void machine_halt(Machine *machine, HaltReason reason);
 
+int machine_test_status(const Machine *machine);
 int machine_exit_status(HaltReason reason, bool extended);

@@ -52,6 +52,7 @@ struct Machine {
         ResetControl *reset_control;
         Pvpanic *pvpanic;
         Watchdog *watchdog;
+        TestDevice *test_device; /* NULL without --test-device */
         CharDev *chardevs[MACHINE_CHARDEVS_MAX];
         unsigned n_chardevs;
         Uart8250 *uarts[MACHINE_COM_PORTS];

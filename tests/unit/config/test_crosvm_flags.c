@@ -309,6 +309,7 @@ static void random_config(uint32_t *seed, VmmConfig *c) {
         if (c->hypervisor == VMM_HYPERVISOR_KVM && coin(seed))
                 c->kvm_device = random_text(seed, 30);
         c->no_rng = coin(seed);
+        c->test_device = coin(seed);
         c->no_balloon = coin(seed);
         c->no_usb = coin(seed);
         c->disable_sandbox = coin(seed);
@@ -336,6 +337,7 @@ static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
         assert_int_equal(a->hypervisor, b->hypervisor);
         assert_same_text(a->kvm_device, b->kvm_device);
         assert_int_equal(a->no_rng, b->no_rng);
+        assert_int_equal(a->test_device, b->test_device);
         assert_int_equal(a->no_balloon, b->no_balloon);
         assert_int_equal(a->no_usb, b->no_usb);
         assert_int_equal(a->disable_sandbox, b->disable_sandbox);
@@ -400,6 +402,7 @@ static void test_help_names_every_option_once(void **state) {
                 "--hypervisor",
                 "--serial",
                 "--no-rng",
+                "--test-device",
                 "--no-usb",
                 "--no-ball",
                 "--disable-sandbox",
