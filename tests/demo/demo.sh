@@ -69,7 +69,13 @@ say "vivctl check-config demo.json"
 vivctl check-config "$work/demo.json"
 
 say "vivctl run demo.json"
-vivctl --json=short run --console="$work/console" --console-in="$work/keys" "$work/demo.json" >"$work/record.json" &
+{
+        status=0
+        vivctl --json=short run --console="$work/console" --console-in="$work/keys" "$work/demo.json" \
+                >"$work/record.json" || status=$?
+        : <>"$work/console" # whoever waits for a console that never came sees its end
+        exit $status
+} &
 run=$!
 exec {keys}<>"$work/keys" # both ways, so that opening waits for nobody
 boot_ms=
