@@ -32,7 +32,7 @@ cat >"$work/bus.conf" <<CONF
   <type>session</type>
   <listen>unix:path=$work/bus</listen>
   <auth>EXTERNAL</auth>
-  <servicedir>$work</servicedir>
+  <servicedir>$work/services</servicedir>
   <policy context="default">
     <allow send_destination="*"/>
     <allow receive_sender="*"/>
@@ -40,7 +40,8 @@ cat >"$work/bus.conf" <<CONF
   </policy>
 </busconfig>
 CONF
-cat >"$work/org.vivarium.vm1.service" <<SERVICE
+mkdir "$work/services"
+cat >"$work/services/org.vivarium.vm1.service" <<SERVICE
 [D-BUS Service]
 Name=org.vivarium.vm1
 Exec=$programs/vivariumd --bus-address=unix:path=$work/bus --runtime-dir=$work/run --vmm=$programs/vivarium-vmm --launcher=$programs/vivarium-launch
