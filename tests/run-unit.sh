@@ -12,9 +12,11 @@ for t in "$@"; do
         timeout 300 "$t" >"$log" 2>&1
         status=$?
         p=$(grep -c '^\[       OK \]' "$log")
-        s=$(grep -c '^\[  SKIPPED \] [a-z]' "$log")
-        f=$(grep -c '^\[  FAILED  \] [a-z]' "$log")
+        s=$(grep '^\[  SKIPPED \] [a-z]' "$log" | sort -u | wc -l)
+        f=$(grep '^\[  FAILED  \] [a-z]' "$log" | sort -u | wc -l)
         passed=$((passed + p)) skipped=$((skipped + s))
+        # a test that skips has said why in a line that ends so
+        [ "$s" -eq 0 ] || grep -E 'skipping$|^SKIP' "$log" | sort -u | sed "s|^|SKIP $(basename "$t"): |"
         if [ $status -ne 0 ]; then
                 [ "$f" -gt 0 ] || f=1
                 failed=$((failed + f))

@@ -49,7 +49,8 @@ static void test_a_new_vm_is_announced_listed_and_found(void **state) {
         assert_int_equal(cid, 2048);
         assert_string_equal(vm_state, "not-started");
         assert_string_equal(payload, "starting");
-        assert_string_equal(hypervisor, "auto");
+        /* "auto" until the probe of this daemon's VMM is over, which says that there is KVM */
+        assert_true(str_eq(hypervisor, "auto") || str_eq(hypervisor, "kvm"));
         assert_int_equal(uid, getuid());
         assert_string_equal(listed, path);
         assert_int_equal(sd_bus_message_at_end(list, false), 1);
