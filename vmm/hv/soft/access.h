@@ -122,3 +122,8 @@ static inline bool condition(uint32_t af, unsigned cc) {
         }
         return r != (cc & 1);
 }
+
+/* Whether bits 63 to 47 are equal, as 48-bit linear addresses must be. */
+static inline bool is_canonical(uint64_t address) {
+        return (uint64_t) ((int64_t) (address << 16) >> 16) == address;
+}

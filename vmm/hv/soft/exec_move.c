@@ -2,6 +2,7 @@
 /* Data movement, the stack and near control transfer. */
 #include "vmm/hv/soft/access.h"
 #include "vmm/hv/soft/handlers.h"
+#include "vmm/hv/soft/operand.h"
 
 #define TABLE4(name)                                                                               \
         { name##_0, name##_1, name##_2, name##_3 }
@@ -39,51 +40,6 @@ MOV_SIZE(2, uint32_t, mem_read32, mem_write32, SET32, R32)
 MOV_SIZE(3, uint64_t, mem_read64, mem_write64, SET64, R64)
 const UopFn mov_rr[4] = TABLE4(mov_rr), mov_rm[4] = TABLE4(mov_rm), mov_mr[4] = TABLE4(mov_mr),
             mov_ri[4] = TABLE4(mov_ri), mov_mi[4] = TABLE4(mov_mi);
-
-static inline void set_reg(SoftCpu *c, unsigned size, unsigned n, uint64_t v) {
-        switch (size) {
-        case 0:
-                R8(c, n) = (uint8_t) v;
-                break;
-        case 1:
-                R16(c, n) = (uint16_t) v;
-                break;
-        case 2:
-                R64(c, n) = (uint32_t) v;
-                break;
-        default:
-                R64(c, n) = v;
-                break;
-        }
-}
-
-static inline uint64_t get_reg(SoftCpu *c, unsigned size, unsigned n) {
-        return size == 0 ? R8(c, n) : size == 1 ? R16(c, n) : size == 2 ? R32(c, n) : R64(c, n);
-}
-
-static inline uint64_t read_sized(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
-        return size == 0   ? mem_read8(c, u, va)
-               : size == 1 ? mem_read16(c, u, va)
-               : size == 2 ? mem_read32(c, u, va)
-                           : mem_read64(c, u, va);
-}
-
-static inline void write_sized(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t v) {
-        switch (size) {
-        case 0:
-                mem_write8(c, u, va, (uint8_t) v);
-                break;
-        case 1:
-                mem_write16(c, u, va, (uint16_t) v);
-                break;
-        case 2:
-                mem_write32(c, u, va, (uint32_t) v);
-                break;
-        default:
-                mem_write64(c, u, va, v);
-                break;
-        }
-}
 
 /* ---- extension: source in @rm, destination size in @size ---- */
 
@@ -366,31 +322,17 @@ void op_aad(SoftCpu *c, const Uop *u) {
 
 /* ---- the stack ---- */
 
-static inline uint64_t stack_mask(const SoftCpu *c) {
-        return cpu_code64(c) ? UINT64_MAX : c->mode & MODE_STACK32 ? UINT32_MAX : 0xffff;
-}
-
-static inline uint64_t stack_address(SoftCpu *c, uint64_t sp) {
-        return cpu_code64(c) ? sp : (c->seg[SEG_SS].base + (sp & stack_mask(c))) & UINT32_MAX;
-}
-
-static inline void set_sp(SoftCpu *c, uint64_t sp) {
-        uint64_t mask = stack_mask(c);
-
-        c->r[RSP] = mask == 0xffff ? (c->r[RSP] & ~UINT64_C(0xffff)) | (sp & mask) : sp & mask;
-}
-
 static inline void push(SoftCpu *c, const Uop *u, unsigned size, uint64_t v) {
         uint64_t sp = c->r[RSP] - (1u << size);
 
         write_sized(c, u, stack_address(c, sp), size, v);
-        set_sp(c, sp);
+        stack_set(c, stack_mask(c), sp);
 }
 
 static inline uint64_t pop(SoftCpu *c, const Uop *u, unsigned size) {
         uint64_t v = read_sized(c, u, stack_address(c, c->r[RSP]), size);
 
-        set_sp(c, c->r[RSP] + (1u << size));
+        stack_set(c, stack_mask(c), c->r[RSP] + (1u << size));
         return v;
 }
 
@@ -436,7 +378,7 @@ void op_pop_m(SoftCpu *c, const Uop *u) {
         uint64_t sp = c->r[RSP], v = read_sized(c, u, stack_address(c, sp), u->size), va;
 
         /* An address based on the stack pointer is formed with the value after the pop. */
-        set_sp(c, sp + (1u << u->size));
+        stack_set(c, stack_mask(c), sp + (1u << u->size));
         va = c->r[u->base] + (c->r[u->index] << u->scale) + (uint64_t) (int64_t) u->disp;
         if (u->ea != (EA_PLAIN | 3u << 4)) {
                 uint64_t after = c->r[RSP];
@@ -456,7 +398,7 @@ void op_pop_m(SoftCpu *c, const Uop *u) {
         } else {
                 c->r[RSP] = sp;
                 write_sized(c, u, va, u->size, v);
-                set_sp(c, sp + (1u << u->size));
+                stack_set(c, stack_mask(c), sp + (1u << u->size));
         }
         NEXT(c, u);
 }
@@ -464,7 +406,7 @@ void op_pop_m(SoftCpu *c, const Uop *u) {
 void op_leave(SoftCpu *c, const Uop *u) {
         uint64_t frame = c->r[RBP], v = read_sized(c, u, stack_address(c, frame), u->size);
 
-        set_sp(c, frame + (1u << u->size));
+        stack_set(c, stack_mask(c), frame + (1u << u->size));
         set_reg(c, u->size, RBP, v);
         NEXT(c, u);
 }
@@ -491,7 +433,7 @@ void op_enter(SoftCpu *c, const Uop *u) {
         }
         sp -= u->imm & 0xffff;
         set_reg(c, u->size, RBP, frame);
-        set_sp(c, sp);
+        stack_set(c, stack_mask(c), sp);
         NEXT(c, u);
 }
 
@@ -502,7 +444,7 @@ void op_pusha(SoftCpu *c, const Uop *u) {
         for (unsigned i = 0; i < 8; i++)
                 write_sized(c, u, stack_address(c, sp - (i + 1) * bytes), u->size,
                             i == 4 ? sp : c->r[i]);
-        set_sp(c, sp - 8 * bytes);
+        stack_set(c, stack_mask(c), sp - 8 * bytes);
         NEXT(c, u);
 }
 
@@ -515,7 +457,7 @@ void op_popa(SoftCpu *c, const Uop *u) {
         for (unsigned i = 0; i < 8; i++)
                 if (i != 3)
                         set_reg(c, u->size, 7 - i, v[i]);
-        set_sp(c, sp + 8 * bytes);
+        stack_set(c, stack_mask(c), sp + 8 * bytes);
         NEXT(c, u);
 }
 
@@ -552,7 +494,7 @@ static inline uint64_t near_mask(const SoftCpu *c, const Uop *u) {
 
 static inline void check_target(SoftCpu *c, const Uop *u, uint64_t target) {
         if (cpu_code64(c)) {
-                if (unlikely((uint64_t) ((int64_t) (target << 16) >> 16) != target))
+                if (unlikely(!is_canonical(target)))
                         cpu_raise_code(c, u, EXC_GP, 0);
         } else if (unlikely(target > c->seg[SEG_CS].limit)) {
                 cpu_raise_code(c, u, EXC_GP, 0);
@@ -616,7 +558,7 @@ void op_ret(SoftCpu *c, const Uop *u) {
         uint64_t target = read_sized(c, u, stack_address(c, c->r[RSP]), u->size);
 
         check_target(c, u, target);
-        set_sp(c, c->r[RSP] + (1u << u->size) + u->imm);
+        stack_set(c, stack_mask(c), c->r[RSP] + (1u << u->size) + u->imm);
         GOTO(c, target);
 }
 
@@ -649,10 +591,6 @@ void op_jcxz_rel(SoftCpu *c, const Uop *u) {
 }
 
 /* ---- exchanges of two words ---- */
-
-static void set_zf(SoftCpu *c, bool on) {
-        c->af = on ? c->af | AF_ZF : c->af & ~AF_ZF;
-}
 
 void op_cmpxchg8b(SoftCpu *c, const Uop *u) {
         u64u *p = (u64u *) mem_begin(c, u, ea(c, u), 8);

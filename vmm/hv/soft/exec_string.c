@@ -5,6 +5,7 @@
  */
 #include "vmm/hv/soft/access.h"
 #include "vmm/hv/soft/handlers.h"
+#include "vmm/hv/soft/operand.h"
 
 enum { ONCE, REP_E, REP_NE };
 
@@ -46,45 +47,6 @@ static uint64_t index_va(SoftCpu *c, const Uop *u, unsigned n) {
         return ea_slow(c, &at);
 }
 
-static inline uint64_t load(SoftCpu *c, const Uop *u, uint64_t va) {
-        switch (u->size) {
-        case 0:
-                return mem_read8(c, u, va);
-        case 1:
-                return mem_read16(c, u, va);
-        case 2:
-                return mem_read32(c, u, va);
-        default:
-                return mem_read64(c, u, va);
-        }
-}
-
-static inline void store(SoftCpu *c, const Uop *u, uint64_t va, uint64_t v) {
-        switch (u->size) {
-        case 0:
-                mem_write8(c, u, va, (uint8_t) v);
-                break;
-        case 1:
-                mem_write16(c, u, va, (uint16_t) v);
-                break;
-        case 2:
-                mem_write32(c, u, va, (uint32_t) v);
-                break;
-        default:
-                mem_write64(c, u, va, v);
-                break;
-        }
-}
-
-static inline void set_acc(SoftCpu *c, unsigned size, uint64_t v) {
-        if (size == 0)
-                R8(c, 0) = (uint8_t) v;
-        else if (size == 1)
-                R16(c, RAX) = (uint16_t) v;
-        else
-                c->r[RAX] = size == 2 ? (uint32_t) v : v;
-}
-
 static void compare(SoftCpu *c, unsigned size, uint64_t a, uint64_t b) {
         uint32_t fl;
 
@@ -114,28 +76,29 @@ static inline void one(SoftCpu *c, const Uop *u, unsigned op) {
 
         switch (op) {
         case STRING_MOVS:
-                store(c, u, index_va(c, u, RDI), load(c, u, index_va(c, u, RSI)));
+                write_sized(c, u, index_va(c, u, RDI), u->size,
+                            read_sized(c, u, index_va(c, u, RSI), u->size));
                 index_add(c, u, RSI, step);
                 index_add(c, u, RDI, step);
                 break;
         case STRING_CMPS:
-                a = load(c, u, index_va(c, u, RSI));
-                b = load(c, u, index_va(c, u, RDI));
+                a = read_sized(c, u, index_va(c, u, RSI), u->size);
+                b = read_sized(c, u, index_va(c, u, RDI), u->size);
                 compare(c, u->size, a, b);
                 index_add(c, u, RSI, step);
                 index_add(c, u, RDI, step);
                 break;
         case STRING_STOS:
-                store(c, u, index_va(c, u, RDI), c->r[RAX]);
+                write_sized(c, u, index_va(c, u, RDI), u->size, c->r[RAX]);
                 index_add(c, u, RDI, step);
                 break;
         case STRING_LODS:
-                set_acc(c, u->size, load(c, u, index_va(c, u, RSI)));
+                set_reg(c, u->size, RAX, read_sized(c, u, index_va(c, u, RSI), u->size));
                 index_add(c, u, RSI, step);
                 break;
         case STRING_SCAS:
                 a = u->size == 0 ? R8(c, 0) : c->r[RAX];
-                compare(c, u->size, a, load(c, u, index_va(c, u, RDI)));
+                compare(c, u->size, a, read_sized(c, u, index_va(c, u, RDI), u->size));
                 index_add(c, u, RDI, step);
                 break;
         case STRING_INS: {
@@ -150,7 +113,7 @@ static inline void one(SoftCpu *c, const Uop *u, unsigned op) {
                 break;
         }
         case STRING_OUTS:
-                a = load(c, u, index_va(c, u, RSI));
+                a = read_sized(c, u, index_va(c, u, RSI), u->size);
                 c->io->pio_write(c->io->machine, (uint16_t) c->r[RDX], 1u << u->size, a);
                 index_add(c, u, RSI, step);
                 break;

@@ -5,6 +5,7 @@
 
 #include "vmm/hv/soft/access.h"
 #include "vmm/hv/soft/handlers.h"
+#include "vmm/hv/soft/operand.h"
 
 static inline void need_cpl0(SoftCpu *c, const Uop *u) {
         if (unlikely(c->cpl != 0))
@@ -21,10 +22,6 @@ static void set_sized(SoftCpu *c, const Uop *u, unsigned n, uint64_t v) {
                 R16(c, n) = (uint16_t) v;
         else
                 c->r[n] = u->size == 2 ? (uint32_t) v : v;
-}
-
-static inline void set_zf(SoftCpu *c, bool on) {
-        c->af = on ? c->af | AF_ZF : c->af & ~AF_ZF;
 }
 
 void op_invalid(SoftCpu *c, const Uop *u) {
@@ -349,7 +346,7 @@ static void load_table(SoftCpu *c, const Uop *u, uint64_t *base, uint16_t *limit
         l = mem_read16(c, u, va);
         if (cpu_code64(c)) {
                 b = mem_read64(c, u, va + 2);
-                if ((uint64_t) ((int64_t) (b << 16) >> 16) != b)
+                if (!is_canonical(b))
                         cpu_raise_code(c, u, EXC_GP, 0);
         } else {
                 b = mem_read32(c, u, va + 2);
@@ -677,7 +674,7 @@ static void write_base(SoftCpu *c, const Uop *u, unsigned seg) {
         uint64_t v = u->size == 3 ? c->r[u->rm] : (uint32_t) c->r[u->rm];
 
         need_fsgsbase(c, u);
-        if ((uint64_t) ((int64_t) (v << 16) >> 16) != v)
+        if (!is_canonical(v))
                 cpu_raise_code(c, u, EXC_GP, 0);
         c->seg[seg].base = c->seg_base_effective[seg] = v;
 }
@@ -738,7 +735,7 @@ void op_sysret(SoftCpu *c, const Uop *u) {
         if (!(c->efer & EFER_SCE) || !cpu_code64(c))
                 cpu_raise(c, u, EXC_UD);
         need_cpl0(c, u);
-        if (to64 && (uint64_t) ((int64_t) (c->r[RCX] << 16) >> 16) != c->r[RCX])
+        if (to64 && !is_canonical(c->r[RCX]))
                 cpu_raise_code(c, u, EXC_GP, 0);
         cpu_set_flags(c, (uint32_t) c->r[R11],
                       FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_AC |

@@ -170,10 +170,6 @@ fault:
         return false;
 }
 
-static bool canonical(uint64_t va) {
-        return (uint64_t) ((int64_t) (va << 16) >> 16) == va;
-}
-
 _Noreturn static void page_fault(SoftCpu *c, const Uop *u, uint64_t va, uint32_t error) {
         c->cr2 = va;
         cpu_raise_code(c, u, EXC_PF, error);
@@ -186,7 +182,7 @@ static uint64_t translate(SoftCpu *c, const Uop *u, uint64_t va, unsigned access
         uint64_t pa;
 
         if (cpu_long_mode(c)) {
-                if (unlikely(!canonical(va)))
+                if (unlikely(!is_canonical(va)))
                         cpu_raise_code(c, u, u && u->base == RSP ? EXC_SS : EXC_GP, 0);
         } else {
                 va &= UINT32_MAX;
@@ -196,13 +192,11 @@ static uint64_t translate(SoftCpu *c, const Uop *u, uint64_t va, unsigned access
         return pa;
 }
 
-static void tlb_fill(SoftCpu *c, Tlb *tlb, uint64_t va, uint64_t pa, const uint8_t *host,
-                     bool write, bool global) {
+static void tlb_fill(Tlb *tlb, uint64_t va, const uint8_t *host, bool write, bool global) {
         unsigned i = (va >> 12) % TLB_ENTRIES;
         TlbEntry *e = write ? &tlb->write[i] : &tlb->read[i];
         uint8_t bit = write ? 2 : 1;
 
-        (void) pa;
         e->tag = va & PAGE_MASK;
         e->addend = (uint64_t) (uintptr_t) host - va;
         tlb->global[i] = (uint8_t) ((tlb->global[i] & ~bit) | (global ? bit : 0));
@@ -223,9 +217,9 @@ static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, 
                 return host; /* wrapped: the fast path would look up another page */
         if (access == ACCESS_WRITE) {
                 if (!ram_page_has_code(c->partition, pa))
-                        tlb_fill(c, tlb, va, pa, host, true, global);
+                        tlb_fill(tlb, va, host, true, global);
         } else if (access == ACCESS_READ) {
-                tlb_fill(c, tlb, va, pa, host, false, global);
+                tlb_fill(tlb, va, host, false, global);
         }
         return host;
 }

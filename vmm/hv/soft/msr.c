@@ -108,10 +108,6 @@ bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret) {
         }
 }
 
-static bool canonical(uint64_t v) {
-        return (uint64_t) ((int64_t) (v << 16) >> 16) == v;
-}
-
 static bool write_efer(SoftCpu *c, uint64_t v) {
         if (v & ~(uint64_t) (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX))
                 return false;
@@ -145,7 +141,7 @@ bool msr_write(SoftCpu *c, uint32_t msr, uint64_t v) {
                 return true;
         case MSR_SYSENTER_ESP:
         case MSR_SYSENTER_EIP:
-                if (!canonical(v))
+                if (!is_canonical(v))
                         return false;
                 *(msr == MSR_SYSENTER_ESP ? &c->sysenter_esp : &c->sysenter_eip) = v;
                 return true;
@@ -171,7 +167,7 @@ bool msr_write(SoftCpu *c, uint32_t msr, uint64_t v) {
                 return true;
         case MSR_LSTAR:
         case MSR_CSTAR:
-                if (!canonical(v))
+                if (!is_canonical(v))
                         return false;
                 *(msr == MSR_LSTAR ? &c->lstar : &c->cstar) = v;
                 return true;
@@ -182,13 +178,13 @@ bool msr_write(SoftCpu *c, uint32_t msr, uint64_t v) {
         case MSR_GS_BASE: {
                 unsigned seg = msr == MSR_FS_BASE ? SEG_FS : SEG_GS;
 
-                if (!canonical(v))
+                if (!is_canonical(v))
                         return false;
                 c->seg[seg].base = c->seg_base_effective[seg] = v;
                 return true;
         }
         case MSR_KERNEL_GS_BASE:
-                if (!canonical(v))
+                if (!is_canonical(v))
                         return false;
                 c->kernel_gs_base = v;
                 return true;

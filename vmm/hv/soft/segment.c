@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Segment registers, far transfers and returns (SDM volume 3 chapters 3, 5 and 6). */
 #include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/operand.h"
 
 #define DESC_DPL(d) ((unsigned) ((d) >> 45) & 3u)
 #define DESC_P(d) ((d) >> 47 & 1)
@@ -112,7 +113,7 @@ static void check_target(SoftCpu *c, const Uop *u, uint64_t d, uint64_t offset) 
         uint32_t limit = (uint32_t) (d & 0xffff) | ((uint32_t) (d >> 32) & 0xf0000);
 
         if (cpu_long_mode(c) && DESC_L(d)) {
-                if ((uint64_t) ((int64_t) (offset << 16) >> 16) != offset)
+                if (!is_canonical(offset))
                         cpu_raise_code(c, u, EXC_GP, 0);
                 return;
         }
@@ -154,18 +155,6 @@ void far_jump(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
         c->rip = offset;
 }
 
-static uint64_t stack_mask(const SoftCpu *c) {
-        return cpu_code64(c) ? UINT64_MAX : c->mode & MODE_STACK32 ? UINT32_MAX : 0xffff;
-}
-
-static uint64_t stack_va(SoftCpu *c, uint64_t sp) {
-        return cpu_code64(c) ? sp : (c->seg[SEG_SS].base + (sp & stack_mask(c))) & UINT32_MAX;
-}
-
-static void set_sp(SoftCpu *c, uint64_t mask, uint64_t sp) {
-        c->r[RSP] = mask == 0xffff ? (c->r[RSP] & ~UINT64_C(0xffff)) | (sp & mask) : sp & mask;
-}
-
 /** far_call() - CALL far in every mode, operand size as @u says; sets rip, faults */
 void far_call(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
         unsigned bytes = 1u << u->size;
@@ -173,13 +162,13 @@ void far_call(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
 
         if (cpu_protected(c))
                 d = far_code(c, u, selector, offset);
-        mem_write_slow(c, u, stack_va(c, sp - bytes), bytes, c->seg[SEG_CS].selector);
-        mem_write_slow(c, u, stack_va(c, sp - 2 * bytes), bytes, uop_next_rip(c, u));
+        mem_write_slow(c, u, stack_address(c, sp - bytes), bytes, c->seg[SEG_CS].selector);
+        mem_write_slow(c, u, stack_address(c, sp - 2 * bytes), bytes, uop_next_rip(c, u));
         if (cpu_protected(c))
                 load_code(c, u, selector, d, c->cpl);
         else
                 segment_set_real(c, SEG_CS, selector);
-        set_sp(c, mask, sp - 2 * bytes);
+        stack_set(c, mask, sp - 2 * bytes);
         c->rip = offset;
 }
 
@@ -243,12 +232,12 @@ static void return_to(SoftCpu *c, const Uop *u, uint64_t rip, uint16_t cs, bool 
                 }
                 cpu_mode_changed(c);
                 mask = stack_mask(c);
-                set_sp(c, mask, rsp);
+                stack_set(c, mask, rsp);
                 drop_segments(c);
         } else {
                 mask = stack_mask(c);
                 load_code(c, u, cs, d, rpl);
-                set_sp(c, mask, same_level_sp);
+                stack_set(c, mask, same_level_sp);
         }
         c->rip = rip;
 }
@@ -259,19 +248,19 @@ void far_return(SoftCpu *c, const Uop *u, unsigned pop_bytes) {
         uint64_t sp = c->r[RSP], rip, rsp = 0;
         uint16_t cs, ss = 0;
 
-        rip = mem_read_slow(c, u, stack_va(c, sp), n);
-        cs = (uint16_t) mem_read_slow(c, u, stack_va(c, sp + n), n);
+        rip = mem_read_slow(c, u, stack_address(c, sp), n);
+        cs = (uint16_t) mem_read_slow(c, u, stack_address(c, sp + n), n);
         if (!cpu_protected(c)) {
                 uint64_t mask = stack_mask(c);
 
                 segment_set_real(c, SEG_CS, cs);
-                set_sp(c, mask, sp + 2 * n + pop_bytes);
+                stack_set(c, mask, sp + 2 * n + pop_bytes);
                 c->rip = rip;
                 return;
         }
         if ((cs & 3u) > c->cpl) {
-                rsp = mem_read_slow(c, u, stack_va(c, sp + 2 * n + pop_bytes), n) + pop_bytes;
-                ss = (uint16_t) mem_read_slow(c, u, stack_va(c, sp + 3 * n + pop_bytes), n);
+                rsp = mem_read_slow(c, u, stack_address(c, sp + 2 * n + pop_bytes), n) + pop_bytes;
+                ss = (uint16_t) mem_read_slow(c, u, stack_address(c, sp + 3 * n + pop_bytes), n);
         }
         return_to(c, u, rip, cs, (cs & 3u) > c->cpl, rsp, ss, sp + 2 * n + pop_bytes);
 }
@@ -288,16 +277,16 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
         uint16_t cs, ss = 0;
         bool pops;
 
-        rip = mem_read_slow(c, u, stack_va(c, sp), n);
-        cs = (uint16_t) mem_read_slow(c, u, stack_va(c, sp + n), n);
-        flags = (uint32_t) mem_read_slow(c, u, stack_va(c, sp + 2 * n), n);
+        rip = mem_read_slow(c, u, stack_address(c, sp), n);
+        cs = (uint16_t) mem_read_slow(c, u, stack_address(c, sp + n), n);
+        flags = (uint32_t) mem_read_slow(c, u, stack_address(c, sp + 2 * n), n);
         if (u->size == 1)
                 mask &= 0xffff;
         if (!cpu_protected(c)) {
                 uint64_t sp_mask = stack_mask(c);
 
                 segment_set_real(c, SEG_CS, cs);
-                set_sp(c, sp_mask, sp + 3 * n);
+                stack_set(c, sp_mask, sp + 3 * n);
                 cpu_set_flags(c, flags, mask | FLAG_IF | FLAG_IOPL);
                 c->rip = rip;
                 return;
@@ -313,8 +302,8 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
         /* 64-bit mode pops the stack always, the others only towards less privilege. */
         pops = cpu_code64(c) || (cs & 3u) > c->cpl;
         if (pops) {
-                rsp = mem_read_slow(c, u, stack_va(c, sp + 3 * n), n);
-                ss = (uint16_t) mem_read_slow(c, u, stack_va(c, sp + 4 * n), n);
+                rsp = mem_read_slow(c, u, stack_address(c, sp + 3 * n), n);
+                ss = (uint16_t) mem_read_slow(c, u, stack_address(c, sp + 4 * n), n);
         }
         return_to(c, u, rip, cs, pops, rsp, ss, sp + 3 * n);
         cpu_set_flags(c, flags, mask);
