@@ -225,5 +225,6 @@ int json_read_choice(const JsonValue *value, const char *const *names, size_t n_
                 }
                 strbuf_printf(&list, "%s\"%s\"", i == 0 ? "" : " or ", names[i]);
         }
-        return json_error(value, reterr, "expected %s, not \"%.64s\"", list.data ?: "", text);
+        return json_error(value, reterr, "expected %s, not \"%.*s\"", list.data ?: "",
+                          JSON_SHOWN(text));
 }

@@ -10,6 +10,11 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "base/text_error.h"
+#include "config/utf8.h"
+
+/* A string out of the text, in a sentence: "%.*s" and JSON_SHOWN(text). */
+#define JSON_SHOWN_MAX 64u
+#define JSON_SHOWN(text) (int) utf8_cut((text), JSON_SHOWN_MAX), (text)
 
 struct json_object;
 

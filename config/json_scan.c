@@ -38,9 +38,7 @@ void json_path_add_key(StrBuf *path, const char *key) {
                 strbuf_printf(path, "%s%s", path->len > 0 ? "." : "", key);
                 return;
         }
-        if (n > PATH_KEY_MAX)
-                for (n = PATH_KEY_MAX; n > 0 && ((uint8_t) key[n] & 0xc0) == 0x80;)
-                        n--;
+        n = utf8_cut(key, PATH_KEY_MAX);
         strbuf_append(path, "[\"");
         for (size_t i = 0; i < n; i++)
                 if ((uint8_t) key[i] < 0x20 || key[i] == 0x7f)

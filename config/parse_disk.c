@@ -36,8 +36,8 @@ static int read_guid(const JsonValue *value, const JsonField *field, void *objec
         if (guid_parse(text, partition->guid) < 0)
                 return json_error(value, reterr,
                                   "expected a GUID of the form "
-                                  "01234567-89ab-cdef-0123-456789abcdef, not \"%.64s\"",
-                                  text);
+                                  "01234567-89ab-cdef-0123-456789abcdef, not \"%.*s\"",
+                                  JSON_SHOWN(text));
         partition->has_guid = true;
         return 0;
 }

@@ -32,8 +32,8 @@ int vm_file_read(const JsonValue *value, const JsonField *field, void *object, T
         if (!name)
                 return json_error(value, reterr,
                                   "expected \"fd:NAME\", a descriptor passed beside the config, "
-                                  "not \"%.64s\"",
-                                  text);
+                                  "not \"%.*s\"",
+                                  JSON_SHOWN(text));
         if (!vm_fd_name_is_valid(name))
                 return json_error(value, reterr,
                                   "expected 1 to %u of A-Z a-z 0-9 . _ - behind \"fd:\"",
@@ -132,11 +132,11 @@ static int read_platform_version(const JsonValue *value, const JsonField *field,
                 return r;
         if (semver_requirement_matches(text, VM_PLATFORM_VERSION, &matches) < 0)
                 return json_error(value, reterr,
-                                  "expected a version requirement such as \"~1.0\", not \"%.64s\"",
-                                  text);
+                                  "expected a version requirement such as \"~1.0\", not \"%.*s\"",
+                                  JSON_SHOWN(text));
         if (!matches)
-                return json_error(value, reterr, "\"%.64s\" excludes this platform's version %s",
-                                  text, VM_PLATFORM_VERSION);
+                return json_error(value, reterr, "\"%.*s\" excludes this platform's version %s",
+                                  JSON_SHOWN(text), VM_PLATFORM_VERSION);
         return set_string(string_member(object, field), text);
 }
 

@@ -50,6 +50,20 @@ bool utf8_valid(const char *text, size_t len) {
 }
 
 /**
+ * utf8_cut() - how many of the first @max bytes of @text may be shown without half a character at their end
+ *
+ * What D-Bus and JSON get must be UTF-8 after it was shortened, too. Return: at most strlen(@text).
+ */
+size_t utf8_cut(const char *text, size_t max) {
+        size_t n = strnlen(text, max);
+
+        if (n == max)
+                while (n > 0 && ((uint8_t) text[n] & 0xc0) == 0x80)
+                        n--;
+        return n;
+}
+
+/**
  * utf8_to_utf16() - convert @text to UTF-16 code units in host order
  * @ret:       room for @max_units; unused units are left alone
  * @ret_units: how many were written

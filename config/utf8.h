@@ -8,4 +8,5 @@
 #include <stdint.h>
 
 bool utf8_valid(const char *text, size_t len);
+size_t utf8_cut(const char *text, size_t max);
 int utf8_to_utf16(const char *text, uint16_t *ret, size_t max_units, size_t *ret_units);

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "config/launch_plan.h"
+#include "service/text.h"
 #include "service/vm_internal.h"
 
 /*
@@ -67,14 +68,15 @@ static void now_running(Vm *vm) {
         vm_answer_start(vm, 0, NULL);
 }
 
-/* Takes the launcher's sentence, without the newline at its end, as the reason why the start failed. */
+/* Takes the launcher's sentence, without the newline at its end, as the reason why the start failed. It names files,
+ * whose names may hold anything, and may have been cut. */
 static void take_launcher_error(Vm *vm) {
-        _cleanup_(freep) char *text = NULL;
+        _cleanup_(freep) char *raw = NULL, *text = NULL;
         size_t len;
 
-        if (drain_total(vm->status) == 0 || drain_copy(vm->status, &text, &len) < 0)
+        if (drain_total(vm->status) == 0 || drain_copy(vm->status, &raw, &len) < 0 ||
+            text_sanitize(raw, strcspn(raw, "\n"), &text) < 0)
                 return;
-        text[strcspn(text, "\n")] = '\0';
         set_start_error(vm, text);
 }
 

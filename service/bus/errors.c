@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/bus/errors.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "dbus/names.h"
 #include "service/conditions.h"
+#include "service/text.h"
 
 static const char *const names[] = {
         [SERVICE_E_INVALID_CONFIG] = VIVARIUM_ERROR_INVALID_CONFIG,
@@ -27,16 +30,19 @@ const char *errors_name(int condition) {
 
 /**
  * errors_set() - a condition or negative errno as D-Bus error
- * @message: optional for a negative errno
+ * @message: optional for a negative errno; what is not UTF-8 in it, and so could not be sent, is replaced
  *
  * Return: negative errno, to be returned from a method handler.
  */
 int errors_set(sd_bus_error *error, int r, const char *message) {
+        _cleanup_(freep) char *sane = NULL;
         const char *name = errors_name(r);
 
+        if (message && text_sanitize(message, strlen(message), &sane) < 0)
+                return sd_bus_error_set_errno(error, -ENOMEM);
         if (name)
-                return sd_bus_error_set(error, name, message);
-        if (message)
-                return sd_bus_error_set_errnof(error, r, "%s", message);
+                return sd_bus_error_set(error, name, sane);
+        if (sane)
+                return sd_bus_error_set_errnof(error, r, "%s", sane);
         return sd_bus_error_set_errno(error, r);
 }

@@ -51,11 +51,22 @@ static void test_conversion_makes_surrogates_and_stops_at_the_room(void **state)
         assert_int_equal(utf8_to_utf16("\xff", units, 4, &n), -EINVAL);
 }
 
+static void test_a_cut_keeps_characters_whole(void **state) {
+        assert_int_equal(utf8_cut("", 3), 0);
+        assert_int_equal(utf8_cut("ab", 3), 2);
+        assert_int_equal(utf8_cut("abc", 3), 3);
+        assert_int_equal(utf8_cut("abcd", 3), 3);
+        assert_int_equal(utf8_cut("ab\xc3\xa9", 3), 2);
+        assert_int_equal(utf8_cut("ab\xc3\xa9", 4), 4);
+        assert_int_equal(utf8_cut("\xf0\x9f\x98\x80", 3), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_text_of_every_length_is_valid),
                 cmocka_unit_test(test_malformed_sequences_are_not),
                 cmocka_unit_test(test_conversion_makes_surrogates_and_stops_at_the_room),
+                cmocka_unit_test(test_a_cut_keeps_characters_whole),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

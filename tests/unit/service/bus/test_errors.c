@@ -38,10 +38,22 @@ static void test_conditions_and_errnos_become_errors_with_their_sentence(void **
         sd_bus_error_free(&error);
 }
 
+static void test_a_message_that_is_no_utf8_can_still_be_sent(void **state) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        assert_true(errors_set(&error, SERVICE_E_START_FAILED, "execute /tmp/\xff") < 0);
+        assert_string_equal(error.message, "execute /tmp/\xef\xbf\xbd");
+        sd_bus_error_free(&error);
+        assert_int_equal(errors_set(&error, -EIO, "cut \xc3"), -EIO);
+        assert_string_equal(error.message, "cut \xef\xbf\xbd");
+        sd_bus_error_free(&error);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_condition_has_a_name),
                 cmocka_unit_test(test_conditions_and_errnos_become_errors_with_their_sentence),
+                cmocka_unit_test(test_a_message_that_is_no_utf8_can_still_be_sent),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
