@@ -245,18 +245,40 @@ static VmmHypervisor resolve_hypervisor(const Manager *manager, VmmHypervisor hy
         return hypervisor; /* the VMM says why there is none */
 }
 
+static bool name_is_taken(const Manager *manager, const char *name) {
+        const Vm *other = manager_find_name(manager, name);
+
+        return other && !vm_state_is_final(vm_info(other)->state);
+}
+
 /* Whether one more VM called @name, if it has one, may exist. */
 static int check_room(const Manager *manager, const char *name, TextError *reterr) {
-        const Vm *other = name ? manager_find_name(manager, name) : NULL;
-
         if (manager->n_vms - manager->n_history >= manager->config.vms_max)
                 return text_error_set(reterr, SERVICE_E_QUOTA_EXCEEDED,
                                       "create VM: there are %u, which is the limit",
                                       manager->config.vms_max);
-        if (other && !vm_state_is_final(vm_info(other)->state))
+        if (name && name_is_taken(manager, name))
                 return text_error_set(reterr, SERVICE_E_NAME_TAKEN,
                                       "create VM: the name \"%s\" is that of a living VM", name);
         return 0;
+}
+
+/* A VM without a name is called after its CID; one after which somebody called a VM of his own is passed over. */
+static int take_cid(Manager *manager, bool named, uint32_t *ret) {
+        char name[sizeof(VM_NAME_BY_CID) + 10];
+        uint32_t cid;
+
+        for (uint32_t i = CID_MIN; i <= CID_MAX; i++) {
+                if (id_pool_take(&manager->cids, &cid) != 0)
+                        return ID_POOL_E_EXHAUSTED;
+                (void) snprintf(name, sizeof(name), VM_NAME_BY_CID, cid);
+                if (named || !name_is_taken(manager, name)) {
+                        *ret = cid;
+                        return 0;
+                }
+                id_pool_release(&manager->cids, cid);
+        }
+        return ID_POOL_E_EXHAUSTED;
 }
 
 static int insert(Manager *manager, Vm *vm, Entry **ret) {
@@ -286,6 +308,7 @@ static int insert(Manager *manager, Vm *vm, Entry **ret) {
  */
 int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner, Vm **ret,
                       TextError *reterr) {
+        const char *name = request->name ? request->name : request->config.name;
         _cleanup_(vm_freep) Vm *vm = NULL;
         Entry *entry;
         uint32_t cid;
@@ -296,10 +319,10 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
         r = check_hypervisor(manager, request->hypervisor, reterr);
         if (r != 0)
                 return r;
-        r = check_room(manager, request->name ? request->name : request->config.name, reterr);
+        r = check_room(manager, name, reterr);
         if (r != 0)
                 return r;
-        r = id_pool_take(&manager->cids, &cid);
+        r = take_cid(manager, name != NULL, &cid);
         if (r == ID_POOL_E_EXHAUSTED)
                 return text_error_set(reterr, SERVICE_E_CID_EXHAUSTED,
                                       "create VM: all CIDs from %u to %u are taken", CID_MIN,

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "config/launch_plan.h"
 #include "service/conditions.h"
+#include "service/fd_budget.h"
 
 /*
  * A client's descriptors are the only files a VM gets. Each is duplicated at once, so that what the client does with
@@ -47,16 +48,29 @@ static const VmFile *find_file(const VmRequest *request, const char *name) {
         return NULL;
 }
 
+/* A duplicate of @fd, unless VMs hold as many descriptors as they may. */
+static int keep_fd(int fd, int *ret, TextError *reterr) {
+        _cleanup_(fd_closep) int own = fd_dup_cloexec(fd);
+
+        if (own == -EMFILE || (own >= 0 && fd_budget_check(own) < 0))
+                return text_error_set(reterr, SERVICE_E_QUOTA_EXCEEDED,
+                                      "keep a descriptor: VMs hold as many as they may");
+        if (own < 0)
+                return own;
+        *ret = TAKE_FD(own);
+        return 0;
+}
+
 /**
  * request_add_file() - duplicate a descriptor that the client calls @name
  * @fd: borrowed
  *
- * Return: 0; SERVICE_E_INVALID_CONFIG for a name given twice or one too many; negative errno.
+ * Return: 0; SERVICE_E_INVALID_CONFIG for a name given twice or one too many; SERVICE_E_QUOTA_EXCEEDED; negative errno.
  */
 int request_add_file(VmRequest *request, const char *name, int fd, TextError *reterr) {
         _cleanup_(freep) char *copy = NULL;
         VmFile *grown;
-        int own;
+        int own, r;
 
         if (find_file(request, name))
                 return text_error_set(reterr, SERVICE_E_INVALID_CONFIG,
@@ -71,9 +85,9 @@ int request_add_file(VmRequest *request, const char *name, int fd, TextError *re
         if (!grown)
                 return -ENOMEM;
         request->files = grown;
-        own = fd_dup_cloexec(fd);
-        if (own < 0)
-                return own;
+        r = keep_fd(fd, &own, reterr);
+        if (r != 0)
+                return r;
         request->files[request->n_files++] = (VmFile){.name = TAKE(copy), .fd = own};
         return 0;
 }
@@ -129,10 +143,10 @@ static bool access_fits(int flags, bool read, bool write) {
  * @fd:     borrowed
  * @output: the guest writes to it; else it reads from it
  *
- * Return: 0; SERVICE_E_INVALID_CONFIG when it is not open for that; negative errno.
+ * Return: 0; SERVICE_E_INVALID_CONFIG when it is not open for that; SERVICE_E_QUOTA_EXCEEDED; negative errno.
  */
 int request_set_stream(int *stream, const char *option, int fd, bool output, TextError *reterr) {
-        int flags = fcntl(fd, F_GETFL), own;
+        int flags = fcntl(fd, F_GETFL), own, r;
 
         if (flags < 0)
                 return -errno;
@@ -140,9 +154,9 @@ int request_set_stream(int *stream, const char *option, int fd, bool output, Tex
                 return text_error_set(reterr, SERVICE_E_INVALID_CONFIG,
                                       "option \"%s\": the descriptor is not open for %s", option,
                                       output ? "writing" : "reading");
-        own = fd_dup_cloexec(fd);
-        if (own < 0)
-                return own;
+        r = keep_fd(fd, &own, reterr);
+        if (r != 0)
+                return r;
         (void) fd_close(*stream);
         *stream = own;
         return 0;

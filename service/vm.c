@@ -40,7 +40,7 @@ static int choose_name(const VmRequest *request, uint32_t cid, char **ret) {
 
         if (wanted)
                 *ret = strdup(wanted);
-        else if (asprintf(ret, "vm-%u", cid) < 0)
+        else if (asprintf(ret, VM_NAME_BY_CID, cid) < 0)
                 *ret = NULL;
         return *ret ? 0 : -ENOMEM;
 }

@@ -22,6 +22,8 @@
 
 #define VM_ID_LEN 32u
 #define VM_WAITERS_MAX 64u
+/* Name of a VM without one, from its CID. */
+#define VM_NAME_BY_CID "vm-%u"
 
 typedef struct Vm Vm;
 

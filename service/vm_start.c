@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "config/launch_plan.h"
+#include "service/fd_budget.h"
 #include "service/text.h"
 #include "service/vm_internal.h"
 
@@ -167,7 +168,10 @@ static int make_plan(Vm *vm, LaunchEnds *ends) {
         if (r < 0)
                 return r;
         ends->plan = fd_memfd_from("vivarium-plan", json, strlen(json));
-        return MIN(ends->plan, 0);
+        if (ends->plan < 0)
+                return ends->plan;
+        /* The last one made, so those of the pipes are within the budget if it is. */
+        return fd_budget_check(ends->plan);
 }
 
 static int spawn_launcher(Vm *vm, const LaunchEnds *ends) {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,6 +152,16 @@ static void test_a_name_belongs_to_one_living_vm(void **state) {
         assert_string_not_equal(first, second);
 }
 
+static void test_a_vm_called_after_its_cid_keeps_that_name_for_itself(void **state) {
+        BusHost *host = *state;
+        _cleanup_(freep) char *first = vm_create(host->bus, &(VmSpec){.name = "vm-2049"}),
+                              *second = vm_create(host->bus, &(VmSpec){0});
+        _cleanup_(freep) char *name = vm_get_string(host->bus, second, "Name");
+
+        assert_string_equal(name, "vm-2050");
+        assert_int_equal(vm_get_number(host->bus, second, "Cid"), 2050);
+}
+
 static void test_cids_are_not_used_again_soon(void **state) {
         BusHost *host = *state;
 
@@ -182,6 +193,32 @@ static void test_no_more_vms_than_the_limit_live(void **state) {
         paths[1] = vm_create(host->bus, &(VmSpec){0});
         for (size_t i = 0; i < ELEMENTSOF(paths); i++)
                 free(paths[i]);
+}
+
+/* A message whose descriptors do not fit any more would cost the daemon its connection, and every VM its life. */
+static void test_vms_leave_descriptors_for_the_next_message(void **state) {
+        const struct rlimit limit = {48, 48};
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(fd_closep) int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        BusHost *host = *state;
+        const VmSpec spec = {.console = fd, .console_in = fd, .log = fd};
+        _cleanup_(freep) char *last = NULL, *path = NULL;
+        unsigned n = 0;
+
+        assert_int_equal(prlimit(host->daemon_pid, RLIMIT_NOFILE, &limit, NULL), 0);
+        while (vm_try_create(host->bus, &spec, &path, &error) >= 0) {
+                free(last);
+                last = TAKE(path);
+                assert_true(++n < limit.rlim_cur);
+        }
+        assert_string_equal(error.name, VIVARIUM_ERROR_QUOTA_EXCEEDED);
+        assert_true(n >= 2);
+        for (unsigned i = 0; i < 10; i++)
+                assert_true(vm_try_create(host->bus, &spec, NULL, NULL) < 0);
+        assert_int_equal(manager_vm_count(host->bus), n);
+        vm_call_ok(host->bus, last, "Release");
+        bus_host_settle(host);
+        path = vm_create(host->bus, &spec);
 }
 
 static void test_the_oldest_dead_vm_leaves_a_full_history(void **state) {
@@ -351,7 +388,9 @@ int main(void) {
                 TEST(test_only_a_running_vm_is_killed_and_only_an_idle_one_released),
                 TEST(test_a_vm_that_was_not_started_can_be_given_up),
                 TEST(test_a_name_belongs_to_one_living_vm),
+                TEST(test_a_vm_called_after_its_cid_keeps_that_name_for_itself),
                 TEST(test_cids_are_not_used_again_soon),
+                TEST(test_vms_leave_descriptors_for_the_next_message),
                 cmocka_unit_test_setup_teardown(test_no_more_vms_than_the_limit_live,
                                                 setup_with_limits, bus_host_teardown),
                 cmocka_unit_test_setup_teardown(test_the_oldest_dead_vm_leaves_a_full_history,
