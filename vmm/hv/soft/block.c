@@ -166,12 +166,12 @@ Block *block_find(SoftCpu *c) {
         Block *b;
 
         if (likely(j->rip == lin && j->generation == c->generation && j->mode == mode &&
-                   *j->block->page_version == j->block->version && !(c->flags & FLAG_TF)))
+                   *j->block->page_version == j->block->version && !c->single))
                 return j->block;
 
         host = mmu_fetch_page(c, lin, &phys);
         phys |= lin & 0xfff;
-        if (unlikely(!host || (c->flags & FLAG_TF)))
+        if (unlikely(!host || c->single))
                 return decode_once(c, lin, phys, host, 1);
         bucket = (unsigned) ((phys ^ phys >> 16) % HASH_SIZE);
         for (b = c->cache->hash[bucket]; b; b = b->hash_next)

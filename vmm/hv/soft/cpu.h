@@ -108,6 +108,7 @@ enum {
 #define CR0_CD 0x40000000u
 #define CR0_PG 0x80000000u
 #define CR4_TSD 0x4u
+#define CR4_DE 0x8u
 #define CR4_PSE 0x10u
 #define CR4_PAE 0x20u
 #define CR4_PGE 0x80u
@@ -125,6 +126,12 @@ enum {
 #define MODE_64 2u
 #define MODE_CODE 3u
 #define MODE_STACK32 4u
+
+#define SHADOW_STI 1u    /* no interrupts */
+#define SHADOW_MOV_SS 2u /* no interrupts, no debug traps */
+
+#define DR6_BD 0x2000u
+#define DR6_BS 0x4000u
 
 /* How a Uop's address is formed. */
 #define EA_PLAIN 0u   /* 64-bit, no segment base */
@@ -232,7 +239,12 @@ struct SoftCpu {
         uint64_t seg_base_effective[N_SEGS]; /* 0 where 64-bit mode ignores the base */
         uint8_t mode;                        /* MODE_* of the next instruction */
         uint8_t cpl;
-        uint8_t shadow;     /* interrupts are held off for one more block */
+        uint8_t shadow;     /* SHADOW_*: what the last instruction holds off for one more */
+        bool single;        /* block_find() gives one instruction */
+        bool event;         /* the instruction entered a handler: it is not a step */
+        bool debug_armed;   /* a breakpoint or watchpoint is enabled */
+        bool debug_watches; /* a watchpoint is */
+        uint32_t debug_hits; /* watchpoints hit and not yet told, as DR6 bits */
         uint8_t post_write; /* mem_end() has work to do */
         bool blocked;       /* an interrupt waits for IF or the end of a shadow */
         _Atomic bool sleeping;
@@ -327,6 +339,15 @@ Block *block_find_and_link(SoftCpu *c, Block *from);
 struct ThunkCache;
 unsigned decode_block(struct ThunkCache *thunks, const uint8_t *code, unsigned avail, unsigned mode,
                       unsigned max, Uop *uops, unsigned *ret_bytes);
+
+/* debug.c */
+void debug_changed(SoftCpu *c);
+bool debug_page_watched(const SoftCpu *c, uint64_t va);
+void debug_check_data(SoftCpu *c, uint64_t va, unsigned size, bool write);
+void debug_check_code(SoftCpu *c);
+void debug_check_access(SoftCpu *c, const Uop *u);
+void debug_enter(SoftCpu *c, uint32_t causes);
+_Noreturn void debug_raise(SoftCpu *c, const Uop *u, uint32_t causes);
 
 /* mmu.c */
 #define ACCESS_READ 0u

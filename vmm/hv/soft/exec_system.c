@@ -33,6 +33,7 @@ void op_invalid(SoftCpu *c, const Uop *u) {
 static void software_interrupt(SoftCpu *c, const Uop *u, unsigned vector) {
         c->cur = u;
         c->rip = uop_rip(c, u); /* where a fault on the way restarts */
+        c->event = true;
         (void) interrupt_deliver(c, vector, true, false, 0, uop_next_rip(c, u));
 }
 
@@ -54,6 +55,8 @@ void op_into(SoftCpu *c, const Uop *u) {
 void op_icebp(SoftCpu *c, const Uop *u) {
         c->cur = u;
         c->rip = uop_rip(c, u);
+        c->event = true;
+        debug_enter(c, 0);
         (void) interrupt_deliver(c, EXC_DB, false, false, 0, uop_next_rip(c, u));
 }
 
@@ -73,7 +76,7 @@ void op_sti(SoftCpu *c, const Uop *u) {
                 cpu_raise_code(c, u, EXC_GP, 0);
         if (!(c->flags & FLAG_IF)) {
                 c->flags |= FLAG_IF;
-                c->shadow = 1;
+                c->shadow = SHADOW_STI;
         }
         GOTO(c, uop_next_rip(c, u));
 }
@@ -182,13 +185,15 @@ void op_out_i(SoftCpu *c, const Uop *u) {
 
         need_io(c, u);
         c->io->pio_write(c->io->machine, port, 1u << u->size, c->r[RAX] & mask);
+        if (atomic_load_explicit(&c->attention, memory_order_relaxed))
+                GOTO(c, uop_next_rip(c, u)); /* an interrupt that this caused comes at once */
         NEXT(c, u);
 }
 
 /* ---- control registers ---- */
 
 #define CR4_KNOWN                                                                                  \
-        (0x1u | 0x2u | CR4_TSD | 0x8u | CR4_PSE | CR4_PAE | 0x40u | CR4_PGE | 0x100u |             \
+        (0x1u | 0x2u | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | 0x40u | CR4_PGE | 0x100u |           \
          CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE)
 
 static void write_cr0(SoftCpu *c, const Uop *u, uint64_t v) {
@@ -305,27 +310,28 @@ void op_smsw_m(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 
-void op_mov_from_dr(SoftCpu *c, const Uop *u) {
+/* Which register MOV to or from DR means, with all its checks. */
+static unsigned debug_register(SoftCpu *c, const Uop *u) {
         unsigned n = u->reg;
 
         need_cpl0(c, u);
-        if (n == 4 || n == 5)
-                n += 2;
-        if (n > 7)
+        if (n > 7 || ((n == 4 || n == 5) && (c->cr4 & CR4_DE)))
                 cpu_raise(c, u, EXC_UD);
+        debug_check_access(c, u);
+        return n == 4 || n == 5 ? n + 2 : n;
+}
+
+void op_mov_from_dr(SoftCpu *c, const Uop *u) {
+        const unsigned n = debug_register(c, u);
+
         c->r[u->rm] = c->dr[n];
         NEXT(c, u);
 }
 
 void op_mov_to_dr(SoftCpu *c, const Uop *u) {
         uint64_t v = cpu_code64(c) ? c->r[u->rm] : (uint32_t) c->r[u->rm];
-        unsigned n = u->reg;
+        const unsigned n = debug_register(c, u);
 
-        need_cpl0(c, u);
-        if (n == 4 || n == 5)
-                n += 2;
-        if (n > 7)
-                cpu_raise(c, u, EXC_UD);
         if (n >= 6 && v >> 32)
                 cpu_raise_code(c, u, EXC_GP, 0);
         if (n == 6)
@@ -333,7 +339,9 @@ void op_mov_to_dr(SoftCpu *c, const Uop *u) {
         else if (n == 7)
                 v = (v & 0xffff2bffu) | 0x400u;
         c->dr[n] = v;
-        NEXT(c, u);
+        c->flags &= ~FLAG_RF; /* as after every instruction, and now it means something */
+        debug_changed(c);
+        GOTO(c, uop_next_rip(c, u));
 }
 
 /* ---- descriptor tables ---- */
@@ -577,7 +585,7 @@ static void mov_to_seg(SoftCpu *c, const Uop *u, uint16_t selector) {
         c->cur = u;
         segment_load(c, u, u->reg, selector);
         if (u->reg == SEG_SS)
-                c->shadow = 1;
+                c->shadow = SHADOW_MOV_SS;
         GOTO(c, uop_next_rip(c, u));
 }
 
@@ -617,7 +625,7 @@ void op_pop_seg(SoftCpu *c, const Uop *u) {
         segment_load(c, u, u->reg, selector);
         c->r[RSP] = mask == 0xffff ? (sp & ~mask) | ((sp + n) & mask) : (sp + n) & mask;
         if (u->reg == SEG_SS)
-                c->shadow = 1;
+                c->shadow = SHADOW_MOV_SS;
         GOTO(c, uop_next_rip(c, u));
 }
 
@@ -722,6 +730,7 @@ void op_syscall(SoftCpu *c, const Uop *u) {
         c->r[RCX] = uop_next_rip(c, u);
         c->r[R11] = cpu_flags(c) & ~FLAG_RF;
         cpu_set_flags(c, cpu_flags(c) & ~(uint32_t) c->sfmask, UINT32_MAX & ~(FLAG_RF | FLAG_VM));
+        c->event = !(c->flags & FLAG_TF); /* a step is told only if the kernel wants it */
         flat_code(c, selector, 0, true);
         flat_stack(c, (uint16_t) (selector + 8), 0);
         cpu_mode_changed(c);

@@ -215,6 +215,8 @@ static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, 
                 return host;
         if (!cpu_long_mode(c) && va > UINT32_MAX)
                 return host; /* wrapped: the fast path would look up another page */
+        if (unlikely(debug_page_watched(c, va)))
+                return host;
         if (access == ACCESS_WRITE) {
                 if (!ram_page_has_code(c->partition, pa))
                         tlb_fill(tlb, va, host, true, global);
@@ -279,7 +281,11 @@ static uint64_t read_at(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
  * alignment.
  */
 uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
-        return read_at(c, u, va, size, c->cpl == 3);
+        uint64_t value = read_at(c, u, va, size, c->cpl == 3);
+
+        if (unlikely(c->debug_watches))
+                debug_check_data(c, va, size, false);
+        return value;
 }
 
 /**
@@ -330,6 +336,10 @@ static void write_part(SoftCpu *c, const Uop *u, uint64_t pa, uint8_t *host, con
 
                 memcpy(&value, data, n);
                 device_write(c, pa, n, value);
+                /* An interrupt that this caused comes at once: from now on the block ends here. */
+                if (u && !(u->op & 0x80) &&
+                    atomic_load_explicit(&c->attention, memory_order_relaxed))
+                        ((Uop *) (uintptr_t) u)[1].fn = uop_stop;
         } else {
                 for (unsigned i = 0; i < n; i++)
                         device_write(c, pa + i, 1, ((const uint8_t *) data)[i]);
@@ -360,6 +370,8 @@ static void write_at(SoftCpu *c, const Uop *u, uint64_t va, const void *data, un
  */
 void mem_write_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value) {
         write_at(c, u, va, &value, size, c->cpl == 3);
+        if (unlikely(c->debug_watches))
+                debug_check_data(c, va, size, true);
 }
 
 /** mem_write_system() - the same as supervisor */
@@ -376,6 +388,8 @@ void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned 
                 memcpy(data, p, len);
                 return;
         }
+        if (unlikely(c->debug_watches))
+                debug_check_data(c, va, len, false);
         for (unsigned i = 0; i < len;) {
                 unsigned n = MIN(len - i, 0x1000 - (unsigned) ((va + i) & 0xfff));
                 uint64_t pa;
@@ -394,10 +408,13 @@ void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned 
 void mem_write_bytes(SoftCpu *c, const Uop *u, uint64_t va, const void *data, unsigned len) {
         uint8_t *p = tlb_hit(c->tlb->write, va, len);
 
-        if (p)
+        if (p) {
                 memcpy(p, data, len);
-        else
-                write_at(c, u, va, data, len, c->cpl == 3);
+                return;
+        }
+        write_at(c, u, va, data, len, c->cpl == 3);
+        if (unlikely(c->debug_watches))
+                debug_check_data(c, va, len, true);
 }
 
 /* The slow half of mem_begin(): code pages get their real memory and an end hook, everything odd gets a copy. */
@@ -406,6 +423,8 @@ uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
         uint8_t *host;
 
         (void) read;
+        if (unlikely(c->debug_watches))
+                debug_check_data(c, va, size, true);
         c->post_va = va;
         c->post_size = (uint8_t) size;
         if ((va & 0xfff) + size <= 0x1000) {

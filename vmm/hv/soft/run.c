@@ -110,6 +110,7 @@ static void deliver_exception(SoftCpu *c) {
         c->exception_depth = 1;
         c->first_vector = c->fault_vector;
         c->shadow = 0;
+        c->single = false;
         if (c->fault_vector != EXC_DB)
                 c->flags |= FLAG_RF;
         (void) interrupt_deliver(c, c->fault_vector, false, c->fault_has_code && cpu_protected(c),
@@ -176,6 +177,8 @@ static bool interrupt_now(SoftCpu *c) {
                 return false;
 deliver:
         c->activity = ACTIVITY_RUNNING;
+        if (!c->debug_armed)
+                c->flags &= ~FLAG_RF; /* kept exactly only while it means something */
         (void) interrupt_deliver(c, (unsigned) vector, false, false, 0, c->rip);
         return true;
 }
@@ -191,7 +194,6 @@ static bool service(SoftCpu *c) {
                 uint32_t what = atomic_exchange(&c->attention, 0);
                 bool held = c->shadow;
 
-                c->shadow = 0;
                 c->blocked = false;
                 if (atomic_load(c->stop)) {
                         c->halt = HALT_STOP;
@@ -215,7 +217,9 @@ static bool service(SoftCpu *c) {
                         wait(c);
                         continue;
                 }
-                if (c->nmi_pending && !c->nmi_masked && !held) {
+                if (c->nmi_pending && !c->nmi_masked && held) {
+                        c->blocked = true;
+                } else if (c->nmi_pending && !c->nmi_masked) {
                         c->nmi_pending = false;
                         c->nmi_masked = true;
                         c->activity = ACTIVITY_RUNNING;
@@ -231,8 +235,6 @@ static bool service(SoftCpu *c) {
                         c->blocked = true;
                 }
                 if (c->activity == ACTIVITY_HALTED) {
-                        if (held && (c->flags & FLAG_IF) && c->blocked)
-                                continue;
                         wait(c);
                         continue;
                 }
@@ -286,15 +288,36 @@ static inline Block *next_block(SoftCpu *c, Block *from) {
         return block_find_and_link(c, from);
 }
 
-static void single_step(SoftCpu *c) {
-        const Block *b = block_find(c);
+/* One instruction, and what debugging has to say before and after it. */
+static void step(SoftCpu *c) {
+        const bool traced = c->flags & FLAG_TF;
+        const Block *b;
 
+        if (c->debug_armed && !(c->flags & FLAG_RF) && c->shadow != SHADOW_MOV_SS)
+                debug_check_code(c);
+        c->single = true;
+        b = block_find(c);
+        c->single = false;
+        c->flags &= ~FLAG_RF;
+        c->shadow = 0;
+        c->event = false;
         c->r[REG_BLOCK] = c->rip;
         b->uops[0].fn(c, b->uops);
-        if (c->flags & FLAG_TF) {
-                c->dr[6] |= 0x4000;
-                cpu_raise(c, NULL, EXC_DB);
+        if (c->shadow == SHADOW_MOV_SS)
+                return; /* its own step is never told, its watchpoints after the next instruction */
+        if (c->debug_hits || (traced && !c->event)) {
+                c->activity = ACTIVITY_RUNNING; /* also after HLT */
+                debug_raise(c, NULL, traced && !c->event ? DR6_BS : 0);
         }
+}
+
+static inline bool must_step(SoftCpu *c) {
+        if (likely(!(c->flags & FLAG_TF) && !c->debug_armed && !c->shadow))
+                return false;
+        if ((c->flags & FLAG_TF) || c->debug_armed || c->blocked)
+                return true;
+        c->shadow = 0; /* nothing waits for its end */
+        return false;
 }
 
 static void run_blocks(SoftCpu *c) {
@@ -312,9 +335,9 @@ static void run_blocks(SoftCpu *c) {
                                 return;
                         b = NULL;
                 }
-                if (unlikely(c->flags & FLAG_TF)) {
+                if (unlikely(must_step(c))) {
                         b = NULL;
-                        single_step(c);
+                        step(c);
                         continue;
                 }
                 b = next_block(c, b);
@@ -452,6 +475,8 @@ void soft_cpu_reset(SoftCpu *c, bool init) {
         memset(c->dr, 0, sizeof(c->dr));
         c->dr[6] = 0xffff0ff0u;
         c->dr[7] = 0x400;
+        c->debug_armed = c->debug_watches = false;
+        c->debug_hits = 0;
         c->nmi_pending = c->nmi_masked = false;
         if (!init) {
                 c->pat = UINT64_C(0x0007040600070406);

@@ -265,6 +265,12 @@ void far_return(SoftCpu *c, const Uop *u, unsigned pop_bytes) {
         return_to(c, u, rip, cs, (cs & 3u) > c->cpl, rsp, ss, sp + 2 * n + pop_bytes);
 }
 
+static void unmask_nmi(SoftCpu *c) {
+        c->nmi_masked = false;
+        if (c->nmi_pending)
+                cpu_attention(c, ATTENTION_NMI);
+}
+
 /**
  * interrupt_return() - IRET in every mode but to virtual-8086 and between tasks, which are not
  * offered
@@ -289,6 +295,7 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
                 stack_set(c, sp_mask, sp + 3 * n);
                 cpu_set_flags(c, flags, mask | FLAG_IF | FLAG_IOPL);
                 c->rip = rip;
+                unmask_nmi(c);
                 return;
         }
         if ((c->flags & FLAG_NT) && !cpu_long_mode(c))
@@ -307,7 +314,7 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
         }
         return_to(c, u, rip, cs, pops, rsp, ss, sp + 3 * n);
         cpu_set_flags(c, flags, mask);
-        c->nmi_masked = false;
+        unmask_nmi(c);
 }
 
 /** segment_load_descriptor() - LLDT and LTR: a system segment from the GDT, 16 bytes in long mode */

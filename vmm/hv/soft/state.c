@@ -130,7 +130,8 @@ static void get_activity(SoftCpu *c, VcpuActivity *a) {
                                                               : VCPU_WAIT_FOR_SIPI,
                 .nmi_pending = c->nmi_pending,
                 .nmi_masked = c->nmi_masked,
-                .interrupt_shadow_sti = c->shadow,
+                .interrupt_shadow_sti = c->shadow == SHADOW_STI,
+                .interrupt_shadow_mov_ss = c->shadow == SHADOW_MOV_SS,
                 .sipi_vector = c->sipi_vector,
         };
 }
@@ -141,7 +142,9 @@ static void set_activity(SoftCpu *c, const VcpuActivity *a) {
                                                     : ACTIVITY_WAIT_FOR_SIPI;
         c->nmi_pending = a->nmi_pending;
         c->nmi_masked = a->nmi_masked;
-        c->shadow = a->interrupt_shadow_sti || a->interrupt_shadow_mov_ss;
+        c->shadow = a->interrupt_shadow_mov_ss ? SHADOW_MOV_SS
+                    : a->interrupt_shadow_sti  ? SHADOW_STI
+                                               : 0;
         c->sipi_vector = (uint8_t) a->sipi_vector;
 }
 
@@ -244,6 +247,7 @@ int soft_cpu_set_state(SoftCpu *c, VcpuStateId id, const void *state) {
                 c->dr[3] = d->dr3;
                 c->dr[6] = d->dr6;
                 c->dr[7] = d->dr7;
+                debug_changed(c);
                 return 0;
         }
         case VCPU_STATE_TSC:
