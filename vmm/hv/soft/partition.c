@@ -196,6 +196,8 @@ static Partition *soft_partition_free(Partition *partition) {
                 SoftPartition *p = (SoftPartition *) partition;
 
                 guest_mem_watch(p->mem, NULL, NULL);
+                for (unsigned i = 0; i < p->n_vcpus; i++)
+                        soft_cpu_free(soft_cpu(p, i));
                 soft_partition_free_tables(p);
         }
         return NULL;
@@ -231,14 +233,12 @@ static int soft_reset(Vcpu *vcpu) {
         return vcpu_state_reset_all(vcpu);
 }
 
+/*
+ * The processor stays until the partition goes: other processors may be sending it an interrupt, a device a message,
+ * or whoever ends the machine a kick, at the very moment at which its own thread ends.
+ */
 static Vcpu *soft_free(Vcpu *vcpu) {
-        if (vcpu) {
-                SoftVcpu *v = (SoftVcpu *) vcpu;
-
-                atomic_store(&v->cpu->partition->cpus[vcpu->index], NULL);
-                soft_cpu_free(v->cpu);
-                free(v);
-        }
+        free(vcpu);
         return NULL;
 }
 
@@ -257,6 +257,8 @@ static int soft_vcpu_bind(Partition *partition, unsigned index, Vcpu **ret) {
 
         if (index >= p->n_vcpus)
                 return -EINVAL;
+        if (soft_cpu(p, index))
+                return -EEXIST; /* once only, as the processor stays */
         v = calloc(1, sizeof(*v));
         if (!v)
                 return -ENOMEM;
@@ -270,7 +272,6 @@ static int soft_vcpu_bind(Partition *partition, unsigned index, Vcpu **ret) {
                 free(v);
                 return r;
         }
-        v->cpu->vcpu = v;
         r = vcpu_state_reset_all(&v->vcpu);
         if (r < 0) {
                 soft_cpu_free(v->cpu);

@@ -9,14 +9,14 @@
 
 typedef struct SoftVcpu {
         Vcpu vcpu;
-        SoftCpu *cpu; /* owned */
+        SoftCpu *cpu; /* the partition's */
 } SoftVcpu;
 
 struct SoftPartition {
         Partition partition;
         GuestMem *mem; /* borrowed */
         unsigned n_vcpus;
-        _Atomic(SoftCpu *) cpus[HV_VCPUS_MAX];
+        _Atomic(SoftCpu *) cpus[HV_VCPUS_MAX]; /* owned; once bound, there to the end */
         uint64_t n_pages;
         _Atomic uint32_t *page_version; /* of each RAM page, in memfd order */
         _Atomic uint8_t *page_code;     /* pages that decoded code lies in */
