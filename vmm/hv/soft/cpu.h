@@ -158,7 +158,7 @@ struct Uop {
 typedef struct BlockLink {
         uint64_t rip;
         Block *block;
-        uint32_t generation;
+        uint64_t generation;
         uint32_t cpl; /* whose right to execute was checked */
 } BlockLink;
 
@@ -201,7 +201,7 @@ typedef struct ExecTlbEntry {
 typedef struct JumpEntry {
         uint64_t rip;
         Block *block;
-        uint32_t generation;
+        uint64_t generation;
         uint32_t mode;
 } JumpEntry;
 
@@ -248,8 +248,9 @@ struct SoftCpu {
         uint8_t post_write; /* mem_end() has work to do */
         bool blocked;       /* an interrupt waits for IF or the end of a shadow */
         _Atomic bool sleeping;
-        uint32_t generation; /* of the jump cache */
-        const Uop *cur;      /* the Uop in a slow path, for faults */
+        uint64_t
+                generation; /* of jump cache and links; 64 bits, as a guest counts through 32 in minutes */
+        const Uop *cur; /* the Uop in a slow path, for faults */
         jmp_buf on_fault;
         unsigned fault_vector;
         bool fault_has_code;
@@ -295,7 +296,6 @@ struct SoftCpu {
         SoftPartition *partition;
         Lapic *lapic;
         unsigned index, n_vcpus, pauses;
-        struct SoftVcpu *vcpu;
 };
 
 #define ATTENTION_INTERRUPT 1u /* the local APIC has something */
