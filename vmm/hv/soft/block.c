@@ -88,6 +88,17 @@ static uint64_t linear_rip(const SoftCpu *c) {
         return cpu_code64(c) ? c->rip : (c->seg[SEG_CS].base + c->rip) & UINT32_MAX;
 }
 
+/*
+ * The native code that a block needs must find room; the blocks that use what is there go with it. Twice as much as
+ * there are instructions, because a first attempt at decoding may end at the page.
+ */
+static void make_room_for_thunks(SoftCpu *c) {
+        if (thunk_cache_has_room(c->thunks, 2 * (BLOCK_UOPS_MAX + 1)))
+                return;
+        block_cache_flush(c);
+        thunk_cache_flush(c->thunks);
+}
+
 /* One instruction that lies in two pages, or must run alone: decoded for this once. */
 static Block *decode_once(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host,
                           unsigned max) {
@@ -95,6 +106,7 @@ static Block *decode_once(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t
         unsigned offset = lin & 0xfff, avail = 0x1000 - offset, n, bytes;
         uint8_t both[32];
 
+        make_room_for_thunks(c);
         b->linkable = false;
         if (!host) { /* no RAM to fetch from */
                 b->uops[0] = (Uop){.fn = op_invalid, .base = REG_ZERO, .index = REG_ZERO};
@@ -134,6 +146,7 @@ static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8
 
         if (!ram_page_add_code(c, phys, host))
                 return decode_once(c, lin, phys, host, BLOCK_UOPS_MAX);
+        make_room_for_thunks(c);
         if (cache->used + block_size(BLOCK_UOPS_MAX) > ARENA_SIZE)
                 block_cache_flush(c);
         b = (Block *) (void *) (cache->arena + cache->used);
@@ -191,7 +204,7 @@ Block *block_find(SoftCpu *c) {
  * @from: linkable
  */
 Block *block_find_and_link(SoftCpu *c, Block *from) {
-        uint32_t generation = c->generation;
+        uint64_t generation = c->generation;
         uint64_t rip = c->rip;
         Block *b = block_find(c);
 

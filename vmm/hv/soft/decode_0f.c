@@ -245,6 +245,8 @@ static void general_0f(Decoder *d, uint8_t op) {
 
                         d->u->imm =
                                 (uint64_t) (uintptr_t) thunk_get(d->thunks, THUNK_PLAIN, emms, 2);
+                        if (!d->u->imm)
+                                decode_invalid(d);
                 }
                 break;
         case 0x80 ... 0x8f:

@@ -47,7 +47,10 @@ void decode_x87(Decoder *d, uint8_t op) {
                 bytes[0] = op;
                 bytes[1] = m;
                 d->u->imm = (uint64_t) (uintptr_t) thunk_get(d->thunks, kind, bytes, 2);
-                decode_set(d, fn);
+                if (d->u->imm)
+                        decode_set(d, fn);
+                else
+                        decode_invalid(d);
                 return;
         }
         {
@@ -66,7 +69,10 @@ void decode_x87(Decoder *d, uint8_t op) {
                         d->u->op = size & 0x7f;
                         d->u->imm =
                                 (uint64_t) (uintptr_t) thunk_get(d->thunks, THUNK_PLAIN, bytes, 2);
-                        decode_set(d, size & 0x80 ? op_x87_store : op_x87_load);
+                        if (d->u->imm)
+                                decode_set(d, size & 0x80 ? op_x87_store : op_x87_load);
+                        else
+                                decode_invalid(d);
                 } else if (op == 0xd9 && n == 4) {
                         decode_set(d, op_x87_fldenv);
                 } else if (op == 0xd9 && n == 5) {

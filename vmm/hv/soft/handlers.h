@@ -90,4 +90,6 @@ typedef enum ThunkKind {
 typedef struct ThunkCache ThunkCache;
 int thunk_cache_new(ThunkCache **ret);
 void thunk_cache_free(ThunkCache *cache);
+bool thunk_cache_has_room(const ThunkCache *cache, unsigned n);
+void thunk_cache_flush(ThunkCache *cache);
 Thunk thunk_get(ThunkCache *cache, ThunkKind kind, const uint8_t *bytes, unsigned len);

@@ -16,6 +16,8 @@
 #define THUNK_BYTES_MAX 12u
 #define CODE_SIZE (512u * 1024u)
 #define TABLE_SIZE 8192u
+#define FORMS_MAX (TABLE_SIZE / 2)
+#define THUNK_SIZE_MAX 64u
 
 typedef struct Entry {
         uint8_t bytes[THUNK_BYTES_MAX];
@@ -27,6 +29,7 @@ struct ThunkCache {
         uint8_t *write, *exec; /* two mappings of the same memory */
         size_t used;
         unsigned n;
+        bool reused; /* code has been replaced */
         Entry table[TABLE_SIZE];
 };
 
@@ -64,6 +67,26 @@ void thunk_cache_free(ThunkCache *cache) {
         (void) munmap(cache->write, CODE_SIZE);
         (void) munmap(cache->exec, CODE_SIZE);
         free(cache);
+}
+
+/** thunk_cache_has_room() - whether @n more forms certainly fit */
+bool thunk_cache_has_room(const ThunkCache *cache, unsigned n) {
+        return cache->n + n <= FORMS_MAX && cache->used + n * THUNK_SIZE_MAX <= CODE_SIZE;
+}
+
+/** thunk_cache_flush() - forget all code; no thunk that was made may be called any more */
+void thunk_cache_flush(ThunkCache *cache) {
+        memset(cache->table, 0, sizeof(cache->table));
+        cache->used = 0;
+        cache->n = 0;
+        cache->reused = true;
+}
+
+/* Code that was changed through another mapping is good after a serializing instruction (SDM volume 3 section 8.1.3). */
+static void serialize(void) {
+        uint32_t eax = 0, ebx, ecx = 0, edx;
+
+        __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx) : : "memory");
 }
 
 typedef struct Code {
@@ -122,7 +145,7 @@ Thunk thunk_get(ThunkCache *cache, ThunkKind kind, const uint8_t *bytes, unsigne
                 if (e->kind == kind && e->len == len && memcmp(e->bytes, bytes, len) == 0)
                         return e->thunk;
         }
-        if (len > THUNK_BYTES_MAX || cache->n >= TABLE_SIZE / 2 || start + 64 > CODE_SIZE)
+        if (len > THUNK_BYTES_MAX || !thunk_cache_has_room(cache, 1))
                 return NULL;
 
         memcpy(cache->write + cache->used, before[kind].bytes, before[kind].len);
@@ -133,6 +156,8 @@ Thunk thunk_get(ThunkCache *cache, ThunkKind kind, const uint8_t *bytes, unsigne
         cache->used += after[kind].len;
         cache->used = (cache->used + 15) & ~(size_t) 15;
 
+        if (cache->reused)
+                serialize();
         e->len = (uint8_t) len;
         e->kind = (uint8_t) kind;
         memcpy(e->bytes, bytes, len);
