@@ -30,22 +30,45 @@ typedef struct VirtioConsole {
         uint8_t config[12]; /* cols, rows, max_nr_ports, emerg_wr: nothing that was offered */
 } VirtioConsole;
 
+/*
+ * Puts input into receive buffers while there are any; the driver is asked to tell of more when they run out. Buffers
+ * that hold nothing, and a driver that offers and takes back, must not keep us: then the rest has another turn.
+ */
+static size_t fill_buffers(VirtioConsole *console, const uint8_t *data, size_t len) {
+        VirtQueue *queue = console->dev.queues + QUEUE_RECEIVE;
+        unsigned budget = 2u * queue->size;
+        size_t done = 0;
+
+        while (done < len) {
+                VirtqChain chain;
+                size_t n;
+                int r;
+
+                if (budget-- == 0) {
+                        char_input_ready(console->chardev);
+                        break;
+                }
+                r = virtio_device_pop(&console->dev, QUEUE_RECEIVE, &chain);
+                if (r == VIRTQ_E_EMPTY && virtq_want_notify(queue))
+                        continue;
+                if (r != 0)
+                        break;
+                n = iov_scatter(chain.iov + chain.n_out, chain.n_in, 0, data + done, len - done);
+                virtq_push(queue, chain.head, (uint32_t) n);
+                done += n;
+        }
+        return done;
+}
+
 static size_t console_receive(void *frontend, const uint8_t *data, size_t len) {
         VirtioConsole *console = frontend;
         VirtioDevice *dev = &console->dev;
         VirtQueue *queue = dev->queues + QUEUE_RECEIVE;
-        VirtqChain chain;
         size_t done = 0;
 
         virtio_device_lock(dev);
         if (dev->running && queue->enabled && console->spoken) {
-                while (done < len && virtio_device_pop(dev, QUEUE_RECEIVE, &chain) == 0) {
-                        size_t n = iov_scatter(chain.iov + chain.n_out, chain.n_in, 0, data + done,
-                                               len - done);
-
-                        virtq_push(queue, chain.head, (uint32_t) n);
-                        done += n;
-                }
+                done = fill_buffers(console, data, len);
                 virtio_device_interrupt(dev, QUEUE_RECEIVE);
         }
         virtio_device_unlock(dev);

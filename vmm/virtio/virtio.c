@@ -50,7 +50,8 @@ void virtio_device_drain(VirtioDevice *dev, unsigned queue, VirtioChainFn handle
                         handle(dev, queue, &chain);
                         budget--;
                 }
-        } while (r == VIRTQ_E_EMPTY && virtq_want_notify(q) && budget > 0);
+                /* A driver that offers and takes back again must not keep us either. */
+        } while (r == VIRTQ_E_EMPTY && virtq_want_notify(q) && --budget > 0);
 
         if (budget == 0)
                 virtio_device_kick(dev, queue);

@@ -131,6 +131,54 @@ static uint32_t receive(Fixture *f, char *text, uint32_t len) {
         return got;
 }
 
+static void speak(Fixture *f);
+
+/* A driver with the event index notifies only for the entry that the device asked for. */
+static void test_device_asks_to_be_told_of_buffers_when_they_run_out(void **state) {
+        Fixture *f = *state;
+        FakeQueue *queue = f->driver.queues + RECEIVE;
+        FakeBuffer buffer = {fake_alloc(f->board, 4), 4, true};
+        uint16_t head;
+        uint32_t len;
+
+        fake_driver_start(&f->driver, VIRTIO_F_EVENT_IDX, 2, true);
+        speak(f);
+        for (uint16_t i = 1; i <= 3; i++) {
+                const uint8_t *event;
+
+                fake_queue_add(queue, &buffer, 1);
+                fake_queue_kick(queue);
+                assert_int_equal(write(f->to_guest, "0123456", 7), 7);
+                assert_true(fake_queue_wait(queue, &head, &len));
+                wait_for_loop(f);
+                event = fake_host(f->board, queue->used + 4 + 8 * (uint64_t) queue->size, 2);
+                assert_int_equal(le16_load(event), i);
+        }
+}
+
+/* Buffers without room in them are given back, and the input waits for others. */
+static void test_buffers_that_hold_nothing_do_not_stop_the_loop(void **state) {
+        Fixture *f = *state;
+        FakeQueue *queue = f->driver.queues + RECEIVE;
+        FakeBuffer none = {fake_alloc(f->board, 4), 4, false};
+        char text[16];
+        uint16_t head;
+        uint32_t len;
+
+        fake_driver_start(&f->driver, 0, 2, true);
+        speak(f);
+        for (unsigned i = 0; i < 4; i++)
+                fake_queue_add(queue, &none, 1);
+        assert_int_equal(write(f->to_guest, "input", 5), 5);
+        for (unsigned i = 0; i < 4; i++) {
+                fake_queue_kick(queue);
+                assert_true(fake_queue_wait(queue, &head, &len));
+                assert_int_equal(len, 0);
+        }
+        assert_int_equal(receive(f, text, sizeof(text)), 5);
+        assert_memory_equal(text, "input", 5);
+}
+
 static void speak(Fixture *f) {
         FakeBuffer buffer = {fake_alloc(f->board, 1), 1, false};
         uint16_t head;
@@ -199,6 +247,10 @@ int main(void) {
                                                 setup, teardown),
                 cmocka_unit_test_setup_teardown(test_input_waits_until_the_guest_has_spoken, setup,
                                                 teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_device_asks_to_be_told_of_buffers_when_they_run_out, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_buffers_that_hold_nothing_do_not_stop_the_loop,
+                                                setup, teardown),
                 cmocka_unit_test_setup_teardown(test_output_nobody_reads_does_not_stop_the_guest,
                                                 setup, teardown),
         };
