@@ -286,7 +286,9 @@ struct SoftCpu {
 
         Activity activity;
         uint8_t sipi_vector;
-        bool nmi_pending, nmi_masked;
+        _Atomic unsigned nmi_requests; /* from other threads, with ATTENTION_NMI */
+        unsigned nmi_pending;          /* at most two: one to deliver, one behind it */
+        bool nmi_masked;
         int exception_depth; /* exceptions being delivered: 0, 1 contributory..., for double faults */
         unsigned first_vector;
         HaltReason halt;
@@ -402,6 +404,7 @@ int lapic_new(SoftCpu *cpu, Lapic **ret);
 void lapic_free(Lapic *l);
 void lapic_reset(Lapic *l, bool boot_processor, bool init);
 uint64_t lapic_base(const Lapic *l);
+bool lapic_claims(const Lapic *l, uint64_t pa);
 bool lapic_set_base(Lapic *l, uint64_t value);
 uint32_t lapic_mmio_read(Lapic *l, uint32_t offset);
 void lapic_mmio_write(Lapic *l, uint32_t offset, uint32_t value);
@@ -416,4 +419,6 @@ void lapic_timer_poll(Lapic *l, uint64_t now);
 uint64_t lapic_timer_due(const Lapic *l); /* guest nsec, UINT64_MAX = none */
 uint64_t lapic_deadline(const Lapic *l);
 void lapic_set_deadline(Lapic *l, uint64_t tsc);
+unsigned lapic_send_to_set(SoftPartition *p, uint64_t low, uint64_t high, uint32_t min,
+                           uint32_t icr);
 void lapic_message(SoftPartition *p, uint64_t address, uint32_t data);

@@ -255,6 +255,25 @@ static uint8_t prefixes(Decoder *d) {
         }
 }
 
+/* PUSH, POP, CALL, RET, ENTER, LEAVE and the like without a memory operand: faults of the access are the stack's. */
+static bool uses_stack_only(uint8_t op) {
+        switch (op) {
+        case 0x50 ... 0x5f:
+        case 0x68:
+        case 0x6a:
+        case 0x9c:
+        case 0x9d:
+        case 0xc2:
+        case 0xc3:
+        case 0xc8 ... 0xcb:
+        case 0xcf:
+        case 0xe8:
+                return true;
+        default:
+                return false;
+        }
+}
+
 static bool one(Decoder *d) {
         bool is32 = d->mode == MODE_32;
         uint8_t op;
@@ -270,6 +289,8 @@ static bool one(Decoder *d) {
         }
         if (!d->truncated)
                 decode_primary(d, op);
+        if (uses_stack_only(op))
+                d->u->seg = SEG_SS;
         if (d->truncated)
                 return false;
         if (d->lock)

@@ -803,9 +803,24 @@ void op_serialize(SoftCpu *c, const Uop *u) {
         GOTO(c, uop_next_rip(c, u));
 }
 
+/* Linux Documentation/virt/kvm/x86/hypercalls.rst */
+#define KVM_HC_SEND_IPI 10u
+#define KVM_EPERM ((uint64_t) -1)
+#define KVM_EINVAL ((uint64_t) -22)
+#define KVM_ENOSYS ((uint64_t) -1000)
+
 void op_vmcall(SoftCpu *c, const Uop *u) {
+        const uint64_t mask = cpu_code64(c) ? UINT64_MAX : UINT32_MAX;
+        const uint32_t icr = (uint32_t) c->r[RSI];
+
         if (c->cpl != 0)
-                cpu_raise(c, u, EXC_UD);
-        c->r[RAX] = (uint64_t) -1000; /* KVM_ENOSYS: no hypercalls are offered */
-        NEXT(c, u);
+                c->r[RAX] = KVM_EPERM & mask;
+        else if ((uint32_t) c->r[RAX] != KVM_HC_SEND_IPI)
+                c->r[RAX] = KVM_ENOSYS & mask;
+        else if ((icr >> 8 & 7) != 0 && (icr >> 8 & 7) != 4)
+                c->r[RAX] = KVM_EINVAL & mask; /* only fixed interrupts and NMIs */
+        else
+                c->r[RAX] = lapic_send_to_set(c->partition, c->r[RBX] & mask, c->r[RCX] & mask,
+                                              (uint32_t) c->r[RDX], icr);
+        GOTO(c, uop_next_rip(c, u));
 }

@@ -11,6 +11,7 @@
 #define BASE_BSP 0x100u
 #define BASE_X2APIC 0x400u
 #define BASE_ENABLE 0x800u
+#define BASE_RESERVED 0x2ffu
 #define BASE_DEFAULT 0xfee00000u
 
 enum {
@@ -135,9 +136,11 @@ uint64_t lapic_base(const Lapic *l) {
 bool lapic_set_base(Lapic *l, uint64_t v) {
         unsigned old = l->base & (BASE_ENABLE | BASE_X2APIC), new = v &(BASE_ENABLE | BASE_X2APIC);
 
-        if (new == BASE_X2APIC || v >> 40)
+        if (new == BASE_X2APIC || v >> 40 || (v & BASE_RESERVED))
                 return false;
         if (old == (BASE_ENABLE | BASE_X2APIC) && new == BASE_ENABLE)
+                return false;
+        if (old == 0 && new == (BASE_ENABLE | BASE_X2APIC))
                 return false;
         pthread_mutex_lock(&l->lock);
         l->base = (v & ~(uint64_t) BASE_BSP) | (l->base & BASE_BSP);
@@ -146,6 +149,12 @@ bool lapic_set_base(Lapic *l, uint64_t v) {
         pthread_mutex_unlock(&l->lock);
         mmu_flush_all(l->cpu); /* the page may have moved */
         return true;
+}
+
+/** lapic_claims() - whether the register page is at @pa: not while disabled, nor in x2APIC mode */
+bool lapic_claims(const Lapic *l, uint64_t pa) {
+        return (l->base & (BASE_ENABLE | BASE_X2APIC)) == BASE_ENABLE &&
+               ((pa ^ l->base) & PAGE_MASK) == 0;
 }
 
 static unsigned ppr(const Lapic *l) {
@@ -244,6 +253,7 @@ static void deliver_one(Lapic *l, unsigned mode, uint8_t vector, bool level, boo
                 accept(l, vector, level);
                 break;
         case DELIVERY_NMI:
+                atomic_fetch_add(&l->cpu->nmi_requests, 1);
                 cpu_attention(l->cpu, ATTENTION_NMI);
                 break;
         case DELIVERY_INIT:
@@ -314,6 +324,33 @@ static void send_ipi(Lapic *l, uint64_t icr) {
         }
 }
 
+/**
+ * lapic_send_to_set() - fixed or NMI interrupt to the processors whose bit is set
+ * @low, @high: bits for APIC ids @min to @min + 127
+ * @icr:        vector and delivery mode as in the interrupt command register
+ *
+ * Return: how many it reached.
+ */
+unsigned lapic_send_to_set(SoftPartition *p, uint64_t low, uint64_t high, uint32_t min,
+                           uint32_t icr) {
+        const unsigned n = soft_n_cpus(p);
+        unsigned reached = 0;
+
+        for (unsigned bit = 0; bit < 128; bit++) {
+                const uint64_t id = (uint64_t) min + bit;
+                SoftCpu *cpu;
+
+                if (!((bit < 64 ? low >> bit : high >> (bit - 64)) & 1) || id >= n)
+                        continue;
+                cpu = soft_cpu(p, (unsigned) id);
+                if (!cpu)
+                        continue;
+                deliver_one(cpu->lapic, icr >> 8 & 7, (uint8_t) icr, false, true);
+                reached++;
+        }
+        return reached;
+}
+
 /* ---- timer ---- */
 
 static unsigned divider(const Lapic *l) {
@@ -344,10 +381,17 @@ static void timer_arm(Lapic *l) {
 
 static uint32_t timer_count(const Lapic *l) {
         uint64_t now = soft_time_nsec(l->cpu->partition);
+        uint32_t mode = l->lvt[0] & LVT_TIMER_MODE;
 
-        if ((l->lvt[0] & LVT_TIMER_MODE) == LVT_TIMER_DEADLINE || l->timer_due == UINT64_MAX ||
-            now >= l->timer_due)
+        if (mode == LVT_TIMER_DEADLINE || l->timer_due == UINT64_MAX)
                 return 0;
+        if (now >= l->timer_due) {
+                uint64_t period = (uint64_t) l->tmict * divider(l);
+
+                if (mode != LVT_TIMER_PERIODIC)
+                        return 0;
+                return (uint32_t) ((period - (now - l->timer_due) % period) / divider(l));
+        }
         return (uint32_t) ((l->timer_due - now) / divider(l));
 }
 
@@ -508,7 +552,7 @@ static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
                 if (!(l->svr & SVR_ENABLED))
                         v |= LVT_MASKED;
                 l->lvt[0] = v & (0x100ffu | LVT_TIMER_MODE);
-                if ((old ^ v) & LVT_TIMER_MODE) {
+                if ((old ^ v) & LVT_TIMER_DEADLINE) { /* between one-shot and periodic it goes on */
                         l->timer_due = UINT64_MAX;
                         l->deadline = 0;
                         l->tmict = 0;
@@ -534,7 +578,7 @@ static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
                         timer_arm(l);
                 return true;
         case REG_SELF_IPI:
-                if (!x2apic(l))
+                if (!x2apic(l) || v >> 8)
                         return false;
                 accept(l, (uint8_t) v, false);
                 return true;
@@ -547,15 +591,12 @@ static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
 uint32_t lapic_mmio_read(Lapic *l, uint32_t offset) {
         uint32_t v = 0;
 
-        if (!(l->base & BASE_ENABLE) || x2apic(l) || !reg_read(l, offset >> 4, &v))
-                return 0;
-        return v;
+        return reg_read(l, offset >> 4, &v) ? v : 0;
 }
 
 /** lapic_mmio_write() - xAPIC register write; what is not there is ignored */
 void lapic_mmio_write(Lapic *l, uint32_t offset, uint32_t v) {
-        if ((l->base & BASE_ENABLE) && !x2apic(l))
-                (void) reg_write(l, offset >> 4, v);
+        (void) reg_write(l, offset >> 4, v);
 }
 
 /** lapic_msr_read() - x2APIC register; false means #GP */

@@ -183,7 +183,7 @@ static uint64_t translate(SoftCpu *c, const Uop *u, uint64_t va, unsigned access
 
         if (cpu_long_mode(c)) {
                 if (unlikely(!is_canonical(va)))
-                        cpu_raise_code(c, u, u && u->base == RSP ? EXC_SS : EXC_GP, 0);
+                        cpu_raise_code(c, u, u && u->seg == SEG_SS ? EXC_SS : EXC_GP, 0);
         } else {
                 va &= UINT32_MAX;
         }
@@ -227,13 +227,13 @@ static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, 
 }
 
 static uint64_t device_read(SoftCpu *c, uint64_t pa, unsigned size) {
-        if (c->lapic && (pa & PAGE_MASK) == (lapic_base(c->lapic) & PAGE_MASK))
+        if (lapic_claims(c->lapic, pa))
                 return lapic_mmio_read(c->lapic, (uint32_t) (pa & 0xff0));
         return c->io->mmio_read(c->io->machine, pa, size);
 }
 
 static void device_write(SoftCpu *c, uint64_t pa, unsigned size, uint64_t value) {
-        if (c->lapic && (pa & PAGE_MASK) == (lapic_base(c->lapic) & PAGE_MASK))
+        if (lapic_claims(c->lapic, pa))
                 lapic_mmio_write(c->lapic, (uint32_t) (pa & 0xff0), (uint32_t) value);
         else
                 c->io->mmio_write(c->io->machine, pa, size, value);

@@ -11,6 +11,8 @@
 #define MSR_UCODE 0x8bu
 #define MSR_PLATFORM_INFO 0xceu
 #define MSR_MISC_FEATURES 0x140u
+#define MSR_MCG_CAP 0x179u
+#define MSR_MCG_STATUS 0x17au
 #define MSR_SYSENTER_CS 0x174u
 #define MSR_SYSENTER_ESP 0x175u
 #define MSR_SYSENTER_EIP 0x176u
@@ -44,6 +46,8 @@ bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret) {
         case MSR_APIC_BASE:
                 *ret = lapic_base(c->lapic);
                 return true;
+        case MSR_MCG_CAP: /* no banks */
+        case MSR_MCG_STATUS:
         case MSR_PLATFORM_ID:
         case MSR_SMI_COUNT:
         case MSR_UCODE:
@@ -133,6 +137,7 @@ bool msr_write(SoftCpu *c, uint32_t msr, uint64_t v) {
                 return lapic_set_base(c->lapic, v);
         case MSR_UCODE:
         case MSR_MISC_FEATURES:
+        case MSR_MCG_STATUS:
                 return v == 0;
         case MSR_FEAT_CTL:
                 return false; /* locked */

@@ -163,8 +163,10 @@ static void soft_set_extint(Partition *partition, bool level) {
 static void soft_pulse_nmi(Partition *partition, unsigned index) {
         SoftCpu *c = soft_cpu((SoftPartition *) partition, index);
 
-        if (c)
+        if (c) {
+                atomic_fetch_add(&c->nmi_requests, 1);
                 cpu_attention(c, ATTENTION_NMI);
+        }
 }
 
 static uint64_t soft_reference_time(Partition *partition) {

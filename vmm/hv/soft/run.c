@@ -188,6 +188,14 @@ static bool interrupt_waits(SoftCpu *c) {
                                            lapic_accepts_extint(c->lapic));
 }
 
+/* One may wait while a handler runs, and two that arrive together are both delivered. */
+static void take_nmi_requests(SoftCpu *c) {
+        const unsigned max = c->nmi_masked ? 1 : 2;
+        const unsigned requests = atomic_exchange(&c->nmi_requests, 0);
+
+        c->nmi_pending = requests > max ? max : MIN(c->nmi_pending + requests, max);
+}
+
 /* Everything between blocks. Return: whether to go on with the guest. */
 static bool service(SoftCpu *c) {
         for (;;) {
@@ -205,6 +213,8 @@ static bool service(SoftCpu *c) {
                         mmu_drop_writes(c, NULL);
                         atomic_store(&c->partition->flush_done[c->index], request);
                 }
+                if (what & ATTENTION_TIMER)
+                        lapic_timer_poll(c->lapic, soft_time_nsec(c->partition));
                 if (what & ATTENTION_INIT) {
                         soft_cpu_reset(c, true);
                         c->activity = c->index == 0 ? ACTIVITY_RUNNING : ACTIVITY_WAIT_FOR_SIPI;
@@ -212,7 +222,7 @@ static bool service(SoftCpu *c) {
                 if ((what & ATTENTION_SIPI) && c->activity == ACTIVITY_WAIT_FOR_SIPI)
                         start_ap(c);
                 if (what & ATTENTION_NMI)
-                        c->nmi_pending = true;
+                        take_nmi_requests(c);
                 if (c->activity == ACTIVITY_WAIT_FOR_SIPI) {
                         wait(c);
                         continue;
@@ -220,7 +230,7 @@ static bool service(SoftCpu *c) {
                 if (c->nmi_pending && !c->nmi_masked && held) {
                         c->blocked = true;
                 } else if (c->nmi_pending && !c->nmi_masked) {
-                        c->nmi_pending = false;
+                        c->nmi_pending--;
                         c->nmi_masked = true;
                         c->activity = ACTIVITY_RUNNING;
                         (void) interrupt_deliver(c, EXC_NMI, false, false, 0, c->rip);
@@ -477,7 +487,9 @@ void soft_cpu_reset(SoftCpu *c, bool init) {
         c->dr[7] = 0x400;
         c->debug_armed = c->debug_watches = false;
         c->debug_hits = 0;
-        c->nmi_pending = c->nmi_masked = false;
+        c->nmi_pending = 0;
+        c->nmi_masked = false;
+        atomic_store(&c->nmi_requests, 0);
         if (!init) {
                 c->pat = UINT64_C(0x0007040600070406);
                 c->mxcsr = 0x1f80;

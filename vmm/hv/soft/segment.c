@@ -268,7 +268,7 @@ void far_return(SoftCpu *c, const Uop *u, unsigned pop_bytes) {
 static void unmask_nmi(SoftCpu *c) {
         c->nmi_masked = false;
         if (c->nmi_pending)
-                cpu_attention(c, ATTENTION_NMI);
+                cpu_attention(c, ATTENTION_INTERRUPT);
 }
 
 /**

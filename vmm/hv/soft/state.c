@@ -128,7 +128,7 @@ static void get_activity(SoftCpu *c, VcpuActivity *a) {
                 .run_state = c->activity == ACTIVITY_RUNNING  ? VCPU_RUNNING
                              : c->activity == ACTIVITY_HALTED ? VCPU_HALTED
                                                               : VCPU_WAIT_FOR_SIPI,
-                .nmi_pending = c->nmi_pending,
+                .nmi_pending = c->nmi_pending > 0,
                 .nmi_masked = c->nmi_masked,
                 .interrupt_shadow_sti = c->shadow == SHADOW_STI,
                 .interrupt_shadow_mov_ss = c->shadow == SHADOW_MOV_SS,
@@ -140,7 +140,7 @@ static void set_activity(SoftCpu *c, const VcpuActivity *a) {
         c->activity = a->run_state == VCPU_RUNNING  ? ACTIVITY_RUNNING
                       : a->run_state == VCPU_HALTED ? ACTIVITY_HALTED
                                                     : ACTIVITY_WAIT_FOR_SIPI;
-        c->nmi_pending = a->nmi_pending;
+        c->nmi_pending = a->nmi_pending ? 1 : 0;
         c->nmi_masked = a->nmi_masked;
         c->shadow = a->interrupt_shadow_mov_ss ? SHADOW_MOV_SS
                     : a->interrupt_shadow_sti  ? SHADOW_STI
