@@ -27,11 +27,11 @@ if wanted boot || wanted vmm; then
         for round in $(seq "${rounds:-5}"); do
                 ours >>ours
                 qemu q35 >>q35
-                qemu microvm,x-option-roms=off >>microvm
+                qemu microvm >>microvm
         done
         mine=$(cut -d' ' -f1 ours | median)
         wanted boot && for machine in q35 microvm; do
-                echo "figure boot.kvm.$machine ms $mine qemu-$machine $(cut -d' ' -f1 $machine | median)"
+                echo "figure boot.kvm.$machine ms ${mine:--} qemu-$machine $(cut -d' ' -f1 $machine | median)"
         done
         wanted vmm && echo "figure vmm.overhead.rss KiB $(cut -d' ' -f2 ours | median) qemu-q35 $(cut -d' ' -f2 q35 | median)"
 fi

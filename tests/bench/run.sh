@@ -19,9 +19,12 @@ any_wanted() { # whether ONLY selects one of the names, or names one of them mor
         return 1
 }
 
-# figure NAME UNIT VALUE PEER PEER-VALUE; a PEER of - is none
+# figure NAME UNIT VALUE PEER PEER-VALUE; a PEER of - is none, and then so is its value
 figure() {
         wanted "$1" || return 0
+        # a VMM that never got there has no figure
+        [ "${3:--}" != - ] || { echo "bench: $1 was not measured" >&2; return 0; }
+        [ -n "${5:-}" ] || { echo "bench: the peer of $1, $4, did not get there" >&2; set -- "$1" "$2" "$3" - -; }
         awk -v name="$1" -v unit="$2" -v value="$3" -v peer="$4" -v other="$5" 'BEGIN {
                 if (peer == "-")
                         tail = "\"peer\": null, \"peer_value\": null, \"ratio\": null"
@@ -79,7 +82,7 @@ bench_nested() {
         done
         rm -f "$bench"/lib/ld-linux* "$bench"/lib/libc.so* "$bench"/lib/libm.so*
         for file in bios-256k.bin bios-microvm.bin kvmvapic.bin linuxboot_dma.bin; do
-                find /usr/share/seabios /usr/share/qemu -name $file -exec cp -L {} "$bench/share/" \; -quit
+                find /usr/share/qemu /usr/share/seabios -name $file -exec cp -L {} "$bench/share/" \; -quit
         done
         cp tests/bench/nested.sh "$overlay/usr/lib/vivarium-testbed/"
         tests/testbed/boot.sh "$build" $out "testbed.script=/usr/lib/vivarium-testbed/nested.sh bench.only=$only \
