@@ -6,6 +6,7 @@
 
 #include "base/le.h"
 #include "vmm/machine/machine_internal.h"
+#include "vmm/mem/memmap.h"
 
 #define MTRR_DEF_TYPE_ENABLE 0x800u
 #define MTRR_DEF_TYPE_FIXED_ENABLE 0x400u
@@ -34,6 +35,27 @@ static int set_memory_types(Vcpu *vcpu) {
         for (unsigned i = 0; i < VCPU_MTRR_FIXED; i++)
                 mtrr.fixed[i] = MTRR_FIXED_ALL_WRITE_BACK;
         return vcpu->ops->set_state(vcpu, VCPU_STATE_MTRR, &mtrr);
+}
+
+/**
+ * machine_prepare_interrupt_controllers() - the 8259s as a PC's firmware leaves them to programs for real mode
+ *
+ * Vectors 0x08 and 0x70, edge-triggered, all lines open. Linux sets them up itself.
+ */
+void machine_prepare_interrupt_controllers(const Machine *machine) {
+        static const struct {
+                uint16_t port;
+                uint8_t value;
+        } words[] = {
+                {IOPORT_PIC_MASTER, 0x11},     {IOPORT_PIC_SLAVE, 0x11},     /* ICW1 */
+                {IOPORT_PIC_MASTER + 1, 0x08}, {IOPORT_PIC_SLAVE + 1, 0x70}, /* ICW2: vectors */
+                {IOPORT_PIC_MASTER + 1, 0x04}, {IOPORT_PIC_SLAVE + 1, 0x02}, /* ICW3: cascade */
+                {IOPORT_PIC_MASTER + 1, 0x01}, {IOPORT_PIC_SLAVE + 1, 0x01}, /* ICW4: 8086 */
+                {IOPORT_PIC_MASTER + 1, 0x00}, {IOPORT_PIC_SLAVE + 1, 0x00}, /* OCW1: masks */
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                bus_write(machine->pio, words[i].port, 1, words[i].value);
 }
 
 /**

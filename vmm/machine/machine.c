@@ -147,6 +147,7 @@ static int add_test_device(Machine *machine, HaltSink halt) {
                 if (r < 0)
                         return r;
         }
+        machine_prepare_interrupt_controllers(machine);
         return test_device_new(machine->pio, machine->mmio, &config, halt, &machine->test_device);
 }
 

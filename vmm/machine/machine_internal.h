@@ -77,6 +77,7 @@ const char *machine_console_name(const VmmConfig *config, char *buf, size_t size
 const char *machine_earlycon_name(const VmmConfig *config, char *buf, size_t size);
 
 /* firmware.c */
+void machine_prepare_interrupt_controllers(const Machine *machine);
 int machine_prepare_vcpu(const Machine *machine, Vcpu *vcpu);
 
 /* vcpu_thread.c */
