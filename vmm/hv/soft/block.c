@@ -166,6 +166,22 @@ static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8
         return b;
 }
 
+/* Stale blocks on the way are taken out: code that is written again and again would make the chain endless. */
+static Block *find_cached(SoftCpu *c, unsigned bucket, uint64_t phys) {
+        Block **at = &c->cache->hash[bucket], *b;
+
+        while ((b = *at)) {
+                if (*b->page_version != b->version) {
+                        *at = b->hash_next;
+                        continue;
+                }
+                if (b->phys == phys && b->mode == c->mode)
+                        return b;
+                at = &b->hash_next;
+        }
+        return NULL;
+}
+
 /**
  * block_find() - the block at rip, decoded if need be
  *
@@ -187,9 +203,7 @@ Block *block_find(SoftCpu *c) {
         if (unlikely(!host || c->single))
                 return decode_once(c, lin, phys, host, 1);
         bucket = (unsigned) ((phys ^ phys >> 16) % HASH_SIZE);
-        for (b = c->cache->hash[bucket]; b; b = b->hash_next)
-                if (b->phys == phys && b->mode == c->mode && *b->page_version == b->version)
-                        break;
+        b = find_cached(c, bucket, phys);
         if (!b) {
                 b = decode_cached(c, lin, phys, host, bucket);
                 if ((uint8_t *) b == c->temp_block)
