@@ -321,6 +321,7 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
 void segment_load_descriptor(SoftCpu *c, const Uop *u, Segment *seg, uint16_t selector,
                              unsigned want_type) {
         uint64_t d, high = 0;
+        Segment loaded;
 
         if ((selector & 4) || !descriptor_read(c, u, selector, &d))
                 cpu_raise_code(c, u, EXC_GP, selector & ~3u);
@@ -333,11 +334,18 @@ void segment_load_descriptor(SoftCpu *c, const Uop *u, Segment *seg, uint16_t se
                 if ((uint32_t) (selector | 7) + 8 > c->gdt_limit)
                         cpu_raise_code(c, u, EXC_GP, selector & ~3u);
                 high = mem_read_system(c, u, c->gdt_base + (selector & ~7u) + 8, 8);
+                if (high >> 32 & 0x1f00) /* a type where a 16-byte descriptor has zeros */
+                        cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+                segment_from_descriptor(&loaded, selector, d);
+                loaded.base |= high << 32;
+                if ((uint64_t) ((int64_t) (loaded.base << 16) >> 16) != loaded.base)
+                        cpu_raise_code(c, u, EXC_GP, selector & ~3u);
         }
         if (want_type == 9) { /* becomes busy */
                 d |= UINT64_C(2) << 40;
                 mem_write_system(c, u, c->gdt_base + (selector & ~7u) + 5, 1, d >> 40 & 0xff);
         }
-        segment_from_descriptor(seg, selector, d);
-        seg->base |= high << 32;
+        segment_from_descriptor(&loaded, selector, d);
+        loaded.base |= high << 32;
+        *seg = loaded;
 }
