@@ -172,6 +172,12 @@ static int parse_arguments(int argc, char **argv) {
         return 0;
 }
 
+/* Return: @r. */
+static int failed(const char *act, int r) {
+        log_error("%s: %s", act, strerror(-r));
+        return r;
+}
+
 static int choose_runtime_dir(char **ret) {
         const char *user_dir = getenv("XDG_RUNTIME_DIR");
 
@@ -184,7 +190,7 @@ static int choose_runtime_dir(char **ret) {
                 return -ENXIO;
         } else if (asprintf(ret, "%s/vivarium", user_dir) < 0)
                 *ret = NULL;
-        return *ret ? 0 : -ENOMEM;
+        return *ret ? 0 : failed("choose the runtime directory", -ENOMEM);
 }
 
 static int open_bus(sd_bus **ret) {
@@ -205,13 +211,8 @@ static int open_bus(sd_bus **ret) {
                 r = sd_bus_open_system(&bus);
         if (r >= 0)
                 r = sd_bus_set_method_call_timeout(bus, BUS_CALL_TIMEOUT_USEC);
-        if (r >= 0)
-                /* Without its bus the daemon is of no use to anybody; systemd starts a new one. */
-                r = sd_bus_set_exit_on_disconnect(bus, true);
-        if (r < 0) {
-                log_error("open the bus: %s", strerror(-r));
-                return r;
-        }
+        if (r < 0)
+                return failed("open the bus", r);
         *ret = TAKE(bus);
         return 0;
 }
@@ -220,18 +221,40 @@ static void on_stopped(void *userdata) {
         (void) sd_event_exit(userdata, EXIT_SUCCESS);
 }
 
+static void on_stopped_by_failure(void *userdata) {
+        (void) sd_event_exit(userdata, EXIT_FAILURE);
+}
+
 static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         log_error("some VMMs did not end within 5 s after SIGKILL, leaving them behind");
         return sd_event_exit(sd_event_source_get_event(source), EXIT_FAILURE);
 }
 
-static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
-        sd_event *event = sd_event_source_get_event(source);
-
+/* Ends all VMs, with their records, and then the loop. */
+static void stop(sd_event *event, Manager *manager, ManagerStoppedFn stopped) {
         (void) sd_notify(/* unset_environment= */ 0, "STOPPING=1");
         (void) sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, STOP_TIMEOUT_USEC,
                                           /* accuracy= */ 0, on_stop_timeout, NULL);
-        manager_stop(userdata, on_stopped, event);
+        manager_stop(manager, stopped, event);
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        stop(sd_event_source_get_event(source), userdata, on_stopped);
+        return 0;
+}
+
+/* A bus that is closing belongs to no event loop any more. */
+typedef struct Daemon {
+        sd_event *event;  /* borrowed */
+        Manager *manager; /* borrowed */
+} Daemon;
+
+/* Without its bus the daemon is of no use to anybody: no client can see its VM, or end it. systemd starts a new one. */
+static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        const Daemon *daemon = userdata;
+
+        log_error("the bus is gone, ending all VMs");
+        stop(daemon->event, daemon->manager, on_stopped_by_failure);
         return 0;
 }
 
@@ -263,6 +286,7 @@ static void raise_fd_limit(void) {
 }
 
 static int serve(sd_event *event, Manager *manager) {
+        Daemon daemon = {event, manager};
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(bus_service_freep) BusService *service = NULL;
         int r;
@@ -270,18 +294,21 @@ static int serve(sd_event *event, Manager *manager) {
         r = open_bus(&bus);
         if (r < 0)
                 return r;
+        r = sd_bus_match_signal(bus, NULL, NULL, "/org/freedesktop/DBus/Local",
+                                "org.freedesktop.DBus.Local", "Disconnected", on_disconnected,
+                                &daemon);
+        if (r < 0)
+                return failed("watch the connection to the bus", r);
         r = bus_service_new(bus, event, manager, &service);
-        if (r < 0) {
-                log_error("take the name on the bus: %s", strerror(-r));
-                return r;
-        }
+        if (r < 0)
+                return failed("take the name on the bus", r);
         r = sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL);
         if (r < 0)
-                return r;
+                return failed("attach the bus to the event loop", r);
         (void) sd_notify(/* unset_environment= */ 0, "READY=1");
         r = sd_event_loop(event);
         (void) sd_bus_detach_event(bus);
-        return r;
+        return r < 0 ? failed("run the event loop", r) : r;
 }
 
 static int run(void) {
@@ -294,12 +321,11 @@ static int run(void) {
         if (r < 0)
                 return r;
         r = sd_event_default(&event);
+        if (r >= 0)
+                /* Only where the unit asks for it. */
+                r = sd_event_set_watchdog(event, true);
         if (r < 0)
-                return r;
-        /* Only where the unit asks for it. */
-        r = sd_event_set_watchdog(event, true);
-        if (r < 0)
-                return r;
+                return failed("make an event loop", r);
         r = manager_new(event,
                         &(ManagerConfig){.vmm_path = arg_vmm,
                                          .launcher_path = arg_launcher,
@@ -315,7 +341,7 @@ static int run(void) {
         manager_set_journal(manager, journal_is_stderr());
         r = setup_signals(event, manager);
         if (r < 0)
-                return r;
+                return failed("set up signals", r);
         return serve(event, manager);
 }
 
@@ -331,9 +357,5 @@ int main(int argc, char **argv) {
         (void) umask(0077);
         raise_fd_limit();
         r = run();
-        if (r < 0) {
-                log_error("%s", strerror(-r));
-                return EXIT_FAILURE;
-        }
-        return r;
+        return r < 0 ? EXIT_FAILURE : r;
 }

@@ -61,7 +61,7 @@ static void notify_status(const BusService *service) {
 }
 
 static void warn_signal(int r, const char *signal, const Vm *vm) {
-        if (r < 0)
+        if (r < 0 && r != -ENOTCONN) /* whose bus is gone ends its VMs, and said so */
                 log_line(LOG_LEVEL_WARNING, vm_info(vm)->name, "signal %s: %s, ignoring", signal,
                          strerror(-r));
 }

@@ -71,7 +71,7 @@ static void emit_vm(sd_bus *bus, const Mark *mark) {
         r = vm_bus_path(mark->vm, &path);
         if (r >= 0)
                 r = emit(bus, path, VIVARIUM_VM_INTERFACE, names);
-        if (r < 0)
+        if (r < 0 && r != -ENOTCONN)
                 log_line(LOG_LEVEL_WARNING, vm_info(mark->vm)->name,
                          "signal changed properties: %s, ignoring", strerror(-r));
 }
@@ -82,7 +82,7 @@ static void emit_manager(sd_bus *bus, unsigned changes) {
 
         collect_names(manager_groups, ELEMENTSOF(manager_groups), changes, names);
         r = emit(bus, VIVARIUM_MANAGER_PATH, VIVARIUM_MANAGER_INTERFACE, names);
-        if (r < 0)
+        if (r < 0 && r != -ENOTCONN)
                 log_warning("signal changed properties of the manager: %s, ignoring", strerror(-r));
 }
 

@@ -34,7 +34,7 @@ mkfifo ready
 dbus-daemon --config-file=bus.conf --nofork --nopidfile --print-address=3 3>ready 2>bus.log &
 bus=$!
 read -r _ <ready
-trap 'kill $bus; wait; rm -rf "$work"' EXIT
+trap 'kill $bus 2>kill.log; wait; rm -rf "$work"' EXIT
 vivctl() { timeout 100 "$build/vivctl" --address="unix:path=$work/bus" "$@"; }
 
 if ! vivctl --json=short capabilities | grep -q '"soft":{"available":true'; then
@@ -102,6 +102,13 @@ same "500 VMs were created, started, killed and released" 500 $done
 same "descriptors, children and files of the daemon are as before" "$before" "$(holds)"
 echo "memory of the daemon: $kib KiB before, $(memory) KiB after"
 same "the daemon's memory is as before, give or take 128 KiB" yes "$([ "$(memory)" -le $((kib + 128)) ] && echo yes || memory)"
+
+# shellcheck disable=SC2086 # options
+vivctl run --detach --name orphan $tiny --params tiny=h: >orphan.log 2>&1
+kill "$bus" && wait "$bus"
+# Follows the log until the line is there; the daemon is nobody's child here that could be waited for.
+said() { timeout 20 sed "/$1/q" < <(tail --pid=$$ -n +1 -f daemon.log) | grep -c "$1"; }
+same "a daemon that loses its bus writes the records of its VMs" 1 "$(said "orphan: ended: KILLED")"
 
 [ $failed -eq 0 ] || tail -n 40 daemon.log
 echo "[  PASSED  ] $passed"
