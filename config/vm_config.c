@@ -48,8 +48,8 @@ bool vm_name_is_valid(const char *name) {
 
         if (n == 0 || n > VM_NAME_MAX || !utf8_valid(name, n))
                 return false;
-        for (const char *p = name; *p; p++)
-                if ((unsigned char) *p < 0x20 || *p == 0x7f || *p == '/')
+        for (const unsigned char *p = (const unsigned char *) name; *p; p++)
+                if (*p < 0x20 || *p == 0x7f || *p == '/' || (p[0] == 0xc2 && p[1] < 0xa0))
                         return false;
         return true;
 }

@@ -41,8 +41,11 @@ static size_t sequence_length(const unsigned char *p, size_t len) {
         return n;
 }
 
-static bool is_control(unsigned char c) {
-        return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+/* C0 and C1: a terminal obeys U+009B as it does ESC [. */
+static bool is_control(const unsigned char *p, size_t n) {
+        if (n == 2)
+                return p[0] == 0xc2 && p[1] < 0xa0;
+        return n == 1 && ((p[0] < 0x20 && p[0] != '\n' && p[0] != '\t') || p[0] == 0x7f);
 }
 
 /**
@@ -60,7 +63,7 @@ int text_sanitize(const char *data, size_t len, char **ret) {
 
                 if (n == 0)
                         strbuf_append(&out, "\xef\xbf\xbd");
-                else if (n == 1 && is_control(p[i]))
+                else if (is_control(p + i, n))
                         strbuf_append(&out, "?");
                 else
                         strbuf_append_bytes(&out, p + i, n);

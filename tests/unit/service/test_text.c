@@ -29,6 +29,9 @@ static void test_sound_text_is_kept(void **state) {
 
 static void test_what_d_bus_would_refuse_is_replaced(void **state) {
         check("a\0b\x1b[", 5, "a?b?[");
+        check("\xc2\x9b"
+              "31m\xc2\xa0",
+              7, "?31m\xc2\xa0"); /* C1 */
         check("\x80", 1, "\xef\xbf\xbd");
         check("\xc0\xaf", 2, "\xef\xbf\xbd\xef\xbf\xbd");                 /* overlong */
         check("\xed\xa0\x80", 3, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"); /* surrogate */
