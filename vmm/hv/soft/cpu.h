@@ -269,7 +269,7 @@ struct SoftCpu {
         Xmm xmm[16];
         Xmm tmp[8];       /* operands of thunks */
         uint32_t mxcsr;   /* guest's control bits; the sticky flags are live in the host's */
-        uint16_t fcw;     /* guest's; the host's has all exceptions masked */
+        bool x87_watch;   /* an unmasked x87 exception may be pending in the host's registers */
         uint8_t *fxstate; /* 512 bytes: x87 while not running */
 
         uint8_t bounce[64];

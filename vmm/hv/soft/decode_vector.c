@@ -38,7 +38,7 @@ void decode_sse(Decoder *d, unsigned map, uint8_t op, unsigned size, int imm) {
 }
 
 void decode_mmx(Decoder *d, unsigned map, uint8_t op, int imm) {
-        d->u->size = 3;
+        d->u->size = map == 0 && op >= 0x60 && op <= 0x62 ? 2 : 3; /* the low halves are unpacked */
         decode_choose(d, op_mmx_rr, op_mmx_rm);
         decode_thunk(d, THUNK_PLAIN, map, op,
                      (uint8_t) (decode_is_mem(d) ? (d->reg & 7) << 3 | 6
@@ -76,6 +76,7 @@ static void half_move(Decoder *d, uint8_t op) {
         d->u->rm = d->rm;
         d->u->op = high;
         if (d->prefix >= 2) { /* MOVSLDUP MOVDDUP MOVSHDUP */
+                d->u->op = 0; /* the operand must be aligned */
                 if (store || (op == 0x16 && d->prefix == 3))
                         decode_invalid(d);
                 else
@@ -98,9 +99,11 @@ static void gpr_to_vector(Decoder *d, uint8_t op) {
                 decode_thunk(d, THUNK_XMM, 0, op, M_RSI, -1);
         } else if (decode_is_mem(d)) {
                 decode_sse(d, 0, op, 3, -1);
+                if (d->prefix == 0)
+                        decode_set(d, op_sse_from_mmx);
         } else { /* CVTPI2PS/PD from an MMX register */
-                decode_set(d, op_sse_rr);
-                d->u->rm = 0;
+                decode_set(d, op_sse_from_mmx);
+                d->u->size = 0;
                 decode_thunk(d, THUNK_XMM, 0, op, (uint8_t) (0xc0 | (d->rm & 7)), -1);
         }
 }
@@ -116,7 +119,7 @@ static void vector_to_gpr(Decoder *d, uint8_t op) {
                 d->u->size = d->prefix == 1 ? 4 : 3;
                 if (!decode_is_mem(d))
                         d->u->size = 5; /* the source is xmm rm */
-                decode_set(d, op_mmx_rm);
+                decode_set(d, op_sse_to_mmx);
                 decode_thunk(d, THUNK_PLAIN, 0, op, (uint8_t) ((d->reg & 7) << 3 | 6), -1);
         }
 }
@@ -315,9 +318,14 @@ static void vector_moves(Decoder *d, uint8_t op) {
                         decode_invalid(d);
                 break;
         case 0xf7:
+                d->u->seg = (uint8_t) (d->seg >= 0 ? d->seg : SEG_DS);
                 if (!decode_is_mem(d) && d->prefix == 1) {
-                        d->u->seg = (uint8_t) (d->seg >= 0 ? d->seg : SEG_DS);
                         decode_set(d, op_maskmovdqu);
+                } else if (!decode_is_mem(d) && d->prefix == 0) {
+                        d->rex = 0;
+                        decode_set(d, op_maskmovq);
+                        decode_thunk(d, THUNK_PLAIN, 0, op,
+                                     (uint8_t) (0xc0 | (d->reg & 7) << 3 | (d->rm & 7)), -1);
                 } else {
                         decode_invalid(d);
                 }

@@ -110,13 +110,9 @@ void decode_map_0f3a(Decoder *d) {
                         decode_sse(d, 3, op, 2, imm);
                 } else {
                         /* The register form selects a source element, which the memory form cannot. */
-                        uint8_t src = (uint8_t) (imm >> 6 & 3);
-
-                        d->u->op = src;
-                        decode_sse(d, 3, op, 4, imm);
+                        d->u->op = (uint8_t) (imm >> 6 & 3);
+                        decode_set(d, op_insertps_r);
                         decode_thunk(d, THUNK_XMM, 3, op, M_RSI, imm & 0x3f);
-                        decode_set(d, op_invalid);
-                        d->end = true;
                 }
                 break;
         case 0x0a:

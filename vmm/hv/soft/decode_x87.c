@@ -11,6 +11,7 @@ void decode_x87(Decoder *d, uint8_t op) {
 
         decode_modrm(d);
         n = d->reg & 7;
+        d->u->size = (uint8_t) d->osize; /* of environments */
         if (!decode_is_mem(d)) {
                 uint8_t m = (uint8_t) (0xc0 | n << 3 | (d->rm & 7));
                 ThunkKind kind = THUNK_PLAIN;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * x87, MMX and SSE. The guest's x87 and MMX registers live in the host's while the guest runs, because nothing else on
- * this thread uses them; XMM registers live in memory, because the compiler does use those. The host's own control
- * words have the guest's rounding and all exceptions masked; MXCSR's sticky flags accumulate where they arise.
+ * this thread uses them; XMM registers live in memory, because the compiler does use those. The x87's control word is
+ * the guest's with its masks: an exception stays pending until the guest's next waiting instruction, and no such
+ * instruction is executed before need_x87_wait() has looked. The host's MXCSR has the guest's rounding and all
+ * exceptions masked; its sticky flags accumulate where they arise.
  */
 #include "vmm/hv/soft/access.h"
 #include "vmm/hv/soft/handlers.h"
@@ -24,35 +26,67 @@ static inline void need_x87(SoftCpu *c, const Uop *u) {
                 cpu_raise(c, u, EXC_NM);
 }
 
+/* An exception that an earlier instruction left unmasked is reported by the next one that waits. */
+static inline void check_pending(SoftCpu *c, const Uop *u) {
+        if (unlikely(c->x87_watch)) {
+                uint16_t sw;
+
+                __asm__ volatile("fnstsw %0" : "=m"(sw));
+                if (sw & 0x80)
+                        cpu_raise(c, u, EXC_MF);
+        }
+}
+
+static inline void need_x87_wait(SoftCpu *c, const Uop *u) {
+        need_x87(c, u);
+        check_pending(c, u);
+}
+
 /* MMX instructions: #UD with EM. */
 static inline void need_mmx(SoftCpu *c, const Uop *u) {
         if (unlikely(c->cr0 & (CR0_EM | CR0_TS)))
                 cpu_raise(c, u, c->cr0 & CR0_EM ? EXC_UD : EXC_NM);
-}
-
-/* A waiting x87 instruction reports what an earlier one left unmasked. */
-static inline void need_x87_wait(SoftCpu *c, const Uop *u) {
-        need_x87(c, u);
-        if (unlikely((c->fcw & 0x3f) != 0x3f)) {
-                uint16_t sw;
-
-                __asm__ volatile("fnstsw %0" : "=m"(sw));
-                if (sw & ~c->fcw & 0x3f)
-                        cpu_raise(c, u, EXC_MF);
-        }
+        check_pending(c, u);
 }
 
 /* With exceptions unmasked, the flags of one instruction decide whether its result counts. */
 #define UNMASKED(c) unlikely(((c)->mxcsr & 0x1f80) != 0x1f80)
 
+/* Unmasked underflow means a tiny result and nothing else: it does not have to be inexact, and none is flushed. */
+#define MXCSR_UM 0x800u
+#define MXCSR_UE 0x10u
+#define MXCSR_FZ 0x8000u
+
 static void sse_begin(SoftCpu *c) {
-        c->mxcsr = (c->mxcsr & ~0x3fu) | (host_mxcsr() & 0x3f) | (c->mxcsr & 0x3f);
-        __builtin_ia32_ldmxcsr((c->mxcsr | 0x1f80) & ~0x3fu);
+        uint32_t v;
+
+        c->mxcsr |= host_mxcsr() & 0x3f;
+        v = (c->mxcsr | 0x1f80) & ~0x3fu;
+        __builtin_ia32_ldmxcsr(c->mxcsr & MXCSR_UM ? v : v & ~MXCSR_FZ);
 }
 
-static bool sse_end(SoftCpu *c) {
-        uint32_t raised = host_mxcsr() & 0x3f;
+/* Masked underflow is told of exact tiny results, too, when they are flushed. */
+static uint32_t sse_tiny(SoftCpu *c, const Uop *u, const Xmm *dst, void *src, void *more) {
+        uint32_t before = host_mxcsr(), tiny;
+        Xmm scratch = *dst;
 
+        if (c->mxcsr & MXCSR_UM)
+                return 0;
+        __builtin_ia32_ldmxcsr(before | MXCSR_FZ);
+        (void) THUNK(u)(&scratch, src == dst ? &scratch : src, more);
+        tiny = host_mxcsr() & MXCSR_UE;
+        __builtin_ia32_ldmxcsr(before);
+        return tiny;
+}
+
+/* Invalid operands, denormals and division by zero are known before there is a result to overflow or to round. */
+#define MXCSR_BEFORE 0x7u
+
+static bool sse_end(SoftCpu *c, uint32_t tiny) {
+        uint32_t raised = (host_mxcsr() & 0x3f) | tiny;
+
+        if (raised & MXCSR_BEFORE & ~(c->mxcsr >> 7))
+                raised &= MXCSR_BEFORE;
         c->mxcsr |= raised;
         __builtin_ia32_ldmxcsr(c->mxcsr | 0x1f80);
         return raised & ~(c->mxcsr >> 7) & 0x3f;
@@ -65,11 +99,13 @@ static _Noreturn void sse_fault(SoftCpu *c, const Uop *u) {
 static inline uint64_t sse_call(SoftCpu *c, const Uop *u, Xmm *dst, void *src, void *more) {
         if (UNMASKED(c)) {
                 Xmm keep = *dst;
+                uint32_t tiny;
                 uint64_t r;
 
                 sse_begin(c);
+                tiny = sse_tiny(c, u, dst, src, more);
                 r = THUNK(u)(dst, src, more);
-                if (sse_end(c)) {
+                if (sse_end(c, tiny)) {
                         *dst = keep;
                         sse_fault(c, u);
                 }
@@ -166,6 +202,18 @@ void op_sse_from_gpr_r(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 
+/* CVTPI2PS, CVTPI2PD with an MMX register, and the former with memory, begin MMX operation. */
+void op_sse_from_mmx(SoftCpu *c, const Uop *u) {
+        void *src = NULL;
+
+        need_sse(c, u);
+        need_mmx(c, u);
+        if (u->size == 3)
+                src = sse_operand(c, u);
+        (void) sse_call(c, u, &c->xmm[u->reg], src, NULL);
+        NEXT(c, u);
+}
+
 void op_sse_from_gpr_m(SoftCpu *c, const Uop *u) {
         op_sse_rm(c, u);
 }
@@ -240,6 +288,14 @@ void op_sse_extract_m(SoftCpu *c, const Uop *u) {
 void op_sse_insert_r(SoftCpu *c, const Uop *u) {
         need_sse(c, u);
         c->tmp[0].q[0] = c->r[u->rm];
+        (void) THUNK(u)(&c->xmm[u->reg], &c->tmp[0], NULL);
+        NEXT(c, u);
+}
+
+/* INSERTPS: element @op of @rm. */
+void op_insertps_r(SoftCpu *c, const Uop *u) {
+        need_sse(c, u);
+        c->tmp[0].q[0] = c->xmm[u->rm].d[u->op];
         (void) THUNK(u)(&c->xmm[u->reg], &c->tmp[0], NULL);
         NEXT(c, u);
 }
@@ -378,18 +434,26 @@ void op_movq_rr(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 
-void op_maskmovdqu(SoftCpu *c, const Uop *u) {
+/* Stores those of @n bytes whose mask has its high bit set. All must be writable, as processors have it. */
+static void masked_store(SoftCpu *c, const Uop *u, const uint8_t *bytes, const uint8_t *mask,
+                         unsigned n) {
         Uop at = *u;
         uint64_t va;
 
-        need_sse(c, u);
         at.base = RDI;
         at.index = REG_ZERO;
         at.disp = 0;
         va = ea_slow(c, &at);
-        for (unsigned i = 0; i < 16; i++)
-                if (c->xmm[u->rm].b[i] & 0x80)
-                        mem_write8(c, u, va + i, c->xmm[u->reg].b[i]);
+        (void) mem_begin(c, u, va, n);
+        c->post_write = 0;
+        for (unsigned i = 0; i < n; i++)
+                if (mask[i] & 0x80)
+                        mem_write8(c, u, va + i, bytes[i]);
+}
+
+void op_maskmovdqu(SoftCpu *c, const Uop *u) {
+        need_sse(c, u);
+        masked_store(c, u, c->xmm[u->reg].b, c->xmm[u->rm].b, 16);
         NEXT(c, u);
 }
 
@@ -410,10 +474,53 @@ void op_mmx_rm(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 
-void op_mmx_store(SoftCpu *c, const Uop *u) {
+/* CVT(T)PS2PI, CVT(T)PD2PI: a fault must leave the register as it was, so it is taken from a copy. */
+void op_sse_to_mmx(SoftCpu *c, const Uop *u) {
+        uint8_t keep[512] __attribute__((aligned(16)));
+        void *src;
+
+        need_sse(c, u);
         need_mmx(c, u);
-        (void) THUNK(u)(NULL, &c->tmp[1], NULL);
-        mem_write_bytes(c, u, ea(c, u), &c->tmp[1], 1u << u->size);
+        src = u->size == 5 ? (void *) &c->xmm[u->rm] : sse_operand(c, u);
+        if (!UNMASKED(c)) {
+                (void) THUNK(u)(NULL, src, NULL);
+                NEXT(c, u);
+        }
+        __asm__ volatile("fxsave64 %0" : "=m"(keep));
+        sse_begin(c);
+        (void) THUNK(u)(NULL, src, NULL);
+        if (sse_end(c, 0)) {
+                uint32_t mxcsr = host_mxcsr();
+
+                __asm__ volatile("fxrstor64 %0" : : "m"(keep));
+                __builtin_ia32_ldmxcsr(mxcsr);
+                sse_fault(c, u);
+        }
+        NEXT(c, u);
+}
+
+/* The store must be known to work before the instruction touches the x87's tags. */
+void op_mmx_store(SoftCpu *c, const Uop *u) {
+        uint8_t *p;
+
+        need_mmx(c, u);
+        p = mem_begin(c, u, ea(c, u), 1u << u->size);
+        (void) THUNK(u)(NULL, p, NULL);
+        mem_end(c, u);
+        NEXT(c, u);
+}
+
+void op_maskmovq(SoftCpu *c, const Uop *u) {
+        uint8_t zeros[8], ones[8], mask[8];
+
+        need_mmx(c, u);
+        memset(zeros, 0, sizeof(zeros));
+        memset(ones, 0xff, sizeof(ones));
+        (void) THUNK(u)(zeros, NULL, NULL);
+        (void) THUNK(u)(ones, NULL, NULL);
+        for (unsigned i = 0; i < 8; i++) /* what is stored does not depend on what was there */
+                mask[i] = zeros[i] == ones[i] ? 0x80 : 0;
+        masked_store(c, u, zeros, mask, 8);
         NEXT(c, u);
 }
 
@@ -471,11 +578,12 @@ void op_x87_store(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 
-static void load_fcw(SoftCpu *c, uint16_t fcw) {
-        uint16_t masked = fcw | 0x3f;
+/* While all exceptions are masked and none is pending, none can become so. */
+static void fcw_changed(SoftCpu *c) {
+        uint16_t cw, sw;
 
-        c->fcw = fcw | 0x40;
-        __asm__ volatile("fldcw %0" : : "m"(masked));
+        __asm__ volatile("fnstcw %0\n\tfnstsw %1" : "=m"(cw), "=m"(sw));
+        c->x87_watch = (cw & 0x3f) != 0x3f || (sw & 0x80);
 }
 
 void op_x87_fldcw(SoftCpu *c, const Uop *u) {
@@ -483,41 +591,43 @@ void op_x87_fldcw(SoftCpu *c, const Uop *u) {
 
         need_x87_wait(c, u);
         v = mem_read16(c, u, ea(c, u));
-        load_fcw(c, v);
+        __asm__ volatile("fldcw %0" : : "m"(v));
+        fcw_changed(c);
         NEXT(c, u);
 }
 
 void op_x87_fnstcw(SoftCpu *c, const Uop *u) {
+        uint16_t cw;
+
         need_x87(c, u);
-        mem_write16(c, u, ea(c, u), c->fcw);
+        __asm__ volatile("fnstcw %0" : "=m"(cw));
+        mem_write16(c, u, ea(c, u), cw);
         NEXT(c, u);
 }
 
-/* The summary bit says whether an unmasked exception is pending, by the guest's masks. */
-static uint16_t status_word(const SoftCpu *c) {
+static uint16_t status_word(void) {
         uint16_t sw;
 
         __asm__ volatile("fnstsw %0" : "=m"(sw));
-        sw &= 0x7f7f;
-        return sw & ~c->fcw & 0x3f ? sw | 0x8080 : sw;
+        return sw;
 }
 
 void op_x87_fnstsw_m(SoftCpu *c, const Uop *u) {
         need_x87(c, u);
-        mem_write16(c, u, ea(c, u), status_word(c));
+        mem_write16(c, u, ea(c, u), status_word());
         NEXT(c, u);
 }
 
 void op_x87_fnstsw_ax(SoftCpu *c, const Uop *u) {
         need_x87(c, u);
-        R16(c, RAX) = status_word(c);
+        R16(c, RAX) = status_word();
         NEXT(c, u);
 }
 
 void op_x87_fninit(SoftCpu *c, const Uop *u) {
         need_x87(c, u);
         __asm__ volatile("fninit");
-        c->fcw = 0x37f;
+        c->x87_watch = false;
         NEXT(c, u);
 }
 
@@ -530,8 +640,7 @@ void op_x87_fnclex(SoftCpu *c, const Uop *u) {
 void op_x87_fwait(SoftCpu *c, const Uop *u) {
         if ((c->cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS))
                 cpu_raise(c, u, EXC_NM);
-        if ((c->fcw & 0x3f) != 0x3f && (status_word(c) & 0x80))
-                cpu_raise(c, u, EXC_MF);
+        check_pending(c, u);
         NEXT(c, u);
 }
 
@@ -550,77 +659,98 @@ void op_x87_fcomi(SoftCpu *c, const Uop *u) {
 
 /* Environments carry addresses of the last instruction and operand: the host's must not be seen. */
 #define ENV_SIZE 28u
+#define ENV_SIZE_16 14u
+#define X87_REGISTERS 80u
 
-static void patch_environment(SoftCpu *c, uint8_t *env) {
-        uint16_t sw = status_word(c);
+static unsigned env_size(const Uop *u) {
+        return u->size == 1 ? ENV_SIZE_16 : ENV_SIZE;
+}
 
-        memcpy(env, &c->fcw, 2);
-        memcpy(env + 4, &sw, 2);
+static void patch_environment(const Uop *u, uint8_t *env) {
+        if (u->size == 1) {
+                memset(env + 6, 0, 8);
+                return;
+        }
         memset(env + 12, 0, 16);
-        env[24] = env[25] = 0;
         env[2] = env[3] = env[6] = env[7] = env[10] = env[11] = 0xff;
         env[26] = env[27] = 0xff;
 }
 
 void op_x87_fnstenv(SoftCpu *c, const Uop *u) {
         uint8_t env[ENV_SIZE];
+        uint64_t va;
 
         need_x87(c, u);
-        (void) mem_begin(c, u, ea(c, u), ENV_SIZE);
+        va = ea(c, u);
+        (void) mem_begin(c, u, va, env_size(u));
         c->post_write = 0;
-        __asm__ volatile("fnstenv %0" : "=m"(env));
-        patch_environment(c, env);
-        mem_write_bytes(c, u, ea(c, u), env, ENV_SIZE);
-        load_fcw(c, c->fcw | 0x3f); /* FNSTENV masks all exceptions */
+        /* Masks all exceptions, too. */
+        if (u->size == 1)
+                __asm__ volatile("data16 fnstenv %0" : "=m"(env));
+        else
+                __asm__ volatile("fnstenv %0" : "=m"(env));
+        fcw_changed(c);
+        patch_environment(u, env);
+        mem_write_bytes(c, u, va, env, env_size(u));
         NEXT(c, u);
 }
 
 void op_x87_fldenv(SoftCpu *c, const Uop *u) {
         uint8_t env[ENV_SIZE];
-        uint16_t fcw;
 
         need_x87_wait(c, u);
-        mem_read_bytes(c, u, ea(c, u), env, ENV_SIZE);
-        memcpy(&fcw, env, 2);
-        env[0] |= 0x3f;
-        env[4] &= 0x7f;
-        __asm__ volatile("fldenv %0" : : "m"(env));
-        load_fcw(c, fcw);
+        mem_read_bytes(c, u, ea(c, u), env, env_size(u));
+        if (u->size == 1)
+                __asm__ volatile("data16 fldenv %0" : : "m"(env));
+        else
+                __asm__ volatile("fldenv %0" : : "m"(env));
+        fcw_changed(c);
         NEXT(c, u);
 }
 
 void op_x87_fnsave(SoftCpu *c, const Uop *u) {
-        uint8_t image[108];
+        uint8_t image[ENV_SIZE + X87_REGISTERS];
+        unsigned size = env_size(u) + X87_REGISTERS;
+        uint64_t va;
 
         need_x87(c, u);
-        for (unsigned i = 0; i < sizeof(image);
-             i += 54) /* both ends are writable before anything changes */
-                (void) mem_begin(c, u, ea(c, u) + i, 54);
+        va = ea(c, u);
+        /* Both ends are writable before anything changes. */
+        (void) mem_begin(c, u, va, size / 2);
+        (void) mem_begin(c, u, va + size / 2, size / 2);
         c->post_write = 0;
-        uint16_t sw = status_word(c);
-        __asm__ volatile("fnsave %0" : "=m"(image));
-        patch_environment(c, image);
-        memcpy(image + 4, &sw, 2);
-        mem_write_bytes(c, u, ea(c, u), image, sizeof(image));
-        c->fcw = 0x37f;
+        /* Initialises, too. */
+        if (u->size == 1)
+                __asm__ volatile("data16 fnsave %0" : "=m"(image));
+        else
+                __asm__ volatile("fnsave %0" : "=m"(image));
+        fcw_changed(c);
+        patch_environment(u, image);
+        mem_write_bytes(c, u, va, image, size);
         NEXT(c, u);
 }
 
 void op_x87_frstor(SoftCpu *c, const Uop *u) {
-        uint8_t image[108];
-        uint16_t fcw;
+        uint8_t image[ENV_SIZE + X87_REGISTERS];
 
         need_x87_wait(c, u);
-        mem_read_bytes(c, u, ea(c, u), image, sizeof(image));
-        memcpy(&fcw, image, 2);
-        image[0] |= 0x3f;
-        image[4] &= 0x7f;
-        __asm__ volatile("frstor %0" : : "m"(image));
-        load_fcw(c, fcw);
+        mem_read_bytes(c, u, ea(c, u), image, env_size(u) + X87_REGISTERS);
+        if (u->size == 1)
+                __asm__ volatile("data16 frstor %0" : : "m"(image));
+        else
+                __asm__ volatile("frstor %0" : : "m"(image));
+        fcw_changed(c);
         NEXT(c, u);
 }
 
 /* ---- state images ---- */
+
+/* Of state images: the stack segment's fault for addresses that are not canonical comes before that for alignment. */
+static _Noreturn void misaligned(SoftCpu *c, const Uop *u, uint64_t va) {
+        bool canonical = (uint64_t) ((int64_t) (va << 16) >> 16) == va;
+
+        cpu_raise_code(c, u, u->seg == SEG_SS && cpu_code64(c) && !canonical ? EXC_SS : EXC_GP, 0);
+}
 
 #define MXCSR_MASK 0xffffu
 
@@ -629,17 +759,13 @@ void op_fxsave(SoftCpu *c, const Uop *u) {
         unsigned n_xmm = cpu_code64(c) ? 16 : 8;
         uint32_t mxcsr, mask = MXCSR_MASK;
         uint64_t va;
-        uint16_t sw;
 
         if (c->cr0 & (CR0_EM | CR0_TS))
                 cpu_raise(c, u, c->cr0 & CR0_EM ? EXC_UD : EXC_NM);
         va = ea(c, u);
         if (va & 15)
-                cpu_raise_code(c, u, EXC_GP, 0);
+                misaligned(c, u, va);
         __asm__ volatile("fxsave64 %0" : "=m"(image));
-        sw = status_word(c);
-        memcpy(image, &c->fcw, 2);
-        memcpy(image + 2, &sw, 2);
         memset(image + 6, 0, 18); /* last instruction and operand */
         mxcsr = c->mxcsr | (host_mxcsr() & 0x3f);
         memcpy(image + 24, &mxcsr, 4);
@@ -661,34 +787,25 @@ static void load_mxcsr(SoftCpu *c, const Uop *u, uint32_t v) {
 void op_fxrstor(SoftCpu *c, const Uop *u) {
         uint8_t image[512] __attribute__((aligned(16)));
         unsigned n_xmm = cpu_code64(c) ? 16 : 8;
-        uint32_t mxcsr;
-        uint16_t fcw;
+        uint32_t mxcsr, masked;
         uint64_t va;
 
         if (c->cr0 & (CR0_EM | CR0_TS))
                 cpu_raise(c, u, c->cr0 & CR0_EM ? EXC_UD : EXC_NM);
         va = ea(c, u);
         if (va & 15)
-                cpu_raise_code(c, u, EXC_GP, 0);
+                misaligned(c, u, va);
         mem_read_bytes(c, u, va, image, 512);
         memcpy(&mxcsr, image + 24, 4);
         if (mxcsr & ~MXCSR_MASK)
                 cpu_raise_code(c, u, EXC_GP, 0);
-        memcpy(&fcw, image, 2);
-        image[0] |= 0x3f;
-        image[2] &= 0x7f; /* no exception summary for the host */
         memset(image + 6, 0, 18);
         memcpy(c->xmm, image + 160, n_xmm * 16);
-        mxcsr |= 0x1f80;
-        memcpy(image + 24, &mxcsr, 4);
-        {
-                uint32_t real;
-
-                mem_read_bytes(c, u, va + 24, &real, 4);
-                __asm__ volatile("fxrstor64 %0" : : "m"(image));
-                load_mxcsr(c, u, real & MXCSR_MASK);
-        }
-        load_fcw(c, fcw);
+        masked = mxcsr | 0x1f80;
+        memcpy(image + 24, &masked, 4);
+        __asm__ volatile("fxrstor64 %0" : : "m"(image));
+        c->mxcsr = mxcsr;
+        fcw_changed(c);
         NEXT(c, u);
 }
 

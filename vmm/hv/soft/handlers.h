@@ -36,12 +36,12 @@ enum { STRING_MOVS, STRING_CMPS, STRING_STOS, STRING_LODS, STRING_SCAS, STRING_I
 typedef void UopHandler(SoftCpu *c, const Uop *u);
 
 /* exec_move.c */
-UopHandler op_lea, op_setcc_r, op_setcc_m, op_jcc, op_jmp_rel, op_jmp_r, op_jmp_m, op_call_rel,
-        op_call_r, op_call_m, op_ret, op_loop_rel, op_jcxz_rel, op_push_r64, op_pop_r64, op_push_r,
-        op_pop_r, op_push_i, op_push_m, op_pop_m, op_pushf, op_popf, op_pusha, op_popa, op_enter,
-        op_leave, op_convert_a, op_convert_d, op_sahf, op_lahf, op_cmc, op_clc, op_stc, op_cld,
-        op_std, op_nop, op_xlat, op_moffs_load, op_moffs_store, op_salc, op_daa, op_aam, op_aad,
-        op_fence, op_cmpxchg8b, op_cmpxchg16b, op_movnti;
+UopHandler op_lea, op_clflush, op_setcc_r, op_setcc_m, op_jcc, op_jmp_rel, op_jmp_r, op_jmp_m,
+        op_call_rel, op_call_r, op_call_m, op_ret, op_loop_rel, op_jcxz_rel, op_push_r64,
+        op_pop_r64, op_push_r, op_pop_r, op_push_i, op_push_m, op_pop_m, op_pushf, op_popf,
+        op_pusha, op_popa, op_enter, op_leave, op_convert_a, op_convert_d, op_sahf, op_lahf, op_cmc,
+        op_clc, op_stc, op_cld, op_std, op_nop, op_xlat, op_moffs_load, op_moffs_store, op_salc,
+        op_daa, op_aam, op_aad, op_fence, op_cmpxchg8b, op_cmpxchg16b, op_movnti;
 
 /* exec_system.c */
 UopHandler op_push_seg, op_pop_seg, op_cli, op_sti, op_pause, op_invalid, op_int3, op_int_n,
@@ -63,12 +63,13 @@ UopHandler op_fxsave, op_fxrstor, op_ldmxcsr, op_stmxcsr, op_x87_r, op_x87_load,
         op_x87_frstor, op_x87_fnsave, op_sse_rr, op_sse_rm, op_sse_flags_rr, op_sse_flags_rm,
         op_sse_to_gpr_r, op_sse_to_gpr_m, op_sse_mask_r, op_sse_from_gpr_r, op_sse_from_gpr_m,
         op_sse_shift, op_sse_blendv_rr, op_sse_blendv_rm, op_sse_string_rr, op_sse_string_rm,
-        op_sse_extract_r, op_sse_extract_m, op_sse_insert_r, op_sse_insert_m, op_movx_rr,
-        op_movx_load, op_movx_load_aligned, op_movx_store, op_movx_store_aligned, op_mov_low_rr,
-        op_mov_low_load, op_mov_low_store, op_mov_half_load, op_mov_half_store, op_movhlps,
-        op_movlhps, op_movd_from_gpr, op_movd_load, op_movd_to_gpr, op_movd_store, op_movq_rr,
-        op_maskmovdqu, op_movq2dq, op_movdq2q, op_mmx_rr, op_mmx_rm, op_mmx_store, op_mmx_to_gpr,
-        op_mmx_from_gpr, op_crc32_r, op_crc32_m;
+        op_sse_extract_r, op_sse_extract_m, op_sse_insert_r, op_insertps_r, op_maskmovq,
+        op_sse_to_mmx, op_sse_from_mmx, op_sse_insert_m, op_movx_rr, op_movx_load,
+        op_movx_load_aligned, op_movx_store, op_movx_store_aligned, op_mov_low_rr, op_mov_low_load,
+        op_mov_low_store, op_mov_half_load, op_mov_half_store, op_movhlps, op_movlhps,
+        op_movd_from_gpr, op_movd_load, op_movd_to_gpr, op_movd_store, op_movq_rr, op_maskmovdqu,
+        op_movq2dq, op_movdq2q, op_mmx_rr, op_mmx_rm, op_mmx_store, op_mmx_to_gpr, op_mmx_from_gpr,
+        op_crc32_r, op_crc32_m;
 
 /* thunk.c: native code for one instruction with operands in memory. */
 typedef uint64_t (*Thunk)(void *destination, void *source, void *more);

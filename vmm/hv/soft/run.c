@@ -254,15 +254,11 @@ static bool service(SoftCpu *c) {
 
 /* ---- floating point state around a run ---- */
 
-static void fpu_enter(SoftCpu *c, uint32_t *host_mxcsr, uint8_t *host_x87) {
-        uint16_t fcw;
-
+/** soft_fpu_enter() - make the host's floating point state the guest's; @host_x87: 512 bytes, aligned to 16 */
+void soft_fpu_enter(SoftCpu *c, uint32_t *host_mxcsr, uint8_t *host_x87) {
         *host_mxcsr = __builtin_ia32_stmxcsr();
         __asm__ volatile("fxsave64 (%0)" : : "r"(host_x87) : "memory");
-        memcpy(&fcw, c->fxstate, 2);
-        fcw |= 0x3f;
-        memcpy(c->fxstate, &fcw, 2);
-        c->fxstate[2] &= 0x7f;
+        c->x87_watch = (c->fxstate[0] & 0x3f) != 0x3f || (c->fxstate[2] & 0x80);
         __asm__ volatile("fxrstor64 (%0)"
                          :
                          : "r"(c->fxstate)
@@ -271,7 +267,8 @@ static void fpu_enter(SoftCpu *c, uint32_t *host_mxcsr, uint8_t *host_x87) {
         __builtin_ia32_ldmxcsr(c->mxcsr | 0x1f80);
 }
 
-static void fpu_leave(SoftCpu *c, uint32_t host_mxcsr, const uint8_t *host_x87) {
+/** soft_fpu_leave() - undo soft_fpu_enter(), keeping the guest's state in @c */
+void soft_fpu_leave(SoftCpu *c, uint32_t host_mxcsr, const uint8_t *host_x87) {
         c->mxcsr |= __builtin_ia32_stmxcsr() & 0x3f;
         __asm__ volatile("fxsave64 (%0)" : : "r"(c->fxstate) : "memory");
         __asm__ volatile("fxrstor64 (%0)"
@@ -368,11 +365,11 @@ HaltReason soft_cpu_run(SoftCpu *c, const CpuIo *io, const _Atomic bool *stop) {
         c->halt = HALT_NONE;
         atomic_store(&c->partition->in_guest[c->index], true);
         atomic_fetch_or(&c->attention, ATTENTION_FLUSH | ATTENTION_KICK);
-        fpu_enter(c, &host_mxcsr, host_x87);
+        soft_fpu_enter(c, &host_mxcsr, host_x87);
         if (setjmp(c->on_fault) != 0)
                 deliver_exception(c);
         run_blocks(c);
-        fpu_leave(c, host_mxcsr, host_x87);
+        soft_fpu_leave(c, host_mxcsr, host_x87);
         atomic_store(&c->partition->in_guest[c->index], false);
         return c->halt;
 }
@@ -493,12 +490,10 @@ void soft_cpu_reset(SoftCpu *c, bool init) {
         if (!init) {
                 c->pat = UINT64_C(0x0007040600070406);
                 c->mxcsr = 0x1f80;
-                c->fcw = 0x40;
                 memset(c->xmm, 0, sizeof(c->xmm));
                 memset(c->fxstate, 0, 512);
                 c->fxstate[0] = 0x7f;
                 c->fxstate[1] = 0x03;
-                c->fcw = 0x37f;
                 c->fxstate[24] = 0x80;
                 c->fxstate[25] = 0x1f;
                 c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = 0;

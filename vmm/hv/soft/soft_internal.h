@@ -40,6 +40,8 @@ void soft_kvm_system_time(SoftCpu *c);
 int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret);
 void soft_cpu_free(SoftCpu *c);
 void soft_cpu_reset(SoftCpu *c, bool init);
+void soft_fpu_enter(SoftCpu *c, uint32_t *host_mxcsr, uint8_t *host_x87);
+void soft_fpu_leave(SoftCpu *c, uint32_t host_mxcsr, const uint8_t *host_x87);
 HaltReason soft_cpu_run(SoftCpu *c, const CpuIo *io, const _Atomic bool *stop);
 
 /* state.c */

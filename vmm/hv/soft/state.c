@@ -105,7 +105,6 @@ static void get_xsave(SoftCpu *c, VcpuXsave *x) {
 
         memset(x, 0, sizeof(*x));
         memcpy(x->area, c->fxstate, 160);
-        memcpy(x->area, &c->fcw, 2);
         memcpy(x->area + 24, &c->mxcsr, 4);
         memcpy(x->area + 28, &mask, 4);
         memcpy(x->area + 160, c->xmm, sizeof(c->xmm));
@@ -114,7 +113,6 @@ static void get_xsave(SoftCpu *c, VcpuXsave *x) {
 
 static void set_xsave(SoftCpu *c, const VcpuXsave *x) {
         memcpy(c->fxstate, x->area, 160);
-        memcpy(&c->fcw, x->area, 2);
         memcpy(&c->mxcsr, x->area + 24, 4);
         c->mxcsr &= 0xffff;
         memcpy(c->xmm, x->area + 160, sizeof(c->xmm));
