@@ -179,7 +179,7 @@ void decode_choose_lock(Decoder *d, UopFn for_reg, UopFn for_mem, UopFn for_lock
 
 /** decode_stack_osize() - operand size of PUSH and POP */
 unsigned decode_stack_osize(const Decoder *d) {
-        return decode_is64(d) ? (d->opsize ? 1 : 3) : d->osize;
+        return decode_is64(d) ? (d->rex & 8 || !d->opsize ? 3 : 1) : d->osize;
 }
 
 /** decode_branch_osize() - operand size of near branches */

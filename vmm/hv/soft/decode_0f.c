@@ -78,7 +78,7 @@ static void group15(Decoder *d) {
                         decode_set(d, op_stmxcsr);
                         break;
                 case 7:
-                        decode_set(d, op_nop); /* CLFLUSH */
+                        decode_set(d, op_clflush);
                         break;
                 default:
                         decode_invalid(d);
@@ -192,8 +192,6 @@ static void system_0f(Decoder *d, uint8_t op) {
 
                 d->u->reg = (uint8_t) ((m >> 3 & 7) | (d->rex & 4 ? 8 : 0));
                 d->u->rm = (uint8_t) ((m & 7) | (d->rex & 1 ? 8 : 0));
-                if (op == 0x20 && d->lock) /* an old way to name CR8 */
-                        d->lock = false, d->u->reg = 8;
                 decode_set(d, moves[op & 3]);
                 d->end = op == 0x22;
                 break;

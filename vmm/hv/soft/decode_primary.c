@@ -154,12 +154,12 @@ static void string(Decoder *d, unsigned kind, unsigned size) {
 static void far_immediate(Decoder *d, UopFn fn) {
         uint64_t offset, selector;
 
-        if (decode_is64(d)) {
+        offset = decode_immediate(d, d->osize == 1 ? 2 : 4);
+        selector = decode_immediate(d, 2);
+        if (decode_is64(d)) { /* known only once all its bytes could be fetched */
                 decode_invalid(d);
                 return;
         }
-        offset = decode_immediate(d, d->osize == 1 ? 2 : 4);
-        selector = decode_immediate(d, 2);
         d->u->imm = selector << 32 | offset;
         d->u->size = (uint8_t) d->osize;
         decode_end(d, fn);
@@ -283,7 +283,7 @@ static void primary_00_6f(Decoder *d, uint8_t op) {
                 break;
         case 0x68:
                 u->size = (uint8_t) decode_stack_osize(d);
-                u->imm = decode_immediate_signed(d, d->opsize ^ (d->mode == MODE_16) ? 2 : 4);
+                u->imm = decode_immediate_osize(d, u->size);
                 decode_set(d, op_push_i);
                 break;
         case 0x6a:

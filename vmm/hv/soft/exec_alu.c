@@ -588,7 +588,7 @@ const UopFn cmpxchg_rr[4] = TABLE4(cmpxchg_rr), cmpxchg_mr[4] = TABLE4(cmpxchg_m
                 int64_t bytes = ((int64_t) offset >> (3 + (n))) * (int64_t) sizeof(T_##s);         \
                 if (bytes == 0)                                                                    \
                         return ea(c, u);                                                           \
-                if (u->ea == (EA_PLAIN | 3u << 4))                                                 \
+                if (UOP_ADDRESS_SIZE(u) == 3)                                                      \
                         return ea(c, u) + (uint64_t) bytes;                                        \
                 moved.disp += (int32_t) bytes;                                                     \
                 c->cur = u;                                                                        \

@@ -165,6 +165,12 @@ void op_nop(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 
+/* Faults as a load does. */
+void op_clflush(SoftCpu *c, const Uop *u) {
+        (void) mem_read8(c, u, ea(c, u));
+        NEXT(c, u);
+}
+
 void op_fence(SoftCpu *c, const Uop *u) {
         atomic_thread_fence(memory_order_seq_cst);
         NEXT(c, u);
@@ -322,6 +328,13 @@ void op_aad(SoftCpu *c, const Uop *u) {
 
 /* ---- the stack ---- */
 
+/* Where an instruction has a memory operand besides, the segment in its Uop is that one's. */
+static inline void check_stack(SoftCpu *c, const Uop *u, uint64_t sp) {
+        if (unlikely(cpu_code64(c) &&
+                     (!is_canonical(sp) || !is_canonical(sp + (1u << u->size) - 1))))
+                cpu_raise_code(c, u, EXC_SS, 0);
+}
+
 static inline void push(SoftCpu *c, const Uop *u, unsigned size, uint64_t v) {
         uint64_t sp = c->r[RSP] - (1u << size);
 
@@ -370,13 +383,18 @@ void op_push_i(SoftCpu *c, const Uop *u) {
 }
 
 void op_push_m(SoftCpu *c, const Uop *u) {
-        push(c, u, u->size, read_sized(c, u, ea(c, u), u->size));
+        uint64_t v = read_sized(c, u, ea(c, u), u->size);
+
+        check_stack(c, u, c->r[RSP] - (1u << u->size));
+        push(c, u, u->size, v);
         NEXT(c, u);
 }
 
 void op_pop_m(SoftCpu *c, const Uop *u) {
-        uint64_t sp = c->r[RSP], v = read_sized(c, u, stack_address(c, sp), u->size), va;
+        uint64_t sp = c->r[RSP], v, va;
 
+        check_stack(c, u, sp);
+        v = read_sized(c, u, stack_address(c, sp), u->size);
         /* An address based on the stack pointer is formed with the value after the pop. */
         stack_set(c, stack_mask(c), sp + (1u << u->size));
         va = c->r[u->base] + (c->r[u->index] << u->scale) + (uint64_t) (int64_t) u->disp;
@@ -432,6 +450,9 @@ void op_enter(SoftCpu *c, const Uop *u) {
                 write_sized(c, u, stack_address(c, sp), u->size, frame);
         }
         sp -= u->imm & 0xffff;
+        /* What will be the top of the stack must be writable. */
+        (void) mem_begin(c, u, stack_address(c, sp), bytes);
+        c->post_write = 0;
         set_reg(c, u->size, RBP, frame);
         stack_set(c, stack_mask(c), sp);
         NEXT(c, u);
@@ -550,6 +571,7 @@ void op_call_m(SoftCpu *c, const Uop *u) {
         uint64_t target = read_sized(c, u, ea(c, u), u->size);
 
         check_target(c, u, target);
+        check_stack(c, u, c->r[RSP] - (1u << u->size));
         push(c, u, u->size, uop_next_rip(c, u));
         GOTO(c, target);
 }

@@ -217,10 +217,17 @@ static void write_cr0(SoftCpu *c, const Uop *u, uint64_t v) {
         cpu_mode_changed(c);
 }
 
+/* A register that does not exist is invalid at any privilege. */
+static void need_cr(SoftCpu *c, const Uop *u) {
+        if (u->reg > 4 ? u->reg != 8 : u->reg == 1)
+                cpu_raise(c, u, EXC_UD);
+        need_cpl0(c, u);
+}
+
 void op_mov_from_cr(SoftCpu *c, const Uop *u) {
         uint64_t v;
 
-        need_cpl0(c, u);
+        need_cr(c, u);
         switch (u->reg) {
         case 0:
                 v = c->cr0;
@@ -247,7 +254,7 @@ void op_mov_from_cr(SoftCpu *c, const Uop *u) {
 void op_mov_to_cr(SoftCpu *c, const Uop *u) {
         uint64_t v = cpu_code64(c) ? c->r[u->rm] : (uint32_t) c->r[u->rm], old;
 
-        need_cpl0(c, u);
+        need_cr(c, u);
         switch (u->reg) {
         case 0:
                 write_cr0(c, u, v);
@@ -299,6 +306,7 @@ void op_lmsw_r(SoftCpu *c, const Uop *u) {
         lmsw(c, u, R16(c, u->rm));
 }
 void op_lmsw_m(SoftCpu *c, const Uop *u) {
+        need_cpl0(c, u);
         lmsw(c, u, mem_read16(c, u, ea(c, u)));
 }
 void op_smsw_r(SoftCpu *c, const Uop *u) {
@@ -415,6 +423,7 @@ void op_lldt_r(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 void op_lldt_m(SoftCpu *c, const Uop *u) {
+        need_cpl0(c, u); /* before the operand is touched */
         lldt(c, u, mem_read16(c, u, ea(c, u)));
         NEXT(c, u);
 }
@@ -423,6 +432,7 @@ void op_ltr_r(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 void op_ltr_m(SoftCpu *c, const Uop *u) {
+        need_cpl0(c, u);
         ltr(c, u, mem_read16(c, u, ea(c, u)));
         NEXT(c, u);
 }

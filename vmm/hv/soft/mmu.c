@@ -175,6 +175,17 @@ _Noreturn static void page_fault(SoftCpu *c, const Uop *u, uint64_t va, uint32_t
         cpu_raise_code(c, u, EXC_PF, error);
 }
 
+/* In 64-bit mode only the stack's own instructions are without a segment of an operand, which reads as ES. */
+static bool stack_segment(const Uop *u) {
+        return u->seg == SEG_SS || u->seg == SEG_ES;
+}
+
+/* An access that ends beyond the canonical addresses does not get as far as a page fault where it begins. */
+static void check_crossing(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
+        if (cpu_long_mode(c) && unlikely(!is_canonical(va + size - 1)))
+                cpu_raise_code(c, u, u && stack_segment(u) ? EXC_SS : EXC_GP, 0);
+}
+
 /* The physical address of one byte, or the fault. */
 static uint64_t translate(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, bool user,
                           bool *ret_global, bool *ret_dirty) {
@@ -183,7 +194,7 @@ static uint64_t translate(SoftCpu *c, const Uop *u, uint64_t va, unsigned access
 
         if (cpu_long_mode(c)) {
                 if (unlikely(!is_canonical(va)))
-                        cpu_raise_code(c, u, u && u->seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+                        cpu_raise_code(c, u, u && stack_segment(u) ? EXC_SS : EXC_GP, 0);
         } else {
                 va &= UINT32_MAX;
         }
@@ -247,6 +258,7 @@ static uint64_t read_at(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
                 unsigned first = 0x1000 - (unsigned) (va & 0xfff);
                 uint8_t bytes[8] = {0};
 
+                check_crossing(c, u, va, size);
                 for (unsigned i = 0; i < size;) {
                         unsigned n = i == 0 ? first : size - first;
 
@@ -351,6 +363,8 @@ static void write_at(SoftCpu *c, const Uop *u, uint64_t va, const void *data, un
         uint64_t pa, pa2 = 0;
         uint8_t *host, *host2;
 
+        if ((va & 0xfff) + size > 0x1000)
+                check_crossing(c, u, va, size);
         host = resolve(c, u, va, ACCESS_WRITE, user, &pa);
         if ((va & 0xfff) + size <= 0x1000) {
                 write_part(c, u, pa, host, data, size);
@@ -388,6 +402,7 @@ void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned 
                 memcpy(data, p, len);
                 return;
         }
+        check_crossing(c, u, va, len);
         if (unlikely(c->debug_watches))
                 debug_check_data(c, va, len, false);
         for (unsigned i = 0; i < len;) {
@@ -438,6 +453,7 @@ uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
                         return host;
                 }
         } else {
+                check_crossing(c, u, va, size);
                 (void) resolve(c, u, va, ACCESS_WRITE, c->cpl == 3, &pa);
                 (void) resolve(c, u, (va | 0xfff) + 1, ACCESS_WRITE, c->cpl == 3, &pa);
         }
