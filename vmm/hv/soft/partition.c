@@ -78,6 +78,9 @@ void ram_page_written(SoftPartition *p, uint64_t pa) {
         atomic_fetch_add(ram_page_version(p, pa), 1);
 }
 
+/* Added to the latest request: one that nobody has answered. */
+#define REQUEST_TO_COME (UINT32_C(1) << 30)
+
 /* Whether all other processors have dropped write translations since @request. */
 static bool settled(SoftPartition *p, unsigned self, uint32_t request) {
         for (unsigned i = 0; i < p->n_vcpus; i++)
@@ -97,27 +100,35 @@ static bool settled(SoftPartition *p, unsigned self, uint32_t request) {
  */
 bool ram_page_add_code(SoftCpu *c, uint64_t pa, const uint8_t *host_page) {
         SoftPartition *p = c->partition;
+        uint32_t request;
         uint64_t page;
         uint8_t *host;
 
         if (!ram_page(p, pa, &page, &host))
                 return false;
         if (!p->page_code[page]) {
+                /* Whoever sees a code page must not find it settled before the request is out. */
+                atomic_store(&p->page_request[page],
+                             atomic_load(&p->flush_request) + REQUEST_TO_COME);
                 atomic_store(&p->page_code[page], 1);
                 mmu_drop_writes(c, host_page);
                 if (p->n_vcpus > 1) {
-                        uint32_t request = atomic_fetch_add(&p->flush_request, 1) + 1;
+                        request = atomic_fetch_add(&p->flush_request, 1) + 1;
 
                         atomic_store(&p->page_request[page], request);
-                        for (unsigned i = 0; i < p->n_vcpus; i++) {
-                                SoftCpu *other = i == c->index ? NULL : soft_cpu(p, i);
-
-                                if (other)
-                                        cpu_attention(other, ATTENTION_FLUSH);
-                        }
+                        /* Ourselves too: the others wait for our answer as for anyone's. */
+                        for (unsigned i = 0; i < p->n_vcpus; i++)
+                                if (soft_cpu(p, i))
+                                        cpu_attention(soft_cpu(p, i), ATTENTION_FLUSH);
                 }
         }
-        return p->n_vcpus == 1 || settled(p, c->index, atomic_load(&p->page_request[page]));
+        if (p->n_vcpus == 1)
+                return true;
+        request = atomic_load(&p->page_request[page]);
+        /* Another processor may have asked, and we have not looked yet. */
+        if ((int32_t) (atomic_load(&p->flush_done[c->index]) - request) < 0)
+                mmu_drop_writes(c, host_page);
+        return settled(p, c->index, request);
 }
 
 /* A device wrote guest memory behind the processors' backs. */
