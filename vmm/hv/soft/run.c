@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "vmm/hv/soft/access.h"
@@ -150,11 +151,12 @@ static void start_ap(SoftCpu *c) {
 static void wait(SoftCpu *c) {
         uint64_t due = lapic_timer_due(c->lapic);
 
+        if (!ADD_CHECKED(due, c->partition->time_base_nsec, &due))
+                due = UINT64_MAX;
         atomic_store(&c->partition->in_guest[c->index], false);
         atomic_store(&c->sleeping, true);
         if (atomic_load(&c->attention) == 0)
-                futex_wait(&c->attention, 0,
-                           due == UINT64_MAX ? UINT64_MAX : due + c->partition->time_base_nsec);
+                futex_wait(&c->attention, 0, due);
         atomic_store(&c->sleeping, false);
         atomic_store(&c->partition->in_guest[c->index], true);
         /* Translations that others asked to drop while we were out. */
@@ -179,6 +181,7 @@ deliver:
         c->activity = ACTIVITY_RUNNING;
         if (!c->debug_armed)
                 c->flags &= ~FLAG_RF; /* kept exactly only while it means something */
+        c->blocked = true; /* what else waits is looked at again, even if the delivery faults */
         (void) interrupt_deliver(c, (unsigned) vector, false, false, 0, c->rip);
         return true;
 }
@@ -233,6 +236,7 @@ static bool service(SoftCpu *c) {
                         c->nmi_pending--;
                         c->nmi_masked = true;
                         c->activity = ACTIVITY_RUNNING;
+                        c->blocked = true;
                         (void) interrupt_deliver(c, EXC_NMI, false, false, 0, c->rip);
                 }
                 if (c->flags & FLAG_IF) {
@@ -386,20 +390,18 @@ typedef struct PvclockTime {
 
 /** soft_kvm_system_time() - the guest registered its clock page: one tick of the TSC is one nanosecond */
 void soft_kvm_system_time(SoftCpu *c) {
-        PvclockTime *t;
+        const PvclockTime t = {
+                .version = 2,
+                .tsc_timestamp = (uint64_t) c->tsc_offset,
+                .tsc_to_system_mul = 0x80000000u,
+                .tsc_shift = 1,
+                .flags = 1, /* stable across processors */
+        };
 
-        if (!(c->kvmclock_msr & 1))
-                return;
-        t = guest_mem_ptr(c->partition->mem, c->kvmclock_msr & ~UINT64_C(1), sizeof(*t));
-        if (!t)
-                return;
-        t->version = 1;
-        t->tsc_timestamp = (uint64_t) c->tsc_offset;
-        t->system_time = 0;
-        t->tsc_to_system_mul = 0x80000000u;
-        t->tsc_shift = 1;
-        t->flags = 1; /* stable across processors */
-        t->version = 2;
+        /* In one go: it never changes, so nobody needs to see an odd version meanwhile. */
+        if (c->kvmclock_msr & 1)
+                (void) guest_mem_write(c->partition->mem, c->kvmclock_msr & ~UINT64_C(1), &t,
+                                       sizeof(t));
 }
 
 /** soft_kvm_wall_clock() - write the wall clock time of boot to @gpa, as kvmclock asks */
