@@ -57,18 +57,9 @@ void block_cache_flush(SoftCpu *c) {
         block_generation_next(c);
 }
 
-/**
- * block_generation_next() - translations changed: no remembered jump or link holds any more
- *
- * When the number wraps, what it was written into is cleared: a guest that flushes four billion times must not find
- * an entry of long ago valid again, whose block is gone.
- */
+/** block_generation_next() - translations changed: no remembered jump or link holds any more */
 void block_generation_next(SoftCpu *c) {
-        if (++c->generation != 0)
-                return;
-        c->generation = 1;
-        memset(c->jumps, 0, sizeof(c->jumps));
-        memset(c->cache->hash, 0, sizeof(c->cache->hash)); /* links lie in blocks */
+        c->generation++;
 }
 
 static size_t block_size(unsigned n) {
