@@ -99,7 +99,7 @@ void soft_cpuid(unsigned index, unsigned n_vcpus, uint32_t function, uint32_t su
                 break;
         case 0x80000001:
                 e.ecx = 1;                              /* LAHF in 64-bit mode */
-                e.edx = 1u << 11 | 1u << 20 | 1u << 29; /* SYSCALL NX LM */
+                e.edx = 1u << 11 | 1u << 20 | 1u << 27 | 1u << 29; /* SYSCALL NX RDTSCP LM */
                 break;
         case 0x80000002:
                 e.eax = 0x69766956; /* "Vivarium software CPU" */
