@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/utf8.h"
 #include "dbus/names.h"
 #include "service/bus/bus_internal.h"
 #include "service/bus/errors.h"
@@ -13,6 +14,9 @@
  * VM objects are served by one fallback vtable rather than one registration each: a VM costs nothing here, and the
  * function that finds it is the one gate where access is decided, for methods, properties and enumerations alike.
  */
+
+/* Of a guest's text in a property; all that is kept of it is in the death record. */
+#define FAILURE_PROPERTY_BYTES_MAX 4096u
 
 /** vm_bus_path() - object path of @vm; owned by the caller. Return: 0 or negative errno. */
 int vm_bus_path(const Vm *vm, char **ret) {
@@ -218,6 +222,20 @@ static int get_death_reason_code(sd_bus *bus, const char *path, const char *inte
                 reply, "i", vm_state_is_final(info->state) ? (int32_t) info->record.reason : -1);
 }
 
+/* FailureText and FailureInfo. They are part of GetManagedObjects, and a bus cuts off who sends too long a message: a
+ * thousand dead VMs must not come to more because their guests wrote all they could. */
+static int get_failure(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        char *const *member = userdata;
+        const char *text = *member ? *member : "";
+        char shown[FAILURE_PROPERTY_BYTES_MAX + 1];
+        size_t n = utf8_cut(text, FAILURE_PROPERTY_BYTES_MAX);
+
+        memcpy(shown, text, n);
+        shown[n] = '\0';
+        return sd_bus_message_append(reply, "s", shown);
+}
+
 static int get_death_record(sd_bus *bus, const char *path, const char *interface,
                             const char *property, sd_bus_message *reply, void *userdata,
                             sd_bus_error *error) {
@@ -264,8 +282,8 @@ const sd_bus_vtable vm_bus_vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("DeathReasonCode", "i", get_death_reason_code, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        CHANGING("FailureText", "s", NULL, record.failure_text),
-        CHANGING("FailureInfo", "s", NULL, record.failure_info),
+        CHANGING("FailureText", "s", get_failure, record.failure_text),
+        CHANGING("FailureInfo", "s", get_failure, record.failure_info),
         CHANGING("GuestCpuUsec", "t", NULL, usage.guest_cpu_usec),
         CHANGING("RssGuestBytes", "t", NULL, usage.rss_guest_bytes),
         CHANGING("RssGuestPeakBytes", "t", NULL, usage.rss_guest_peak_bytes),

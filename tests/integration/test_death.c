@@ -130,6 +130,19 @@ static void test_a_mebibyte_of_garbage_is_drained_and_counted(void **state) {
         assert_true(strlen(record.info) > 200);
 }
 
+/* The properties of a thousand dead VMs go into one message. */
+static void test_a_property_holds_a_part_of_a_long_failure(void **state) {
+        BusHost *host = *state;
+        _cleanup_(freep) char *path = vm_create(host->bus, &(VmSpec){.params = "flood:50000"});
+        _cleanup_(freep) char *info = NULL;
+        Record record;
+
+        vm_call_ok(host->bus, path, "Start");
+        vm_wait_death(host, path, &record);
+        info = vm_get_string(host->bus, path, "FailureInfo");
+        assert_int_equal(strlen(info), 4096);
+}
+
 static void test_the_last_words_are_kept(void **state) {
         Record record;
 
@@ -298,6 +311,7 @@ int main(void) {
                 TEST(test_each_name_on_the_failure_port_wins_over_the_exit_status),
                 TEST(test_other_failure_texts_are_kept_and_decide_nothing),
                 TEST(test_a_mebibyte_of_garbage_is_drained_and_counted),
+                TEST(test_a_property_holds_a_part_of_a_long_failure),
                 TEST(test_the_last_words_are_kept),
                 TEST(test_kill_is_answered_after_the_record_exists),
                 TEST(test_a_sigkill_from_elsewhere_is_no_client_s_wish),
