@@ -77,8 +77,8 @@ int create_vm(Client *client, const Args *args, const VmRequest *request, const 
         if (r >= 0)
                 r = sd_bus_message_read_basic(reply, 'o', &path);
         if (r < 0)
-                return client_call_error(
-                        client, &error, r,
+                return vm_request_call_error(
+                        client, request, &error, r,
                         args->n_operands > 0 ? args->operands[0] : "cannot create the VM", reterr);
         vm.path = strdup(path);
         if (!vm.path)

@@ -43,9 +43,9 @@ int verb_check_config(Client *client, const Args *args, TextError *reterr) {
         if (r >= 0)
                 r = sd_bus_message_read_basic(reply, 's', &json);
         if (r < 0)
-                return client_call_error(client, &error, r,
-                                         args->n_operands > 0 ? args->operands[0]
-                                                              : "cannot check the config",
-                                         reterr);
+                return vm_request_call_error(client, &request, &error, r,
+                                             args->n_operands > 0 ? args->operands[0]
+                                                                  : "cannot check the config",
+                                             reterr);
         return print_config(client, json, reterr);
 }

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "config/vm_config.h"
 #include "config/vm_config_files.h"
+#include "dbus/client/errors.h"
 #include "dbus/client/reasons.h"
 
 /* A file that is being looked for: where relative paths begin, and where the open file goes. */
@@ -258,6 +259,25 @@ int vm_request_append(const VmRequest *request, sd_bus_message *call) {
         if (r >= 0)
                 r = sd_bus_message_close_container(call);
         return r < 0 ? r : 0;
+}
+
+/* What a dbus-daemon passes with one message unless it is configured otherwise (max_message_unix_fds). */
+#define BUS_FILES_MAX 16u
+
+/**
+ * vm_request_call_error() - client_call_error() for a call that had the files of @request
+ *
+ * A bus that gets more of them than it takes says nothing and closes the connection. Return: @r.
+ */
+int vm_request_call_error(const Client *client, const VmRequest *request, const sd_bus_error *error,
+                          int r, const char *act, TextError *reterr) {
+        if ((r == -ECONNRESET || r == -EPIPE) && request->n_files > BUS_FILES_MAX)
+                return text_error_set(reterr, r,
+                                      "%s: the bus closed the connection when it got %zu files\n"
+                                      "A bus takes %u with one call unless it is configured "
+                                      "otherwise; see max_message_unix_fds in dbus-daemon(1).",
+                                      act, request->n_files, BUS_FILES_MAX);
+        return client_call_error(client, error, r, act, reterr);
 }
 
 /**

@@ -21,6 +21,8 @@ typedef struct VmRequest {
 
 int vm_request_build(const Args *args, VmRequest *ret, TextError *reterr);
 int vm_request_append(const VmRequest *request, sd_bus_message *call);
+int vm_request_call_error(const Client *client, const VmRequest *request, const sd_bus_error *error,
+                          int r, const char *act, TextError *reterr);
 void vm_request_deinit(VmRequest *request);
 
 int client_require_fds(Client *client, TextError *reterr);

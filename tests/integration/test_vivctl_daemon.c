@@ -188,6 +188,21 @@ static void test_capabilities_name_every_hypervisor(void **state) {
         assert_non_null(strstr(r.out, "CPUs: "));
 }
 
+/* More than a bus passes with one message. */
+static void test_too_many_files_for_the_bus_are_named_as_the_cause(void **state) {
+        const BusHost *host = *state;
+        const char *arguments[20] = {"create", KERNEL};
+        _cleanup_(vivctl_result_deinit) VivctlResult r = {0};
+
+        for (size_t i = 2; i + 1 < ELEMENTSOF(arguments); i++)
+                arguments[i] = "--disk=/proc/self/exe:ro";
+        r = vivctl_run(host->address, arguments);
+        assert_int_equal(r.status, 1);
+        assert_non_null(strstr(r.err, "cannot create the VM: the bus closed the connection when "
+                                      "it got 18 files\n"));
+        assert_non_null(strstr(r.err, "max_message_unix_fds"));
+}
+
 #define WITH_DAEMON(f) cmocka_unit_test_setup_teardown(f, bus_host_setup, bus_host_teardown)
 
 int main(void) {
@@ -201,6 +216,7 @@ int main(void) {
                 WITH_DAEMON(test_a_wrong_config_is_refused_by_its_json_path),
                 WITH_DAEMON(test_a_good_config_comes_back_with_its_defaults),
                 WITH_DAEMON(test_capabilities_name_every_hypervisor),
+                WITH_DAEMON(test_too_many_files_for_the_bus_are_named_as_the_cause),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
