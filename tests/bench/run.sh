@@ -37,6 +37,15 @@ figure() {
         }' >>$out/results.jsonl
 }
 
+# Lines `figure NAME UNIT VALUE PEER PEER-VALUE` of a measuring script.
+take_figures() {
+        local word name unit value peer other
+        while read -r word name unit value peer other; do
+                [ "$word" = figure ] || continue
+                figure "$name" "$unit" "$value" "$peer" "$other"
+        done
+}
+
 # The daemon on a bus of its own, beside the smallest server that sd-bus can make.
 bench_bus() {
         local work pids address numbers
@@ -84,16 +93,65 @@ bench_nested() {
         for file in bios-256k.bin bios-microvm.bin kvmvapic.bin linuxboot_dma.bin; do
                 find /usr/share/qemu /usr/share/seabios -name $file -exec cp -L {} "$bench/share/" \; -quit
         done
+        cp tests/bench/boots.sh "$bench/"
         cp tests/bench/nested.sh "$overlay/usr/lib/vivarium-testbed/"
         tests/testbed/boot.sh "$build" $out "testbed.script=/usr/lib/vivarium-testbed/nested.sh bench.only=$only \
 bench.rounds=${BENCH_ROUNDS:-5}" "$overlay"
-        while read -r word name unit value peer other; do
-                [ "$word" = figure ] && figure "$name" "$unit" "$value" "$peer" "$other"
-        done <$out/results
+        take_figures <$out/results
         tail -n 20 $out/logs/script.log >&2
 }
 
+# The software CPU needs nothing of the host, so it races QEMU's right here.
+bench_soft_boots() {
+        local work runner vmm qemu guest
+        work=$(mktemp -d)
+        runner=$build/tests/bench/bench_run vmm=$build/vivarium-vmm qemu=qemu-system-x86_64 guest=o/guest
+        . tests/bench/boots.sh
+        race_boots soft tcg max "${BENCH_ROUNDS:-5}" "$work" >"$work/figures"
+        take_figures <"$work/figures"
+        rm -rf "$work"
+}
+
+# The suite as a program of this host, and as the init of a guest on our software CPU and on QEMU's.
+bench_cpu() {
+        local work suite
+        work=$(mktemp -d)
+        suite=$build/tests/bench/guest/cpu_suite
+        cp "$suite" "$work/init"
+        (cd "$work" && echo init | cpio -o -H newc --quiet) >"$work/initrd"
+        "$suite" >"$work/native"
+        "$build/vivarium-vmm" run --hypervisor soft --mem 256 --initrd "$work/initrd" \
+                --params "console=ttyS0 quiet panic=-1 cryptomgr.notests=1" \
+                --serial type=stdout,hardware=serial,num=1 o/guest/vmlinuz >"$work/soft"
+        qemu-system-x86_64 -accel tcg -cpu max -M q35 -m 256 -nodefaults -display none -serial stdio -no-reboot \
+                -kernel o/guest/vmlinuz -initrd "$work/initrd" \
+                -append "console=ttyS0 quiet panic=-1 cryptomgr.notests=1" >"$work/tcg"
+        # `cpu NAME NANOSECONDS CHECKSUM`: a processor that computes something else has no figure
+        for peer in native tcg; do
+                awk -v peer=$peer '
+                        { sub(/\r$/, "") }
+                        $1 != "cpu" || NF != 4 { next }
+                        FNR == NR { nsec[$2] = $3; sum[$2] = $4; next }
+                        !($2 in nsec) { next }
+                        sum[$2] != $4 { print "bench: cpu." $2 ": the results differ" >"/dev/stderr"; next }
+                        {
+                                printf "figure cpu.soft.%s.%s ms %.3f %s %.3f\n", $2, peer, nsec[$2] / 1e6, peer, $3 / 1e6
+                                ours += log(nsec[$2]); theirs += log($3); n++
+                        }
+                        END {
+                                if (n) printf "figure cpu.soft.geomean.%s ms %.3f %s %.3f\n", peer, \
+                                        exp(ours / n) / 1e6, peer, exp(theirs / n) / 1e6
+                        }' "$work/soft" "$work/$peer"
+        done >"$work/figures"
+        take_figures <"$work/figures"
+        rm -rf "$work"
+}
+
 if any_wanted dbus.ping daemon.rss.idle; then bench_bus; fi
+if any_wanted boot.soft.q35 boot.soft.microvm; then bench_soft_boots; fi
+case $only in
+"" | c | cp | cpu*) bench_cpu ;;
+esac
 if any_wanted boot.kvm.q35 boot.kvm.microvm vmm.overhead.rss cycle.rate; then bench_nested; fi
 
 printf '\n%-22s %12s %-5s %-14s %12s %7s\n' name value unit peer "peer's" ratio

@@ -6,12 +6,15 @@
  * that every processor computed the same.
  */
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -243,7 +246,18 @@ static const struct {
         {"switch", kernel_switch},
 };
 
+/* An init has no terminal until it makes itself one. */
+static void open_console(void) {
+        (void) mkdir("/dev", 0755);
+        (void) mount("dev", "/dev", "devtmpfs", 0, NULL);
+        for (int fd = 0; fd < 3; fd++)
+                if (open("/dev/console", O_RDWR) < 0)
+                        (void) reboot(RB_POWER_OFF);
+}
+
 int main(void) {
+        if (getpid() == 1)
+                open_console();
         for (size_t k = 0; k < sizeof(kernels) / sizeof(kernels[0]); k++) {
                 uint64_t best = UINT64_MAX, checksum = 0;
 
