@@ -239,14 +239,14 @@ struct SoftCpu {
         uint64_t seg_base_effective[N_SEGS]; /* 0 where 64-bit mode ignores the base */
         uint8_t mode;                        /* MODE_* of the next instruction */
         uint8_t cpl;
-        uint8_t shadow;     /* SHADOW_*: what the last instruction holds off for one more */
-        bool single;        /* block_find() gives one instruction */
-        bool event;         /* the instruction entered a handler: it is not a step */
-        bool debug_armed;   /* a breakpoint or watchpoint is enabled */
-        bool debug_watches; /* a watchpoint is */
+        uint8_t shadow;      /* SHADOW_*: what the last instruction holds off for one more */
+        bool single;         /* block_find() gives one instruction */
+        bool event;          /* the instruction entered a handler: it is not a step */
+        bool debug_armed;    /* a breakpoint or watchpoint is enabled */
+        bool debug_watches;  /* a watchpoint is */
         uint32_t debug_hits; /* watchpoints hit and not yet told, as DR6 bits */
-        uint8_t post_write; /* mem_end() has work to do */
-        bool blocked;       /* an interrupt waits for IF or the end of a shadow */
+        uint8_t post_write;  /* mem_end() has work to do */
+        bool blocked;        /* an interrupt waits for IF or the end of a shadow */
         _Atomic bool sleeping;
         uint64_t
                 generation; /* of jump cache and links; 64 bits, as a guest counts through 32 in minutes */
@@ -377,7 +377,7 @@ uint8_t *ram_host(SoftPartition *p, uint64_t pa);
 _Atomic uint32_t *ram_page_version(SoftPartition *p, uint64_t pa);
 bool ram_page_has_code(SoftPartition *p, uint64_t pa);
 bool ram_page_add_code(SoftCpu *c, uint64_t pa, const uint8_t *host_page); /* true: may be cached */
-void ram_page_written(SoftPartition *p, uint64_t pa);
+void ram_page_written(SoftPartition *p, uint64_t pa, bool whole);
 
 /* segment.c, interrupt.c */
 void segment_load(SoftCpu *c, const Uop *u, unsigned seg, uint16_t selector);

@@ -98,7 +98,7 @@ void soft_cpuid(unsigned index, unsigned n_vcpus, uint32_t function, uint32_t su
                 e.eax = 0x80000008;
                 break;
         case 0x80000001:
-                e.ecx = 1;                              /* LAHF in 64-bit mode */
+                e.ecx = 1;                                         /* LAHF in 64-bit mode */
                 e.edx = 1u << 11 | 1u << 20 | 1u << 27 | 1u << 29; /* SYSCALL NX RDTSCP LM */
                 break;
         case 0x80000002:

@@ -315,7 +315,7 @@ static void uop_stop(SoftCpu *c, const Uop *u) {
 }
 
 static void code_written(SoftCpu *c, const Uop *u, uint64_t pa) {
-        ram_page_written(c->partition, pa);
+        ram_page_written(c->partition, pa, false);
         /* Blocks belong to this processor alone, so the one that is running may be cut short. */
         if (u && !(u->op & 0x80))
                 ((Uop *) (uintptr_t) u)[1].fn = uop_stop;

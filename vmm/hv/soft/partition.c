@@ -10,6 +10,9 @@
 #include "vmm/hv/soft/soft.h"
 #include "vmm/hv/soft/soft_internal.h"
 
+/* Writes to a code page, with nothing decoded from it in between, after which it is one no more. */
+#define CODE_WRITES_MAX 16u
+
 typedef struct SoftProto {
         ProtoPartition proto;
         unsigned n_vcpus;
@@ -73,9 +76,26 @@ bool ram_page_has_code(SoftPartition *p, uint64_t pa) {
         return ram_page(p, pa, &page, &host) && p->page_code[page];
 }
 
-/** ram_page_written() - what was decoded from the page at @pa is stale; any thread */
-void ram_page_written(SoftPartition *p, uint64_t pa) {
-        atomic_fetch_add(ram_page_version(p, pa), 1);
+/**
+ * ram_page_written() - what was decoded from the page at @pa is stale; any thread
+ * @whole: by a device, so that nothing of the code can be left
+ *
+ * A page that is only written to any more stops being a code page, or memory that a kernel once ran its start-up code
+ * from would be slow for ever.
+ */
+void ram_page_written(SoftPartition *p, uint64_t pa, bool whole) {
+        uint64_t page;
+        uint8_t *host, writes;
+
+        if (!ram_page(p, pa, &page, &host))
+                return;
+        atomic_fetch_add(&p->page_version[page], 1);
+        writes = atomic_load(&p->page_code[page]);
+        /* Code decoded in the meantime has set it to 1, and then it stays. */
+        if (writes != 0)
+                (void) atomic_compare_exchange_strong(
+                        &p->page_code[page], &writes,
+                        whole || writes >= CODE_WRITES_MAX ? 0 : (uint8_t) (writes + 1));
 }
 
 /* Added to the latest request: one that nobody has answered. */
@@ -90,6 +110,28 @@ static bool settled(SoftPartition *p, unsigned self, uint32_t request) {
         return true;
 }
 
+static void make_code_page(SoftCpu *c, uint64_t page, const uint8_t *host_page) {
+        SoftPartition *p = c->partition;
+
+        pthread_mutex_lock(&p->code_lock);
+        if (atomic_load(&p->page_code[page]) == 0) {
+                /* Whoever sees a code page must not find it settled before the request is out. */
+                atomic_store(&p->page_request[page],
+                             atomic_load(&p->flush_request) + REQUEST_TO_COME);
+                atomic_store(&p->page_code[page], 1);
+                mmu_drop_writes(c, host_page);
+                if (p->n_vcpus > 1) {
+                        atomic_store(&p->page_request[page],
+                                     atomic_fetch_add(&p->flush_request, 1) + 1);
+                        /* Ourselves too: the others wait for our answer as for anyone's. */
+                        for (unsigned i = 0; i < p->n_vcpus; i++)
+                                if (soft_cpu(p, i))
+                                        cpu_attention(soft_cpu(p, i), ATTENTION_FLUSH);
+                }
+        }
+        pthread_mutex_unlock(&p->code_lock);
+}
+
 /**
  * ram_page_add_code() - code of the page at @pa is about to be decoded
  *
@@ -102,26 +144,16 @@ bool ram_page_add_code(SoftCpu *c, uint64_t pa, const uint8_t *host_page) {
         SoftPartition *p = c->partition;
         uint32_t request;
         uint64_t page;
-        uint8_t *host;
+        uint8_t *host, writes;
 
         if (!ram_page(p, pa, &page, &host))
                 return false;
-        if (!p->page_code[page]) {
-                /* Whoever sees a code page must not find it settled before the request is out. */
-                atomic_store(&p->page_request[page],
-                             atomic_load(&p->flush_request) + REQUEST_TO_COME);
-                atomic_store(&p->page_code[page], 1);
-                mmu_drop_writes(c, host_page);
-                if (p->n_vcpus > 1) {
-                        request = atomic_fetch_add(&p->flush_request, 1) + 1;
-
-                        atomic_store(&p->page_request[page], request);
-                        /* Ourselves too: the others wait for our answer as for anyone's. */
-                        for (unsigned i = 0; i < p->n_vcpus; i++)
-                                if (soft_cpu(p, i))
-                                        cpu_attention(soft_cpu(p, i), ATTENTION_FLUSH);
-                }
-        }
+        writes = atomic_load(&p->page_code[page]);
+        while (writes != 0)
+                if (atomic_compare_exchange_weak(&p->page_code[page], &writes, 1))
+                        break;
+        if (writes == 0)
+                make_code_page(c, page, host_page);
         if (p->n_vcpus == 1)
                 return true;
         request = atomic_load(&p->page_request[page]);
@@ -137,7 +169,7 @@ static void soft_memory_written(void *userdata, gpa_t gpa, uint64_t len) {
 
         for (uint64_t at = gpa & PAGE_MASK; at < gpa + len; at += 0x1000)
                 if (ram_page_has_code(p, at))
-                        ram_page_written(p, at);
+                        ram_page_written(p, at, true);
 }
 
 /* ---- partition functions ---- */
@@ -198,6 +230,7 @@ static int soft_pause_time(Partition *partition, bool paused) {
 }
 
 static void soft_partition_free_tables(SoftPartition *p) {
+        (void) pthread_mutex_destroy(&p->code_lock);
         free((void *) (uintptr_t) p->page_version);
         free((void *) (uintptr_t) p->page_code);
         free((void *) (uintptr_t) p->page_request);
@@ -337,6 +370,7 @@ static int soft_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **re
         p->page_code = calloc(p->n_pages, sizeof(*p->page_code));
         p->page_request = calloc(p->n_pages, sizeof(*p->page_request));
         p->time_base_nsec = clock_monotonic_nsec();
+        (void) pthread_mutex_init(&p->code_lock, NULL);
         if (!p->page_version || !p->page_code || !p->page_request) {
                 soft_partition_free_tables(p);
                 return text_error_set(reterr, -ENOMEM,

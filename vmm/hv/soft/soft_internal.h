@@ -19,7 +19,9 @@ struct SoftPartition {
         _Atomic(SoftCpu *) cpus[HV_VCPUS_MAX]; /* owned; once bound, there to the end */
         uint64_t n_pages;
         _Atomic uint32_t *page_version; /* of each RAM page, in memfd order */
-        _Atomic uint8_t *page_code;     /* pages that decoded code lies in */
+        _Atomic uint8_t
+                *page_code; /* 0: no decoded code there; else 1 plus the writes since the last */
+        pthread_mutex_t code_lock;      /* one page at a time becomes a code page */
         _Atomic uint32_t *page_request; /* number of the flush request that made it a code page */
         _Atomic uint32_t flush_request; /* the latest */
         _Atomic uint32_t flush_done[HV_VCPUS_MAX];
