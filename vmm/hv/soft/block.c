@@ -54,12 +54,19 @@ void block_cache_free(struct BlockCache *cache) {
 void block_cache_flush(SoftCpu *c) {
         memset(c->cache->hash, 0, sizeof(c->cache->hash));
         c->cache->used = 0;
-        block_generation_next(c);
+        block_generation_next(c, true);
 }
 
-/** block_generation_next() - translations changed: no remembered jump or link holds any more */
-void block_generation_next(SoftCpu *c) {
-        c->generation++;
+/**
+ * block_generation_next() - translations changed: remembered jumps and links do not hold any more
+ * @global_too: also those into global pages
+ */
+void block_generation_next(SoftCpu *c, bool global_too) {
+        c->generation[0]++;
+        if (!global_too)
+                return;
+        c->generation[1]++;
+        memset(c->fetched, 0, sizeof(c->fetched));
 }
 
 static size_t block_size(unsigned n) {
@@ -107,7 +114,8 @@ static Block *decode_once(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t
         n = decode_block(c->thunks, host + offset, avail, c->mode, max, b->uops, &bytes);
         if (n == 0) {
                 uint64_t phys2;
-                const uint8_t *host2 = mmu_fetch_page(c, (lin | 0xfff) + 1, &phys2);
+                bool global;
+                const uint8_t *host2 = mmu_fetch_page(c, (lin | 0xfff) + 1, &phys2, &global);
 
                 memcpy(both, host + offset, avail);
                 if (host2)
@@ -175,21 +183,24 @@ static Block *find_cached(SoftCpu *c, unsigned bucket, uint64_t phys) {
 
 /**
  * block_find() - the block at rip, decoded if need be
+ * @ret_global: whether the translation that led to it is global
  *
  * Faults as an instruction fetch does. Return: never NULL; valid until the next call.
  */
-Block *block_find(SoftCpu *c) {
+Block *block_find(SoftCpu *c, bool *ret_global) {
         uint64_t lin = linear_rip(c), phys;
         unsigned mode = c->mode | (c->cpl == 3 ? 0x80u : 0), bucket;
         JumpEntry *j = &c->jumps[(lin ^ lin >> 12) % JUMP_CACHE];
         const uint8_t *host;
         Block *b;
 
-        if (likely(j->rip == lin && j->generation == c->generation && j->mode == mode &&
-                   *j->block->page_version == j->block->version && !c->single))
+        if (likely(j->rip == lin && j->generation == c->generation[j->global] && j->mode == mode &&
+                   *j->block->page_version == j->block->version && !c->single)) {
+                *ret_global = j->global;
                 return j->block;
+        }
 
-        host = mmu_fetch_page(c, lin, &phys);
+        host = mmu_fetch_page(c, lin, &phys, ret_global);
         phys |= lin & 0xfff;
         if (unlikely(!host || c->single))
                 return decode_once(c, lin, phys, host, 1);
@@ -200,7 +211,11 @@ Block *block_find(SoftCpu *c) {
                 if ((uint8_t *) b == c->temp_block)
                         return b;
         }
-        *j = (JumpEntry){.rip = lin, .block = b, .generation = c->generation, .mode = mode};
+        *j = (JumpEntry){.rip = lin,
+                         .block = b,
+                         .generation = c->generation[*ret_global],
+                         .mode = mode,
+                         .global = *ret_global};
         return b;
 }
 
@@ -209,16 +224,20 @@ Block *block_find(SoftCpu *c) {
  * @from: linkable
  */
 Block *block_find_and_link(SoftCpu *c, Block *from) {
-        uint64_t generation = c->generation;
+        uint64_t generation = c->generation[1];
         uint64_t rip = c->rip;
-        Block *b = block_find(c);
+        bool global;
+        Block *b = block_find(c, &global);
 
-        /* A flush on the way took @from with it. */
-        if (c->generation == generation && (uint8_t *) b != c->temp_block) {
+        /* A flush of the blocks on the way took @from with it. */
+        if (c->generation[1] == generation && (uint8_t *) b != c->temp_block) {
                 BlockLink *link = &from->links[rip == c->r[REG_BLOCK] + from->n_bytes];
 
-                *link = (BlockLink){
-                        .rip = rip, .block = b, .generation = generation, .cpl = c->cpl};
+                *link = (BlockLink){.rip = rip,
+                                    .block = b,
+                                    .generation = c->generation[global],
+                                    .cpl = c->cpl,
+                                    .global = global};
         }
         return b;
 }

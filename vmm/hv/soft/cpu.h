@@ -160,6 +160,7 @@ typedef struct BlockLink {
         Block *block;
         uint64_t generation;
         uint32_t cpl; /* whose right to execute was checked */
+        bool global;  /* which generation it is */
 } BlockLink;
 
 struct Block {
@@ -196,6 +197,8 @@ typedef struct ExecTlbEntry {
         bool global;
 } ExecTlbEntry;
 
+#define LARGE_REGIONS 4096u
+#define FETCHED_PAGES 16384u
 #define JUMP_CACHE 4096u
 
 typedef struct JumpEntry {
@@ -203,6 +206,7 @@ typedef struct JumpEntry {
         Block *block;
         uint64_t generation;
         uint32_t mode;
+        bool global; /* which generation it is */
 } JumpEntry;
 
 typedef struct Segment {
@@ -248,9 +252,12 @@ struct SoftCpu {
         uint8_t post_write;  /* mem_end() has work to do */
         bool blocked;        /* an interrupt waits for IF or the end of a shadow */
         _Atomic bool sleeping;
+        /* Of jump cache and links: [1] where the translation is global. 64 bits, as a guest counts through 32 in minutes. */
+        uint64_t generation[2];
+        uint64_t large[LARGE_REGIONS / 64]; /* hash of the 4 MiB that a large page was found in */
         uint64_t
-                generation; /* of jump cache and links; 64 bits, as a guest counts through 32 in minutes */
-        const Uop *cur; /* the Uop in a slow path, for faults */
+                fetched[FETCHED_PAGES / 64]; /* hash of the pages fetched from in this generation */
+        const Uop *cur;                      /* the Uop in a slow path, for faults */
         jmp_buf on_fault;
         unsigned fault_vector;
         bool fault_has_code;
@@ -332,8 +339,8 @@ void cpu_attention(SoftCpu *c, uint32_t what);
 int block_cache_new(struct BlockCache **ret);
 void block_cache_free(struct BlockCache *cache);
 void block_cache_flush(SoftCpu *c);
-void block_generation_next(SoftCpu *c);
-Block *block_find(SoftCpu *c);
+void block_generation_next(SoftCpu *c, bool global_too);
+Block *block_find(SoftCpu *c, bool *ret_global);
 Block *block_find_and_link(SoftCpu *c, Block *from);
 
 /* decode.c: fills @uops from the bytes at @code; returns how many, sets @ret_bytes.
@@ -356,7 +363,7 @@ _Noreturn void debug_raise(SoftCpu *c, const Uop *u, uint32_t causes);
 #define ACCESS_WRITE 2u
 #define ACCESS_EXEC 16u
 bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, bool user, uint64_t *ret_pa,
-                   bool *ret_global, bool *ret_dirty, uint32_t *ret_error);
+                   bool *ret_global, unsigned *ret_shift, uint32_t *ret_error);
 void mmu_flush_all(SoftCpu *c);
 void mmu_flush_nonglobal(SoftCpu *c);
 void mmu_flush_page(SoftCpu *c, uint64_t va);
@@ -369,7 +376,7 @@ void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned 
 void mem_write_bytes(SoftCpu *c, const Uop *u, uint64_t va, const void *data, unsigned len);
 uint64_t mem_read_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
-const uint8_t *mmu_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys);
+const uint8_t *mmu_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys, bool *ret_global);
 uint64_t ea_slow(SoftCpu *c, const Uop *u);
 
 /* partition.c: what is shared between processors */

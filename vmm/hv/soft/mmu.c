@@ -42,7 +42,7 @@ static bool set_bits64(uint8_t *host, uint64_t *entry, uint64_t bits) {
 
 /* Legacy two-level tables of 4-byte entries. */
 static bool walk32(SoftCpu *c, uint64_t va, unsigned access, bool user, uint64_t *ret_pa,
-                   bool *ret_global, bool *ret_dirty, uint32_t *ret_error) {
+                   bool *ret_global, unsigned *ret_shift, uint32_t *ret_error) {
         uint32_t error = (access == ACCESS_WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0);
         uint64_t table = c->cr3 & 0xfffff000u;
         uint32_t rights = PTE_W | PTE_U;
@@ -79,7 +79,7 @@ static bool walk32(SoftCpu *c, uint64_t va, unsigned access, bool user, uint64_t
 
                         *ret_pa = ((uint64_t) entry & 0xfffff000u & ~mask) | (va & mask);
                         *ret_global = (entry & PTE_G) && (c->cr4 & CR4_PGE);
-                        *ret_dirty = entry & PTE_D;
+                        *ret_shift = shift;
                         return true;
                 }
                 table = entry & 0xfffff000u;
@@ -95,7 +95,7 @@ fault:
  * Return: false with the page fault's error code.
  */
 bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, bool user, uint64_t *ret_pa,
-                   bool *ret_global, bool *ret_dirty, uint32_t *ret_error) {
+                   bool *ret_global, unsigned *ret_shift, uint32_t *ret_error) {
         bool nx_on = c->efer & EFER_NX, four_levels = cpu_long_mode(c);
         uint32_t error = (access == ACCESS_WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0) |
                          (access == ACCESS_EXEC && nx_on && (c->cr4 & CR4_PAE) ? PF_EXEC : 0);
@@ -105,11 +105,11 @@ bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, bool user, uint64_t
         if (!(c->cr0 & CR0_PG)) {
                 *ret_pa = va & UINT32_MAX;
                 *ret_global = false;
-                *ret_dirty = true;
+                *ret_shift = 12;
                 return true;
         }
         if (!(c->cr4 & CR4_PAE))
-                return walk32(c, va, access, user, ret_pa, ret_global, ret_dirty, ret_error);
+                return walk32(c, va, access, user, ret_pa, ret_global, ret_shift, ret_error);
 
         level = four_levels ? 4 : 3;
         table = four_levels ? c->cr3 & PTE_ADDR : c->cr3 & 0xffffffe0u;
@@ -160,7 +160,7 @@ bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, bool user, uint64_t
 
                         *ret_pa = (entry & PTE_ADDR & ~mask) | (va & mask);
                         *ret_global = (entry & PTE_G) && (c->cr4 & CR4_PGE);
-                        *ret_dirty = entry & PTE_D;
+                        *ret_shift = shift;
                         return true;
                 }
                 table = entry & PTE_ADDR;
@@ -188,7 +188,7 @@ static void check_crossing(SoftCpu *c, const Uop *u, uint64_t va, unsigned size)
 
 /* The physical address of one byte, or the fault. */
 static uint64_t translate(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, bool user,
-                          bool *ret_global, bool *ret_dirty) {
+                          bool *ret_global, unsigned *ret_shift) {
         uint32_t error;
         uint64_t pa;
 
@@ -198,9 +198,24 @@ static uint64_t translate(SoftCpu *c, const Uop *u, uint64_t va, unsigned access
         } else {
                 va &= UINT32_MAX;
         }
-        if (!mmu_translate(c, va, access, user, &pa, ret_global, ret_dirty, &error))
+        if (!mmu_translate(c, va, access, user, &pa, ret_global, ret_shift, &error))
                 page_fault(c, u, va, error);
         return pa;
+}
+
+/* The word and bit that stand for the 4 MiB around @va among those with large pages. */
+static uint64_t *large_word(SoftCpu *c, uint64_t va, uint64_t *ret_bit) {
+        unsigned at = (unsigned) ((va >> 22 ^ va >> 34) % LARGE_REGIONS);
+
+        *ret_bit = UINT64_C(1) << at % 64;
+        return &c->large[at / 64];
+}
+
+static void note_large(SoftCpu *c, uint64_t va, unsigned shift) {
+        uint64_t bit, *word = large_word(c, va, &bit);
+
+        if (shift > 12)
+                *word |= bit;
 }
 
 static void tlb_fill(Tlb *tlb, uint64_t va, const uint8_t *host, bool write, bool global) {
@@ -216,11 +231,13 @@ static void tlb_fill(Tlb *tlb, uint64_t va, const uint8_t *host, bool write, boo
 /* Everything but a page's first and plain access comes here: returns host memory, or NULL for devices. */
 static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, bool user,
                         uint64_t *ret_pa) {
-        bool global, dirty;
-        uint64_t pa = translate(c, u, va, access, user, &global, &dirty);
+        unsigned shift;
+        bool global;
+        uint64_t pa = translate(c, u, va, access, user, &global, &shift);
         uint8_t *host = ram_host(c->partition, pa);
         Tlb *tlb = &c->tlbs[user ? 1 : 0];
 
+        note_large(c, va, shift);
         *ret_pa = pa;
         if (!host || !(c->cr0 & CR0_PG ? true : va <= UINT32_MAX))
                 return host;
@@ -504,7 +521,8 @@ void mmu_flush_all(SoftCpu *c) {
                         c->tlbs[m].write[i].tag = TLB_INVALID;
                         c->exec_tlb[m][i].tag = TLB_INVALID;
                 }
-        block_generation_next(c);
+        memset(c->large, 0, sizeof(c->large));
+        block_generation_next(c, true);
 }
 
 /** mmu_flush_nonglobal() - forget what a write to CR3 forgets */
@@ -518,19 +536,54 @@ void mmu_flush_nonglobal(SoftCpu *c) {
                         if (!c->exec_tlb[m][i].global)
                                 c->exec_tlb[m][i].tag = TLB_INVALID;
                 }
-        block_generation_next(c);
+        block_generation_next(c, false);
 }
 
-/** mmu_flush_page() - forget the translations of one linear page, global or not (INVLPG) */
+/* The word and bit that stand for a page among those fetched from. */
+static uint64_t *fetched_word(SoftCpu *c, uint64_t va, uint64_t *ret_bit) {
+        unsigned at = (unsigned) ((va >> 12 ^ va >> 26) % FETCHED_PAGES);
+
+        *ret_bit = UINT64_C(1) << at % 64;
+        return &c->fetched[at / 64];
+}
+
+/* Whether jumps or links may lead into the page; most pages that are flushed hold data. */
+static bool fetched_from(SoftCpu *c, uint64_t va) {
+        uint64_t bit, *word = fetched_word(c, va, &bit);
+
+        return *word & bit;
+}
+
+/* A large page has many entries here, and one INVLPG is for all of them. */
+static void flush_region(SoftCpu *c, uint64_t va) {
+        for (unsigned m = 0; m < 2; m++)
+                for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+                        if ((c->tlbs[m].read[i].tag ^ va) >> 22 == 0)
+                                c->tlbs[m].read[i].tag = TLB_INVALID;
+                        if ((c->tlbs[m].write[i].tag ^ va) >> 22 == 0)
+                                c->tlbs[m].write[i].tag = TLB_INVALID;
+                        if ((c->exec_tlb[m][i].tag ^ va) >> 22 == 0)
+                                c->exec_tlb[m][i].tag = TLB_INVALID;
+                }
+        block_generation_next(c, true);
+}
+
+/** mmu_flush_page() - forget the translations of the page around @va, of whatever size, global or not (INVLPG) */
 void mmu_flush_page(SoftCpu *c, uint64_t va) {
         unsigned i = (va >> 12) % TLB_ENTRIES;
+        uint64_t bit, *word = large_word(c, va, &bit);
 
+        if (*word & bit) {
+                flush_region(c, va);
+                return;
+        }
         for (unsigned m = 0; m < 2; m++) {
                 c->tlbs[m].read[i].tag = TLB_INVALID;
                 c->tlbs[m].write[i].tag = TLB_INVALID;
                 c->exec_tlb[m][i].tag = TLB_INVALID;
         }
-        block_generation_next(c);
+        if (fetched_from(c, va))
+                block_generation_next(c, true);
 }
 
 /** mmu_drop_writes() - forget write translations: of one page of host memory, or all for NULL */
@@ -546,24 +599,29 @@ void mmu_drop_writes(SoftCpu *c, const uint8_t *host_page) {
 
 /**
  * mmu_fetch_page() - the page that the instruction at @va lies in
- * @ret_phys: its physical address
+ * @ret_phys:   its physical address
+ * @ret_global: whether the translation is global
  *
  * Faults as instruction fetches do, with rip as it is. Return: host memory, or NULL where there is no RAM.
  */
-const uint8_t *mmu_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys) {
+const uint8_t *mmu_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys, bool *ret_global) {
+        uint64_t bit, *word = fetched_word(c, va, &bit);
         ExecTlbEntry *e = &c->exec_tlb[c->cpl == 3][(va >> 12) % TLB_ENTRIES];
-        bool dirty;
 
         if (e->tag != (va & PAGE_MASK)) {
-                bool global;
+                unsigned shift;
                 uint64_t pa;
+                bool global;
 
-                pa = translate(c, NULL, va, ACCESS_EXEC, c->cpl == 3, &global, &dirty);
+                pa = translate(c, NULL, va, ACCESS_EXEC, c->cpl == 3, &global, &shift);
+                note_large(c, va, shift);
                 e->tag = va & PAGE_MASK;
                 e->phys = pa & PAGE_MASK;
                 e->host = ram_host(c->partition, pa & PAGE_MASK);
                 e->global = global;
         }
+        *word |= bit;
         *ret_phys = e->phys;
+        *ret_global = e->global;
         return e->host;
 }

@@ -286,12 +286,14 @@ void soft_fpu_leave(SoftCpu *c, uint32_t host_mxcsr, const uint8_t *host_x87) {
 /* ---- the loop ---- */
 
 static inline Block *next_block(SoftCpu *c, Block *from) {
+        bool global;
+
         if (!from)
-                return block_find(c);
+                return block_find(c, &global);
         for (unsigned i = 0; i < ELEMENTSOF(from->links); i++) {
                 const BlockLink *link = &from->links[i];
 
-                if (link->rip == c->rip && link->generation == c->generation &&
+                if (link->rip == c->rip && link->generation == c->generation[link->global] &&
                     link->cpl == c->cpl && link->block &&
                     *link->block->page_version == link->block->version)
                         return link->block;
@@ -303,11 +305,12 @@ static inline Block *next_block(SoftCpu *c, Block *from) {
 static void step(SoftCpu *c) {
         const bool traced = c->flags & FLAG_TF;
         const Block *b;
+        bool global;
 
         if (c->debug_armed && !(c->flags & FLAG_RF) && c->shadow != SHADOW_MOV_SS)
                 debug_check_code(c);
         c->single = true;
-        b = block_find(c);
+        b = block_find(c, &global);
         c->single = false;
         c->flags &= ~FLAG_RF;
         c->shadow = 0;
@@ -427,7 +430,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         c->partition = p;
         c->index = index;
         c->n_vcpus = p->n_vcpus;
-        c->generation = 1; /* what calloc() left is of none */
+        c->generation[0] = c->generation[1] = 1; /* what memset() left is of none */
         c->fxstate = aligned_alloc(64, 512);
         c->temp_block = malloc(sizeof(Block) + (BLOCK_UOPS_MAX + 1) * sizeof(Uop));
         if (!c->fxstate || !c->temp_block) {
