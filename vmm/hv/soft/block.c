@@ -181,13 +181,8 @@ static Block *find_cached(SoftCpu *c, unsigned bucket, uint64_t phys) {
         return NULL;
 }
 
-/**
- * block_find() - the block at rip, decoded if need be
- * @ret_global: whether the translation that led to it is global
- *
- * Faults as an instruction fetch does. Return: never NULL; valid until the next call.
- */
-Block *block_find(SoftCpu *c, bool *ret_global) {
+/* @ret_global: whether the translation that led to the block is global */
+static Block *find(SoftCpu *c, bool *ret_global) {
         uint64_t lin = linear_rip(c), phys;
         unsigned mode = c->mode | (c->cpl == 3 ? 0x80u : 0), bucket;
         JumpEntry *j = &c->jumps[(lin ^ lin >> 12) % JUMP_CACHE];
@@ -220,6 +215,17 @@ Block *block_find(SoftCpu *c, bool *ret_global) {
 }
 
 /**
+ * block_find() - the block at rip, decoded if need be
+ *
+ * Faults as an instruction fetch does. Return: never NULL; valid until the next call.
+ */
+Block *block_find(SoftCpu *c) {
+        bool global;
+
+        return find(c, &global);
+}
+
+/**
  * block_find_and_link() - block_find(), remembered in @from, which ran just before
  * @from: linkable
  */
@@ -227,7 +233,7 @@ Block *block_find_and_link(SoftCpu *c, Block *from) {
         uint64_t generation = c->generation[1];
         uint64_t rip = c->rip;
         bool global;
-        Block *b = block_find(c, &global);
+        Block *b = find(c, &global);
 
         /* A flush of the blocks on the way took @from with it. */
         if (c->generation[1] == generation && (uint8_t *) b != c->temp_block) {

@@ -340,7 +340,7 @@ int block_cache_new(struct BlockCache **ret);
 void block_cache_free(struct BlockCache *cache);
 void block_cache_flush(SoftCpu *c);
 void block_generation_next(SoftCpu *c, bool global_too);
-Block *block_find(SoftCpu *c, bool *ret_global);
+Block *block_find(SoftCpu *c);
 Block *block_find_and_link(SoftCpu *c, Block *from);
 
 /* decode.c: fills @uops from the bytes at @code; returns how many, sets @ret_bytes.

@@ -286,10 +286,8 @@ void soft_fpu_leave(SoftCpu *c, uint32_t host_mxcsr, const uint8_t *host_x87) {
 /* ---- the loop ---- */
 
 static inline Block *next_block(SoftCpu *c, Block *from) {
-        bool global;
-
         if (!from)
-                return block_find(c, &global);
+                return block_find(c);
         for (unsigned i = 0; i < ELEMENTSOF(from->links); i++) {
                 const BlockLink *link = &from->links[i];
 
@@ -305,12 +303,11 @@ static inline Block *next_block(SoftCpu *c, Block *from) {
 static void step(SoftCpu *c) {
         const bool traced = c->flags & FLAG_TF;
         const Block *b;
-        bool global;
 
         if (c->debug_armed && !(c->flags & FLAG_RF) && c->shadow != SHADOW_MOV_SS)
                 debug_check_code(c);
         c->single = true;
-        b = block_find(c, &global);
+        b = block_find(c);
         c->single = false;
         c->flags &= ~FLAG_RF;
         c->shadow = 0;
