@@ -70,7 +70,7 @@ static int keep_fd(int fd, int *ret, TextError *reterr) {
 int request_add_file(VmRequest *request, const char *name, int fd, TextError *reterr) {
         _cleanup_(freep) char *copy = NULL;
         VmFile *grown;
-        int own, r;
+        int own = -EBADF, r;
 
         if (find_file(request, name))
                 return text_error_set(reterr, SERVICE_E_INVALID_CONFIG,
@@ -146,7 +146,7 @@ static bool access_fits(int flags, bool read, bool write) {
  * Return: 0; SERVICE_E_INVALID_CONFIG when it is not open for that; SERVICE_E_QUOTA_EXCEEDED; negative errno.
  */
 int request_set_stream(int *stream, const char *option, int fd, bool output, TextError *reterr) {
-        int flags = fcntl(fd, F_GETFL), own, r;
+        int flags = fcntl(fd, F_GETFL), own = -EBADF, r;
 
         if (flags < 0)
                 return -errno;
