@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,11 +98,18 @@ static int find_size(BlockFile *file, const char *path, TextError *reterr) {
 }
 
 static int lock_image(const BlockFile *file, const char *path, TextError *reterr) {
+        char target[PATH_MAX];
+        int fd;
+
         if (flock(file->fd, (file->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) >= 0)
                 return 0;
-        if (errno == EWOULDBLOCK)
+        if (errno == EWOULDBLOCK) {
+                /* A descriptor's number does not tell which disk it is. */
+                if (fd_path_parse(path, &fd) && fd_describe(fd, target, sizeof(target)) >= 0)
+                        path = target;
                 return text_error_set(reterr, -EBUSY,
                                       "%s is in use: another process holds a lock on it", path);
+        }
         return text_error_prefix(reterr, -errno, "lock %s", path);
 }
 

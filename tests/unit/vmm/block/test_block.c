@@ -103,8 +103,13 @@ static void test_a_lock_keeps_a_second_writer_out(void **state) {
         _cleanup_(temp_file_freep) char *path = temp_file_new("x", 1, 4096);
         _cleanup_(fake_disk_deinit) FakeDisk writer = {0};
         BlockOpenOptions lock = {.lock = true}, read_lock = {.lock = true, .read_only = true};
+        char number[32];
+        int fd = open(path, O_RDWR); /* inheritable, as the launcher hands it over */
 
         assert_int_equal(open_disk(&writer, path, lock, NULL), 0);
+        (void) snprintf(number, sizeof(number), "/proc/self/fd/%d", fd);
+        check_refused(number, lock, -EBUSY, path);
+        assert_int_equal(close(fd), 0);
         check_refused(path, lock, -EBUSY, "is in use");
         check_refused(path, read_lock, -EBUSY, "is in use");
         fake_disk_deinit(&writer);
