@@ -62,7 +62,9 @@ struct Lapic {
         SoftCpu *cpu;
         pthread_mutex_t lock;
         uint64_t base;
-        uint32_t id, tpr, ldr, dfr, svr, esr, esr_latched, tdcr, tmict;
+        uint32_t id;       /* x2APIC id, for good */
+        uint32_t xapic_id; /* the same unless the guest has written it */
+        uint32_t tpr, ldr, dfr, svr, esr, esr_latched, tdcr, tmict;
         uint32_t lvt[6]; /* timer, thermal, pmc, lint0, lint1, error */
         uint64_t icr;
         uint32_t irr[8], isr[8], tmr[8];
@@ -104,6 +106,8 @@ void lapic_reset(Lapic *l, bool boot_processor, bool init) {
         if (!init)
                 l->base = BASE_DEFAULT | BASE_ENABLE | (boot_processor ? BASE_BSP : 0);
         l->id = l->cpu->index;
+        if (!init)
+                l->xapic_id = l->id & 0xff;
         l->tpr = l->ldr = l->esr = l->tdcr = l->tmict = 0;
         l->dfr = UINT32_MAX;
         l->svr = 0xff;
@@ -144,6 +148,8 @@ bool lapic_set_base(Lapic *l, uint64_t v) {
                 return false;
         pthread_mutex_lock(&l->lock);
         l->base = (v & ~(uint64_t) BASE_BSP) | (l->base & BASE_BSP);
+        if (old == 0 || x2apic(l))
+                l->xapic_id = l->id & 0xff;
         if (x2apic(l))
                 l->ldr = (l->id >> 4) << 16 | 1u << (l->id & 15);
         pthread_mutex_unlock(&l->lock);
@@ -246,6 +252,10 @@ static bool logical_match(Lapic *l, uint32_t dest) {
         return dest >> 4 == l->ldr >> 28 && (dest & l->ldr >> 24 & 15);
 }
 
+static bool physical_match(const Lapic *l, uint32_t dest) {
+        return (x2apic(l) ? l->id : l->xapic_id) == dest;
+}
+
 static void deliver_one(Lapic *l, unsigned mode, uint8_t vector, bool level, bool assert_level) {
         switch (mode) {
         case DELIVERY_FIXED:
@@ -280,7 +290,7 @@ static void deliver(SoftPartition *p, uint32_t dest, bool logical, bool broadcas
 
                 if (!l || l == except)
                         continue;
-                if (!broadcast && !(logical ? logical_match(l, dest) : l->id == dest))
+                if (!broadcast && !(logical ? logical_match(l, dest) : physical_match(l, dest)))
                         continue;
                 deliver_one(l, mode, vector, level, assert_level);
                 if (mode == DELIVERY_LOWEST)
@@ -443,7 +453,7 @@ void lapic_set_deadline(Lapic *l, uint64_t tsc) {
 static bool reg_read(Lapic *l, unsigned reg, uint32_t *ret) {
         switch (reg) {
         case REG_ID:
-                *ret = x2apic(l) ? l->id : l->id << 24;
+                *ret = x2apic(l) ? l->id : l->xapic_id << 24;
                 return true;
         case REG_VERSION:
                 *ret = VERSION;
@@ -504,7 +514,10 @@ static bool reg_read(Lapic *l, unsigned reg, uint32_t *ret) {
 static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
         switch (reg) {
         case REG_ID:
-                return !x2apic(l);
+                if (x2apic(l))
+                        return false;
+                l->xapic_id = v >> 24;
+                return true;
         case REG_TPR:
                 l->tpr = v & 0xff;
                 cpu_attention(l->cpu, ATTENTION_INTERRUPT);
@@ -663,6 +676,10 @@ void lapic_restore(Lapic *l, const VcpuApic *state) {
         uint32_t v;
 
         l->base = state->base_msr;
+        if (!x2apic(l)) {
+                memcpy(&v, state->registers + REG_ID * 16, 4);
+                l->xapic_id = v >> 24;
+        }
         l->svr = SVR_ENABLED; /* or the LVT could not be unmasked */
         for (unsigned i = 0; i < ELEMENTSOF(plain); i++)
                 if (plain[i] != REG_SVR) {
