@@ -327,7 +327,7 @@ static void general_0f(Decoder *d, uint8_t op) {
                 decode_modrm(d);
                 decode_operands(d, d->osize);
                 d->u->op = 1;
-                if (d->rep == 0xf3)
+                if (d->rep == 0xf3 && thunk_host_has(d->thunks, HOST_POPCNT))
                         decode_choose(d, scan_rr[SCAN_POPCNT][d->osize],
                                       scan_rm[SCAN_POPCNT][d->osize]);
                 else

@@ -6,13 +6,45 @@
 #include "vmm/hv/soft/decode_vector.h"
 #include "vmm/hv/soft/handlers.h"
 
+/* What the host does not know is #UD here too, as its own would end us. */
+static uint32_t feature_0f38(uint8_t op) {
+        switch (op) {
+        case 0x00 ... 0x0b:
+        case 0x1c ... 0x1e:
+                return HOST_SSSE3;
+        case 0x37:
+                return HOST_SSE42;
+        case 0xdb ... 0xdf:
+                return HOST_AES;
+        default:
+                return HOST_SSE41;
+        }
+}
+
+static uint32_t feature_0f3a(uint8_t op) {
+        switch (op) {
+        case 0x0f:
+                return HOST_SSSE3;
+        case 0x44:
+                return HOST_PCLMUL;
+        case 0x60 ... 0x63:
+                return HOST_SSE42;
+        case 0xdf:
+                return HOST_AES;
+        default:
+                return HOST_SSE41;
+        }
+}
+
 void decode_map_0f38(Decoder *d) {
         static const uint8_t extend_sizes[6] = {3, 2, 1, 3, 2, 3};
         uint8_t op = decode_byte(d);
 
         decode_modrm(d);
         if (op == 0xf0 || op == 0xf1) {
-                if (d->rep == 0xf2) { /* CRC32 */
+                if (d->rep == 0xf2 && !thunk_host_has(d->thunks, HOST_SSE42)) {
+                        decode_invalid(d);
+                } else if (d->rep == 0xf2) { /* CRC32 */
                         d->u->size = (uint8_t) (op == 0xf0 ? 0 : d->osize);
                         d->u->reg = d->reg;
                         d->u->rm = decode_sized_reg(d, d->rm, d->u->size);
@@ -21,6 +53,10 @@ void decode_map_0f38(Decoder *d) {
                         decode_operands(d, d->osize);
                         decode_only_mem(d, op == 0xf0 ? movbe_rm[d->osize] : movbe_mr[d->osize]);
                 }
+                return;
+        }
+        if (!thunk_host_has(d->thunks, feature_0f38(op))) {
+                decode_invalid(d);
                 return;
         }
         d->u->reg = d->reg;
@@ -77,6 +113,10 @@ void decode_map_0f3a(Decoder *d) {
 
         decode_modrm(d);
         imm = decode_byte(d);
+        if (!thunk_host_has(d->thunks, feature_0f3a(op))) {
+                decode_invalid(d);
+                return;
+        }
         d->u->reg = d->reg;
         d->u->rm = d->rm;
         if (op == 0x0f && d->prefix < 2) {

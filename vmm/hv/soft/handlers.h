@@ -91,6 +91,15 @@ typedef enum ThunkKind {
 typedef struct ThunkCache ThunkCache;
 int thunk_cache_new(ThunkCache **ret);
 void thunk_cache_free(ThunkCache *cache);
+/* ECX of CPUID leaf 1 */
+#define HOST_PCLMUL (1u << 1)
+#define HOST_SSSE3 (1u << 9)
+#define HOST_SSE41 (1u << 19)
+#define HOST_SSE42 (1u << 20)
+#define HOST_POPCNT (1u << 23)
+#define HOST_AES (1u << 25)
+void thunk_cache_limit(ThunkCache *cache, uint32_t features);
+bool thunk_host_has(const ThunkCache *cache, uint32_t feature);
 bool thunk_cache_has_room(const ThunkCache *cache, unsigned n);
 void thunk_cache_flush(ThunkCache *cache);
 Thunk thunk_get(ThunkCache *cache, ThunkKind kind, const uint8_t *bytes, unsigned len);

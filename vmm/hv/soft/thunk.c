@@ -29,9 +29,18 @@ struct ThunkCache {
         uint8_t *write, *exec; /* two mappings of the same memory */
         size_t used;
         unsigned n;
-        bool reused; /* code has been replaced */
+        bool reused;       /* code has been replaced */
+        uint32_t features; /* of the host, ECX of CPUID leaf 1 */
         Entry table[TABLE_SIZE];
 };
+
+/* Also serializes: code that was changed through another mapping is good afterwards (SDM volume 3 section 8.1.3). */
+static uint32_t host_features(void) {
+        uint32_t eax = 1, ebx, ecx = 0, edx;
+
+        __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx) : : "memory");
+        return ecx;
+}
 
 /** thunk_cache_new() - room for the code of one processor. Return: 0 or negative errno. */
 int thunk_cache_new(ThunkCache **ret) {
@@ -56,6 +65,7 @@ int thunk_cache_new(ThunkCache **ret) {
         }
         cache->write = write;
         cache->exec = exec;
+        cache->features = host_features();
         *ret = cache;
         return 0;
 }
@@ -69,6 +79,16 @@ void thunk_cache_free(ThunkCache *cache) {
         free(cache);
 }
 
+/** thunk_cache_limit() - as if the host had no more than @features, bits of ECX of CPUID leaf 1 */
+void thunk_cache_limit(ThunkCache *cache, uint32_t features) {
+        cache->features &= features;
+}
+
+/** thunk_host_has() - whether the host executes what @feature, a bit of ECX of CPUID leaf 1, stands for */
+bool thunk_host_has(const ThunkCache *cache, uint32_t feature) {
+        return cache->features & feature;
+}
+
 /** thunk_cache_has_room() - whether @n more forms certainly fit */
 bool thunk_cache_has_room(const ThunkCache *cache, unsigned n) {
         return cache->n + n <= FORMS_MAX && cache->used + n * THUNK_SIZE_MAX <= CODE_SIZE;
@@ -80,13 +100,6 @@ void thunk_cache_flush(ThunkCache *cache) {
         cache->used = 0;
         cache->n = 0;
         cache->reused = true;
-}
-
-/* Code that was changed through another mapping is good after a serializing instruction (SDM volume 3 section 8.1.3). */
-static void serialize(void) {
-        uint32_t eax = 0, ebx, ecx = 0, edx;
-
-        __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx) : : "memory");
 }
 
 typedef struct Code {
@@ -157,7 +170,7 @@ Thunk thunk_get(ThunkCache *cache, ThunkKind kind, const uint8_t *bytes, unsigne
         cache->used = (cache->used + 15) & ~(size_t) 15;
 
         if (cache->reused)
-                serialize();
+                (void) host_features();
         e->len = (uint8_t) len;
         e->kind = (uint8_t) kind;
         memcpy(e->bytes, bytes, len);

@@ -85,6 +85,47 @@ static void test_decoder_refuses_what_has_no_room(void **state) {
         }
 }
 
+/* Each is #UD where the host lacks one feature, which would otherwise kill us, and fine where it lacks another. */
+static void test_decoder_refuses_what_the_host_does_not_know(void **state) {
+        static const struct {
+                uint32_t feature;
+                uint8_t code[6];
+        } cases[] = {
+                {HOST_SSSE3, {0x66, 0x0f, 0x38, 0x00, 0xc1}},
+                {HOST_SSSE3, {0x0f, 0x38, 0x1c, 0xc1}},
+                {HOST_SSSE3, {0x0f, 0x3a, 0x0f, 0xc1, 1}},
+                {HOST_SSE41, {0x66, 0x0f, 0x38, 0x10, 0xc1}},
+                {HOST_SSE41, {0x66, 0x0f, 0x38, 0x40, 0xc1}},
+                {HOST_SSE41, {0x66, 0x0f, 0x3a, 0x0a, 0xc1, 1}},
+                {HOST_SSE42, {0x66, 0x0f, 0x38, 0x37, 0xc1}},
+                {HOST_SSE42, {0x66, 0x0f, 0x3a, 0x63, 0xc1, 1}},
+                {HOST_SSE42, {0xf2, 0x0f, 0x38, 0xf1, 0xc1}},
+                {HOST_AES, {0x66, 0x0f, 0x38, 0xdc, 0xc1}},
+                {HOST_AES, {0x66, 0x0f, 0x3a, 0xdf, 0xc1, 1}},
+                {HOST_PCLMUL, {0x66, 0x0f, 0x3a, 0x44, 0xc1, 1}},
+                {HOST_POPCNT, {0xf3, 0x0f, 0xb8, 0xc1}},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(thunk_cache_freep) ThunkCache *with = NULL, *without = NULL;
+                unsigned bytes;
+                Uop uops[2];
+
+                assert_int_equal(thunk_cache_new(&with), 0);
+                assert_int_equal(thunk_cache_new(&without), 0);
+                if (thunk_host_has(with, cases[i].feature)) {
+                        thunk_cache_limit(with, cases[i].feature);
+                        assert_int_equal(
+                                decode_block(with, cases[i].code, 6, MODE_64, 1, uops, &bytes), 1);
+                        assert_true(uops[0].fn != op_invalid);
+                }
+                thunk_cache_limit(without, ~cases[i].feature);
+                assert_int_equal(decode_block(without, cases[i].code, 6, MODE_64, 1, uops, &bytes),
+                                 1);
+                assert_true(uops[0].fn == op_invalid);
+        }
+}
+
 /* The guest writes itself all 16384 forms of PSHUFW between MMX registers, more than fit, and then a new one. */
 static void test_guest_that_uses_all_forms_gets_new_ones(void **state) {
         static const uint8_t code[] = {
@@ -114,6 +155,7 @@ int main(void) {
                 cmocka_unit_test(test_promised_room_is_there),
                 cmocka_unit_test(test_flushed_cache_makes_new_code_in_the_old_place),
                 cmocka_unit_test(test_decoder_refuses_what_has_no_room),
+                cmocka_unit_test(test_decoder_refuses_what_the_host_does_not_know),
                 cmocka_unit_test(test_guest_that_uses_all_forms_gets_new_ones),
         };
 
