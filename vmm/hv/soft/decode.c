@@ -2,6 +2,7 @@
 /*
  * From bytes to Uops: prefixes, operands, blocks (SDM volume 2 chapter 2). The opcode maps are in the files beside.
  */
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "vmm/hv/soft/access.h"
 #include "vmm/hv/soft/decode_internal.h"
@@ -305,6 +306,13 @@ static void finish_address(const Decoder *d, Uop *u) {
         u->ea = (uint8_t) ((plain ? EA_PLAIN : EA_SEGMENT) | d->asize << 4);
 }
 
+/* From the next instruction to the block, which is @bytes before. Return: whether the distance fits. */
+static bool rebase(Uop *u, unsigned bytes) {
+        int32_t disp = u->disp;
+
+        return ADD_CHECKED(disp, (int32_t) bytes, &u->disp);
+}
+
 /**
  * decode_block() - decode straight-line code
  * @code, @avail: bytes of one page
@@ -337,9 +345,9 @@ unsigned decode_block(ThunkCache *thunks, const uint8_t *code, unsigned avail, u
                 uops[n].ip = (uint16_t) at;
                 uops[n].len = (uint8_t) d.pos;
                 finish_address(&d, &uops[n]);
+                if (rip_relative(&d) && !rebase(&uops[n], at + d.pos) && n > 0)
+                        break; /* it fits at the start of a block of its own, but for the last few bytes of 2 GiB */
                 at += d.pos;
-                if (rip_relative(&d))
-                        uops[n].disp += (int32_t) at;
                 ended = d.end;
                 n++;
         }

@@ -590,7 +590,7 @@ const UopFn cmpxchg_rr[4] = TABLE4(cmpxchg_rr), cmpxchg_mr[4] = TABLE4(cmpxchg_m
                         return ea(c, u);                                                           \
                 if (UOP_ADDRESS_SIZE(u) == 3)                                                      \
                         return ea(c, u) + (uint64_t) bytes;                                        \
-                moved.disp += (int32_t) bytes;                                                     \
+                moved.disp = (int32_t) ((uint32_t) moved.disp + (uint32_t) bytes);                 \
                 c->cur = u;                                                                        \
                 return ea_slow(c, &moved);                                                         \
         }                                                                                          \

@@ -406,7 +406,7 @@ void op_pop_m(SoftCpu *c, const Uop *u) {
                 if (u->base == RSP) {
                         Uop moved = *u;
 
-                        moved.disp += 1 << u->size;
+                        moved.disp = (int32_t) ((uint32_t) moved.disp + (1u << u->size));
                         va = ea_slow(c, &moved);
                 } else {
                         va = ea_slow(c, u);
