@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The software processor as its guest sees it: code. The input is
+ *
+ *   mode  flags  registers (8 bytes each for 6)  code...
+ *
+ * and runs in real, 32-bit or 64-bit mode, at privilege 0 or 3, on page tables that map RAM, a device and nothing; the
+ * code is also behind every interrupt gate, so that exceptions are delivered. It ends after a number of accesses to
+ * devices, when it shuts down, or when a thread beside says that it took long enough. Wrong is what the sanitizers say,
+ * a crash, or a run that a stop does not end.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/le.h"
+#include "vmm/hv/soft/soft.h"
+#include "vmm/hv/state.h"
+
+#define MEMORY_BYTES (UINT64_C(2) << 20)
+#define HEADER_BYTES 50u
+#define EXITS_MAX 64u
+#define RUN_NSEC (UINT64_C(1) * 1000 * 1000)
+
+#define GDT 0x0800u
+#define IDT 0x2000u
+#define TABLES 0x4000u /* four levels, a page each */
+#define TSS 0x9000u
+#define CODE 0x10000u
+#define CODE_MAX 0x3000u
+#define STACK 0x20000u
+#define DEVICE 0xfed00000u
+
+#define CR0_PE 0x1u
+#define CR0_NE 0x20u
+#define CR0_PG 0x80000000u
+#define CR4_PAE 0x20u
+#define CR4_OSFXSR 0x200u
+#define CR4_OSXMMEXCPT 0x400u
+#define EFER_SCE 0x1u
+#define EFER_LME 0x100u
+#define EFER_LMA 0x400u
+#define EFER_NX 0x800u
+
+enum { MODE_REAL, MODE_PROTECTED, MODE_PAGED, MODE_LONG, MODES };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+typedef struct Run {
+        GuestMem *mem;
+        Partition *partition;
+        atomic_bool stop;
+        unsigned n_exits, n_ticks;
+} Run;
+
+static void count_exit(Run *run) {
+        if (++run->n_exits < EXITS_MAX)
+                return;
+        atomic_store(&run->stop, true);
+        run->partition->ops->kick(run->partition, 0);
+}
+
+static uint64_t mmio_read(void *machine, gpa_t gpa, unsigned size) {
+        count_exit(machine);
+        return gpa * 0x9e3779b97f4a7c15u >> 8;
+}
+
+static void mmio_write(void *machine, gpa_t gpa, unsigned size, uint64_t value) {
+        count_exit(machine);
+}
+
+static uint64_t pio_read(void *machine, uint16_t port, unsigned size) {
+        count_exit(machine);
+        return port * 0x9e3779b9u;
+}
+
+static void pio_write(void *machine, uint16_t port, unsigned size, uint64_t value) {
+        count_exit(machine);
+}
+
+static int acknowledge_pic(void *machine) {
+        return -1;
+}
+
+static void handle_eoi(void *machine, uint8_t vector) {
+}
+
+/* ---- what the guest stands on ---- */
+
+static void put64(const GuestMem *mem, gpa_t gpa, uint64_t value) {
+        uint8_t bytes[8];
+
+        le64_store(bytes, value);
+        (void) guest_mem_write(mem, gpa, bytes, sizeof(bytes));
+}
+
+/* Null, code 64, data, code 32, user data, user code 64, and a TSS of two entries. */
+static void put_gdt(const GuestMem *mem) {
+        static const uint64_t entries[] = {
+                0,
+                0x00af9b000000ffff,
+                0x00cf93000000ffff,
+                0x00cf9b000000ffff,
+                0x00cff3000000ffff,
+                0x00affb000000ffff,
+                0x00cffb000000ffff,
+                0x00008b0000000000 | (uint64_t) TSS << 16 | 0x67,
+                0,
+        };
+
+        for (unsigned i = 0; i < ELEMENTSOF(entries); i++)
+                put64(mem, GDT + 8 * i, entries[i]);
+        put64(mem, TSS + 4, STACK);
+}
+
+/* All interrupts lead into the code, each a little further in. */
+static void put_idt(const GuestMem *mem, unsigned mode) {
+        for (unsigned i = 0; i < 256; i++) {
+                uint64_t target = CODE + i;
+
+                if (mode == MODE_REAL)
+                        put64(mem, 4u * i, (CODE >> 4 << 16 | i) & UINT32_MAX);
+                else if (mode == MODE_LONG)
+                        put64(mem, IDT + 16 * i,
+                              (target & 0xffff) | 1u << 19 | UINT64_C(0xee00) << 32 |
+                                      (target >> 16) << 48);
+                else
+                        put64(mem, IDT + 8 * i,
+                              (target & 0xffff) | 3u << 19 | UINT64_C(0xee00) << 32 |
+                                      (target >> 16) << 48);
+        }
+}
+
+/* The first 2 MiB as they are, for users too, in pages of 4 KiB; behind them a device and a hole. */
+static void put_tables(const GuestMem *mem, unsigned mode) {
+        const uint64_t level4 = TABLES, level3 = TABLES + 0x1000, level2 = TABLES + 0x2000,
+                       level1 = TABLES + 0x3000;
+        const uint64_t rights = mode == MODE_LONG ? 7 : 1;
+
+        put64(mem, level4, level3 | 7);
+        put64(mem, level4 + 8 * 511, level3 | 7);
+        put64(mem, level3, level2 | rights);
+        put64(mem, level3 + 8 * 3, level2 | rights);
+        put64(mem, level2, level1 | 7);
+        put64(mem, level2 + 8, 0x200000 | 0x87); /* no RAM */
+        put64(mem, level2 + 16, (DEVICE & ~0x1fffffu) | 0x87);
+        for (unsigned i = 0; i < 512; i++)
+                put64(mem, level1 + 8 * i, (uint64_t) i << 12 | 7);
+        put64(mem, level1 + 8 * 0x31, 0x31000 | 5); /* read only */
+        put64(mem, level1 + 8 * 0x32, 0);           /* absent */
+        put64(mem, level1 + 8 * 0x33, DEVICE | 7);  /* a device in between */
+}
+
+static VcpuSegment segment(uint16_t selector, uint16_t attributes, uint64_t base) {
+        return (VcpuSegment){
+                .base = base, .limit = 0xffffffff, .selector = selector, .attributes = attributes};
+}
+
+static void set_system(Vcpu *vcpu, unsigned mode, bool user) {
+        const uint16_t dpl = user ? 0x60 : 0;
+        VcpuSystemRegisters s;
+
+        vcpu_system_registers_at_reset(&vcpu->reset_info, &s);
+        s.cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+        if (mode == MODE_REAL) {
+                s.cs.base = CODE;
+                s.cs.selector = CODE >> 4;
+        } else {
+                const bool is64 = mode == MODE_LONG;
+
+                s.cs = segment(is64 ? (user ? 0x2b : 8) : (user ? 0x33 : 0x18),
+                               (uint16_t) ((is64 ? 0xa09b : 0xc09b) | dpl), 0);
+                s.ds = s.es = s.fs = s.gs = s.ss =
+                        segment(user ? 0x23 : 0x10, (uint16_t) (0xc093 | dpl), 0);
+                s.tr = (VcpuSegment){
+                        .base = TSS, .limit = 0x67, .selector = 0x38, .attributes = 0x8b};
+                s.gdtr.base = GDT;
+                s.gdtr.limit = 0x47;
+                s.idtr.base = IDT;
+                s.idtr.limit = is64 ? 0xfff : 0x7ff;
+                s.cr0 = CR0_PE | CR0_NE;
+        }
+        if (mode >= MODE_PAGED) {
+                s.cr0 |= CR0_PG;
+                s.cr4 |= CR4_PAE;
+                s.cr3 = mode == MODE_LONG ? TABLES : TABLES + 0x1000;
+                s.efer = EFER_SCE | EFER_NX;
+        }
+        if (mode == MODE_LONG)
+                s.efer |= EFER_LME | EFER_LMA;
+        (void) vcpu->ops->set_state(vcpu, VCPU_STATE_SYSTEM_REGISTERS, &s);
+}
+
+static void set_registers(Vcpu *vcpu, unsigned mode, const uint8_t *values) {
+        VcpuRegisters r;
+
+        vcpu_registers_at_reset(&vcpu->reset_info, &r);
+        r.rax = le64_load(values);
+        r.rbx = le64_load(values + 8);
+        r.rcx = le64_load(values + 16);
+        r.rdx = le64_load(values + 24);
+        r.rsi = le64_load(values + 32);
+        r.rdi = le64_load(values + 40);
+        r.rbp = STACK - 64;
+        r.rsp = mode == MODE_REAL ? 0x8000 : STACK;
+        r.rip = mode == MODE_REAL ? 0 : CODE;
+        (void) vcpu->ops->set_state(vcpu, VCPU_STATE_REGISTERS, &r);
+}
+
+/* ---- the end of code that does not end by itself ---- */
+
+static struct {
+        pthread_mutex_t lock;
+        Run *run; /* the one at hand */
+} clockwork = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *clockwork_main(void *userdata) {
+        const struct timespec tick = {.tv_nsec = (long) RUN_NSEC / 2};
+
+        for (;;) {
+                (void) nanosleep(&tick, NULL);
+                pthread_mutex_lock(&clockwork.lock);
+                if (clockwork.run && ++clockwork.run->n_ticks >= 2) {
+                        atomic_store(&clockwork.run->stop, true);
+                        clockwork.run->partition->ops->kick(clockwork.run->partition, 0);
+                }
+                pthread_mutex_unlock(&clockwork.lock);
+        }
+        return NULL;
+}
+
+static void clockwork_start(void) {
+        pthread_t thread;
+
+        if (pthread_create(&thread, NULL, clockwork_main, NULL) != 0)
+                abort();
+}
+
+static void clockwork_watch(Run *run) {
+        pthread_mutex_lock(&clockwork.lock);
+        clockwork.run = run;
+        pthread_mutex_unlock(&clockwork.lock);
+}
+
+/* ---- one input ---- */
+
+static void make(Run *run) {
+        const HvConfig config = {.n_vcpus = 1, .threads_per_core = 1};
+        ProtoPartition *proto;
+
+        if (guest_mem_new(MEMORY_BYTES, &run->mem) < 0 ||
+            soft_hv_ops.proto_new(&config, &proto, NULL) < 0 ||
+            soft_hv_ops.proto_build(proto, run->mem, &run->partition, NULL) < 0)
+                abort();
+}
+
+static void load(Run *run, unsigned mode, const uint8_t *code, size_t len) {
+        put_gdt(run->mem);
+        put_tables(run->mem, mode);
+        put_idt(run->mem, mode);
+        (void) guest_mem_write(run->mem, CODE, code, MIN(len, (size_t) CODE_MAX));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        Run run = {0};
+        const CpuIo io = {
+                .machine = &run,
+                .mmio_read = mmio_read,
+                .mmio_write = mmio_write,
+                .pio_read = pio_read,
+                .pio_write = pio_write,
+                .acknowledge_pic = acknowledge_pic,
+                .handle_eoi = handle_eoi,
+        };
+        unsigned mode;
+        Vcpu *vcpu;
+
+        if (size < HEADER_BYTES)
+                return 0;
+        (void) pthread_once(&once, clockwork_start);
+        mode = data[0] % MODES;
+        make(&run);
+        load(&run, mode, data + HEADER_BYTES, size - HEADER_BYTES);
+        if (run.partition->ops->vcpu_bind(run.partition, 0, &vcpu) < 0)
+                abort();
+        set_system(vcpu, mode, mode != MODE_REAL && (data[1] & 1));
+        set_registers(vcpu, mode, data + 2);
+
+        clockwork_watch(&run);
+        (void) vcpu->ops->run(vcpu, &io, &run.stop);
+        clockwork_watch(NULL);
+
+        (void) vcpu_free(vcpu);
+        (void) partition_free(run.partition);
+        (void) guest_mem_free(run.mem);
+        return 0;
+}
