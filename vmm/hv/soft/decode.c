@@ -339,7 +339,7 @@ unsigned decode_block(ThunkCache *thunks, const uint8_t *code, unsigned avail, u
                 if (!one(&d)) {
                         if (d.pos < INSTRUCTION_MAX)
                                 break; /* goes on behind what we were given */
-                        uops[n] = (Uop){.fn = op_invalid, .base = REG_ZERO, .index = REG_ZERO};
+                        uops[n] = (Uop){.fn = op_too_long, .base = REG_ZERO, .index = REG_ZERO};
                         d.end = true;
                 }
                 uops[n].ip = (uint16_t) at;

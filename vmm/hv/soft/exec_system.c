@@ -24,6 +24,11 @@ static void set_sized(SoftCpu *c, const Uop *u, unsigned n, uint64_t v) {
                 c->r[n] = u->size == 2 ? (uint32_t) v : v;
 }
 
+/* More than 15 bytes of one instruction. */
+void op_too_long(SoftCpu *c, const Uop *u) {
+        cpu_raise_code(c, u, EXC_GP, 0);
+}
+
 void op_invalid(SoftCpu *c, const Uop *u) {
         cpu_raise(c, u, EXC_UD);
 }

@@ -44,17 +44,17 @@ UopHandler op_lea, op_clflush, op_setcc_r, op_setcc_m, op_jcc, op_jmp_rel, op_jm
         op_daa, op_aam, op_aad, op_fence, op_cmpxchg8b, op_cmpxchg16b, op_movnti;
 
 /* exec_system.c */
-UopHandler op_push_seg, op_pop_seg, op_cli, op_sti, op_pause, op_invalid, op_int3, op_int_n,
-        op_into, op_icebp, op_iret, op_hlt, op_syscall, op_sysret, op_sysenter, op_sysexit,
-        op_cpuid, op_rdmsr, op_wrmsr, op_rdtsc, op_rdtscp, op_rdpmc, op_rdrand, op_in_i, op_out_i,
-        op_mov_from_cr, op_mov_to_cr, op_mov_from_dr, op_mov_to_dr, op_clts, op_lmsw_r, op_lmsw_m,
-        op_smsw_r, op_smsw_m, op_lgdt, op_lidt, op_sgdt, op_sidt, op_lldt_r, op_lldt_m, op_ltr_r,
-        op_ltr_m, op_sldt_r, op_sldt_m, op_str_r, op_str_m, op_verr_r, op_verr_m, op_verw_r,
-        op_verw_m, op_lar_r, op_lar_m, op_lsl_r, op_lsl_m, op_invlpg, op_wbinvd, op_swapgs,
-        op_vmcall, op_mov_from_seg_r, op_mov_from_seg_m, op_mov_to_seg_r, op_mov_to_seg_m,
-        op_far_jmp_i, op_far_call_i, op_far_jmp_m, op_far_call_m, op_far_ret, op_load_far_pointer,
-        op_serialize, op_rdfsbase, op_rdgsbase, op_wrfsbase, op_wrgsbase, op_bound, op_arpl_r,
-        op_arpl_m;
+UopHandler op_push_seg, op_pop_seg, op_cli, op_sti, op_pause, op_invalid, op_too_long, op_int3,
+        op_int_n, op_into, op_icebp, op_iret, op_hlt, op_syscall, op_sysret, op_sysenter,
+        op_sysexit, op_cpuid, op_rdmsr, op_wrmsr, op_rdtsc, op_rdtscp, op_rdpmc, op_rdrand, op_in_i,
+        op_out_i, op_mov_from_cr, op_mov_to_cr, op_mov_from_dr, op_mov_to_dr, op_clts, op_lmsw_r,
+        op_lmsw_m, op_smsw_r, op_smsw_m, op_lgdt, op_lidt, op_sgdt, op_sidt, op_lldt_r, op_lldt_m,
+        op_ltr_r, op_ltr_m, op_sldt_r, op_sldt_m, op_str_r, op_str_m, op_verr_r, op_verr_m,
+        op_verw_r, op_verw_m, op_lar_r, op_lar_m, op_lsl_r, op_lsl_m, op_invlpg, op_wbinvd,
+        op_swapgs, op_vmcall, op_mov_from_seg_r, op_mov_from_seg_m, op_mov_to_seg_r,
+        op_mov_to_seg_m, op_far_jmp_i, op_far_call_i, op_far_jmp_m, op_far_call_m, op_far_ret,
+        op_load_far_pointer, op_serialize, op_rdfsbase, op_rdgsbase, op_wrfsbase, op_wrgsbase,
+        op_bound, op_arpl_r, op_arpl_m;
 
 /* exec_fpu.c */
 UopHandler op_fxsave, op_fxrstor, op_ldmxcsr, op_stmxcsr, op_x87_r, op_x87_load, op_x87_store,
