@@ -25,6 +25,13 @@
 #include "tests/fake/vmm_soft_guest.h"
 #include "tests/unit/vmm/hv/soft/differential_forms.h"
 
+/* Sanitizers map much of the address space for themselves, which stray operands must not reach. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ON_HOST_TOO false
+#else
+#define ON_HOST_TOO true
+#endif
+
 #define CASES_DEFAULT 150000u
 #define REPORTS_PER_FORM 2u
 
@@ -635,11 +642,12 @@ static void one_case(Differ *d, unsigned form) {
         if (d->form->flags & NO_PENDING) /* vendors differ in whether it waits */
                 d->start.fx[2] &= 0x40;
         native = soft = d->start;
-        native_cpu_run(&native);
+        if (ON_HOST_TOO)
+                native_cpu_run(&native);
         soft_guest_run(&d->guest, &soft);
         forget_pointers(d, d->native_data);
         forget_pointers(d, d->guest_data);
-        if (!same(d, &native, &soft)) {
+        if (ON_HOST_TOO && !same(d, &native, &soft)) {
                 d->different[form]++;
                 d->total_different++;
                 if (d->reports[form]++ < REPORTS_PER_FORM)
@@ -719,6 +727,8 @@ static void test_every_instruction_does_what_the_host_does(void **state) {
         uint64_t n = cases ? strtoull(cases, NULL, 0) : CASES_DEFAULT;
         static Differ d;
 
+        if (!ON_HOST_TOO)
+                print_message("not comparing with the host under a sanitizer\n");
         differ_init(&d);
         for (uint64_t i = 0; i < n; i++) {
                 unsigned form = only ? (unsigned) strtoul(only, NULL, 0) : below(&d, N_FORMS);
