@@ -72,6 +72,7 @@ static Tables tables(SoftGuest *g) {
 static uint32_t access(SoftGuest *g, uint64_t va, unsigned kind, unsigned cpl) {
         SoftCpu *c = g->cpu;
         uint64_t phys;
+        bool global;
 
         c->cpl = (uint8_t) cpl;
         cpu_mode_changed(c);
@@ -81,7 +82,7 @@ static uint32_t access(SoftGuest *g, uint64_t va, unsigned kind, unsigned cpl) {
                 return c->fault_code;
         }
         if (kind == ACCESS_EXEC)
-                (void) mmu_fetch_page(c, va, &phys);
+                (void) mmu_fetch_page(c, va, &phys, &global);
         else if (kind == ACCESS_WRITE)
                 mem_write8(c, NULL, va, 0x5a);
         else
