@@ -154,7 +154,7 @@ static int load_segments(const ImageFile *file, const uint8_t *head, size_t len,
  * multiboot_load() - load a multiboot ELF image from @file into guest RAM
  * @mem: fresh guest RAM, all zero
  *
- * The entry point is a 32-bit one and is not checked: where it leads is the guest's business.
+ * The entry point is a 32-bit one, somewhere in RAM; what is there is the guest's business.
  *
  * Return: 0; -ENOEXEC for what is not such an image, or asks for what is not offered; -EFBIG when RAM is too small;
  * -ENODATA for a truncated file; other negative errno.
@@ -189,6 +189,10 @@ int multiboot_load(const ImageFile *file, const GuestMem *mem, LoadedKernel *ret
         if (r < 0)
                 return r;
         kernel.entry = header.e_entry;
+        if (!guest_mem_ptr(mem, kernel.entry, 1))
+                return text_error_set(reterr, -ENOEXEC,
+                                      "the ELF entry point 0x%" PRIx64 " is not in RAM",
+                                      kernel.entry);
         r = load_segments(file, head, len, &header, mem, &kernel, reterr);
         if (r < 0)
                 return r;

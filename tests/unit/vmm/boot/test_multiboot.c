@@ -125,6 +125,9 @@ static void test_what_is_no_multiboot_image_is_refused(void **state) {
         f->image.ehdr.e_phentsize = 8;
         assert_refused(f, -ENOEXEC, "no program headers");
         f->image = good;
+        f->image.ehdr.e_entry = UINT32_MAX;
+        assert_refused(f, -ENOEXEC, "entry point 0xffffffff is not in RAM");
+        f->image = good;
         f->image.ehdr.e_phoff = UINT32_MAX;
         assert_refused(f, -ENOEXEC, "program headers are not in the first");
 }
