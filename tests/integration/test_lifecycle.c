@@ -154,10 +154,11 @@ static void test_a_name_belongs_to_one_living_vm(void **state) {
 
 static void test_a_vm_called_after_its_cid_keeps_that_name_for_itself(void **state) {
         BusHost *host = *state;
-        _cleanup_(freep) char *first = vm_create(host->bus, &(VmSpec){.name = "vm-2049"}),
-                              *second = vm_create(host->bus, &(VmSpec){0});
+        _cleanup_(freep) char *first = vm_create(host->bus, &(VmSpec){.name = "vm-2049"});
+        _cleanup_(freep) char *second = vm_create(host->bus, &(VmSpec){0});
         _cleanup_(freep) char *name = vm_get_string(host->bus, second, "Name");
 
+        assert_non_null(first);
         assert_string_equal(name, "vm-2050");
         assert_int_equal(vm_get_number(host->bus, second, "Cid"), 2050);
 }
