@@ -32,9 +32,16 @@ if ldd "$busybox" >/dev/null 2>&1; then
 fi
 
 # The meta package names the current kernel; a kernel that was downloaded before serves when the archive cannot be asked.
+kernel_name() {
+        apt-cache depends linux-image-cloud-amd64 2>/dev/null |
+                sed -n 's/.*Depends: \(linux-image-[0-9].*-cloud-amd64\)$/\1/p' | head -n 1
+}
 find_package() {
-        name=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
-                sed -n 's/.*Depends: \(linux-image-[0-9].*-cloud-amd64\)$/\1/p' | head -n 1)
+        name=$(kernel_name)
+        # apt may have been told of no archive's contents yet
+        if [ -z "$name" ] && [ "$(id -u)" -eq 0 ] && apt-get -qq update >/dev/null 2>&1; then
+                name=$(kernel_name)
+        fi
         if [ -n "$name" ] && ! ls "$out/package/${name}"_*.deb >/dev/null 2>&1; then
                 mkdir -p "$out/package"
                 # apt downloads as user _apt, who may not be able to write here; the warning is harmless.
