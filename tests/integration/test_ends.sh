@@ -28,9 +28,10 @@ CONF
 cat >org.vivarium.vm1.service <<SERVICE
 [D-BUS Service]
 Name=org.vivarium.vm1
-Exec=/bin/sh -c 'exec "$build/vivariumd" --bus-address=unix:path=$work/bus --runtime-dir=$work/run --vmm=$build/vivarium-vmm --launcher=$build/vivarium-launch 2>$work/daemon.log'
+Exec=/bin/sh -c 'exec "$build/vivariumd" --bus-address=unix:path=$work/bus --runtime-dir=$work/run --vmm=$build/vivarium-vmm --launcher=$build/vivarium-launch \$(cat $work/options) 2>>$work/daemon.log'
 SERVICE
 mkfifo ready
+: >options # more of them, for the next daemon
 dbus-daemon --config-file=bus.conf --nofork --nopidfile --print-address=3 3>ready 2>bus.log &
 bus=$!
 read -r _ <ready
@@ -82,6 +83,19 @@ for kernel in empty noise; do
                 "$? $(jq -r '"\(.DeathReason) \(.ExitStatus)"' record.json)"
 done
 
+# refuses WORD ARGUMENT...: the VMM ends with 35 and a message that has WORD
+refuses() {
+        local word=$1 status
+        shift
+        "$build/vivarium-vmm" --extended-status run "$@" 2>refusal >&2
+        status=$?
+        same "the VMM refuses $*" "35 yes" "$status $(grep -qF -- "$word" refusal && echo yes || cat refusal)"
+}
+refuses "two kernels" "$guest/tiny.elf" "$guest/tiny.elf"
+refuses --mem --mem 64 --mem 32 "$guest/tiny.elf"
+refuses --cpus --cpus 0 "$guest/tiny.elf"
+refuses --bios --bios empty "$guest/tiny.elf"
+refuses num= --serial type=sink,hardware=serial,num=1 --serial type=sink,hardware=serial,num=1 "$guest/tiny.elf"
 # Descriptors, children and files of the daemon; its memory in KiB.
 holds() {
         echo "fds=$(find "/proc/$daemon/fd" -mindepth 1 | wc -l) children=$(wc -w <"/proc/$daemon/task/$daemon/children")" \
@@ -102,6 +116,17 @@ same "500 VMs were created, started, killed and released" 500 $done
 same "descriptors, children and files of the daemon are as before" "$before" "$(holds)"
 echo "memory of the daemon: $kib KiB before, $(memory) KiB after"
 same "the daemon's memory is as before, give or take 128 KiB" yes "$([ "$(memory)" -le $((kib + 128)) ] && echo yes || memory)"
+
+# A daemon does not contradict itself, unless it is told what to tell its VMMs.
+kill "$daemon"
+tail --pid="$daemon" -f /dev/null
+echo --vmm-log-level=nonsense >options
+ended "a VMM that refuses its arguments ends with VMM_INVALID_ARGS" t: VMM_INVALID_ARGS 35 41
+daemon=$(busctl --address="unix:path=$work/bus" call org.freedesktop.DBus / org.freedesktop.DBus \
+        GetConnectionUnixProcessID s org.vivarium.vm1 | cut -d' ' -f2)
+: >options
+kill "$daemon"
+tail --pid="$daemon" -f /dev/null
 
 # shellcheck disable=SC2086 # options
 vivctl run --detach --name orphan $tiny --params tiny=h: >orphan.log 2>&1
