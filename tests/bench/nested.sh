@@ -11,7 +11,10 @@ runner=$bench/bench_run vmm=vivarium-vmm
 qemu="env LD_LIBRARY_PATH=$bench/lib $bench/qemu-system-x86_64 -L $bench/share"
 . $bench/boots.sh
 mkdir -p /run/vivarium-bench
-wanted() { case $1 in "$only"*) return 0 ;; *) return 1 ;; esac; }
+wanted() { # whether ONLY begins the name, or names one of its kind
+        case $1 in "$only"*) return 0 ;; esac
+        case $only in "$1"*) return 0 ;; *) return 1 ;; esac
+}
 
 if wanted boot || wanted vmm; then
         race_boots kvm kvm host "${rounds:-5}" /run/vivarium-bench
