@@ -2,61 +2,133 @@
 #include "vmm/event/guest_clock.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
-/* The host's clocks, and timers on the loop, which may be armed from any thread. */
+#include "base/checked.h"
+
+#define NOT_PAUSED UINT64_MAX
+
+typedef struct HostTimer HostTimer;
+
+/* The host's clocks less the time spent in pauses, and timers on the loop, which may be armed from any thread. */
 typedef struct HostClock {
         GuestClock clock;
-        Loop *loop; /* borrowed */
+        Loop *loop;                      /* borrowed */
+        _Atomic uint64_t paused_nsec;    /* all pauses so far: how far we are behind the host */
+        _Atomic uint64_t paused_at_nsec; /* guest time, or NOT_PAUSED */
+        pthread_mutex_t lock;            /* what follows, and the timers' due times */
+        HostTimer *timers;
 } HostClock;
 
-typedef struct HostTimer {
+struct HostTimer {
         GuestTimer timer;
         LoopSource *source; /* owned */
-} HostTimer;
+        uint64_t due_nsec;
+        HostTimer *next, *previous;
+};
+
+static HostClock *host_clock(GuestClock *clock) {
+        return CONTAINER_OF(clock, HostClock, clock);
+}
 
 static uint64_t host_clock_now_nsec(GuestClock *clock) {
-        return clock_monotonic_nsec();
+        HostClock *host = host_clock(clock);
+        uint64_t paused_at = atomic_load(&host->paused_at_nsec);
+
+        return paused_at != NOT_PAUSED ? paused_at
+                                       : clock_monotonic_nsec() - atomic_load(&host->paused_nsec);
 }
 
 static usec_t host_clock_wall_usec(GuestClock *clock) {
         return clock_realtime_usec();
 }
 
+/* Brings the host's timer in step. Lock held. */
+static void host_timer_set(const HostClock *host, const HostTimer *t) {
+        uint64_t due = 0; /* for the loop, that is "off" */
+
+        if (t->due_nsec != GUEST_TIMER_OFF && atomic_load(&host->paused_at_nsec) == NOT_PAUSED &&
+            !ADD_CHECKED(MAX(t->due_nsec, 1u), atomic_load(&host->paused_nsec), &due))
+                due = 0; /* after the end of time */
+        /* Fails only for descriptors that are not ours. */
+        (void) loop_set_timer(t->source, due);
+}
+
 static int host_timer_new(GuestClock *clock, GuestTimerFn fn, void *userdata, GuestTimer **ret) {
-        HostClock *host = CONTAINER_OF(clock, HostClock, clock);
+        HostClock *host = host_clock(clock);
         HostTimer *t = malloc(sizeof(*t));
         int r;
 
         if (!t)
                 return -ENOMEM;
-        *t = (HostTimer){.timer.clock = clock};
+        *t = (HostTimer){.timer.clock = clock, .due_nsec = GUEST_TIMER_OFF};
         r = loop_add_timer(host->loop, fn, userdata, &t->source);
         if (r < 0) {
                 free(t);
                 return r;
         }
+        pthread_mutex_lock(&host->lock);
+        t->next = host->timers;
+        if (t->next)
+                t->next->previous = t;
+        host->timers = t;
+        pthread_mutex_unlock(&host->lock);
         *ret = &t->timer;
         return 0;
 }
 
 static void host_timer_arm(GuestTimer *timer, uint64_t due_nsec) {
         HostTimer *t = CONTAINER_OF(timer, HostTimer, timer);
+        HostClock *host = host_clock(timer->clock);
 
-        /* For the loop, 0 is "off". Fails only for descriptors that are not ours. */
-        (void) loop_set_timer(t->source, due_nsec == GUEST_TIMER_OFF ? 0 : MAX(due_nsec, 1u));
+        pthread_mutex_lock(&host->lock);
+        t->due_nsec = due_nsec;
+        host_timer_set(host, t);
+        pthread_mutex_unlock(&host->lock);
 }
 
 static GuestTimer *host_timer_free(GuestTimer *timer) {
         HostTimer *t = CONTAINER_OF(timer, HostTimer, timer);
+        HostClock *host = host_clock(timer->clock);
 
+        pthread_mutex_lock(&host->lock);
+        if (t->previous)
+                t->previous->next = t->next;
+        else
+                host->timers = t->next;
+        if (t->next)
+                t->next->previous = t->previous;
+        pthread_mutex_unlock(&host->lock);
         loop_remove(t->source);
         free(t);
         return NULL;
 }
 
+static void host_clock_set_paused(GuestClock *clock, bool paused) {
+        HostClock *host = host_clock(clock);
+        const uint64_t paused_at = atomic_load(&host->paused_at_nsec);
+
+        if (paused == (paused_at != NOT_PAUSED))
+                return;
+        pthread_mutex_lock(&host->lock);
+        if (paused) {
+                atomic_store(&host->paused_at_nsec, host_clock_now_nsec(clock));
+        } else {
+                atomic_store(&host->paused_nsec, clock_monotonic_nsec() - paused_at);
+                atomic_store(&host->paused_at_nsec, NOT_PAUSED);
+        }
+        for (const HostTimer *t = host->timers; t; t = t->next)
+                host_timer_set(host, t);
+        pthread_mutex_unlock(&host->lock);
+}
+
 static GuestClock *host_clock_free(GuestClock *clock) {
-        free(CONTAINER_OF(clock, HostClock, clock));
+        HostClock *host = host_clock(clock);
+
+        pthread_mutex_destroy(&host->lock);
+        free(host);
         return NULL;
 }
 
@@ -66,11 +138,12 @@ static const GuestClockOps host_clock_ops = {
         .timer_new = host_timer_new,
         .timer_arm = host_timer_arm,
         .timer_free = host_timer_free,
+        .set_paused = host_clock_set_paused,
         .free = host_clock_free,
 };
 
 /**
- * guest_clock_new() - guest time that is the host's time
+ * guest_clock_new() - guest time that is the host's time, less pauses
  * @loop: fires the timers; borrowed, must outlive the clock
  *
  * Return: 0 or -ENOMEM.
@@ -80,7 +153,12 @@ int guest_clock_new(Loop *loop, GuestClock **ret) {
 
         if (!host)
                 return -ENOMEM;
-        *host = (HostClock){.clock.ops = &host_clock_ops, .loop = loop};
+        *host = (HostClock){
+                .clock.ops = &host_clock_ops,
+                .loop = loop,
+                .paused_at_nsec = NOT_PAUSED,
+        };
+        pthread_mutex_init(&host->lock, NULL);
         *ret = &host->clock;
         return 0;
 }
@@ -98,6 +176,17 @@ uint64_t guest_clock_now_nsec(GuestClock *clock) {
 /** guest_clock_wall_usec() - the time of day in UTC, microseconds since 1970; any thread */
 usec_t guest_clock_wall_usec(GuestClock *clock) {
         return clock->ops->wall_usec(clock);
+}
+
+/**
+ * guest_clock_set_paused() - make time stand still, or go on from where it stood; the loop's thread
+ *
+ * Not while a vCPU may read the clock: what it read must not change under it. Alarms that were due in between come as
+ * much later.
+ */
+void guest_clock_set_paused(GuestClock *clock, bool paused) {
+        if (clock->ops->set_paused)
+                clock->ops->set_paused(clock, paused);
 }
 
 /**

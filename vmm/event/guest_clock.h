@@ -3,7 +3,8 @@
 
 /*
  * Time as timer devices see it, and one-shot alarms in it. Devices read and arm on vCPU threads under their own lock;
- * alarms fire on the loop's thread, which then takes that lock. Tests put a clock in place that they move by hand.
+ * alarms fire on the loop's thread, which then takes that lock. While the machine is paused the clock stands still and no
+ * alarm comes due; the time of day goes on. Tests put a clock in place that they move by hand.
  */
 
 #include <stdint.h>
@@ -35,6 +36,8 @@ struct GuestClockOps {
         int (*timer_new)(GuestClock *clock, GuestTimerFn fn, void *userdata, GuestTimer **ret);
         void (*timer_arm)(GuestTimer *timer, uint64_t due_nsec); /* any thread */
         GuestTimer *(*timer_free)(GuestTimer *timer);
+        /* Time stands still or goes on. Optional: a clock that tests move by hand stands still anyway. */
+        void (*set_paused)(GuestClock *clock, bool paused);
         GuestClock *(*free)(GuestClock *clock); /* after its timers */
 };
 
@@ -43,6 +46,7 @@ GuestClock *guest_clock_free(GuestClock *clock);
 DEFINE_CLEANUP(GuestClock *, guest_clock_free)
 uint64_t guest_clock_now_nsec(GuestClock *clock);
 usec_t guest_clock_wall_usec(GuestClock *clock);
+void guest_clock_set_paused(GuestClock *clock, bool paused);
 
 int guest_timer_new(GuestClock *clock, GuestTimerFn fn, void *userdata, GuestTimer **ret);
 GuestTimer *guest_timer_free(GuestTimer *timer);

@@ -79,6 +79,45 @@ static void test_a_disarmed_alarm_stays_silent(void **state) {
         assert_int_equal(f->n_fired, 1);
 }
 
+static void test_a_paused_clock_stands_still_and_goes_on_from_there(void **state) {
+        Fixture *f = *state;
+        uint64_t stood, before;
+
+        guest_clock_set_paused(f->clock, true);
+        stood = guest_clock_now_nsec(f->clock);
+        before = clock_monotonic_nsec();
+        while (clock_monotonic_nsec() == before)
+                ;
+        assert_true(guest_clock_now_nsec(f->clock) == stood);
+        guest_clock_set_paused(f->clock, true); /* twice is once */
+        assert_true(guest_clock_now_nsec(f->clock) == stood);
+        guest_clock_set_paused(f->clock, false);
+        assert_in_range(guest_clock_now_nsec(f->clock) - stood, 0,
+                        clock_monotonic_nsec() - before - 1);
+}
+
+static void test_alarms_wait_for_the_end_of_a_pause(void **state) {
+        Fixture *f = *state;
+        Fixture other = {.loop = f->loop};
+        _cleanup_(guest_timer_freep) GuestTimer *early = NULL, *late = NULL;
+        LoopSource *host;
+
+        assert_int_equal(guest_timer_new(f->clock, fired, &other, &early), 0);
+        assert_int_equal(guest_timer_new(f->clock, fired, &other, &late), 0);
+        assert_int_equal(loop_add_timer(f->loop, fired, f, &host), 0);
+        guest_timer_arm(early, guest_clock_now_nsec(f->clock) + 1);
+        guest_clock_set_paused(f->clock, true);
+        guest_timer_arm(late, 1); /* armed in the pause, long past */
+        assert_int_equal(loop_set_timer(host, clock_monotonic_nsec() + USEC_PER_MSEC), 0);
+        assert_int_equal(loop_run(f->loop), 0);
+        assert_int_equal(f->n_fired, 1);
+        assert_int_equal(other.n_fired, 0);
+        guest_clock_set_paused(f->clock, false);
+        while (other.n_fired < 2)
+                assert_int_equal(loop_run(f->loop), 0);
+        loop_remove(host);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_the_clock_follows_the_hosts_clocks, setup,
@@ -86,6 +125,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(
                         test_an_alarm_fires_when_its_time_has_come_and_only_once, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_a_disarmed_alarm_stays_silent, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_a_paused_clock_stands_still_and_goes_on_from_there, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_alarms_wait_for_the_end_of_a_pause, setup,
                                                 teardown),
         };
 
