@@ -124,6 +124,8 @@ typedef struct PartitionOps {
         void (*pulse_nmi)(Partition *partition, unsigned index);
         /* Nanoseconds of guest time: stands still while the machine is paused. */
         uint64_t (*reference_time_nsec)(Partition *partition);
+        /* Stops or restarts that time and what the guest sees of it: TSCs, kvmclock, local APIC timers. While no vCPU
+         * runs; the thread of the machine's loop. */
         int (*pause_time)(Partition *partition, bool paused);
         Partition *(*free)(Partition *partition); /* after all Vcpus are freed */
 } PartitionOps;

@@ -57,7 +57,7 @@ struct KvmPartition {
         struct kvm_cpuid2 *cpuid; /* owned; for vCPU 0 */
         size_t run_size;
         bool kvmclock_paused;
-        uint64_t paused_nsec;
+        uint64_t paused_nsec, paused_tsc; /* kvmclock and the host's TSC when it was paused */
         pthread_mutex_t clock_lock;
         atomic_bool extint;
         KvmRouting routing;
@@ -109,6 +109,10 @@ int kvm_set_irq_route(Partition *base, unsigned gsi, const MsiMessage *message);
 int kvm_signal_msi(Partition *base, const MsiMessage *message);
 extern const MsiRouteOps kvm_msi_route_ops;
 extern const DoorbellOps kvm_doorbell_ops;
+
+/* time.c */
+uint64_t kvm_reference_time_nsec(Partition *base);
+int kvm_pause_time(Partition *base, bool paused);
 
 /* vcpu.c, exit.c, vcpu_state.c */
 int kvm_vcpu_bind(Partition *base, unsigned index, Vcpu **ret);

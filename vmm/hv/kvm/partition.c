@@ -64,41 +64,6 @@ static void kvm_set_extint(Partition *base, bool level) {
                 kvm_vcpu_kick(base, 0);
 }
 
-static uint64_t kvm_clock_nsec(KvmPartition *partition) {
-        struct kvm_clock_data clock = {0};
-
-        return kvm_ioctl(partition->vm_fd, KVM_GET_CLOCK, &clock) < 0 ? 0 : clock.clock;
-}
-
-static uint64_t kvm_reference_time_nsec(Partition *base) {
-        KvmPartition *partition = kvm_partition_from_base(base);
-        uint64_t nsec;
-
-        pthread_mutex_lock(&partition->clock_lock);
-        nsec = partition->kvmclock_paused ? partition->paused_nsec : kvm_clock_nsec(partition);
-        pthread_mutex_unlock(&partition->clock_lock);
-        return nsec;
-}
-
-static int kvm_pause_time(Partition *base, bool paused) {
-        KvmPartition *partition = kvm_partition_from_base(base);
-        int r = 0;
-
-        pthread_mutex_lock(&partition->clock_lock);
-        if (paused && !partition->kvmclock_paused) {
-                partition->paused_nsec = kvm_clock_nsec(partition);
-                partition->kvmclock_paused = true;
-        } else if (!paused && partition->kvmclock_paused) {
-                struct kvm_clock_data clock = {.clock = partition->paused_nsec};
-
-                r = kvm_ioctl(partition->vm_fd, KVM_SET_CLOCK, &clock);
-                if (r == 0)
-                        partition->kvmclock_paused = false;
-        }
-        pthread_mutex_unlock(&partition->clock_lock);
-        return r;
-}
-
 /** kvm_partition_destroy() - release all of a partition, in whichever stage it is. Return: NULL. */
 KvmPartition *kvm_partition_destroy(KvmPartition *partition) {
         for (unsigned i = 0; i < partition->n_slots; i++) {
