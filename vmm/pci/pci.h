@@ -79,6 +79,9 @@ typedef struct PciDeviceOps {
         void (*config_written)(PciDevice *dev, unsigned offset, unsigned size);
         /* Optional. bars[bar].mapped or .address changed. */
         void (*bar_moved)(PciDevice *dev, unsigned bar);
+        /* Optional, on the loop's thread. The machine is suspended, or goes on; no vCPU runs meanwhile. */
+        void (*suspend)(PciDevice *dev);
+        void (*resume)(PciDevice *dev);
         /* vCPUs and I/O threads have ended. Calls pci_device_deinit(). */
         PciDevice *(*free)(PciDevice *dev);
 } PciDeviceOps;
@@ -129,6 +132,7 @@ int pci_root_new(const PciRootConfig *config, PciRoot **ret);
 PciRoot *pci_root_free(PciRoot *root);
 DEFINE_CLEANUP(PciRoot *, pci_root_free)
 int pci_root_add(PciRoot *root, PciDevice *dev, unsigned slot);
+void pci_root_set_suspended(PciRoot *root, bool suspended);
 
 /** pci_slot_gsi() - the interrupt that INTA# of @slot is wired to; the _PRT says the same */
 static inline unsigned pci_slot_gsi(unsigned slot) {

@@ -359,3 +359,19 @@ int pci_root_add(PciRoot *root, PciDevice *dev, unsigned slot) {
         root->slots[slot] = dev;
         return 0;
 }
+
+/** pci_root_set_suspended() - tell every function that the machine is suspended, or goes on; the loop's thread */
+void pci_root_set_suspended(PciRoot *root, bool suspended) {
+        for (unsigned i = 0; i < PCI_SLOTS; i++) {
+                PciDevice *dev = root->slots[i];
+                void (*fn)(PciDevice *) = NULL;
+
+                if (dev)
+                        fn = suspended ? dev->ops->suspend : dev->ops->resume;
+                if (!fn)
+                        continue;
+                pthread_mutex_lock(&dev->lock);
+                fn(dev);
+                pthread_mutex_unlock(&dev->lock);
+        }
+}

@@ -242,9 +242,32 @@ static void kicked(void *userdata, int fd, uint32_t events) {
 
         (void) eventfd_read(fd, &count);
         pthread_mutex_lock(&vpci->pci.lock);
-        if (vpci->dev->running && vpci->dev->queues[k->index].enabled)
+        if (vpci->suspended)
+                k->held = true;
+        else if (vpci->dev->running && vpci->dev->queues[k->index].enabled)
                 vpci->dev->ops->notify(vpci->dev, k->index);
         pthread_mutex_unlock(&vpci->pci.lock);
+}
+
+static void suspend(PciDevice *pci) {
+        VirtioPci *vpci = (VirtioPci *) pci;
+
+        vpci->suspended = true;
+        if (vpci->dev->ops->suspend)
+                vpci->dev->ops->suspend(vpci->dev);
+}
+
+static void resume(PciDevice *pci) {
+        VirtioPci *vpci = (VirtioPci *) pci;
+
+        vpci->suspended = false;
+        if (vpci->dev->ops->resume)
+                vpci->dev->ops->resume(vpci->dev);
+        for (unsigned i = 0; i < vpci->dev->n_queues; i++)
+                if (vpci->kicks[i].held) {
+                        vpci->kicks[i].held = false;
+                        virtio_pci_kick(vpci, i);
+                }
 }
 
 /* ---- life ---- */
@@ -277,6 +300,8 @@ static const PciDeviceOps pci_ops = {
         .config_reading = config_reading,
         .config_written = config_written,
         .bar_moved = bar_moved,
+        .suspend = suspend,
+        .resume = resume,
         .free = vpci_free,
 };
 

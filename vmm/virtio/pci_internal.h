@@ -24,6 +24,7 @@ typedef struct QueueKick {
         LoopSource *source; /* owned */
         uint16_t vector;
         bool doorbell; /* the hypervisor signals @fd for writes at .bells_at */
+        bool held;     /* came while the device was suspended */
 } QueueKick;
 
 struct VirtioPci {
@@ -34,6 +35,7 @@ struct VirtioPci {
         const GuestMem *mem;  /* borrowed */
 
         uint8_t status;
+        bool suspended; /* queues are left alone */
         bool resetting; /* the device still finishes requests from before a reset */
         uint8_t isr;
         uint16_t config_vector;

@@ -50,6 +50,9 @@ typedef struct VirtioOps {
         /* vCPU thread: forget all requests. Return: 0 when no guest buffer is in use any more; VIRTIO_E_PENDING when
          * some still are, then virtio_device_reset_done() follows. NULL: nothing to forget. */
         int (*reset)(VirtioDevice *dev);
+        /* Optional, loop thread. The machine is suspended: no vCPU runs, and notify() is not called until resume(). */
+        void (*suspend)(VirtioDevice *dev);
+        void (*resume)(VirtioDevice *dev);
         /* All threads have ended. */
         VirtioDevice *(*free)(VirtioDevice *dev);
 } VirtioOps;
