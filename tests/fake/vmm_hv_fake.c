@@ -141,6 +141,12 @@ static void fake_set_extint(Partition *base, bool level) {
 static void fake_pulse_nmi(Partition *base, unsigned index) {
 }
 
+static int fake_pause_time(Partition *base, bool paused) {
+        fake.n_time_changes += paused != fake.time_paused;
+        fake.time_paused = paused;
+        return 0;
+}
+
 static ProtoPartition *fake_proto_free(ProtoPartition *proto) {
         FakePartition *partition = CONTAINER_OF(proto, FakePartition, proto);
 
@@ -162,6 +168,7 @@ static const PartitionOps fake_partition_ops = {
         .set_irq_route = fake_set_irq_route,
         .set_extint = fake_set_extint,
         .pulse_nmi = fake_pulse_nmi,
+        .pause_time = fake_pause_time,
         .free = fake_partition_free,
 };
 

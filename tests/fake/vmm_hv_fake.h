@@ -23,6 +23,8 @@ typedef struct HvFake {
 
         /* What was seen. */
         atomic_uint n_bound, n_freed, n_runs, n_kicks;
+        unsigned n_time_changes; /* pause_time() calls that changed something */
+        bool time_paused;
         VcpuRegisters registers[HV_FAKE_VCPUS_MAX];
         VcpuSystemRegisters system_registers[HV_FAKE_VCPUS_MAX];
         VcpuApic apic[HV_FAKE_VCPUS_MAX];

@@ -34,7 +34,7 @@ void machine_halt(Machine *machine, HaltReason reason) {
 
         if (!atomic_compare_exchange_strong(&machine->halt_reason, &none, reason))
                 return;
-        atomic_store(&machine->stop, true);
+        machine_park_wake(machine);
         for (unsigned i = 0; i < machine->n_kicks; i++)
                 machine->partition->ops->kick(machine->partition, i);
         loop_exit(machine->loop);

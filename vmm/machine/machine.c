@@ -308,6 +308,7 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
                 return -ENOMEM;
         pthread_mutex_init(&machine->gate.lock, NULL);
         pthread_cond_init(&machine->gate.changed, NULL);
+        machine_park_init(&machine->park);
         r = loop_new(&machine->loop);
         if (r < 0)
                 return r;
@@ -363,6 +364,7 @@ Machine *machine_free(Machine *machine) {
         (void) guest_clock_free(machine->clock);
         (void) loop_free(machine->loop);
         free(machine->vcpus);
+        machine_park_deinit(&machine->park);
         pthread_cond_destroy(&machine->gate.changed);
         pthread_mutex_destroy(&machine->gate.lock);
         free(machine);

@@ -24,5 +24,14 @@ Loop *machine_loop(Machine *machine);
 int machine_run(Machine *machine, HaltReason *ret, TextError *reterr);
 void machine_halt(Machine *machine, HaltReason reason);
 
+/* Pausing: the loop's thread alone. */
+typedef void (*MachineVcpuFn)(Vcpu *vcpu, void *userdata);
+
+void machine_pause(Machine *machine);
+void machine_resume(Machine *machine);
+int machine_on_vcpu(Machine *machine, unsigned index, MachineVcpuFn fn, void *userdata);
+void machine_suspend(Machine *machine, bool devices);
+int machine_unsuspend(Machine *machine, bool devices);
+
 int machine_test_status(const Machine *machine);
 int machine_exit_status(HaltReason reason, bool extended);

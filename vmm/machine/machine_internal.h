@@ -21,10 +21,20 @@
 #define MACHINE_COM_PORTS 4u
 #define MACHINE_CHARDEVS_MAX (MACHINE_COM_PORTS + VMM_CONSOLES_MAX)
 
+/* Where a vCPU's thread is; it changes under MachinePark.lock. */
+typedef enum MachineVcpuPlace {
+        MACHINE_VCPU_STARTING, /* before its first look at the park */
+        MACHINE_VCPU_INSIDE,   /* runs guest code, or is about to */
+        MACHINE_VCPU_PARKED,
+        MACHINE_VCPU_ENDED,
+} MachineVcpuPlace;
+
 typedef struct MachineVcpu {
         Machine *machine; /* weak */
         unsigned index;
         pthread_t thread;
+        pid_t tid; /* of @thread; valid once the machine runs */
+        MachineVcpuPlace place;
 } MachineVcpu;
 
 /* No vCPU enters the guest before all are bound: an early INIT-SIPI would meet a vCPU that is being reset. */
@@ -35,6 +45,22 @@ typedef struct MachineGate {
         int error;         /* of the first vCPU that could not be bound */
         bool open, closed; /* closed: give up without running */
 } MachineGate;
+
+/* What a parked vCPU is asked to do on its own thread. */
+typedef struct MachineJob {
+        unsigned vcpu;
+        MachineVcpuFn fn; /* NULL: nothing */
+        void *userdata;
+        bool done;
+} MachineJob;
+
+/* Where vCPUs wait while the machine is paused. */
+typedef struct MachinePark {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        unsigned n_pauses; /* machine_pause() less machine_resume() */
+        MachineJob job;
+} MachinePark;
 
 /* Members are owned unless marked; the order is the order of making, and its reverse that of releasing. */
 struct Machine {
@@ -66,7 +92,10 @@ struct Machine {
         unsigned n_vcpus; /* threads that exist, or that will */
         MachineVcpu *vcpus;
         MachineGate gate;
-        atomic_bool stop;               /* vCPUs leave the guest */
+        MachinePark park;
+        bool suspended;                 /* by machine_suspend(): holds one pause */
+        bool devices_suspended;         /* and so are the devices */
+        atomic_bool stop;               /* vCPUs leave the guest: paused or halted */
         _Atomic HaltReason halt_reason; /* the first one wins */
 };
 
@@ -79,6 +108,13 @@ const char *machine_earlycon_name(const VmmConfig *config, char *buf, size_t siz
 /* firmware.c */
 void machine_prepare_interrupt_controllers(const Machine *machine);
 int machine_prepare_vcpu(const Machine *machine, Vcpu *vcpu);
+
+/* pause.c */
+void machine_park_init(MachinePark *park);
+void machine_park_deinit(MachinePark *park);
+void machine_park_wake(Machine *machine);
+bool machine_park_pass(Machine *machine, Vcpu *vcpu);
+void machine_park_leave(Machine *machine, MachineVcpu *vcpu);
 
 /* vcpu_thread.c */
 int machine_start_vcpus(Machine *machine, TextError *reterr);

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "vmm/machine/machine_internal.h"
@@ -72,8 +73,12 @@ static void vcpu_run(Machine *machine, Vcpu *vcpu) {
                 .acknowledge_pic = io_acknowledge_pic,
                 .handle_eoi = io_handle_eoi,
         };
-        HaltReason reason = vcpu->ops->run(vcpu, &io, &machine->stop);
+        HaltReason reason = HALT_STOP;
 
+        while (reason == HALT_STOP && machine_park_pass(machine, vcpu))
+                reason = vcpu->ops->run(vcpu, &io, &machine->stop);
+        if (reason == HALT_STOP)
+                return; /* the machine ended by another's doing */
         if (reason == HALT_ERROR)
                 log_error("vCPU %u cannot go on: %s", vcpu->index, vcpu->error);
         else if (reason == HALT_TRIPLE_FAULT)
@@ -90,11 +95,13 @@ static void *vcpu_main(void *userdata) {
 
         (void) snprintf(name, sizeof(name), "vcpu%u", self->index);
         (void) pthread_setname_np(pthread_self(), name);
+        self->tid = gettid();
         r = machine->partition->ops->vcpu_bind(machine->partition, self->index, &vcpu);
         if (r >= 0)
                 r = machine_prepare_vcpu(machine, vcpu);
         if (gate_pass(&machine->gate, r))
                 vcpu_run(machine, vcpu);
+        machine_park_leave(machine, self);
         return NULL;
 }
 

@@ -94,7 +94,7 @@ static HaltReason script_power_off(unsigned index, const CpuIo *io) {
 
 static void test_acpi_power_off_ends_all_vcpus(void **state) {
         assert_int_equal(run(*state, script_power_off), HALT_POWER_OFF);
-        assert_int_equal(hv_fake()->n_runs, 3);
+        assert_in_range(hv_fake()->n_runs, 1, 3); /* one that comes late does not enter any more */
         assert_int_equal(hv_fake()->n_freed, 3);
         assert_int_equal(hv_fake()->n_kicks, 3);
 }
