@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/json_writer.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+
+/** json_add_consume() - give @value, owned from now on, to @object; NULL is want of memory. Return: 0 or -ENOMEM. */
+int json_add_consume(struct json_object *object, const char *key, struct json_object *value) {
+        if (!value)
+                return -ENOMEM;
+        if (json_object_object_add(object, key, value) < 0) {
+                (void) json_object_put(value);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+/** json_text() - a tree as text on one line; owned by the caller. Return: 0 or -ENOMEM. */
+int json_text(struct json_object *json, char **ret) {
+        const char *text = json_object_to_json_string_ext(
+                json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+        *ret = text ? strdup(text) : NULL;
+        return *ret ? 0 : -ENOMEM;
+}
