@@ -30,6 +30,7 @@ void vmm_config_deinit(VmmConfig *config) {
         free(config->kernel);
         free(config->initrd);
         free(config->kvm_device);
+        free(config->socket);
         *config = (VmmConfig){0};
 }
 
@@ -170,6 +171,9 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
                                       VMM_NAME_MAX);
         if (config->kvm_device && config->hypervisor != VMM_HYPERVISOR_KVM)
                 return text_error_set(reterr, -EINVAL, "--hypervisor: only kvm takes device=");
+        if (config->suspended && !config->socket)
+                return text_error_set(reterr, -EINVAL,
+                                      "--suspended: without --socket nothing could resume it");
         r = check_params(config, reterr);
         if (r < 0)
                 return r;

@@ -71,6 +71,8 @@ typedef struct VmmConfig {
         unsigned n_vcpus;      /* default 1 */
         VmmHypervisor hypervisor;
         char *kvm_device; /* owned, optional: --hypervisor kvm[device=PATH] */
+        char *socket;     /* owned, optional: where the control socket listens */
+        bool suspended;   /* start suspended, until the control socket says otherwise */
         bool no_rng;
         bool test_device;     /* what test programs for processors expect: exit port and the like */
         bool no_balloon;      /* accepted: there is no balloon to leave out yet */

@@ -315,6 +315,9 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
         r = guest_clock_new(machine->loop, &machine->clock);
         if (r < 0)
                 return r;
+        r = control_server_new(machine->loop, &machine->control);
+        if (r < 0)
+                return r;
         r = new_partition(machine, config, hv, reterr);
         if (r < 0)
                 return r;
@@ -330,6 +333,9 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
         r = add_pci_devices(machine, config, reterr);
         if (r < 0)
                 return r;
+        r = machine_open_control(machine, config, reterr);
+        if (r < 0)
+                return r;
         r = load_kernel(machine, config, reterr);
         if (r < 0)
                 return r;
@@ -343,6 +349,7 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
 Machine *machine_free(Machine *machine) {
         if (!machine)
                 return NULL;
+        (void) control_server_free(machine->control);
         (void) pci_root_free(machine->pci);
         for (unsigned i = 0; i < MACHINE_COM_PORTS; i++)
                 (void) uart8250_free(machine->uarts[i]);

@@ -8,6 +8,7 @@
 
 #include "vmm/boot/boot.h"
 #include "vmm/chardev/char.h"
+#include "vmm/control/server.h"
 #include "vmm/event/guest_clock.h"
 #include "vmm/hv/hv.h"
 #include "vmm/irq/irqchip.h"
@@ -83,6 +84,7 @@ struct Machine {
         unsigned n_chardevs;
         Uart8250 *uarts[MACHINE_COM_PORTS];
         PciRoot *pci;
+        ControlServer *control;
 
         gpa_t pci64_base;
         uint64_t pci64_size;
@@ -115,6 +117,9 @@ void machine_park_deinit(MachinePark *park);
 void machine_park_wake(Machine *machine);
 bool machine_park_pass(Machine *machine, Vcpu *vcpu);
 void machine_park_leave(Machine *machine, MachineVcpu *vcpu);
+
+/* control.c */
+int machine_open_control(Machine *machine, const VmmConfig *config, TextError *reterr);
 
 /* vcpu_thread.c */
 int machine_start_vcpus(Machine *machine, TextError *reterr);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the control socket may ask of the machine itself; devices add their own requests to Machine.control. */
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vmm/machine/machine_internal.h"
+
+static void on_exit_request(void *userdata, ControlCall *call) {
+        control_call_ok(call);
+        log_info("stopping on request");
+        machine_halt(userdata, HALT_STOP);
+}
+
+static void on_suspend(void *userdata, ControlCall *call) {
+        machine_suspend(userdata, control_call_request(call)->kind == CONTROL_SUSPEND_VM);
+        control_call_ok(call);
+}
+
+static void on_resume(void *userdata, ControlCall *call) {
+        if (machine_unsuspend(userdata, control_call_request(call)->kind == CONTROL_RESUME_VM) < 0)
+                control_call_fail(call, "the devices are suspended too; use ResumeVm");
+        else
+                control_call_ok(call);
+}
+
+static void on_state(void *userdata, ControlCall *call) {
+        const Machine *machine = userdata;
+        const ControlAnswer answer = {
+                .kind = CONTROL_ANSWER_STATE,
+                .vcpus_suspended = machine->suspended,
+                .devices_suspended = machine->devices_suspended,
+        };
+
+        control_call_answer(call, &answer);
+}
+
+static void on_vcpu_pid_tid(void *userdata, ControlCall *call) {
+        const Machine *machine = userdata;
+        ControlVcpu vcpus[HV_VCPUS_MAX];
+        const ControlAnswer answer = {
+                .kind = CONTROL_ANSWER_VCPUS,
+                .vcpus = vcpus,
+                .n_vcpus = machine->n_vcpus,
+        };
+
+        for (unsigned i = 0; i < machine->n_vcpus; i++)
+                vcpus[i] = (ControlVcpu){.pid = getpid(), .tid = machine->vcpus[i].tid};
+        control_call_answer(call, &answer);
+}
+
+/**
+ * machine_open_control() - register the machine's own requests and listen where @config says, if anywhere
+ *
+ * Return: 0; negative errno with a sentence.
+ */
+int machine_open_control(Machine *machine, const VmmConfig *config, TextError *reterr) {
+        static const struct {
+                ControlKind kind;
+                ControlHandler handler;
+        } handlers[] = {
+                {CONTROL_EXIT, on_exit_request},         {CONTROL_SUSPEND_VCPUS, on_suspend},
+                {CONTROL_SUSPEND_VM, on_suspend},        {CONTROL_RESUME_VCPUS, on_resume},
+                {CONTROL_RESUME_VM, on_resume},          {CONTROL_STATE, on_state},
+                {CONTROL_VCPU_PID_TID, on_vcpu_pid_tid},
+        };
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(handlers); i++)
+                control_server_handle(machine->control, handlers[i].kind, handlers[i].handler,
+                                      machine);
+        if (!config->socket)
+                return 0;
+        if (config->suspended)
+                machine_suspend(machine, /* devices= */ true);
+        r = control_server_listen(machine->control, config->socket, reterr);
+        return r < 0 ? text_error_prefix(reterr, r, "--socket") : 0;
+}
