@@ -136,3 +136,8 @@ $(CPU_SUITE): tests/bench/guest/cpu_suite.c
 .PHONY: bench
 bench: all $(BENCHES) $(CPU_SUITE) o/guest/tiny.elf
 	@tests/bench/run.sh $(O) $(ONLY)
+
+## soak: hours of stock software on the software processor, and random instructions against the host (ONLY=substring for some)
+.PHONY: soak
+soak: all $(O)/tests/unit/vmm/hv/soft/test_differential
+	@tests/soak/run.sh $(O) $(ONLY)

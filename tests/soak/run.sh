@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: run.sh BUILD-DIR [ONLY]
+# The long tests of the software processor (docs/TESTING.md): stock kernels and a Debian with systemd on it, for hours. A line
+# `ok NAME` or `not ok NAME` each; consoles are in o/soak/logs/. ONLY is a part of the names of the tests to run.
+# SOAK_BOOTS (100) boots on each number of processors, SOAK_STRESS (100) seconds for each stressor, SOAK_CASES (100 million)
+# random instructions.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+build=$1 only=${2:-}
+out=o/soak logs=o/soak/logs
+boots=${SOAK_BOOTS:-100} stress=${SOAK_STRESS:-100} cases=${SOAK_CASES:-100000000}
+passed=0 failed=0 skipped=0
+mkdir -p $logs
+
+wanted() { [[ $1 == *"$only"* ]]; }
+
+verdict() { # STATUS NAME
+        if [ "$1" -eq 0 ]; then
+                echo "ok $2"
+                passed=$((passed + 1))
+        else
+                echo "not ok $2"
+                failed=$((failed + 1))
+        fi
+}
+
+# Lines that the guest itself judged count by themselves.
+count_lines() { # LOG
+        grep -aE '^(ok|not ok|skip) ' "$1" | tr -d '\r'
+        passed=$((passed + $(grep -acE '^ok ' "$1")))
+        failed=$((failed + $(grep -acE '^not ok ' "$1")))
+        skipped=$((skipped + $(grep -acE '^skip ' "$1")))
+}
+
+vmm() { # SECONDS LOG KERNEL INITRD CPUS MIB PARAMS MORE...
+        local seconds=$1 log=$2 kernel=$3 initrd=$4 cpus=$5 mib=$6 params=$7
+        shift 7
+        timeout -k 10 "$seconds" "$build/vivarium-vmm" --extended-status run --hypervisor soft --mem "$mib" \
+                --cpus "$cpus" --initrd "$initrd" --params "console=ttyS0 quiet panic=-1 $params" \
+                --serial type=stdout,hardware=serial,num=1,console=true "$@" "$kernel" >"$log" 2>&1 </dev/null
+}
+
+# One hang, crash or missing word in so many boots fails the whole.
+many_boots() { # NAME COUNT KERNEL INITRD CPUS
+        local i status
+        wanted "$1" || return 0
+        for i in $(seq "$2"); do
+                vmm 300 "$logs/$1" "$3" "$4" "$5" 256 soak=boot
+                status=$?
+                if [ $status -ne 0 ] || ! grep -aq "soak: init reached.*, $5 processors" "$logs/$1"; then
+                        cp "$logs/$1" "$logs/$1.failed"
+                        verdict 1 "$1: boot $i of $2 ended with status $status, see $logs/$1.failed"
+                        return 0
+                fi
+        done
+        verdict 0 "$1: $2 boots with $5 processors in a row"
+}
+
+# STEPS run one after another in a Debian that starts from the same disk each time.
+debian() { # NAME CPUS MIB SECONDS STEPS
+        local log=$logs/$1 disk=$out/$1.ext4 status=0
+        wanted "$1" || return 0
+        cp --sparse=always $out/root.ext4 "$disk"
+        vmm "$4" "$log" o/guest/vmlinuz $out/initrd.img "$2" "$3" "rw systemd.show_status=false soak=$5" --block "$disk"
+        status=$?
+        rm -f "$disk"
+        count_lines "$log"
+        grep -aq '^soak: done' "$log" && ! grep -aqE '^soak: (kernel says|failed unit)' "$log" || status=1
+        verdict $status "$1: systemd on $2 processors to multi-user, ${5//,/, }, and power-off"
+        [ $status -eq 0 ] || grep -aE '^(#|soak:)|Kernel panic' "$log" | tail -n 40 | sed 's/^/    /'
+}
+
+differential() { # PARTS
+        local part status=0
+        wanted differential || return 0
+        : >$logs/differential
+        for part in $(seq "$1"); do
+                VIVARIUM_DIFFERENTIAL_SEED=$((SOAK_SEED + part)) VIVARIUM_DIFFERENTIAL_CASES=$((cases / $1)) \
+                        "$build/tests/unit/vmm/hv/soft/test_differential" >>$logs/differential 2>&1 || status=1
+        done
+        verdict $status "differential: $cases random instructions do what the host does (seeds from $SOAK_SEED)"
+}
+SOAK_SEED=${SOAK_SEED:-1}
+
+tests/soak/build.sh $out || exit 1
+for cpus in 1 2 4; do
+        many_boots "boots-$cpus" "$boots" o/guest/vmlinuz $out/initrd.img $cpus
+done
+for cpus in 1 4; do
+        many_boots "generic-$cpus" $(((boots + 9) / 10)) $out/generic/vmlinuz $out/generic/initrd.img $cpus
+done
+debian tools 4 1536 3600 gcc,hash,openssl
+debian selftests 2 1024 3600 selftests
+debian python 4 1536 7200 python
+debian perl 4 1536 14400 perl
+debian stress 4 1536 $((1200 + 12 * stress)) "stress:$stress"
+differential 10
+echo "soak: $passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
