@@ -399,6 +399,7 @@ void segment_load_descriptor(SoftCpu *c, const Uop *u, Segment *seg, uint16_t se
                              unsigned vector);
 bool descriptor_read(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *ret);
 void segment_from_descriptor(Segment *seg, uint16_t selector, uint64_t descriptor);
+void io_check(SoftCpu *c, const Uop *u, uint16_t port, unsigned size);
 
 /* cpuid.c, msr.c */
 void soft_cpuid(unsigned index, unsigned n_vcpus, uint32_t function, uint32_t sub,

@@ -176,13 +176,11 @@ static uint64_t bulk(SoftCpu *c, const Uop *u, unsigned op, uint64_t count) {
         return n;
 }
 
-static void check_io(SoftCpu *c, const Uop *u, unsigned op);
-
 static inline void string(SoftCpu *c, const Uop *u, unsigned op) {
         uint64_t count;
 
         if (op >= STRING_INS)
-                check_io(c, u, op);
+                io_check(c, u, (uint16_t) c->r[RDX], 1u << u->size);
         if (u->op == ONCE) {
                 one(c, u, op);
                 NEXT(c, u);
@@ -211,13 +209,6 @@ static inline void string(SoftCpu *c, const Uop *u, unsigned op) {
         if (index_get(c, u, RCX) == 0)
                 NEXT(c, u);
         GOTO(c, uop_rip(c, u)); /* again, after whatever is waiting */
-}
-
-static void check_io(SoftCpu *c, const Uop *u, unsigned op) {
-        (void) op;
-        /* No I/O permission bitmap is offered to user code: IOPL decides. */
-        if (cpu_protected(c) && c->cpl > (c->flags & FLAG_IOPL) >> 12)
-                cpu_raise_code(c, u, EXC_GP, 0);
 }
 
 #define STRING(name, op)                                                                           \

@@ -12,11 +12,6 @@ static inline void need_cpl0(SoftCpu *c, const Uop *u) {
                 cpu_raise_code(c, u, EXC_GP, 0);
 }
 
-static inline void need_io(SoftCpu *c, const Uop *u) {
-        if (cpu_protected(c) && c->cpl > (c->flags & FLAG_IOPL) >> 12)
-                cpu_raise_code(c, u, EXC_GP, 0);
-}
-
 static void set_sized(SoftCpu *c, const Uop *u, unsigned n, uint64_t v) {
         if (u->size == 1)
                 R16(c, n) = (uint16_t) v;
@@ -175,7 +170,7 @@ void op_in_i(SoftCpu *c, const Uop *u) {
         uint16_t port = u->op ? (uint16_t) c->r[RDX] : (uint16_t) u->imm;
         uint64_t v;
 
-        need_io(c, u);
+        io_check(c, u, port, 1u << u->size);
         v = c->io->pio_read(c->io->machine, port, 1u << u->size);
         if (u->size == 0)
                 R8(c, 0) = (uint8_t) v;
@@ -188,7 +183,7 @@ void op_out_i(SoftCpu *c, const Uop *u) {
         uint16_t port = u->op ? (uint16_t) c->r[RDX] : (uint16_t) u->imm;
         uint64_t mask = u->size == 0 ? 0xff : u->size == 1 ? 0xffff : UINT32_MAX;
 
-        need_io(c, u);
+        io_check(c, u, port, 1u << u->size);
         c->io->pio_write(c->io->machine, port, 1u << u->size, c->r[RAX] & mask);
         if (atomic_load_explicit(&c->attention, memory_order_relaxed))
                 GOTO(c, uop_next_rip(c, u)); /* an interrupt that this caused comes at once */

@@ -132,6 +132,7 @@ bool msr_write(SoftCpu *c, uint32_t msr, uint64_t v) {
         switch (msr) {
         case MSR_TSC:
                 c->tsc_offset += (int64_t) (v - cpu_tsc(c));
+                soft_kvm_system_time(c);
                 return true;
         case MSR_APIC_BASE:
                 return lapic_set_base(c->lapic, v);

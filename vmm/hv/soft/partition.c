@@ -275,8 +275,16 @@ static int soft_set_state(Vcpu *vcpu, VcpuStateId id, const void *state) {
         return soft_cpu_set_state(((SoftVcpu *) vcpu)->cpu, id, state);
 }
 
+/*
+ * The time stamp counters of all processors began with the partition: a guest that is told of a stable clock takes one
+ * processor's counter for another's.
+ */
 static int soft_reset(Vcpu *vcpu) {
-        return vcpu_state_reset_all(vcpu);
+        int r = vcpu_state_reset_all(vcpu);
+
+        if (r >= 0)
+                ((SoftVcpu *) vcpu)->cpu->tsc_offset = 0;
+        return r;
 }
 
 /*
@@ -318,7 +326,7 @@ static int soft_vcpu_bind(Partition *partition, unsigned index, Vcpu **ret) {
                 free(v);
                 return r;
         }
-        r = vcpu_state_reset_all(&v->vcpu);
+        r = soft_reset(&v->vcpu);
         if (r < 0) {
                 soft_cpu_free(v->cpu);
                 free(v);

@@ -398,7 +398,7 @@ void soft_kvm_system_time(SoftCpu *c) {
                 .flags = 1, /* stable across processors */
         };
 
-        /* In one go: it never changes, so nobody needs to see an odd version meanwhile. */
+        /* In one go: it changes only by a write to this processor's own counter. */
         if (c->kvmclock_msr & 1)
                 (void) guest_mem_write(c->partition->mem, c->kvmclock_msr & ~UINT64_C(1), &t,
                                        sizeof(t));

@@ -180,6 +180,8 @@ static void drop_segments(SoftCpu *c) {
                 Segment *s = &c->seg[segs[i]];
                 unsigned type = s->attr & SEG_ATTR_TYPE;
 
+                if ((s->selector & ~3u) == 0)
+                        s->selector = 0; /* what RPL a null selector had is not for user mode */
                 if ((s->attr & SEG_ATTR_P) && SEG_ATTR_DPL(s->attr) < c->cpl &&
                     !((type & TYPE_CODE) && (type & TYPE_CONFORMING))) {
                         s->selector = 0;
@@ -348,4 +350,29 @@ void segment_load_descriptor(SoftCpu *c, const Uop *u, Segment *seg, uint16_t se
         segment_from_descriptor(&loaded, selector, d);
         loaded.base |= high << 32;
         *seg = loaded;
+}
+
+/* ---- what the task-state segment says of ports ---- */
+
+#define TSS_IO_MAP_BASE 102u
+#define TSS_SIZE_MIN 104u
+
+static bool io_permitted(SoftCpu *c, const Uop *u, uint16_t port, unsigned size) {
+        const uint32_t mask = (1u << size) - 1;
+        uint32_t at, bits;
+
+        if (!(c->tr.attr & SEG_ATTR_P) || !(c->tr.attr & 8) || c->tr.limit < TSS_SIZE_MIN - 1)
+                return false; /* none, or one of 16 bits, which has no map */
+        at = (uint32_t) mem_read_system(c, u, c->tr.base + TSS_IO_MAP_BASE, 2) + port / 8;
+        if (at + 1 > c->tr.limit) /* two bytes are read, whatever the port */
+                return false;
+        bits = (uint32_t) mem_read_system(c, u, c->tr.base + at, 2) >> port % 8;
+        return (bits & mask) == 0;
+}
+
+/** io_check() - #GP unless IOPL or the I/O permission map allows all of @size (1, 2, 4) ports (SDM volume 1, 19.5) */
+void io_check(SoftCpu *c, const Uop *u, uint16_t port, unsigned size) {
+        if (cpu_protected(c) && c->cpl > (c->flags & FLAG_IOPL) >> 12 &&
+            !io_permitted(c, u, port, size))
+                cpu_raise_code(c, u, EXC_GP, 0);
 }
