@@ -70,6 +70,7 @@ void soft_guest_long_mode(SoftGuest *guest, unsigned cpl) {
         c->cr3 = SOFT_PAGE_TABLES;
         c->cpl = (uint8_t) cpl;
         c->idt_limit = c->gdt_limit = 0;
+        c->tr = (Segment){0}; /* no ports for user mode */
         for (unsigned i = 0; i < N_SEGS; i++)
                 c->seg[i] = (Segment){.limit = UINT32_MAX, .attr = (uint16_t) (0xc093 | dpl)};
         c->seg[SEG_CS] = (Segment){.selector = (uint16_t) (0x30 | cpl),
