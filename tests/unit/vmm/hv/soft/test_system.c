@@ -24,6 +24,17 @@
 #define USER_CS 0x1bu
 #define N_PORTS 1024u
 
+/* The map's last byte is followed by one of ones, as an operating system must. */
+static void set_task_segment(SoftGuest *g) {
+        g->cpu->tr = (Segment){
+                .base = TSS, .limit = IO_MAP + N_PORTS / 8, .attr = 0x8b, .selector = 0x20};
+}
+
+static void user_mode(SoftGuest *g) {
+        soft_guest_long_mode(g, 3);
+        set_task_segment(g);
+}
+
 static int setup(void **state) {
         static SoftGuest guest;
 
@@ -37,9 +48,7 @@ static int setup(void **state) {
         le64_store(soft_guest_memory(&guest, GDT + 0x18), UINT64_C(0x00affb000000ffff));
         guest.cpu->gdt_base = GDT;
         guest.cpu->gdt_limit = 0x1f;
-        /* The map's last byte is followed by one of ones, as an operating system must. */
-        guest.cpu->tr = (Segment){
-                .base = TSS, .limit = IO_MAP + N_PORTS / 8, .attr = 0x8b, .selector = 0x20};
+        set_task_segment(&guest);
         le16_store(soft_guest_memory(&guest, TSS + 102), IO_MAP);
         memset(soft_guest_memory(&guest, TSS + IO_MAP), 0xff, N_PORTS / 8 + 1);
         *state = &guest;
@@ -70,7 +79,7 @@ static void allow_port(SoftGuest *g, unsigned port) {
 static void test_user_mode_reaches_the_ports_that_the_map_allows(void **state) {
         SoftGuest *g = *state;
 
-        soft_guest_long_mode(g, 3);
+        user_mode(g);
         allow_port(g, 0x80);
         assert_int_equal(RUN(g, "\xe6\x80"), EXC_UD); /* out %al, $0x80 */
         assert_int_equal(g->tiny->n_events, 1);
@@ -85,7 +94,7 @@ static void test_user_mode_reaches_the_ports_that_the_map_allows(void **state) {
 static void test_wide_access_needs_each_of_its_ports(void **state) {
         SoftGuest *g = *state;
 
-        soft_guest_long_mode(g, 3);
+        user_mode(g);
         for (unsigned port = 0x86; port < 0x8a; port++) /* over the end of a byte of the map */
                 allow_port(g, port);
         assert_int_equal(RUN(g, "\xe7\x86"), EXC_UD); /* out %eax, $0x86 */
@@ -98,7 +107,7 @@ static void test_wide_access_needs_each_of_its_ports(void **state) {
 static void test_string_output_asks_the_map_too(void **state) {
         SoftGuest *g = *state;
 
-        soft_guest_long_mode(g, 3);
+        user_mode(g);
         allow_port(g, 0x123);
         g->cpu->r[RDX] = 0x123;
         g->cpu->r[RSI] = CODE;
@@ -111,7 +120,7 @@ static void test_string_output_asks_the_map_too(void **state) {
 static void test_ports_behind_the_end_of_the_map_are_forbidden(void **state) {
         SoftGuest *g = *state;
 
-        soft_guest_long_mode(g, 3);
+        user_mode(g);
         allow_port(g, N_PORTS - 1);
         g->cpu->r[RDX] = N_PORTS - 1;
         assert_int_equal(RUN(g, "\xee"), EXC_UD); /* out %al, %dx */
@@ -127,7 +136,7 @@ static void test_ports_behind_the_end_of_the_map_are_forbidden(void **state) {
 static void test_iopl_makes_the_map_unnecessary(void **state) {
         SoftGuest *g = *state;
 
-        soft_guest_long_mode(g, 3);
+        user_mode(g);
         g->cpu->flags |= FLAG_IOPL;
         g->cpu->tr.attr = 0;
         assert_int_equal(RUN(g, "\xe6\x80"), EXC_UD);
@@ -254,7 +263,7 @@ static void test_user_mode_may_not(void **state) {
         };
         SoftGuest *g = *state;
 
-        soft_guest_long_mode(g, 3);
+        user_mode(g);
         for (unsigned i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
                 g->cpu->r[RAX] = CODE;
                 assert_int_equal(run(g, forbidden[i].code, forbidden[i].len), EXC_GP);
