@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "config/control_verbs.h"
 #include "config/crosvm_flag_table.h"
 #include "config/crosvm_flags.h"
 
@@ -24,6 +25,7 @@ static void help_group(FILE *out, FlagGroup group, const char *title) {
 void crosvm_flags_help(FILE *out) {
         (void) fputs(
                 "usage: vivarium-vmm [GLOBAL OPTIONS] run [OPTIONS] KERNEL\n"
+                "       vivarium-vmm COMMAND [ARGUMENTS] SOCKET\n"
                 "       vivarium-vmm probe\n"
                 "\n"
                 "run: one virtual machine, until it ends. KERNEL is a bzImage, an ELF vmlinux or "
@@ -38,6 +40,9 @@ void crosvm_flags_help(FILE *out) {
         (void) fputs("      --version            print the version and exit\n"
                      "  -h, --help               print this text and exit\n",
                      out);
+        (void) fputs("\nCommands to a VM that runs with --socket SOCKET; 1 when it refused:\n",
+                     out);
+        control_verbs_help(out);
         help_group(out, GROUP_BOOT, "What to boot");
         help_group(out, GROUP_MACHINE, "The machine");
         help_group(out, GROUP_DEVICES, "Devices");

@@ -178,11 +178,9 @@ static const char *const global_options[] = {
 };
 
 static const char *const commands[] = {
-        "balloon",      "balloon_stats", "balloon_ws", "battery",    "create_composite",
-        "create_qcow2", "device",        "devices",    "disk",       "gpe",
-        "gpu",          "make_rt",       "powerbtn",   "resume",     "sleepbtn",
-        "snapshot",     "snd",           "stop",       "suspend",    "swap",
-        "usb",          "version",       "vfio",       "virtio-net",
+        "balloon_ws", "battery", "create_composite", "create_qcow2", "device",
+        "devices",    "gpu",     "make_rt",          "snapshot",     "snd",
+        "swap",       "usb",     "version",          "vfio",
 };
 
 static bool has(const char *const *names, size_t n, const char *name) {

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "config/crosvm_flags.h"
 #include "config/hypervisor_probe.h"
+#include "vmm/control/client.h"
 #include "vmm/hv/kvm/kvm.h"
 #include "vmm/machine/machine.h"
 
@@ -108,6 +109,19 @@ static int run(const VmmConfig *config) {
         return machine_exit_status(reason, config->extended_status);
 }
 
+/* `vivarium-vmm stop SOCKET` and the like: a request to a running VM. */
+static int control(int argc, char *argv[]) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        _cleanup_(control_command_deinit) ControlCommand command = {.request.fd_index = -1};
+        int r;
+
+        r = control_verb_parse(argc, argv, &command, &error);
+        if (r < 0)
+                return fail(VMM_EXIT_INVALID_ARGS, &error, r);
+        r = control_client_run(&command, stdout, &error);
+        return r < 0 ? fail(VMM_EXIT_ERROR, &error, r) : 0;
+}
+
 int main(int argc, char *argv[]) {
         _cleanup_(vmm_config_deinit) VmmConfig config;
         _cleanup_(text_error_deinit) TextError error = {0};
@@ -121,6 +135,8 @@ int main(int argc, char *argv[]) {
         vmm_config_init(&config);
         if (argc == 2 && strcmp(argv[1], HYPERVISOR_PROBE_VERB) == 0)
                 return probe_hypervisors();
+        if (argc >= 2 && control_verb_exists(argv[1]))
+                return control(argc - 1, argv + 1);
         r = crosvm_flags_parse(argc, argv, &config, &error);
         if (r == CROSVM_FLAGS_E_HELP) {
                 crosvm_flags_help(stdout);

@@ -33,7 +33,7 @@ RULES = {
     "vmm/virtio": DEVICE + ["vmm/pci", "vmm/block/block.h", "vmm/chardev/char.h"],
     "vmm/legacy": DEVICE + ["vmm/pci"],
     "vmm/serial": DEVICE + ["vmm/chardev/char.h"],
-    "vmm/control": ["base", "vmm/event", "config/control_message.h"],
+    "vmm/control": ["base", "vmm/event", "config/control_message.h", "config/control_verbs.h"],
     "vmm/boot": ["base", "config", "vmm/mem", "vmm/hv/hv.h"],
     "vmm/machine": ["base", "config", "vmm"],
     "vmm/main.c": ["base", "config", "vmm"],

@@ -135,7 +135,7 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"--syslog-tag|x|run|k", "--syslog-tag: crosvm option, not supported"},
                 {"--mem|5|run|k", "--mem: belongs behind the command"},
                 {"run|--extended-status|k", "--extended-status: belongs before the command"},
-                {"stop|/tmp/s", "stop: crosvm command, not supported"},
+                {"make_rt|/tmp/s", "make_rt: crosvm command, not supported"},
                 {"walk", "walk: unknown command"},
                 {"--extended-status", "a command is missing"},
                 {"run", "KERNEL is missing"},

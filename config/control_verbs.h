@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The VMM's commands that talk to a running VM, `vivarium-vmm VERB [ARGUMENTS] SOCKET`, spelled like crosvm's. */
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/text_error.h"
+#include "config/control_message.h"
+
+typedef struct ControlCommand {
+        ControlRequest request; /* owned */
+        const char *socket;     /* borrowed from the arguments */
+        char *file; /* owned, optional: sent along as descriptor 0, opened as @request says */
+        bool file_read_only, file_create;
+} ControlCommand;
+
+void control_command_deinit(ControlCommand *command);
+bool control_verb_exists(const char *verb);
+int control_verb_parse(int argc, char *const *argv, ControlCommand *ret, TextError *reterr);
+void control_verbs_help(FILE *out);
