@@ -178,7 +178,7 @@ static void run_record(Board *board, const uint8_t *record) {
                 if (value & 2)
                         acpi_pm_press_power_button(board->acpi_pm);
                 if (value & 4)
-                        acpi_pm_raise_gpe(board->acpi_pm, value >> 8);
+                        (void) acpi_pm_raise_gpe(board->acpi_pm, value >> 8);
                 break;
         }
         check(fake_clock_armed(board->clock) <= TIMERS_MAX);

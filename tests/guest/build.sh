@@ -89,7 +89,7 @@ cp "$busybox" "$tree/bin/busybox"
 cp "$here/init" "$tree/init"
 chmod 755 "$tree/init"
 copy_modules "$out" "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net \
-        pvpanic-mmio pvpanic-pci wdat_wdt button
+        pvpanic-mmio pvpanic-pci wdat_wdt button evdev
 pack "$tree" "$out/initrd.cpio"
 gzip -9nc "$out/initrd.cpio" >"$out/initrd.img"
 

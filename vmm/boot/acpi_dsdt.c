@@ -168,6 +168,19 @@ static void dsdt_add_power_off(Aml *aml) {
         aml_end(aml);
 }
 
+/* Events that only the control socket raises: a method makes the system enable and count them. */
+static void dsdt_add_events(Aml *aml) {
+        aml_begin_scope(aml, "\\_GPE");
+        for (unsigned i = 0; i < ACPI_GPE_COUNT; i++) {
+                char name[5];
+
+                (void) snprintf(name, sizeof(name), "_L%02X", i & 0xffu);
+                aml_begin_method(aml, name, 0);
+                aml_end(aml);
+        }
+        aml_end(aml);
+}
+
 /** acpi_build_dsdt() - the whole table; memory failures stick in @table */
 void acpi_build_dsdt(StrBuf *table, const BoardInfo *board) {
         Aml aml = {.out = table};
@@ -188,5 +201,6 @@ void acpi_build_dsdt(StrBuf *table, const BoardInfo *board) {
                 dsdt_add_pvpanic(&aml);
         aml_end(&aml);
         dsdt_add_power_off(&aml);
+        dsdt_add_events(&aml);
         acpi_end_table(table);
 }

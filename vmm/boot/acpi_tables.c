@@ -64,7 +64,6 @@ _Static_assert(sizeof(AcpiFadt) + ACPI_HEADER_SIZE == 276, "length of FADT revis
 
 #define FADT_WBINVD (1u << 0)
 #define FADT_PROC_C1 (1u << 2)
-#define FADT_SLEEP_BUTTON_ABSENT (1u << 5) /* as a fixed feature; the power button is one */
 #define FADT_RTC_WAKE_ABSENT (1u << 6)
 #define FADT_TIMER_32_BIT (1u << 8)
 #define FADT_RESET_REGISTER (1u << 10)
@@ -175,8 +174,9 @@ static void acpi_build_fadt(StrBuf *table, const BoardInfo *board, gpa_t facs, g
                         (uint16_t) (FADT_BOOT_LEGACY_DEVICES | FADT_BOOT_VGA_ABSENT |
                                     FADT_BOOT_NO_ASPM | (board->i8042 ? FADT_BOOT_8042 : 0) |
                                     (board->rtc ? 0 : FADT_BOOT_RTC_ABSENT)),
-                .flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLEEP_BUTTON_ABSENT |
-                         FADT_RTC_WAKE_ABSENT | FADT_TIMER_32_BIT | FADT_RESET_REGISTER,
+                /* Both buttons are fixed features: neither is said to be absent. */
+                .flags = FADT_WBINVD | FADT_PROC_C1 | FADT_RTC_WAKE_ABSENT | FADT_TIMER_32_BIT |
+                         FADT_RESET_REGISTER,
                 .reset_register = ACPI_PORT(IOPORT_RESET_CONTROL, 1, ACPI_ACCESS_BYTE),
                 .reset_value = RESET_VALUE_HARD,
                 .minor_version = 4,

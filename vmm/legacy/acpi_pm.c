@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 
+#include "base/fd.h"
 #include "vmm/legacy/devices.h"
 #include "vmm/mem/bus_bytes.h"
 #include "vmm/mem/memmap.h"
@@ -16,6 +18,7 @@
 
 #define PM1_TIMER 0x0001u
 #define PM1_POWER_BUTTON 0x0100u
+#define PM1_SLEEP_BUTTON 0x0200u
 #define PM1_STATUS_WRITABLE 0x8731u /* TMR, BM, GBL, PWRBTN, SLPBTN, RTC, WAK */
 #define PM1_ENABLE_WRITABLE 0x0721u /* TMR, GBL, PWRBTN, SLPBTN, RTC */
 
@@ -23,8 +26,6 @@
 #define PM1_CONTROL_WRITABLE 0x1c02u /* SLP_TYP, BM_RLD; SLP_EN reads as 0 */
 #define PM1_CONTROL_SLEEP_TYPE(v) ((v) >> 10 & 7u)
 #define PM1_CONTROL_SLEEP_ENABLE 0x2000u
-
-#define GPE_COUNT 16u
 
 /* A status register whose bits are cleared by writing ones, and the enable register behind it. */
 typedef struct EventBlock {
@@ -39,6 +40,8 @@ struct AcpiPm {
         IrqLine sci;
         HaltSink halt;
         EventBlock pm1, gpe0;
+        int gpe_cleared
+                [ACPI_GPE_COUNT]; /* owned eventfds: the guest cleared this event; -EBADF where nobody asked */
         uint16_t control;
         uint64_t start_nsec;
         uint64_t seen_carries;
@@ -110,7 +113,16 @@ static uint8_t gpe0_read_byte(void *device, unsigned offset) {
 }
 
 static void gpe0_write_byte(void *device, unsigned offset, uint8_t value) {
-        event_block_write(&((AcpiPm *) device)->gpe0, offset, value);
+        AcpiPm *pm = device;
+        uint16_t before = pm->gpe0.status, cleared;
+
+        event_block_write(&pm->gpe0, offset, value);
+        cleared = before & (uint16_t) ~pm->gpe0.status;
+        for (unsigned i = 0; cleared != 0 && i < ACPI_GPE_COUNT; i++)
+                if ((cleared & 1u << i) && pm->gpe_cleared[i] >= 0) {
+                        (void) eventfd_write(pm->gpe_cleared[i], 1);
+                        pm->gpe_cleared[i] = fd_close(pm->gpe_cleared[i]);
+                }
 }
 
 static uint64_t pm1_read(void *device, uint64_t offset, unsigned size) {
@@ -195,6 +207,8 @@ int acpi_pm_new(Bus *pio, GuestClock *clock, IrqLine sci, HaltSink halt, AcpiPm 
         if (!pm)
                 return -ENOMEM;
         pthread_mutex_init(&pm->lock, NULL);
+        for (unsigned i = 0; i < ACPI_GPE_COUNT; i++)
+                pm->gpe_cleared[i] = -EBADF;
         pm->clock = clock;
         pm->sci = sci;
         pm->halt = halt;
@@ -217,23 +231,51 @@ AcpiPm *acpi_pm_free(AcpiPm *pm) {
         if (!pm)
                 return NULL;
         guest_timer_free(pm->timer);
+        for (unsigned i = 0; i < ACPI_GPE_COUNT; i++)
+                (void) fd_close(pm->gpe_cleared[i]);
         pthread_mutex_destroy(&pm->lock);
         free(pm);
         return NULL;
 }
 
-/** acpi_pm_press_power_button() - press and let go: the guest may shut down, or not; any thread */
-void acpi_pm_press_power_button(AcpiPm *pm) {
+static void press(AcpiPm *pm, uint16_t button) {
         pthread_mutex_lock(&pm->lock);
-        pm->pm1.status |= PM1_POWER_BUTTON;
+        pm->pm1.status |= button;
         pm_update(pm);
         pthread_mutex_unlock(&pm->lock);
 }
 
-/** acpi_pm_raise_gpe() - set the status of general-purpose event @gpe, 0-15; any thread */
-void acpi_pm_raise_gpe(AcpiPm *pm, unsigned gpe) {
+/** acpi_pm_press_power_button() - press and let go: the guest may shut down, or not; any thread */
+void acpi_pm_press_power_button(AcpiPm *pm) {
+        press(pm, PM1_POWER_BUTTON);
+}
+
+/** acpi_pm_press_sleep_button() - press and let go: there is no sleep state, what the guest does is its own; any thread */
+void acpi_pm_press_sleep_button(AcpiPm *pm) {
+        press(pm, PM1_SLEEP_BUTTON);
+}
+
+/** acpi_pm_raise_gpe() - set the status of general-purpose event @gpe; any thread. Return: 0; -EINVAL: no such event. */
+int acpi_pm_raise_gpe(AcpiPm *pm, unsigned gpe) {
+        return acpi_pm_raise_gpe_consume(pm, gpe, -EBADF);
+}
+
+/**
+ * acpi_pm_raise_gpe_consume() - the same, and tell when the guest has cleared it
+ * @cleared_fd: an eventfd that is then written to and closed, in place of one from an earlier event; -EBADF: none
+ */
+int acpi_pm_raise_gpe_consume(AcpiPm *pm, unsigned gpe, int cleared_fd) {
+        _cleanup_(fd_closep) int fd = cleared_fd;
+
+        if (gpe >= ACPI_GPE_COUNT)
+                return -EINVAL;
         pthread_mutex_lock(&pm->lock);
-        pm->gpe0.status |= (uint16_t) (1u << (gpe % GPE_COUNT));
+        if (fd >= 0) {
+                (void) fd_close(pm->gpe_cleared[gpe]);
+                pm->gpe_cleared[gpe] = TAKE_FD(fd);
+        }
+        pm->gpe0.status |= (uint16_t) (1u << gpe);
         pm_update(pm);
         pthread_mutex_unlock(&pm->lock);
+        return 0;
 }

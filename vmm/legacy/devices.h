@@ -35,7 +35,9 @@ int acpi_pm_new(Bus *pio, GuestClock *clock, IrqLine sci, HaltSink halt, AcpiPm 
 AcpiPm *acpi_pm_free(AcpiPm *pm);
 DEFINE_CLEANUP(AcpiPm *, acpi_pm_free)
 void acpi_pm_press_power_button(AcpiPm *pm);
-void acpi_pm_raise_gpe(AcpiPm *pm, unsigned gpe);
+void acpi_pm_press_sleep_button(AcpiPm *pm);
+int acpi_pm_raise_gpe(AcpiPm *pm, unsigned gpe);
+int acpi_pm_raise_gpe_consume(AcpiPm *pm, unsigned gpe, int cleared_fd);
 
 /* Port 0xcf9, the chipset's reset register. */
 typedef struct ResetControl ResetControl;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "vmm/machine/machine_internal.h"
 
@@ -38,6 +39,42 @@ static void on_state(void *userdata, ControlCall *call) {
         control_call_answer(call, &answer);
 }
 
+static void on_button(void *userdata, ControlCall *call) {
+        const Machine *machine = userdata;
+
+        if (control_call_request(call)->kind == CONTROL_POWERBTN)
+                acpi_pm_press_power_button(machine->acpi_pm);
+        else
+                acpi_pm_press_sleep_button(machine->acpi_pm);
+        control_call_ok(call);
+}
+
+static bool is_eventfd(int fd) {
+        char text[64];
+
+        return fd_describe(fd, text, sizeof(text)) >= 0 && strstr(text, "[eventfd]");
+}
+
+static void on_gpe(void *userdata, ControlCall *call) {
+        const ControlRequest *request = control_call_request(call);
+        _cleanup_(fd_closep) int cleared_fd = control_call_take_fd(call);
+        const Machine *machine = userdata;
+
+        if (request->index >= ACPI_GPE_COUNT) {
+                control_call_fail(call, "there are events 0 to %u", ACPI_GPE_COUNT - 1);
+                return;
+        }
+        if (cleared_fd >= 0 && !is_eventfd(cleared_fd)) {
+                control_call_fail(call, "clear_evt is no eventfd");
+                return;
+        }
+        /* A vCPU's thread writes to it and must not wait for whoever should read. */
+        if (cleared_fd >= 0)
+                (void) fd_set_nonblock(cleared_fd, true);
+        (void) acpi_pm_raise_gpe_consume(machine->acpi_pm, request->index, TAKE_FD(cleared_fd));
+        control_call_ok(call);
+}
+
 static void on_vcpu_pid_tid(void *userdata, ControlCall *call) {
         const Machine *machine = userdata;
         ControlVcpu vcpus[HV_VCPUS_MAX];
@@ -65,7 +102,8 @@ int machine_open_control(Machine *machine, const VmmConfig *config, TextError *r
                 {CONTROL_EXIT, on_exit_request},         {CONTROL_SUSPEND_VCPUS, on_suspend},
                 {CONTROL_SUSPEND_VM, on_suspend},        {CONTROL_RESUME_VCPUS, on_resume},
                 {CONTROL_RESUME_VM, on_resume},          {CONTROL_STATE, on_state},
-                {CONTROL_VCPU_PID_TID, on_vcpu_pid_tid},
+                {CONTROL_VCPU_PID_TID, on_vcpu_pid_tid}, {CONTROL_POWERBTN, on_button},
+                {CONTROL_SLEEPBTN, on_button},           {CONTROL_GPE, on_gpe},
         };
         int r;
 

@@ -67,6 +67,7 @@
 #define PM_SLEEP_TYPE_S5 5u      /* SLP_TYP that the DSDT's _S5 names: power off */
 #define IOPORT_PM_TIMER 0x608u   /* 4 bytes, 3.579545 MHz, 32 bits */
 #define IOPORT_PM_GPE0 0x620u    /* status 2 bytes, enable 2 bytes */
+#define ACPI_GPE_COUNT 16u
 #define IOPORT_COM1 0x3f8u
 #define IOPORT_COM2 0x2f8u
 #define IOPORT_COM3 0x3e8u

@@ -92,10 +92,12 @@ static void test_the_scope_spans_all_devices(void **state) {
         scope = (const uint8_t *) dsdt.data + ACPI_HEADER_SIZE;
         assert_int_equal(scope[0], 0x10);
         (void) package_length(scope + 1, &len);
-        /* What follows the scope is Name (\_S5, …), and nothing after that. */
+        /* What follows the scope is Name (\_S5, …), the scope of events, and nothing after that. */
         assert_memory_equal(scope + 1 + len, "\x08\\_S5_", 6);
-        assert_ptr_equal(scope + 1 + len + 6 + 1 + 1 + 1 + 2 + 3,
-                         (const uint8_t *) dsdt.data + dsdt.len);
+        scope += 1 + len + 6 + 1 + 1 + 1 + 2 + 3;
+        assert_int_equal(scope[0], 0x10);
+        assert_memory_equal(scope + 1 + package_length(scope + 1, &len), "\\_GPE", 5);
+        assert_ptr_equal(scope + 1 + len, (const uint8_t *) dsdt.data + dsdt.len);
 }
 
 int main(void) {

@@ -7,6 +7,10 @@
 
 #include <cmocka.h>
 
+#include <sys/eventfd.h>
+
+#include "base/fd.h"
+
 #include "tests/fake/vmm_chips_fake.h"
 #include "tests/fake/vmm_clock_fake.h"
 #include "vmm/legacy/devices.h"
@@ -107,6 +111,32 @@ static void test_general_purpose_events_share_the_interrupt(void **state) {
         assert_false(f->sci.level);
 }
 
+static void test_the_sleep_button_is_an_event_of_its_own(void **state) {
+        Fixture *f = *state;
+
+        bus_write(f->pio, ENABLE, 2, 0x0200);
+        acpi_pm_press_sleep_button(f->pm);
+        assert_true(f->sci.level);
+        assert_int_equal(bus_read(f->pio, STATUS, 2), 0x0200);
+}
+
+static void test_who_raised_an_event_hears_when_the_guest_cleared_it(void **state) {
+        Fixture *f = *state;
+        _cleanup_(fd_closep) int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        eventfd_t count;
+
+        assert_int_equal(acpi_pm_raise_gpe_consume(f->pm, 3, fd_dup_cloexec(fd)), 0);
+        out8(f->pio, IOPORT_PM_GPE0, 0xf7); /* others */
+        assert_int_equal(eventfd_read(fd, &count), -1);
+        out8(f->pio, IOPORT_PM_GPE0, 0x08);
+        assert_int_equal(eventfd_read(fd, &count), 0);
+        assert_int_equal(count, 1);
+        assert_int_equal(acpi_pm_raise_gpe(f->pm, 3), 0);
+        out8(f->pio, IOPORT_PM_GPE0, 0x08); /* once for each that asked */
+        assert_int_equal(eventfd_read(fd, &count), -1);
+        assert_int_equal(acpi_pm_raise_gpe(f->pm, ACPI_GPE_COUNT), -EINVAL);
+}
+
 static void test_the_timer_counts_at_its_frequency(void **state) {
         Fixture *f = *state;
 
@@ -142,6 +172,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_power_off_works_byte_by_byte, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_other_sleep_types_do_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_acpi_is_always_enabled, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_the_sleep_button_is_an_event_of_its_own, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_who_raised_an_event_hears_when_the_guest_cleared_it, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_the_power_button_interrupts_only_if_enabled,
                                                 setup, teardown),
                 cmocka_unit_test_setup_teardown(test_general_purpose_events_share_the_interrupt,
