@@ -93,7 +93,7 @@ static void test_mistakes_are_named(void **state) {
                 {"balloon|-1|/s", "expected a number of bytes, not '-1'"},
                 {"disk|/s", "disk: unknown or missing subcommand"},
                 {"disk|resize|0|/s", "disk resize: expected DISK BYTES SOCKET"},
-                {"disk|add|ro|/s", "disk add"},
+                {"disk|add|ro=true|/s", "disk add: path= is missing"},
                 {"virtio-net|link|9|sideways|/s", "expected up or down"},
                 {"disk|resize|1|2|3|4", "too many arguments"},
         };
