@@ -62,8 +62,9 @@ static int guest_mem_map(GuestMem *mem) {
 }
 
 /**
- * guest_mem_new() - allocate guest RAM and place it around the hole below 4 GiB
+ * guest_mem_new_below() - allocate guest RAM and place it around the hole below 4 GiB
  * @size_bytes: page multiple, at least 1 MiB
+ * @low_end:    where the hole begins: MEMMAP_LOW_RAM_END, or less
  * @ret:        set on success only; release with guest_mem_free()
  *
  * Pages are taken from the host when they are first touched. RAM is left out of core dumps: a crash of the VMM must
@@ -71,13 +72,14 @@ static int guest_mem_map(GuestMem *mem) {
  *
  * Return: 0; -EINVAL for a bad size; other negative errno.
  */
-int guest_mem_new(uint64_t size_bytes, GuestMem **ret) {
+int guest_mem_new_below(uint64_t size_bytes, gpa_t low_end, GuestMem **ret) {
         _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
-        uint64_t low = MIN(size_bytes, MEMMAP_LOW_RAM_END);
+        uint64_t low = MIN(size_bytes, low_end);
         int r;
 
         if (size_bytes < MEMMAP_HIMEM_START || size_bytes % MEMMAP_PAGE_SIZE != 0 ||
-            size_bytes > INT64_MAX - HUGE_PAGE_SIZE)
+            size_bytes > INT64_MAX - HUGE_PAGE_SIZE || low_end < MEMMAP_HIMEM_START ||
+            low_end > MEMMAP_LOW_RAM_END || low_end % MEMMAP_PAGE_SIZE != 0)
                 return -EINVAL;
 
         mem = malloc(sizeof(*mem));
@@ -105,6 +107,11 @@ int guest_mem_new(uint64_t size_bytes, GuestMem **ret) {
         return 0;
 }
 
+/** guest_mem_new() - guest_mem_new_below() with as much RAM below 4 GiB as the board has room for */
+int guest_mem_new(uint64_t size_bytes, GuestMem **ret) {
+        return guest_mem_new_below(size_bytes, MEMMAP_LOW_RAM_END, ret);
+}
+
 /** guest_mem_free() - unmap and close guest RAM; nothing may hold a pointer into it. Return: NULL. */
 GuestMem *guest_mem_free(GuestMem *mem) {
         if (!mem)
@@ -114,6 +121,36 @@ GuestMem *guest_mem_free(GuestMem *mem) {
         (void) fd_close(mem->fd);
         free(mem);
         return NULL;
+}
+
+/**
+ * guest_mem_add_rom() - let the guest read and execute [@gpa, @gpa + @size_bytes) from @host
+ * @host:      borrowed; page aligned; outlives the partition
+ * @ret_index: for PartitionOps.show_rom
+ *
+ * Before the partition is built, which shows it to the guest. What the guest writes there goes to the bus.
+ *
+ * Return: 0; -EINVAL for a bad or overlapping range; -ENOSPC when there are GUEST_MEM_ROMS_MAX.
+ */
+int guest_mem_add_rom(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_bytes,
+                      unsigned *ret_index) {
+        uint64_t end;
+
+        if (size_bytes == 0 || (gpa | size_bytes | (uintptr_t) host) % MEMMAP_PAGE_SIZE != 0 ||
+            !ADD_CHECKED(gpa, size_bytes, &end))
+                return -EINVAL;
+        for (unsigned i = 0; i < mem->n_regions; i++)
+                if (gpa < mem->regions[i].gpa + mem->regions[i].size_bytes &&
+                    mem->regions[i].gpa < end)
+                        return -EINVAL;
+        for (unsigned i = 0; i < mem->n_roms; i++)
+                if (gpa < mem->roms[i].gpa + mem->roms[i].size_bytes && mem->roms[i].gpa < end)
+                        return -EINVAL;
+        if (mem->n_roms == GUEST_MEM_ROMS_MAX)
+                return -ENOSPC;
+        *ret_index = mem->n_roms;
+        mem->roms[mem->n_roms++] = (GuestRom){.gpa = gpa, .size_bytes = size_bytes, .host = host};
+        return 0;
 }
 
 /**

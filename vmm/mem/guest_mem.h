@@ -23,20 +23,37 @@ typedef struct GuestRegion {
         uint8_t *host;        /* borrowed from the mapping of GuestMem */
 } GuestRegion;
 
+/*
+ * Memory that the guest reads and executes, and whose writes go to a device: firmware. Not RAM: devices do not reach it
+ * by DMA, and its bytes are their owner's, not the memfd's.
+ */
+typedef struct GuestRom {
+        gpa_t gpa;           /* page aligned; above low RAM */
+        uint64_t size_bytes; /* page multiple, never 0 */
+        uint8_t *host;       /* borrowed, page aligned; outlives the partition */
+} GuestRom;
+
+#define GUEST_MEM_ROMS_MAX 2 /* the firmware and its variables */
+
 typedef struct GuestMem {
         int fd;              /* owned memfd */
         uint64_t size_bytes; /* RAM in all regions together */
         uint8_t *base;       /* owned mapping of @size_bytes */
         unsigned n_regions;
-        GuestRegion regions[GUEST_MEM_REGIONS_MAX];               /* ascending by gpa */
+        GuestRegion regions[GUEST_MEM_REGIONS_MAX]; /* ascending by gpa */
+        unsigned n_roms;
+        GuestRom roms[GUEST_MEM_ROMS_MAX];
         void (*written)(void *userdata, gpa_t gpa, uint64_t len); /* guest_mem_watch(), or NULL */
         void *written_userdata;                                   /* borrowed */
 } GuestMem;
 
 int guest_mem_new(uint64_t size_bytes, GuestMem **ret);
+int guest_mem_new_below(uint64_t size_bytes, gpa_t low_end, GuestMem **ret);
 GuestMem *guest_mem_free(GuestMem *mem);
 DEFINE_CLEANUP(GuestMem *, guest_mem_free)
 
+int guest_mem_add_rom(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_bytes,
+                      unsigned *ret_index);
 void guest_mem_watch(GuestMem *mem, void (*written)(void *userdata, gpa_t gpa, uint64_t len),
                      void *userdata);
 

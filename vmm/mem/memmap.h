@@ -9,7 +9,8 @@
  *   0xC000_0000  32-bit PCI memory window, 512 MiB
  *   0xE000_0000  PCI ECAM, 256 buses
  *   0xFEC0_0000  I/O APIC        0xFEE0_0000  local APIC
- *   0xFFFB_C000  KVM identity map page and TSS (KVM on Intel only)
+ *   0xFEFF_C000  KVM identity map page and TSS (KVM on Intel only)
+ *                firmware (--bios), and its variables below it, end at 4 GiB
  *   4 GiB        rest of RAM, then the 64-bit PCI memory window
  */
 
@@ -27,8 +28,8 @@
 #define MEMMAP_LAPIC_BASE UINT64_C(0xFEE00000)
 #define MEMMAP_TEST_IOMEM_BASE UINT64_C(0xFF000000) /* only with --test-device */
 #define MEMMAP_TEST_IOMEM_SIZE UINT64_C(0x10000)
-#define MEMMAP_KVM_IDENTITY_BASE UINT64_C(0xFFFBC000)
-#define MEMMAP_KVM_TSS_BASE UINT64_C(0xFFFBD000)
+#define MEMMAP_KVM_IDENTITY_BASE UINT64_C(0xFEFFC000)
+#define MEMMAP_KVM_TSS_BASE UINT64_C(0xFEFFD000)
 #define MEMMAP_HIGH_RAM_BASE UINT64_C(0x100000000)
 #define MEMMAP_PCI64_ALIGN UINT64_C(0x40000000)
 #define MEMMAP_PCI64_SIZE UINT64_C(0x1000000000) /* 64 GiB, cut to the physical address width */
@@ -89,7 +90,7 @@
  * The watchdog that the ACPI table WDAT describes: four 32-bit registers. Counts are in periods of
  * WATCHDOG_PERIOD_MSEC. The countdown runs while CONTROL bit 0 is set; at its end the machine stops (HALT_WATCHDOG).
  */
-#define IOPORT_WATCHDOG 0x630u
+#define IOPORT_WATCHDOG 0x680u
 #define WATCHDOG_REG_CONTROL 0x0u   /* bit 0: running */
 #define WATCHDOG_REG_COUNTDOWN 0x4u /* value that counting starts from, WATCHDOG_COUNT_MIN.._MAX */
 #define WATCHDOG_REG_CURRENT 0x8u   /* read: periods left; write of 1: start again from COUNTDOWN */

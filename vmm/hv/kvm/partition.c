@@ -12,6 +12,32 @@
 #define MSI_ADDRESS_BASE UINT64_C(0xfee00000)
 #define MSI_ADDRESS_DESTINATION_SHIFT 12
 #define MSI_DATA_NMI (4u << 8)
+#define KVM_ROM_SLOT_FIRST 16u /* behind those of RAM */
+_Static_assert(GUEST_MEM_REGIONS_MAX <= KVM_ROM_SLOT_FIRST, "slots of RAM and ROM are apart");
+
+static int kvm_show_rom(Partition *base, unsigned rom, bool shown) {
+        KvmPartition *partition = kvm_partition_from_base(base);
+        const GuestRom *memory = &partition->mem->roms[rom];
+        struct kvm_userspace_memory_region region = {
+                .slot = KVM_ROM_SLOT_FIRST + rom,
+                .flags = shown ? KVM_MEM_READONLY : 0,
+                .guest_phys_addr = memory->gpa,
+                .memory_size = shown ? memory->size_bytes : 0, /* 0 takes the slot away */
+                .userspace_addr = (uintptr_t) memory->host,
+        };
+
+        return kvm_ioctl(partition->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static int kvm_add_roms(KvmPartition *partition) {
+        for (unsigned i = 0; i < partition->mem->n_roms; i++) {
+                int r = kvm_show_rom(&partition->base, i, true);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
 
 static int kvm_add_memory(KvmPartition *partition, const GuestMem *mem) {
         for (unsigned i = 0; i < mem->n_regions; i++) {
@@ -97,6 +123,7 @@ static const PartitionOps kvm_partition_ops = {
         .pulse_nmi = kvm_pulse_nmi,
         .reference_time_nsec = kvm_reference_time_nsec,
         .pause_time = kvm_pause_time,
+        .show_rom = kvm_show_rom,
         .free = kvm_partition_free,
 };
 
@@ -114,6 +141,11 @@ int kvm_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret, TextE
                 return text_error_set(reterr, r,
                                       "cannot give %" PRIu64 " MiB of memory to the VM: %s",
                                       mem->size_bytes >> 20, strerror(-r));
+        partition->mem = mem;
+        r = kvm_add_roms(partition);
+        if (r < 0)
+                return text_error_set(reterr, r, "cannot give read-only memory to the VM: %s",
+                                      strerror(-r));
         partition->slots = calloc(partition->config.n_vcpus, sizeof(*partition->slots));
         if (!partition->slots)
                 return -ENOMEM;

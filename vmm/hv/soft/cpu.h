@@ -315,6 +315,7 @@ struct SoftCpu {
 #define ATTENTION_NMI 32u
 #define ATTENTION_EXTINT 64u
 #define ATTENTION_TIMER 128u
+#define ATTENTION_FLUSH_ALL 256u /* drop all translations: what lies at an address changed */
 
 static inline bool cpu_long_mode(const SoftCpu *c) {
         return c->efer & EFER_LMA;
@@ -381,6 +382,7 @@ uint64_t ea_slow(SoftCpu *c, const Uop *u);
 
 /* partition.c: what is shared between processors */
 uint8_t *ram_host(SoftPartition *p, uint64_t pa);
+const uint8_t *rom_host(SoftPartition *p, uint64_t pa);
 _Atomic uint32_t *ram_page_version(SoftPartition *p, uint64_t pa);
 bool ram_page_has_code(SoftPartition *p, uint64_t pa);
 bool ram_page_add_code(SoftCpu *c, uint64_t pa, const uint8_t *host_page); /* true: may be cached */

@@ -237,6 +237,9 @@ static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, 
         uint8_t *host = ram_host(c->partition, pa);
         Tlb *tlb = &c->tlbs[user ? 1 : 0];
 
+        if (!host && access != ACCESS_WRITE)
+                host = (uint8_t *) (uintptr_t) rom_host(c->partition, pa);
+
         note_large(c, va, shift);
         *ret_pa = pa;
         if (!host || !(c->cr0 & CR0_PG ? true : va <= UINT32_MAX))
@@ -618,6 +621,8 @@ const uint8_t *mmu_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys, bool 
                 e->tag = va & PAGE_MASK;
                 e->phys = pa & PAGE_MASK;
                 e->host = ram_host(c->partition, pa & PAGE_MASK);
+                if (!e->host)
+                        e->host = rom_host(c->partition, pa & PAGE_MASK);
                 e->global = global;
         }
         *word |= bit;

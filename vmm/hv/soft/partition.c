@@ -35,6 +35,22 @@ uint64_t soft_time_nsec(SoftPartition *p) {
 
 /* ---- RAM and code pages ---- */
 
+/* ROM pages are counted behind those of RAM. */
+static bool rom_page(const SoftPartition *p, uint64_t pa, uint64_t *ret_page) {
+        uint64_t before = p->mem->size_bytes;
+
+        for (unsigned i = 0; i < p->mem->n_roms; i++) {
+                const GuestRom *rom = &p->mem->roms[i];
+
+                if (pa - rom->gpa < rom->size_bytes) {
+                        *ret_page = (before + (pa - rom->gpa)) >> 12;
+                        return true;
+                }
+                before += rom->size_bytes;
+        }
+        return false;
+}
+
 static bool ram_page(const SoftPartition *p, uint64_t pa, uint64_t *ret_page, uint8_t **ret_host) {
         for (unsigned i = 0; i < p->mem->n_regions; i++) {
                 const GuestRegion *r = &p->mem->regions[i];
@@ -48,6 +64,13 @@ static bool ram_page(const SoftPartition *p, uint64_t pa, uint64_t *ret_page, ui
         return false;
 }
 
+/* The number of a page that code may lie in. */
+static bool code_page(const SoftPartition *p, uint64_t pa, uint64_t *ret_page) {
+        uint8_t *host;
+
+        return ram_page(p, pa, ret_page, &host) || rom_page(p, pa, ret_page);
+}
+
 /**
  * ram_host() - host address of one byte of RAM, good to the end of its page; NULL where there is
  * no RAM
@@ -59,21 +82,30 @@ uint8_t *ram_host(SoftPartition *p, uint64_t pa) {
         return ram_page(p, pa, &page, &host) ? host : NULL;
 }
 
+/** rom_host() - the same for memory that is read and executed but not written; NULL also while it is hidden */
+const uint8_t *rom_host(SoftPartition *p, uint64_t pa) {
+        for (unsigned i = 0; i < p->mem->n_roms; i++) {
+                const GuestRom *rom = &p->mem->roms[i];
+
+                if (pa - rom->gpa < rom->size_bytes)
+                        return atomic_load(&p->rom_hidden[i]) ? NULL : rom->host + (pa - rom->gpa);
+        }
+        return NULL;
+}
+
 /** ram_page_version() - counts the writes to a page of RAM that held code */
 _Atomic uint32_t *ram_page_version(SoftPartition *p, uint64_t pa) {
         uint64_t page = 0;
-        uint8_t *host;
 
-        (void) ram_page(p, pa, &page, &host);
+        (void) code_page(p, pa, &page);
         return &p->page_version[page];
 }
 
 /** ram_page_has_code() - whether writes to the page at @pa must be noticed */
 bool ram_page_has_code(SoftPartition *p, uint64_t pa) {
         uint64_t page;
-        uint8_t *host;
 
-        return ram_page(p, pa, &page, &host) && p->page_code[page];
+        return code_page(p, pa, &page) && p->page_code[page];
 }
 
 /**
@@ -85,9 +117,9 @@ bool ram_page_has_code(SoftPartition *p, uint64_t pa) {
  */
 void ram_page_written(SoftPartition *p, uint64_t pa, bool whole) {
         uint64_t page;
-        uint8_t *host, writes;
+        uint8_t writes;
 
-        if (!ram_page(p, pa, &page, &host))
+        if (!code_page(p, pa, &page))
                 return;
         atomic_fetch_add(&p->page_version[page], 1);
         writes = atomic_load(&p->page_code[page]);
@@ -144,9 +176,9 @@ bool ram_page_add_code(SoftCpu *c, uint64_t pa, const uint8_t *host_page) {
         SoftPartition *p = c->partition;
         uint32_t request;
         uint64_t page;
-        uint8_t *host, writes;
+        uint8_t writes;
 
-        if (!ram_page(p, pa, &page, &host))
+        if (!code_page(p, pa, &page))
                 return false;
         writes = atomic_load(&p->page_code[page]);
         while (writes != 0)
@@ -229,6 +261,16 @@ static int soft_pause_time(Partition *partition, bool paused) {
         return 0;
 }
 
+static int soft_show_rom(Partition *partition, unsigned rom, bool shown) {
+        SoftPartition *p = (SoftPartition *) partition;
+
+        atomic_store(&p->rom_hidden[rom], !shown);
+        for (unsigned i = 0; i < p->n_vcpus; i++)
+                if (soft_cpu(p, i))
+                        cpu_attention(soft_cpu(p, i), ATTENTION_FLUSH_ALL);
+        return 0;
+}
+
 static void soft_partition_free_tables(SoftPartition *p) {
         (void) pthread_mutex_destroy(&p->code_lock);
         free((void *) (uintptr_t) p->page_version);
@@ -258,6 +300,7 @@ static const PartitionOps soft_partition_ops = {
         .pulse_nmi = soft_pulse_nmi,
         .reference_time_nsec = soft_reference_time,
         .pause_time = soft_pause_time,
+        .show_rom = soft_show_rom,
         .free = soft_partition_free,
 };
 
@@ -374,6 +417,8 @@ static int soft_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **re
         p->mem = mem;
         p->n_vcpus = ((SoftProto *) proto)->n_vcpus;
         p->n_pages = mem->size_bytes >> 12;
+        for (unsigned i = 0; i < mem->n_roms; i++)
+                p->n_pages += mem->roms[i].size_bytes >> 12;
         p->page_version = calloc(p->n_pages, sizeof(*p->page_version));
         p->page_code = calloc(p->n_pages, sizeof(*p->page_code));
         p->page_request = calloc(p->n_pages, sizeof(*p->page_request));

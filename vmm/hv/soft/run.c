@@ -216,6 +216,8 @@ static bool service(SoftCpu *c) {
                         mmu_drop_writes(c, NULL);
                         atomic_store(&c->partition->flush_done[c->index], request);
                 }
+                if (what & ATTENTION_FLUSH_ALL)
+                        mmu_flush_all(c);
                 if (what & ATTENTION_TIMER)
                         lapic_timer_poll(c->lapic, soft_time_nsec(c->partition));
                 if (what & ATTENTION_INIT) {

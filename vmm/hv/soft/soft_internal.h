@@ -17,8 +17,9 @@ struct SoftPartition {
         GuestMem *mem; /* borrowed */
         unsigned n_vcpus;
         _Atomic(SoftCpu *) cpus[HV_VCPUS_MAX]; /* owned; once bound, there to the end */
+        _Atomic bool rom_hidden[GUEST_MEM_ROMS_MAX];
         uint64_t n_pages;
-        _Atomic uint32_t *page_version; /* of each RAM page, in memfd order */
+        _Atomic uint32_t *page_version; /* of each RAM page, in memfd order, then of each ROM's */
         _Atomic uint8_t
                 *page_code; /* 0: no decoded code there; else 1 plus the writes since the last */
         pthread_mutex_t code_lock;      /* one page at a time becomes a code page */

@@ -134,6 +134,47 @@ static void test_discarded_bytes_are_zero_and_their_neighbours_stay(void **state
         guest_mem_discard(mem, 2 << 20, 0x1000);
 }
 
+static void test_the_hole_may_begin_lower(void **state) {
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL, *bad = NULL;
+
+        assert_int_equal(guest_mem_new_below(3 * GIB, 2 * GIB, &mem), 0);
+        assert_int_equal(mem->regions[0].size_bytes, 2 * GIB);
+        assert_int_equal(mem->regions[1].size_bytes, GIB);
+        assert_int_equal(guest_mem_new_below(3 * GIB, MEMMAP_LOW_RAM_END + MIB, &bad), -EINVAL);
+        assert_int_equal(guest_mem_new_below(3 * GIB, 2 * GIB + 1, &bad), -EINVAL);
+}
+
+static void test_rom_is_not_memory_for_devices(void **state) {
+        static uint8_t bytes[8192] __attribute__((aligned(4096)));
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        unsigned index;
+
+        assert_int_equal(guest_mem_new(MIB, &mem), 0);
+        assert_int_equal(guest_mem_add_rom(mem, 4 * GIB - 4096, bytes, 4096, &index), 0);
+        assert_int_equal(index, 0);
+        assert_null(guest_mem_ptr(mem, 4 * GIB - 4096, 1));
+        assert_int_equal(guest_mem_read(mem, 4 * GIB - 16, bytes, 16), -EFAULT);
+        assert_int_equal(guest_mem_write(mem, 4 * GIB - 16, bytes, 16), -EFAULT);
+}
+
+static void test_rom_lies_apart_from_ram_and_other_rom(void **state) {
+        static uint8_t bytes[8192] __attribute__((aligned(4096)));
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        unsigned index = 99;
+
+        assert_int_equal(guest_mem_new(MIB, &mem), 0);
+        assert_int_equal(guest_mem_add_rom(mem, MIB - 4096, bytes, 8192, &index), -EINVAL);
+        assert_int_equal(guest_mem_add_rom(mem, 2 * MIB, bytes + 1, 4096, &index), -EINVAL);
+        assert_int_equal(guest_mem_add_rom(mem, 2 * MIB, bytes, 4095, &index), -EINVAL);
+        assert_int_equal(guest_mem_add_rom(mem, 2 * MIB, bytes, 0, &index), -EINVAL);
+        assert_int_equal(guest_mem_add_rom(mem, UINT64_MAX - 4095, bytes, 4096, &index), -EINVAL);
+        assert_int_equal(guest_mem_add_rom(mem, 2 * MIB, bytes, 8192, &index), 0);
+        assert_int_equal(guest_mem_add_rom(mem, 2 * MIB + 4096, bytes, 4096, &index), -EINVAL);
+        assert_int_equal(guest_mem_add_rom(mem, 2 * MIB + 8192, bytes, 4096, &index), 0);
+        assert_int_equal(index, 1);
+        assert_int_equal(guest_mem_add_rom(mem, 3 * MIB, bytes, 4096, &index), -ENOSPC);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_small_ram_is_one_region_from_zero),
@@ -143,6 +184,9 @@ int main(void) {
                 cmocka_unit_test(test_populated_pages_keep_what_they_hold),
                 cmocka_unit_test(test_the_memfd_has_crosvms_name_and_a_fixed_size),
                 cmocka_unit_test(test_discarded_bytes_are_zero_and_their_neighbours_stay),
+                cmocka_unit_test(test_the_hole_may_begin_lower),
+                cmocka_unit_test(test_rom_is_not_memory_for_devices),
+                cmocka_unit_test(test_rom_lies_apart_from_ram_and_other_rom),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
