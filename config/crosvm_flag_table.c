@@ -57,6 +57,18 @@ static int emit_blocks(const VmmConfig *config, const Flag *flag, StrVec *argv) 
 }
 
 /* Left out for `auto`, so that a real crosvm can be run with what is emitted. */
+static int parse_cpu_features(VmmConfig *config, const char *value, TextError *reterr) {
+        return cpu_feature_change_parse(value, &config->cpu_features, reterr);
+}
+
+static int emit_cpu_features(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        char *value;
+        int r;
+
+        r = cpu_feature_change_emit(&config->cpu_features, &value);
+        return r < 0 || !value ? r : crosvm_flag_emit_consume(flag, value, argv);
+}
+
 static int emit_hypervisor(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         char *value;
         int r;
@@ -208,6 +220,15 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_hypervisor_parse,
          .emit = emit_hypervisor,
          .help = "auto (default), kvm, kvm[device=PATH] or soft"},
+        {.name = "cpu-features",
+         .scope = SCOPE_RUN,
+         .group = GROUP_OURS,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = parse_cpu_features,
+         .emit = emit_cpu_features,
+         .help = "+NAME,-NAME: show or hide processor features"},
         {.name = "test-device",
          .scope = SCOPE_RUN,
          .group = GROUP_OURS,

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "base/text_error.h"
+#include "config/cpu_features.h"
 
 typedef enum VmmSerialType {
         VMM_SERIAL_SINK,   /* output is dropped */
@@ -71,6 +72,7 @@ typedef struct VmmConfig {
         unsigned n_vcpus;      /* default 1 */
         VmmHypervisor hypervisor;
         char *kvm_device; /* owned, optional: --hypervisor kvm[device=PATH] */
+        CpuFeatureChange cpu_features;
         char *socket;     /* owned, optional: where the control socket listens */
         bool suspended;   /* start suspended, until the control socket says otherwise */
         bool no_rng;

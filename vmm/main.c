@@ -95,6 +95,12 @@ static int run(const VmmConfig *config) {
         r = machine_choose_hypervisor(config, &hv, &error);
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
+        r = machine_check_features(config, hv, &error);
+        if (r == -EOPNOTSUPP)
+                return fail(VMM_EXIT_INVALID_ARGS, &error,
+                            text_error_prefix(&error, r, "--cpu-features"));
+        if (r < 0)
+                return fail(VMM_EXIT_ERROR, &error, r);
         r = machine_new(config, hv, &machine, &error);
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);

@@ -12,6 +12,7 @@ typedef enum HaltReason {
         HALT_GUEST_PANIC,  /* pvpanic */
         HALT_WATCHDOG,     /* the watchdog's second stage ran out */
         HALT_TEST_EXIT,    /* a test program wrote its status to the test device */
+        HALT_DEBUG,        /* what a debugger asked a processor to stop at: Vcpu.debug_stop */
         HALT_ERROR, /* the hypervisor could not go on: emulation failure, failed entry, device crash */
 } HaltReason;
 

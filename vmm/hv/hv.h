@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/text_error.h"
+#include "config/cpu_features.h"
 #include "vmm/hv/halt.h"
 #include "vmm/hv/state.h"
 #include "vmm/irq/irq_line.h"
@@ -33,8 +34,9 @@ typedef struct Partition Partition;
 /* ---- what the machine wants ---- */
 
 typedef struct HvConfig {
-        unsigned n_vcpus;          /* 1..HV_VCPUS_MAX; APIC ids equal indices */
-        unsigned threads_per_core; /* 1 or 2, divides n_vcpus unless n_vcpus is odd, then 1 */
+        unsigned n_vcpus;              /* 1..HV_VCPUS_MAX; APIC ids equal indices */
+        unsigned threads_per_core;     /* 1 or 2, divides n_vcpus unless n_vcpus is odd, then 1 */
+        CpuFeatureChange cpu_features; /* to the model that guests see by default */
         const char *
                 device; /* of the backend, NULL = its usual one (/dev/kvm); borrowed during the call */
 } HvConfig;
@@ -90,6 +92,56 @@ typedef struct MsiRouteOps {
         void (*remove)(MsiRoute *route);
 } MsiRouteOps;
 
+/* ---- debugging ---- */
+
+#define VCPU_BREAKS_MAX 4u
+
+typedef enum VcpuBreakKind {
+        VCPU_BREAK_EXECUTE,    /* before the instruction at .gva; .size is 1 */
+        VCPU_BREAK_WRITE,      /* after a write */
+        VCPU_BREAK_READ_WRITE, /* after a read or a write; x86 does not tell reads alone */
+} VcpuBreakKind;
+
+typedef struct VcpuBreak {
+        VcpuBreakKind kind;
+        uint64_t gva;  /* linear address, a multiple of .size */
+        unsigned size; /* 1, 2, 4 or 8 bytes */
+} VcpuBreak;
+
+/* What a debugger wants of one processor. While it is in force the guest's own debug registers do nothing. */
+typedef struct VcpuDebug {
+        bool single_step;
+        bool block_interrupts; /* none are delivered, so that a step stays in what is being debugged */
+        bool catch_breakpoints; /* INT3 stops before it is executed, whoever wrote it */
+        unsigned n_breaks;      /* 0..VCPU_BREAKS_MAX */
+        VcpuBreak breaks[VCPU_BREAKS_MAX];
+} VcpuDebug;
+
+typedef enum VcpuDebugCause {
+        VCPU_DEBUG_STEP,       /* one instruction was executed, or an exception of it delivered */
+        VCPU_DEBUG_BREAKPOINT, /* INT3 at rip */
+        VCPU_DEBUG_BREAK,      /* VcpuDebug.breaks[.which] */
+} VcpuDebugCause;
+
+typedef struct VcpuDebugStop {
+        VcpuDebugCause cause;
+        unsigned which;
+} VcpuDebugStop;
+
+/*
+ * run() returns HALT_DEBUG with Vcpu.debug_stop filled in. On the bound thread, outside run(). A debugger writes INT3
+ * itself, with guest_mem_write(). It steps over a breakpoint by taking it out for one step: run() at an execute break
+ * stops again at once. An INT3 that is the guest's own goes back to it with set_state(): exception 3, injected.
+ */
+typedef struct DebugOps {
+        /* @debug: copied; NULL = no debugger any more. Return: 0; -EINVAL; -EOPNOTSUPP for what this host cannot. */
+        int (*set_debug)(Vcpu *vcpu, const VcpuDebug *debug);
+        /* Where @gva is, by the page tables of the moment, whatever the rights. Return: 0; -EFAULT if it is nowhere. */
+        int (*translate)(Vcpu *vcpu, uint64_t gva, gpa_t *ret);
+} DebugOps;
+
+bool vcpu_debug_valid(const VcpuDebug *debug);
+
 /* ---- the tables that a backend implements ---- */
 
 typedef struct VcpuOps {
@@ -106,6 +158,7 @@ typedef struct VcpuOps {
 struct Vcpu {
         const VcpuOps *ops;
         unsigned index;
+        VcpuDebugStop debug_stop; /* after HALT_DEBUG */
         VcpuResetInfo reset_info; /* what this processor's reset values depend on */
         char error
                 [VCPU_ERROR_SIZE]; /* after HALT_ERROR and HALT_TRIPLE_FAULT: what happened, in words */
@@ -138,6 +191,7 @@ struct Partition {
         const PartitionOps *ops;
         const DoorbellOps *doorbells;  /* NULL: the VMM sees the write as an exit */
         const MsiRouteOps *msi_routes; /* NULL: signal_msi() from the device's thread */
+        const DebugOps *debug;         /* NULL: no debugger can be served */
 };
 
 struct ProtoPartition {
@@ -149,6 +203,10 @@ struct HvOps {
         /* Can this backend run a stock guest here? Runs a tiny guest to find out. @device as in HvConfig.
          * Return: 0, or negative errno with a sentence saying why not. */
         int (*probe)(const char *device, TextError *reterr);
+        /* Can guests be shown what @config's .cpu_features adds, and not be shown what it hides? Return: 0;
+         * -EOPNOTSUPP naming a feature of which neither is so; other negative errno. */
+        int (*check_features)(const HvConfig *config, TextError *reterr);
+        /* @config: has passed check_features() */
         int (*proto_new)(const HvConfig *config, ProtoPartition **ret, TextError *reterr);
         /* The final CPUID leaf that vCPU 0 will see; zeros for absent leaves. */
         void (*proto_cpuid)(const ProtoPartition *proto, uint32_t function, uint32_t index,

@@ -20,6 +20,7 @@ int machine_exit_status(HaltReason reason, bool extended) {
                 return VMM_EXIT_CRASH;
         case HALT_GUEST_PANIC:
                 return VMM_EXIT_GUEST_PANIC;
+        case HALT_DEBUG:     /* goes to the debugger, who decides */
         case HALT_TEST_EXIT: /* has a status of its own: machine_test_status() */
                 return VMM_EXIT_ERROR;
         case HALT_WATCHDOG:

@@ -38,13 +38,32 @@ static int place_pci64_window(Machine *machine, unsigned physical_bits, TextErro
         return 0;
 }
 
-static int new_partition(Machine *machine, const VmmConfig *config, const HvOps *hv,
-                         TextError *reterr) {
-        const HvConfig hv_config = {
+static HvConfig hv_config_from(const VmmConfig *config) {
+        return (HvConfig){
                 .n_vcpus = config->n_vcpus,
                 .threads_per_core = 1,
+                .cpu_features = config->cpu_features,
                 .device = config->kvm_device,
         };
+}
+
+/**
+ * machine_check_features() - can @hv show guests the processor features that @config asks for?
+ *
+ * Return: 0; -EOPNOTSUPP naming the one that it cannot; other negative errno.
+ */
+int machine_check_features(const VmmConfig *config, const HvOps *hv, TextError *reterr) {
+        const HvConfig hv_config = hv_config_from(config);
+        const CpuFeatureChange none = {0};
+
+        if (memcmp(&config->cpu_features, &none, sizeof(none)) == 0)
+                return 0;
+        return hv->check_features(&hv_config, reterr);
+}
+
+static int new_partition(Machine *machine, const VmmConfig *config, const HvOps *hv,
+                         TextError *reterr) {
+        const HvConfig hv_config = hv_config_from(config);
         _cleanup_(proto_partition_freep) ProtoPartition *proto = NULL;
         int r;
 

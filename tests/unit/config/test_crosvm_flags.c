@@ -310,6 +310,9 @@ static void random_config(uint32_t *seed, VmmConfig *c) {
                 c->kvm_device = random_text(seed, 30);
         c->no_rng = coin(seed);
         c->test_device = coin(seed);
+        for (unsigned i = 0; coin(seed) && i < CPU_FEATURES; i++)
+                cpu_feature_set_put(coin(seed) ? &c->cpu_features.add : &c->cpu_features.hide,
+                                    (CpuFeature) i, coin(seed));
         c->no_balloon = coin(seed);
         c->no_usb = coin(seed);
         c->disable_sandbox = coin(seed);
@@ -338,6 +341,7 @@ static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
         assert_same_text(a->kvm_device, b->kvm_device);
         assert_int_equal(a->no_rng, b->no_rng);
         assert_int_equal(a->test_device, b->test_device);
+        assert_memory_equal(&a->cpu_features, &b->cpu_features, sizeof(a->cpu_features));
         assert_int_equal(a->no_balloon, b->no_balloon);
         assert_int_equal(a->no_usb, b->no_usb);
         assert_int_equal(a->disable_sandbox, b->disable_sandbox);
@@ -402,6 +406,7 @@ static void test_help_names_every_option_once(void **state) {
                 "--hypervisor",
                 "--serial",
                 "--no-rng",
+                "--cpu-features",
                 "--test-device",
                 "--no-usb",
                 "--no-ball",

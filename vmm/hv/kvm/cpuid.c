@@ -211,6 +211,44 @@ void kvm_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, const HvConfig *config, uin
         }
 }
 
+static uint32_t *entry_register(struct kvm_cpuid_entry2 *entry, CpuidRegister reg) {
+        switch (reg) {
+        case CPUID_EAX:
+                return &entry->eax;
+        case CPUID_EBX:
+                return &entry->ebx;
+        case CPUID_ECX:
+                return &entry->ecx;
+        case CPUID_EDX:
+                break;
+        }
+        return &entry->edx;
+}
+
+/**
+ * kvm_cpuid_change() - hide features of @cpuid, and make sure that others are there
+ *
+ * KVM shows all that it supports, so that nothing can be added but what is there already.
+ *
+ * Return: 0; -EOPNOTSUPP naming a feature that cannot be had.
+ */
+int kvm_cpuid_change(struct kvm_cpuid2 *cpuid, const CpuFeatureChange *change, TextError *reterr) {
+        for (unsigned i = 0; i < CPU_FEATURES; i++) {
+                const CpuFeatureInfo *info = &cpu_feature_infos[i];
+                struct kvm_cpuid_entry2 *entry = kvm_cpuid_find(cpuid, info->leaf, info->subleaf);
+                const uint32_t bit = UINT32_C(1) << info->bit;
+                uint32_t *word = entry ? entry_register(entry, info->reg) : NULL;
+
+                if (cpu_feature_set_has(&change->add, (CpuFeature) i) && (!word || !(*word & bit)))
+                        return text_error_set(reterr, -EOPNOTSUPP,
+                                              "this host's KVM does not offer guests '%s'",
+                                              info->name);
+                if (cpu_feature_set_has(&change->hide, (CpuFeature) i) && word)
+                        *word &= ~bit;
+        }
+        return 0;
+}
+
 /**
  * kvm_cpuid_new() - the CPUID of vCPU 0
  * @ret: owned by the caller, release with free(); room for KVM_CPUID_ENTRIES_MAX entries

@@ -185,6 +185,9 @@ HaltReason kvm_vcpu_handle_exit(KvmVcpu *vcpu, const CpuIo *io) {
         case KVM_EXIT_SHUTDOWN:
                 kvm_vcpu_describe(vcpu, "triple fault");
                 return HALT_TRIPLE_FAULT;
+        case KVM_EXIT_DEBUG:
+                vcpu->base.debug_stop = kvm_debug_stop(&vcpu->run->debug.arch);
+                return HALT_DEBUG;
         case KVM_EXIT_SYSTEM_EVENT:
                 return handle_system_event(vcpu);
         case KVM_EXIT_INTERNAL_ERROR:

@@ -89,6 +89,7 @@ int kvm_ioctl(int fd, unsigned long request, const void *argument);
 int kvm_cpuid_new(int kvm_fd, const HvConfig *config, bool tsc_deadline, struct kvm_cpuid2 **ret);
 struct kvm_cpuid2 *kvm_cpuid_dup(const struct kvm_cpuid2 *cpuid);
 void kvm_cpuid_filter(struct kvm_cpuid2 *cpuid, bool tsc_deadline);
+int kvm_cpuid_change(struct kvm_cpuid2 *cpuid, const CpuFeatureChange *change, TextError *reterr);
 void kvm_cpuid_set_topology(struct kvm_cpuid2 *cpuid, const HvConfig *config);
 void kvm_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, const HvConfig *config, uint32_t apic_id);
 struct kvm_cpuid_entry2 *kvm_cpuid_find(struct kvm_cpuid2 *cpuid, uint32_t function,
@@ -114,6 +115,10 @@ extern const DoorbellOps kvm_doorbell_ops;
 /* time.c */
 uint64_t kvm_reference_time_nsec(Partition *base);
 int kvm_pause_time(Partition *base, bool paused);
+
+/* debug.c */
+extern const DebugOps kvm_debug_ops;
+VcpuDebugStop kvm_debug_stop(const struct kvm_debug_exit_arch *exit);
 
 /* vcpu.c, exit.c, vcpu_state.c */
 int kvm_vcpu_bind(Partition *base, unsigned index, Vcpu **ret);

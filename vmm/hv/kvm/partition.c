@@ -159,6 +159,9 @@ int kvm_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret, TextE
                 .ops = &kvm_partition_ops,
                 .doorbells = &kvm_doorbell_ops,
                 .msi_routes = &kvm_msi_route_ops,
+                .debug = ioctl(partition->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG) > 0
+                                 ? &kvm_debug_ops
+                                 : NULL,
         };
         *ret = &partition->base;
         return 0;

@@ -113,6 +113,23 @@ static int kvm_create_vm(int kvm_fd) {
         return fd < 0 ? -errno : fd;
 }
 
+/* HvOps.check_features */
+static int kvm_check_features(const HvConfig *config, TextError *reterr) {
+        _cleanup_(freep) struct kvm_cpuid2 *cpuid = NULL;
+        _cleanup_(fd_closep) int fd = -EBADF;
+        int r;
+
+        r = kvm_open(config->device ?: KVM_DEFAULT_DEVICE, &fd, reterr);
+        if (r < 0)
+                return r == -EOPNOTSUPP ? -ENODEV : r; /* this is not about features */
+        r = kvm_cpuid_new(fd, config, kvm_check_extension(fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
+                          &cpuid);
+        if (r < 0)
+                return text_error_set(reterr, r, "cannot read KVM's supported CPUID: %s",
+                                      strerror(-r));
+        return kvm_cpuid_change(cpuid, &config->cpu_features, reterr);
+}
+
 /**
  * kvm_proto_new() - HvOps.proto_new: create the VM and settle its CPUID
  *
@@ -168,6 +185,9 @@ int kvm_proto_new(const HvConfig *config, ProtoPartition **ret, TextError *reter
                 text_error_set(reterr, r, "cannot read KVM's supported CPUID: %s", strerror(-r));
                 goto fail;
         }
+        r = kvm_cpuid_change(partition->cpuid, &config->cpu_features, reterr);
+        if (r < 0)
+                goto fail;
         *ret = &partition->proto;
         return 0;
 
@@ -212,6 +232,7 @@ static ProtoPartition *kvm_proto_free(ProtoPartition *proto) {
 const HvOps kvm_hv_ops = {
         .name = "kvm",
         .probe = kvm_probe,
+        .check_features = kvm_check_features,
         .proto_new = kvm_proto_new,
         .proto_cpuid = kvm_proto_cpuid,
         .proto_physical_bits = kvm_proto_physical_bits,

@@ -23,6 +23,7 @@
 typedef struct SoftCpu SoftCpu;
 typedef struct SoftPartition SoftPartition;
 typedef struct Lapic Lapic;
+typedef struct SoftModel SoftModel;
 typedef struct Uop Uop;
 typedef struct Block Block;
 typedef void (*UopFn)(SoftCpu *c, const Uop *u);
@@ -107,6 +108,7 @@ enum {
 #define CR0_NW 0x20000000u
 #define CR0_CD 0x40000000u
 #define CR0_PG 0x80000000u
+#define CR3_PCID 0xfffu
 #define CR4_TSD 0x4u
 #define CR4_DE 0x8u
 #define CR4_PSE 0x10u
@@ -114,7 +116,11 @@ enum {
 #define CR4_PGE 0x80u
 #define CR4_OSFXSR 0x200u
 #define CR4_OSXMMEXCPT 0x400u
+#define CR4_UMIP 0x800u
 #define CR4_FSGSBASE 0x10000u
+#define CR4_PCIDE 0x20000u
+#define CR4_SMEP 0x100000u
+#define CR4_SMAP 0x200000u
 #define EFER_SCE 0x1u
 #define EFER_LME 0x100u
 #define EFER_LMA 0x400u
@@ -176,6 +182,14 @@ struct Block {
         Uop uops[];
 };
 
+/* Whose rights an access has. Instruction fetches are of the first two only. */
+enum {
+        MMU_SUPERVISOR, /* with SMAP: not to user pages */
+        MMU_USER,
+        MMU_SUPERVISOR_AC, /* SMAP is on and EFLAGS.AC suspends it */
+        MMU_ROLES
+};
+
 #define TLB_ENTRIES 1024u
 #define TLB_INVALID UINT64_MAX
 #define PAGE_MASK (~UINT64_C(0xfff))
@@ -233,28 +247,45 @@ typedef union Xmm {
 
 typedef enum Activity { ACTIVITY_RUNNING, ACTIVITY_HALTED, ACTIVITY_WAIT_FOR_SIPI } Activity;
 
+/* An event that was interrupted on its way to its handler, or that a debugger gives back. */
+typedef struct Injected {
+        enum { INJECTED_NONE, INJECTED_EXCEPTION, INJECTED_INTERRUPT } kind;
+        bool has_code, software;
+        uint8_t vector;
+        uint32_t code;
+} Injected;
+
+/* What CPUID shows, the same on all processors but for the APIC id. */
+struct SoftModel {
+        unsigned n_vcpus;
+        CpuFeatureSet features;
+};
+
 struct SoftCpu {
         uint64_t r[N_REGS];
         uint64_t rip;
         uint32_t af;                /* arithmetic flags, as AF_* */
         uint32_t flags;             /* all other flags */
         _Atomic uint32_t attention; /* ATTENTION_*: look outside the guest before the next block */
-        Tlb *tlb;                   /* of the current privilege */
+        Tlb *tlb;                   /* of the current role */
         uint64_t seg_base_effective[N_SEGS]; /* 0 where 64-bit mode ignores the base */
         uint8_t mode;                        /* MODE_* of the next instruction */
         uint8_t cpl;
+        uint8_t role;        /* MMU_*: whose rights explicit data accesses have */
         uint8_t shadow;      /* SHADOW_*: what the last instruction holds off for one more */
         bool single;         /* block_find() gives one instruction */
         bool event;          /* the instruction entered a handler: it is not a step */
         bool debug_armed;    /* a breakpoint or watchpoint is enabled */
         bool debug_watches;  /* a watchpoint is */
         uint32_t debug_hits; /* watchpoints hit and not yet told, as DR6 bits */
+        bool debugged;       /* a debugger has the debug registers: @debug */
         uint8_t post_write;  /* mem_end() has work to do */
         bool blocked;        /* an interrupt waits for IF or the end of a shadow */
         _Atomic bool sleeping;
         /* Of jump cache and links: [1] where the translation is global. 64 bits, as a guest counts through 32 in minutes. */
         uint64_t generation[2];
         uint64_t large[LARGE_REGIONS / 64]; /* hash of the 4 MiB that a large page was found in */
+        uint64_t huge;                      /* hash of the gigabytes that are one page */
         uint64_t
                 fetched[FETCHED_PAGES / 64]; /* hash of the pages fetched from in this generation */
         const Uop *cur;                      /* the Uop in a slow path, for faults */
@@ -284,7 +315,8 @@ struct SoftCpu {
         uint8_t post_size;
         bool post_bounce;
 
-        Tlb tlbs[2];
+        Tlb tlbs[MMU_ROLES];
+        unsigned n_tlbs; /* that have been used: the last only with SMAP */
         ExecTlbEntry exec_tlb[2][TLB_ENTRIES];
         JumpEntry jumps[JUMP_CACHE];
         struct BlockCache *cache;
@@ -299,11 +331,16 @@ struct SoftCpu {
         int exception_depth; /* exceptions being delivered: 0, 1 contributory..., for double faults */
         unsigned first_vector;
         HaltReason halt;
+        Injected injected;
+        VcpuDebug debug; /* while @debugged */
+        VcpuDebugStop debug_stop;
 
         const CpuIo *io;
         const _Atomic bool *stop;
         SoftPartition *partition;
         Lapic *lapic;
+        const SoftModel *model; /* the partition's */
+        uint64_t cr4_known;     /* bits that the model has */
         unsigned index, n_vcpus, pauses;
 };
 
@@ -317,6 +354,9 @@ struct SoftCpu {
 #define ATTENTION_TIMER 128u
 #define ATTENTION_FLUSH_ALL 256u /* drop all translations: what lies at an address changed */
 
+static inline bool soft_has(const SoftCpu *c, CpuFeature feature) {
+        return cpu_feature_set_has(&c->model->features, feature);
+}
 static inline bool cpu_long_mode(const SoftCpu *c) {
         return c->efer & EFER_LMA;
 }
@@ -352,6 +392,10 @@ unsigned decode_block(struct ThunkCache *thunks, const uint8_t *code, unsigned a
 
 /* debug.c */
 void debug_changed(SoftCpu *c);
+int debug_set(SoftCpu *c, const VcpuDebug *debug);
+void debug_stop(SoftCpu *c, VcpuDebugCause cause, unsigned which);
+bool debug_stop_before(SoftCpu *c);
+bool debug_stop_after(SoftCpu *c);
 bool debug_page_watched(const SoftCpu *c, uint64_t va);
 void debug_check_data(SoftCpu *c, uint64_t va, unsigned size, bool write);
 void debug_check_code(SoftCpu *c);
@@ -363,8 +407,15 @@ _Noreturn void debug_raise(SoftCpu *c, const Uop *u, uint32_t causes);
 #define ACCESS_READ 0u
 #define ACCESS_WRITE 2u
 #define ACCESS_EXEC 16u
-bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, bool user, uint64_t *ret_pa,
-                   bool *ret_global, unsigned *ret_shift, uint32_t *ret_error);
+#define ACCESS_PEEK 32u /* for debuggers: no rights are asked for and no bits set */
+typedef struct MmuWalk {
+        uint64_t pa;
+        bool global;
+        unsigned shift; /* of the page's size */
+        uint32_t error; /* the page fault's, if there is one */
+} MmuWalk;
+bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuWalk *ret);
+void mmu_role_changed(SoftCpu *c);
 void mmu_flush_all(SoftCpu *c);
 void mmu_flush_nonglobal(SoftCpu *c);
 void mmu_flush_page(SoftCpu *c, uint64_t va);
@@ -373,6 +424,7 @@ uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
 uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool read);
 void mem_end_slow(SoftCpu *c, const Uop *u);
+void mem_write_as(SoftCpu *c, unsigned role, uint64_t va, unsigned size, uint64_t value);
 void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned len);
 void mem_write_bytes(SoftCpu *c, const Uop *u, uint64_t va, const void *data, unsigned len);
 uint64_t mem_read_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
@@ -404,8 +456,12 @@ void segment_from_descriptor(Segment *seg, uint16_t selector, uint64_t descripto
 void io_check(SoftCpu *c, const Uop *u, uint16_t port, unsigned size);
 
 /* cpuid.c, msr.c */
-void soft_cpuid(unsigned index, unsigned n_vcpus, uint32_t function, uint32_t sub,
-                uint64_t apic_base, uint64_t cr4, CpuidEntry *ret);
+int soft_model_init(SoftModel *model, unsigned n_vcpus, const CpuFeatureChange *change,
+                    TextError *reterr);
+void soft_cpuid(const SoftModel *model, unsigned index, uint32_t function, uint32_t sub,
+                uint64_t apic_base, CpuidEntry *ret);
+uint32_t soft_model_leaf1_ecx(const SoftModel *model);
+uint64_t soft_cr4_known(const SoftModel *model);
 bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret);
 bool msr_write(SoftCpu *c, uint32_t msr, uint64_t value);
 

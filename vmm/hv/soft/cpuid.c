@@ -4,31 +4,164 @@
  * that does not speculate, so that no mitigation is due; time comes from kvmclock and an invariant TSC; the APIC timer
  * has a deadline mode; SERIALIZE replaces the IRET that self-modifying kernels would serialize with.
  */
+#include <errno.h>
+
 #include "vmm/hv/soft/access.h"
 
 #define TSC_HZ 1000000000u
 
-/* SSSE3 and later pass through from the host, because its units execute them. */
-static void host_features(uint32_t *ecx) {
-        uint32_t eax = 1, ebx, c = 0, edx;
+/* Features that guests see unless they are hidden. Those of the host are executed by its units, where it has them. */
+static const CpuFeature offered[] = {
+        CPU_FEATURE_SSE3,
+        CPU_FEATURE_CX16,
+        CPU_FEATURE_X2APIC,
+        CPU_FEATURE_MOVBE,
+        CPU_FEATURE_RDRAND,
+        CPU_FEATURE_TSC_DEADLINE_TIMER,
+        CPU_FEATURE_HYPERVISOR,
+        CPU_FEATURE_FPU,
+        CPU_FEATURE_DE,
+        CPU_FEATURE_PSE,
+        CPU_FEATURE_TSC,
+        CPU_FEATURE_MSR,
+        CPU_FEATURE_PAE,
+        CPU_FEATURE_CX8,
+        CPU_FEATURE_APIC,
+        CPU_FEATURE_SEP,
+        CPU_FEATURE_PGE,
+        CPU_FEATURE_CMOV,
+        CPU_FEATURE_PAT,
+        CPU_FEATURE_CLFLUSH,
+        CPU_FEATURE_MMX,
+        CPU_FEATURE_FXSR,
+        CPU_FEATURE_SSE,
+        CPU_FEATURE_SSE2,
+        CPU_FEATURE_ARAT,
+        CPU_FEATURE_FSGSBASE,
+        CPU_FEATURE_ERMS,
+        CPU_FEATURE_SERIALIZE,
+        CPU_FEATURE_LAHF_LM,
+        CPU_FEATURE_SYSCALL,
+        CPU_FEATURE_NX,
+        CPU_FEATURE_RDTSCP,
+        CPU_FEATURE_LM,
+        CPU_FEATURE_NONSTOP_TSC,
+        CPU_FEATURE_KVMCLOCK,
+        CPU_FEATURE_KVM_NOP_IO_DELAY,
+        CPU_FEATURE_KVMCLOCK_STABLE,
+};
+static const CpuFeature of_the_host[] = {
+        CPU_FEATURE_PCLMULQDQ, CPU_FEATURE_SSSE3,  CPU_FEATURE_SSE4_1,
+        CPU_FEATURE_SSE4_2,    CPU_FEATURE_POPCNT, CPU_FEATURE_AES,
+};
+/* Features that work when they are asked for; docs/SOFT_CPU.md says why they are not shown otherwise. */
+static const CpuFeature on_request[] = {
+        CPU_FEATURE_SMEP, CPU_FEATURE_SMAP,    CPU_FEATURE_UMIP,
+        CPU_FEATURE_PCID, CPU_FEATURE_INVPCID, CPU_FEATURE_PDPE1GB,
+};
+/* Parts of what x86-64 is, and instructions that would work all the same. */
+static const CpuFeature not_hidden[] = {
+        CPU_FEATURE_SSE3, CPU_FEATURE_FPU,  CPU_FEATURE_TSC,     CPU_FEATURE_MSR,
+        CPU_FEATURE_PAE,  CPU_FEATURE_CX8,  CPU_FEATURE_APIC,    CPU_FEATURE_CMOV,
+        CPU_FEATURE_PAT,  CPU_FEATURE_MMX,  CPU_FEATURE_CLFLUSH, CPU_FEATURE_FXSR,
+        CPU_FEATURE_SSE,  CPU_FEATURE_SSE2, CPU_FEATURE_LAHF_LM, CPU_FEATURE_SYSCALL,
+        CPU_FEATURE_LM,
+};
 
-        __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(c), "=d"(edx));
-        *ecx = c & (1u << 0 | 1u << 9 | 1u << 19 | 1u << 20 | 1u << 23 | 1u << 1 |
-                    1u << 25); /* SSE3 SSSE3 SSE4.1 SSE4.2 POPCNT PCLMUL AES */
+static void put_all(CpuFeatureSet *set, const CpuFeature *features, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                cpu_feature_set_put(set, features[i], true);
+}
+
+static uint32_t host_leaf1_ecx(void) {
+        uint32_t eax = 1, ebx, ecx = 0, edx;
+
+        __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+        return ecx;
+}
+
+/**
+ * soft_model_init() - the default model with what @change wants to be different
+ *
+ * Return: 0; -EOPNOTSUPP naming a feature that cannot be added or hidden.
+ */
+int soft_model_init(SoftModel *model, unsigned n_vcpus, const CpuFeatureChange *change,
+                    TextError *reterr) {
+        CpuFeatureSet able, fixed = {0};
+
+        *model = (SoftModel){.n_vcpus = n_vcpus};
+        put_all(&model->features, offered, ELEMENTSOF(offered));
+        for (size_t i = 0; i < ELEMENTSOF(of_the_host); i++)
+                if (host_leaf1_ecx() >> cpu_feature_infos[of_the_host[i]].bit & 1)
+                        cpu_feature_set_put(&model->features, of_the_host[i], true);
+        cpu_feature_set_put(&model->features, CPU_FEATURE_HT, n_vcpus > 1);
+        able = model->features;
+        put_all(&able, on_request, ELEMENTSOF(on_request));
+        put_all(&fixed, not_hidden, ELEMENTSOF(not_hidden));
+        for (unsigned i = 0; i < CPU_FEATURES; i++) {
+                const CpuFeature f = (CpuFeature) i;
+                const char *name = cpu_feature_infos[i].name;
+
+                if (cpu_feature_set_has(&change->add, f) && !cpu_feature_set_has(&able, f))
+                        return text_error_set(reterr, -EOPNOTSUPP,
+                                              "the software processor does not have '%s'", name);
+                if (cpu_feature_set_has(&change->hide, f) && cpu_feature_set_has(&fixed, f))
+                        return text_error_set(reterr, -EOPNOTSUPP,
+                                              "the software processor cannot hide '%s'", name);
+                if (cpu_feature_set_has(&change->add, f) || cpu_feature_set_has(&change->hide, f))
+                        cpu_feature_set_put(&model->features, f,
+                                            cpu_feature_set_has(&change->add, f));
+        }
+        return 0;
+}
+
+static uint32_t feature_bits(const SoftModel *model, uint32_t leaf, CpuidRegister reg) {
+        uint32_t bits = 0;
+
+        for (unsigned i = 0; i < CPU_FEATURES; i++)
+                if (cpu_feature_infos[i].leaf == leaf && cpu_feature_infos[i].reg == reg &&
+                    cpu_feature_set_has(&model->features, (CpuFeature) i))
+                        bits |= UINT32_C(1) << cpu_feature_infos[i].bit;
+        return bits;
+}
+
+/** soft_model_leaf1_ecx() - the features of ECX of leaf 1, which the decoder asks for */
+uint32_t soft_model_leaf1_ecx(const SoftModel *model) {
+        return feature_bits(model, 1, CPUID_ECX);
+}
+
+/** soft_cr4_known() - the bits of CR4 that can be set */
+uint64_t soft_cr4_known(const SoftModel *model) {
+        static const struct {
+                CpuFeature feature;
+                uint32_t bits;
+        } bits[] = {
+                {CPU_FEATURE_TSC, CR4_TSD},           {CPU_FEATURE_DE, CR4_DE},
+                {CPU_FEATURE_PSE, CR4_PSE},           {CPU_FEATURE_PAE, CR4_PAE},
+                {CPU_FEATURE_PGE, CR4_PGE},           {CPU_FEATURE_FXSR, CR4_OSFXSR},
+                {CPU_FEATURE_SSE, CR4_OSXMMEXCPT},    {CPU_FEATURE_UMIP, CR4_UMIP},
+                {CPU_FEATURE_FSGSBASE, CR4_FSGSBASE}, {CPU_FEATURE_PCID, CR4_PCIDE},
+                {CPU_FEATURE_SMEP, CR4_SMEP},         {CPU_FEATURE_SMAP, CR4_SMAP},
+        };
+        /* VME, PVI, MCE and PCE have always been taken, and do nothing. */
+        uint64_t known = 0x1 | 0x2 | 0x40 | 0x100;
+
+        for (size_t i = 0; i < ELEMENTSOF(bits); i++)
+                if (cpu_feature_set_has(&model->features, bits[i].feature))
+                        known |= bits[i].bits;
+        return known;
 }
 
 /**
  * soft_cpuid() - one leaf of the model
  * @index:     of the processor, its APIC id
- * @n_vcpus:   for the topology leaves
  * @apic_base: the APIC base MSR: a disabled APIC is not shown
  */
-void soft_cpuid(unsigned index, unsigned n_vcpus, uint32_t function, uint32_t sub,
-                uint64_t apic_base, uint64_t cr4, CpuidEntry *ret) {
+void soft_cpuid(const SoftModel *model, unsigned index, uint32_t function, uint32_t sub,
+                uint64_t apic_base, CpuidEntry *ret) {
         CpuidEntry e = {.function = function, .index = sub};
-        uint32_t host = 0;
+        const unsigned n_vcpus = model->n_vcpus;
 
-        (void) cr4;
         if ((function >= 0x17 && function < 0x40000000u) ||
             (function >= 0x40000002u && function < 0x80000000u) || function > 0x80000008u)
                 function =
@@ -41,25 +174,23 @@ void soft_cpuid(unsigned index, unsigned n_vcpus, uint32_t function, uint32_t su
                 e.ecx = 0x6c65746e;
                 break;
         case 1:
-                host_features(&host);
                 e.eax = 0x000106ca; /* family 6, model 0x1c, stepping 10 */
                 e.ebx = index << 24 | (n_vcpus > 255 ? 255 : n_vcpus) << 16 | 8 << 8;
-                e.ecx = host | 1u << 13 | 1u << 21 | 1u << 22 | 1u << 24 | 1u << 30 | 1u << 31;
-                e.edx = 1u << 0 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 8 | 1u << 9 |
-                        1u << 11 | 1u << 13 | 1u << 15 | 1u << 16 | 1u << 19 | 1u << 23 | 1u << 24 |
-                        1u << 25 | 1u << 26 | (n_vcpus > 1 ? 1u << 28 : 0);
+                e.ecx = feature_bits(model, 1, CPUID_ECX);
+                e.edx = feature_bits(model, 1, CPUID_EDX);
                 if (!(apic_base & 0x800)) {
                         e.edx &= ~(1u << 9);
                         e.ecx &= ~(1u << 21);
                 }
                 break;
         case 6:
-                e.eax = 1u << 2; /* the APIC timer never stops */
+                e.eax = feature_bits(model, 6, CPUID_EAX);
                 break;
         case 7:
                 if (sub == 0) {
-                        e.ebx = 1u << 0 | 1u << 9; /* FSGSBASE, ERMS */
-                        e.edx = 1u << 14;          /* SERIALIZE */
+                        e.ebx = feature_bits(model, 7, CPUID_EBX);
+                        e.ecx = feature_bits(model, 7, CPUID_ECX);
+                        e.edx = feature_bits(model, 7, CPUID_EDX);
                 }
                 break;
         case 0xb:
@@ -92,14 +223,14 @@ void soft_cpuid(unsigned index, unsigned n_vcpus, uint32_t function, uint32_t su
                 e.edx = 0x4d;
                 break;
         case 0x40000001:
-                e.eax = 1u << 1 | 1u << 3 | 1u << 24; /* no I/O delay, kvmclock, stable */
+                e.eax = feature_bits(model, 0x40000001, CPUID_EAX);
                 break;
         case 0x80000000:
                 e.eax = 0x80000008;
                 break;
         case 0x80000001:
-                e.ecx = 1;                                         /* LAHF in 64-bit mode */
-                e.edx = 1u << 11 | 1u << 20 | 1u << 27 | 1u << 29; /* SYSCALL NX RDTSCP LM */
+                e.ecx = feature_bits(model, 0x80000001, CPUID_ECX);
+                e.edx = feature_bits(model, 0x80000001, CPUID_EDX);
                 break;
         case 0x80000002:
                 e.eax = 0x69766956; /* "Vivarium software CPU" */
@@ -112,7 +243,7 @@ void soft_cpuid(unsigned index, unsigned n_vcpus, uint32_t function, uint32_t su
                 e.ebx = 0x00005550;
                 break;
         case 0x80000007:
-                e.edx = 1u << 8;
+                e.edx = feature_bits(model, 0x80000007, CPUID_EDX);
                 break;
         case 0x80000008:
                 e.eax = 48 << 8 | 40;

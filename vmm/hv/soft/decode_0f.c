@@ -34,6 +34,12 @@ static void group7(Decoder *d) {
         case 3 << 3 | 1: /* VMMCALL */
                 decode_set(d, op_vmcall);
                 break;
+        case 1 << 3 | 2:
+                decode_set(d, d->opsize || d->rep ? op_invalid : op_clac);
+                break;
+        case 1 << 3 | 3:
+                decode_set(d, d->opsize || d->rep ? op_invalid : op_stac);
+                break;
         case 7 << 3 | 0:
                 if (decode_is64(d))
                         decode_set(d, op_swapgs);
@@ -104,9 +110,13 @@ static void group9(Decoder *d) {
         decode_modrm(d);
         decode_operands(d, d->osize);
         if (decode_is_mem(d) && (d->reg & 7) == 1) {
-                decode_set(d, d->rex & 8 ? op_cmpxchg16b : op_cmpxchg8b);
+                if ((d->rex & 8) && !thunk_host_has(d->thunks, HOST_CX16))
+                        decode_invalid(d);
+                else
+                        decode_set(d, d->rex & 8 ? op_cmpxchg16b : op_cmpxchg8b);
                 d->lock = false;
-        } else if (!decode_is_mem(d) && (d->reg & 7) == 6) {
+        } else if (!decode_is_mem(d) && (d->reg & 7) == 6 &&
+                   thunk_host_has(d->thunks, HOST_RDRAND)) {
                 decode_set(d, op_rdrand);
         } else {
                 decode_invalid(d);

@@ -49,10 +49,21 @@ void decode_map_0f38(Decoder *d) {
                         d->u->reg = d->reg;
                         d->u->rm = decode_sized_reg(d, d->rm, d->u->size);
                         decode_choose(d, op_crc32_r, op_crc32_m);
+                } else if (!thunk_host_has(d->thunks, HOST_MOVBE)) {
+                        decode_invalid(d);
                 } else {
                         decode_operands(d, d->osize);
                         decode_only_mem(d, op == 0xf0 ? movbe_rm[d->osize] : movbe_mr[d->osize]);
                 }
+                return;
+        }
+        if (op == 0x82) {
+                d->u->reg = d->reg;
+                d->u->size = decode_is64(d) ? 3 : 2;
+                if (d->prefix == 1 && decode_is_mem(d))
+                        decode_end(d, op_invpcid);
+                else
+                        decode_invalid(d);
                 return;
         }
         if (!thunk_host_has(d->thunks, feature_0f38(op))) {

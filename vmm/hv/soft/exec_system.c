@@ -12,6 +12,18 @@ static inline void need_cpl0(SoftCpu *c, const Uop *u) {
                 cpu_raise_code(c, u, EXC_GP, 0);
 }
 
+/* What CPUID does not show does not exist. */
+static inline void need_feature(SoftCpu *c, const Uop *u, CpuFeature feature) {
+        if (unlikely(!soft_has(c, feature)))
+                cpu_raise(c, u, EXC_UD);
+}
+
+/* User-mode instruction prevention */
+static inline void need_umip(SoftCpu *c, const Uop *u) {
+        if (unlikely((c->cr4 & CR4_UMIP) && c->cpl != 0))
+                cpu_raise_code(c, u, EXC_GP, 0);
+}
+
 static void set_sized(SoftCpu *c, const Uop *u, unsigned n, uint64_t v) {
         if (u->size == 1)
                 R16(c, n) = (uint16_t) v;
@@ -38,6 +50,10 @@ static void software_interrupt(SoftCpu *c, const Uop *u, unsigned vector) {
 }
 
 void op_int3(SoftCpu *c, const Uop *u) {
+        if (c->debugged && c->debug.catch_breakpoints) {
+                debug_stop(c, VCPU_DEBUG_BREAKPOINT, 0);
+                GOTO(c, uop_rip(c, u));
+        }
         software_interrupt(c, u, EXC_BP);
 }
 
@@ -99,8 +115,8 @@ void op_pause(SoftCpu *c, const Uop *u) {
 void op_cpuid(SoftCpu *c, const Uop *u) {
         CpuidEntry e;
 
-        soft_cpuid(c->index, c->n_vcpus, (uint32_t) c->r[RAX], (uint32_t) c->r[RCX],
-                   lapic_base(c->lapic), c->cr4, &e);
+        soft_cpuid(c->model, c->index, (uint32_t) c->r[RAX], (uint32_t) c->r[RCX],
+                   lapic_base(c->lapic), &e);
         c->r[RAX] = e.eax;
         c->r[RBX] = e.ebx;
         c->r[RCX] = e.ecx;
@@ -142,6 +158,7 @@ void op_rdtsc(SoftCpu *c, const Uop *u) {
 void op_rdtscp(SoftCpu *c, const Uop *u) {
         uint64_t t;
 
+        need_feature(c, u, CPU_FEATURE_RDTSCP);
         if ((c->cr4 & CR4_TSD) && c->cpl != 0)
                 cpu_raise_code(c, u, EXC_GP, 0);
         t = cpu_tsc(c);
@@ -192,10 +209,6 @@ void op_out_i(SoftCpu *c, const Uop *u) {
 
 /* ---- control registers ---- */
 
-#define CR4_KNOWN                                                                                  \
-        (0x1u | 0x2u | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | 0x40u | CR4_PGE | 0x100u |           \
-         CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE)
-
 static void write_cr0(SoftCpu *c, const Uop *u, uint64_t v) {
         uint64_t old = c->cr0;
 
@@ -207,7 +220,7 @@ static void write_cr0(SoftCpu *c, const Uop *u, uint64_t v) {
                         cpu_raise_code(c, u, EXC_GP, 0);
                 c->efer |= EFER_LMA;
         } else if (!(v & CR0_PG) && (old & CR0_PG) && (c->efer & EFER_LMA)) {
-                if (cpu_code64(c))
+                if (cpu_code64(c) || (c->cr4 & CR4_PCIDE))
                         cpu_raise_code(c, u, EXC_GP, 0);
                 c->efer &= ~(uint64_t) EFER_LMA;
         }
@@ -215,6 +228,41 @@ static void write_cr0(SoftCpu *c, const Uop *u, uint64_t v) {
         if ((old ^ v) & (CR0_PG | CR0_WP | CR0_PE))
                 mmu_flush_all(c);
         cpu_mode_changed(c);
+}
+
+#define CR3_KEEP (UINT64_C(1) << 63)
+
+/*
+ * Translations carry no process-context identifier: they are those of the current one, and of no other. So they may
+ * only be kept where that stays the same.
+ */
+static void write_cr3(SoftCpu *c, const Uop *u, uint64_t v) {
+        bool keep = false;
+
+        if (c->cr4 & CR4_PCIDE) {
+                keep = (v & CR3_KEEP) && ((v ^ c->cr3) & CR3_PCID) == 0;
+                v &= ~CR3_KEEP;
+        }
+        if (cpu_long_mode(c) && v >> 52)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        c->cr3 = v;
+        if (!keep)
+                mmu_flush_nonglobal(c);
+}
+
+static void write_cr4(SoftCpu *c, const Uop *u, uint64_t v) {
+        const uint64_t old = c->cr4, changed = old ^ v;
+
+        if (v & ~c->cr4_known)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        if (cpu_long_mode(c) && !(v & CR4_PAE))
+                cpu_raise_code(c, u, EXC_GP, 0);
+        if ((changed & v & CR4_PCIDE) && (!cpu_long_mode(c) || (c->cr3 & CR3_PCID)))
+                cpu_raise_code(c, u, EXC_GP, 0);
+        c->cr4 = v;
+        if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP))
+                mmu_flush_all(c);
+        mmu_role_changed(c);
 }
 
 /* A register that does not exist is invalid at any privilege. */
@@ -252,7 +300,7 @@ void op_mov_from_cr(SoftCpu *c, const Uop *u) {
 }
 
 void op_mov_to_cr(SoftCpu *c, const Uop *u) {
-        uint64_t v = cpu_code64(c) ? c->r[u->rm] : (uint32_t) c->r[u->rm], old;
+        uint64_t v = cpu_code64(c) ? c->r[u->rm] : (uint32_t) c->r[u->rm];
 
         need_cr(c, u);
         switch (u->reg) {
@@ -263,20 +311,10 @@ void op_mov_to_cr(SoftCpu *c, const Uop *u) {
                 c->cr2 = v;
                 break;
         case 3:
-                if (cpu_long_mode(c) && v >> 52)
-                        cpu_raise_code(c, u, EXC_GP, 0);
-                c->cr3 = v;
-                mmu_flush_nonglobal(c);
+                write_cr3(c, u, v);
                 break;
         case 4:
-                if (v & ~(uint64_t) CR4_KNOWN)
-                        cpu_raise_code(c, u, EXC_GP, 0);
-                if (cpu_long_mode(c) && !(v & CR4_PAE))
-                        cpu_raise_code(c, u, EXC_GP, 0);
-                old = c->cr4;
-                c->cr4 = v;
-                if ((old ^ v) & (CR4_PSE | CR4_PAE | CR4_PGE))
-                        mmu_flush_all(c);
+                write_cr4(c, u, v);
                 break;
         case 8:
                 if (v >> 4)
@@ -310,10 +348,12 @@ void op_lmsw_m(SoftCpu *c, const Uop *u) {
         lmsw(c, u, mem_read16(c, u, ea(c, u)));
 }
 void op_smsw_r(SoftCpu *c, const Uop *u) {
+        need_umip(c, u);
         set_sized(c, u, u->rm, c->cr0);
         NEXT(c, u);
 }
 void op_smsw_m(SoftCpu *c, const Uop *u) {
+        need_umip(c, u);
         mem_write16(c, u, ea(c, u), (uint16_t) c->cr0);
         NEXT(c, u);
 }
@@ -375,8 +415,10 @@ static void load_table(SoftCpu *c, const Uop *u, uint64_t *base, uint16_t *limit
 
 static void store_table(SoftCpu *c, const Uop *u, uint64_t base, uint16_t limit) {
         uint8_t image[10];
-        uint64_t va = ea(c, u);
+        uint64_t va;
 
+        need_umip(c, u);
+        va = ea(c, u);
         memcpy(image, &limit, 2);
         memcpy(image + 2, &base, 8);
         mem_write_bytes(c, u, va, image, cpu_code64(c) ? 10 : 6);
@@ -437,18 +479,22 @@ void op_ltr_m(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 void op_sldt_r(SoftCpu *c, const Uop *u) {
+        need_umip(c, u);
         set_sized(c, u, u->rm, c->ldtr.selector);
         NEXT(c, u);
 }
 void op_sldt_m(SoftCpu *c, const Uop *u) {
+        need_umip(c, u);
         mem_write16(c, u, ea(c, u), c->ldtr.selector);
         NEXT(c, u);
 }
 void op_str_r(SoftCpu *c, const Uop *u) {
+        need_umip(c, u);
         set_sized(c, u, u->rm, c->tr.selector);
         NEXT(c, u);
 }
 void op_str_m(SoftCpu *c, const Uop *u) {
+        need_umip(c, u);
         mem_write16(c, u, ea(c, u), c->tr.selector);
         NEXT(c, u);
 }
@@ -769,6 +815,7 @@ void op_sysenter(SoftCpu *c, const Uop *u) {
         uint16_t selector = (uint16_t) c->sysenter_cs & 0xfffc;
         bool to64 = cpu_long_mode(c);
 
+        need_feature(c, u, CPU_FEATURE_SEP);
         if (!cpu_protected(c) || selector == 0)
                 cpu_raise_code(c, u, EXC_GP, 0);
         c->flags &= ~(FLAG_VM | FLAG_IF | FLAG_RF);
@@ -783,6 +830,7 @@ void op_sysexit(SoftCpu *c, const Uop *u) {
         uint16_t selector = (uint16_t) c->sysenter_cs & 0xfffc;
         bool to64 = u->size == 3;
 
+        need_feature(c, u, CPU_FEATURE_SEP);
         if (!cpu_protected(c) || selector == 0)
                 cpu_raise_code(c, u, EXC_GP, 0);
         need_cpl0(c, u);
@@ -803,12 +851,58 @@ void op_invlpg(SoftCpu *c, const Uop *u) {
         GOTO(c, uop_next_rip(c, u));
 }
 
+static void set_ac(SoftCpu *c, const Uop *u, bool on) {
+        need_feature(c, u, CPU_FEATURE_SMAP);
+        if (c->cpl != 0)
+                cpu_raise(c, u, EXC_UD);
+        cpu_set_flags(c, on ? FLAG_AC : 0, FLAG_AC);
+        NEXT(c, u);
+}
+
+void op_clac(SoftCpu *c, const Uop *u) {
+        set_ac(c, u, false);
+}
+
+void op_stac(SoftCpu *c, const Uop *u) {
+        set_ac(c, u, true);
+}
+
+enum { INVPCID_ADDRESS, INVPCID_CONTEXT, INVPCID_ALL_GLOBAL, INVPCID_ALL };
+
+/* Translations are those of the current process context only: of any other there is nothing to forget. */
+void op_invpcid(SoftCpu *c, const Uop *u) {
+        const uint64_t type = u->size == 3 ? c->r[u->reg] : (uint32_t) c->r[u->reg];
+        uint64_t descriptor[2];
+
+        need_feature(c, u, CPU_FEATURE_INVPCID);
+        need_cpl0(c, u);
+        mem_read_bytes(c, u, ea(c, u), descriptor, sizeof(descriptor));
+        if (type > INVPCID_ALL || (descriptor[0] & ~(uint64_t) CR3_PCID))
+                cpu_raise_code(c, u, EXC_GP, 0);
+        if (type <= INVPCID_CONTEXT && !(c->cr4 & CR4_PCIDE) && descriptor[0] != 0)
+                cpu_raise_code(c, u, EXC_GP, 0);
+        if (type == INVPCID_ADDRESS && !is_canonical(descriptor[1]))
+                cpu_raise_code(c, u, EXC_GP, 0);
+        if (type == INVPCID_ALL_GLOBAL)
+                mmu_flush_all(c);
+        else if (type == INVPCID_ALL)
+                mmu_flush_nonglobal(c);
+        else if ((c->cr4 & CR4_PCIDE ? c->cr3 & CR3_PCID : 0) != descriptor[0])
+                GOTO(c, uop_next_rip(c, u));
+        else if (type == INVPCID_ADDRESS)
+                mmu_flush_page(c, descriptor[1]);
+        else
+                mmu_flush_nonglobal(c);
+        GOTO(c, uop_next_rip(c, u));
+}
+
 void op_wbinvd(SoftCpu *c, const Uop *u) {
         need_cpl0(c, u);
         NEXT(c, u);
 }
 
 void op_serialize(SoftCpu *c, const Uop *u) {
+        need_feature(c, u, CPU_FEATURE_SERIALIZE);
         atomic_thread_fence(memory_order_seq_cst);
         GOTO(c, uop_next_rip(c, u));
 }

@@ -53,8 +53,8 @@ UopHandler op_push_seg, op_pop_seg, op_cli, op_sti, op_pause, op_invalid, op_too
         op_verw_r, op_verw_m, op_lar_r, op_lar_m, op_lsl_r, op_lsl_m, op_invlpg, op_wbinvd,
         op_swapgs, op_vmcall, op_mov_from_seg_r, op_mov_from_seg_m, op_mov_to_seg_r,
         op_mov_to_seg_m, op_far_jmp_i, op_far_call_i, op_far_jmp_m, op_far_call_m, op_far_ret,
-        op_load_far_pointer, op_serialize, op_rdfsbase, op_rdgsbase, op_wrfsbase, op_wrgsbase,
-        op_bound, op_arpl_r, op_arpl_m;
+        op_load_far_pointer, op_serialize, op_clac, op_stac, op_invpcid, op_rdfsbase, op_rdgsbase,
+        op_wrfsbase, op_wrgsbase, op_bound, op_arpl_r, op_arpl_m;
 
 /* exec_fpu.c */
 UopHandler op_fxsave, op_fxrstor, op_ldmxcsr, op_stmxcsr, op_x87_r, op_x87_load, op_x87_store,
@@ -94,10 +94,13 @@ void thunk_cache_free(ThunkCache *cache);
 /* ECX of CPUID leaf 1 */
 #define HOST_PCLMUL (1u << 1)
 #define HOST_SSSE3 (1u << 9)
+#define HOST_CX16 (1u << 13)
 #define HOST_SSE41 (1u << 19)
 #define HOST_SSE42 (1u << 20)
+#define HOST_MOVBE (1u << 22)
 #define HOST_POPCNT (1u << 23)
 #define HOST_AES (1u << 25)
+#define HOST_RDRAND (1u << 30)
 void thunk_cache_limit(ThunkCache *cache, uint32_t features);
 bool thunk_host_has(const ThunkCache *cache, uint32_t feature);
 bool thunk_cache_has_room(const ThunkCache *cache, unsigned n);

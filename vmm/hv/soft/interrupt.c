@@ -55,7 +55,7 @@ static void deliver_protected(SoftCpu *c, unsigned vector, bool software, bool h
         uint64_t gate, offset, cs_d, sp, ss_base, ss_mask, frame[6];
         uint16_t selector, new_ss = 0;
         Segment new_stack = c->seg[SEG_SS];
-        unsigned frames = 0, cpl = c->cpl;
+        unsigned frames = 0, cpl = c->cpl, role;
         bool inner;
 
         if (vector * entry + entry - 1 > c->idt_limit)
@@ -117,8 +117,9 @@ static void deliver_protected(SoftCpu *c, unsigned vector, bool software, bool h
                 frame[frames++] = code;
         ss_base = long_mode ? 0 : new_stack.base;
         ss_mask = long_mode ? UINT64_MAX : new_stack.attr & SEG_ATTR_DB ? UINT32_MAX : 0xffff;
+        role = c->role != MMU_USER || dpl == 3 ? c->role : MMU_SUPERVISOR;
         for (unsigned i = 0; i < frames; i++)
-                mem_write_system(c, NULL, ss_base + ((sp - (i + 1) * n) & ss_mask), n, frame[i]);
+                mem_write_as(c, role, ss_base + ((sp - (i + 1) * n) & ss_mask), n, frame[i]);
 
         /* Nothing faults from here on. */
         segment_from_descriptor(&c->seg[SEG_CS], (uint16_t) ((selector & ~3u) | dpl), cs_d);

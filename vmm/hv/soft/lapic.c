@@ -140,6 +140,8 @@ uint64_t lapic_base(const Lapic *l) {
 bool lapic_set_base(Lapic *l, uint64_t v) {
         unsigned old = l->base & (BASE_ENABLE | BASE_X2APIC), new = v &(BASE_ENABLE | BASE_X2APIC);
 
+        if ((new &BASE_X2APIC) && !soft_has(l->cpu, CPU_FEATURE_X2APIC))
+                return false;
         if (new == BASE_X2APIC || v >> 40 || (v & BASE_RESERVED))
                 return false;
         if (old == (BASE_ENABLE | BASE_X2APIC) && new == BASE_ENABLE)

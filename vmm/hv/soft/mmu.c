@@ -28,146 +28,167 @@
 #define PHYS_BITS 40u
 #define PTE_RESERVED (UINT64_C(0x000fffffffffffff) & ~((UINT64_C(1) << PHYS_BITS) - 1))
 
+/* Sets @bits of the entry that was read as @entry. Return: false when it has changed; @entry is then the new one. */
 static bool set_bits64(uint8_t *host, uint64_t *entry, uint64_t bits) {
-        while ((*entry & bits) != bits)
-                if (__atomic_compare_exchange_n((uint64_t *) (void *) host, entry, *entry | bits,
-                                                false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-                        *entry |= bits;
-                        break;
-                } else if (!(*entry & PTE_P)) {
+        return (*entry & bits) == bits ||
+               __atomic_compare_exchange_n((uint64_t *) (void *) host, entry, *entry | bits, false,
+                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* Whether the path to a page allows the access. @rights: PTE_W and PTE_U as all levels have them */
+static bool allowed(const SoftCpu *c, unsigned access, unsigned role, uint64_t rights, bool nx) {
+        const bool user = role == MMU_USER;
+
+        if (access == ACCESS_PEEK)
+                return true;
+        if (user && !(rights & PTE_U))
+                return false;
+        if (!user && (rights & PTE_U)) {
+                if (access == ACCESS_EXEC && (c->cr4 & CR4_SMEP))
                         return false;
-                }
+                if (access != ACCESS_EXEC && role == MMU_SUPERVISOR && (c->cr4 & CR4_SMAP))
+                        return false;
+        }
+        if (access == ACCESS_WRITE && !(rights & PTE_W) && (user || (c->cr0 & CR0_WP)))
+                return false;
+        return access != ACCESS_EXEC || !nx;
+}
+
+static uint32_t wanted_bits(unsigned access, bool leaf) {
+        if (access == ACCESS_PEEK)
+                return 0;
+        return PTE_A | (leaf && access == ACCESS_WRITE ? PTE_D : 0);
+}
+
+static bool walk_ends(const SoftCpu *c, uint64_t entry, uint64_t va, unsigned shift, MmuWalk *ret) {
+        const uint64_t mask = (UINT64_C(1) << shift) - 1;
+
+        ret->pa = (entry & PTE_ADDR & ~mask) | (va & mask);
+        ret->global = (entry & PTE_G) && (c->cr4 & CR4_PGE);
+        ret->shift = shift;
         return true;
 }
 
 /* Legacy two-level tables of 4-byte entries. */
-static bool walk32(SoftCpu *c, uint64_t va, unsigned access, bool user, uint64_t *ret_pa,
-                   bool *ret_global, unsigned *ret_shift, uint32_t *ret_error) {
-        uint32_t error = (access == ACCESS_WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0);
+static bool walk32(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuWalk *ret) {
         uint64_t table = c->cr3 & 0xfffff000u;
         uint32_t rights = PTE_W | PTE_U;
 
         for (unsigned level = 2; level-- > 0;) {
                 unsigned shift = level ? 22 : 12;
                 uint8_t *host = ram_host(c->partition, table + ((va >> shift) & 1023) * 4);
-                uint32_t entry, want = PTE_A;
+                uint32_t entry, want;
                 bool leaf;
 
                 if (!host)
-                        goto fault;
+                        return false;
                 entry = __atomic_load_n((uint32_t *) (void *) host, __ATOMIC_RELAXED);
                 if (!(entry & PTE_P))
-                        goto fault;
+                        return false;
                 rights &= entry;
                 leaf = level == 0 || ((entry & PTE_PS) && (c->cr4 & CR4_PSE));
                 if (leaf) {
-                        error |= PF_PRESENT;
-                        if (user && !(rights & PTE_U))
-                                goto fault;
-                        if (access == ACCESS_WRITE && !(rights & PTE_W) &&
-                            (user || (c->cr0 & CR0_WP)))
-                                goto fault;
-                        if (access == ACCESS_WRITE)
-                                want |= PTE_D;
+                        ret->error |= PF_PRESENT;
+                        if (!allowed(c, access, role, rights, false))
+                                return false;
                 }
+                want = wanted_bits(access, leaf);
                 if ((entry & want) != want) {
                         __atomic_fetch_or((uint32_t *) (void *) host, want, __ATOMIC_SEQ_CST);
                         entry |= want;
                 }
-                if (leaf) {
-                        uint64_t mask = (UINT64_C(1) << shift) - 1;
-
-                        *ret_pa = ((uint64_t) entry & 0xfffff000u & ~mask) | (va & mask);
-                        *ret_global = (entry & PTE_G) && (c->cr4 & CR4_PGE);
-                        *ret_shift = shift;
-                        return true;
-                }
+                if (leaf)
+                        return walk_ends(c, entry, va, shift, ret);
                 table = entry & 0xfffff000u;
         }
-fault:
-        *ret_error = error;
+        return false;
+}
+
+/* The bits of a present entry that must be clear. @level: 0 is that of 4 KiB pages */
+static uint64_t reserved_bits(const SoftCpu *c, uint64_t entry, unsigned level, bool leaf) {
+        uint64_t reserved = PTE_RESERVED | (c->efer & EFER_NX ? 0 : PTE_NX);
+
+        if (level == 3)
+                reserved |= PTE_PS;
+        if (level == 2 && leaf && !soft_has(c, CPU_FEATURE_PDPE1GB))
+                reserved |= PTE_PS;
+        if (level > 0 && leaf)
+                reserved |= ((UINT64_C(1) << (12 + 9 * level)) - 1) & PTE_ADDR & ~UINT64_C(0x1000);
+        return entry & reserved;
+}
+
+/* Tables of 8-byte entries: three levels, four in long mode. */
+static bool walk64(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuWalk *ret) {
+        const bool four_levels = cpu_long_mode(c);
+        uint64_t rights = PTE_W | PTE_U, nx = 0;
+        uint64_t table = four_levels ? c->cr3 & PTE_ADDR : c->cr3 & 0xffffffe0u;
+
+        for (unsigned level = four_levels ? 4 : 3; level-- > 0;) {
+                const bool pdpte = level == 2 && !four_levels;
+                unsigned shift = 12 + 9 * level;
+                uint64_t index = (va >> shift) & (pdpte ? 3 : 511), entry, want, path, path_nx;
+                uint8_t *host = ram_host(c->partition, table + index * 8);
+                bool leaf;
+
+                if (!host)
+                        return false;
+                entry = __atomic_load_n((uint64_t *) (void *) host, __ATOMIC_RELAXED);
+                do {
+                        if (!(entry & PTE_P))
+                                return false;
+                        leaf = level == 0 || (!pdpte && level < 3 && (entry & PTE_PS));
+                        if (reserved_bits(c, entry, level, leaf)) {
+                                ret->error |= PF_PRESENT | PF_RESERVED;
+                                return false;
+                        }
+                        path = pdpte ? rights : rights & entry;
+                        path_nx = pdpte ? nx : nx | (entry & PTE_NX);
+                        if (leaf) {
+                                ret->error |= PF_PRESENT;
+                                if (!allowed(c, access, role, path, path_nx))
+                                        return false;
+                        }
+                        want = pdpte ? 0 : wanted_bits(access, leaf);
+                } while (!set_bits64(host, &entry, want));
+                if (leaf)
+                        return walk_ends(c, entry, va, shift, ret);
+                rights = path;
+                nx = path_nx;
+                table = entry & PTE_ADDR;
+        }
         return false;
 }
 
 /**
  * mmu_translate() - walk the page tables, setting accessed and dirty bits as the access does
- *
- * Return: false with the page fault's error code.
+ * @access: ACCESS_*
+ * @role:   MMU_*
+ * @ret:    the page; on failure its .error is that of the page fault
  */
-bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, bool user, uint64_t *ret_pa,
-                   bool *ret_global, unsigned *ret_shift, uint32_t *ret_error) {
-        bool nx_on = c->efer & EFER_NX, four_levels = cpu_long_mode(c);
-        uint32_t error = (access == ACCESS_WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0) |
-                         (access == ACCESS_EXEC && nx_on && (c->cr4 & CR4_PAE) ? PF_EXEC : 0);
-        uint64_t rights = PTE_W | PTE_U, nx = 0, table;
-        unsigned level;
+bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuWalk *ret) {
+        const bool fetches_told =
+                ((c->efer & EFER_NX) && (c->cr4 & CR4_PAE)) || (c->cr4 & CR4_SMEP);
 
+        *ret = (MmuWalk){.error = (access == ACCESS_WRITE ? PF_WRITE : 0) |
+                                  (role == MMU_USER ? PF_USER : 0) |
+                                  (access == ACCESS_EXEC && fetches_told ? PF_EXEC : 0)};
         if (!(c->cr0 & CR0_PG)) {
-                *ret_pa = va & UINT32_MAX;
-                *ret_global = false;
-                *ret_shift = 12;
+                ret->pa = va & UINT32_MAX;
+                ret->shift = 12;
                 return true;
         }
-        if (!(c->cr4 & CR4_PAE))
-                return walk32(c, va, access, user, ret_pa, ret_global, ret_shift, ret_error);
+        return c->cr4 & CR4_PAE ? walk64(c, va, access, role, ret)
+                                : walk32(c, va, access, role, ret);
+}
 
-        level = four_levels ? 4 : 3;
-        table = four_levels ? c->cr3 & PTE_ADDR : c->cr3 & 0xffffffe0u;
-        while (level-- > 0) {
-                unsigned shift = 12 + 9 * level;
-                uint64_t index = (va >> shift) & (level == 2 && !four_levels ? 3 : 511);
-                uint8_t *host = ram_host(c->partition, table + index * 8);
-                uint64_t entry, want = PTE_A, reserved = PTE_RESERVED | (nx_on ? 0 : PTE_NX);
-                bool leaf, pdpte = level == 2 && !four_levels;
-
-                if (!host)
-                        goto fault;
-                entry = __atomic_load_n((uint64_t *) (void *) host, __ATOMIC_RELAXED);
-        again:
-                if (!(entry & PTE_P))
-                        goto fault;
-                leaf = level == 0 || (!pdpte && (level == 1 || level == 2) && (entry & PTE_PS));
-                if (level == 3 && (entry & PTE_PS))
-                        reserved |= PTE_PS;
-                if (leaf && level > 0)
-                        reserved |= ((UINT64_C(1) << shift) - 1) & PTE_ADDR & ~UINT64_C(0x1000);
-                if (entry & reserved) {
-                        error |= PF_PRESENT | PF_RESERVED;
-                        goto fault;
-                }
-                if (!pdpte) {
-                        rights &= entry;
-                        nx |= entry & PTE_NX;
-                }
-                if (leaf) {
-                        error |= PF_PRESENT;
-                        if (user && !(rights & PTE_U))
-                                goto fault;
-                        if (access == ACCESS_WRITE && !(rights & PTE_W) &&
-                            (user || (c->cr0 & CR0_WP)))
-                                goto fault;
-                        if (access == ACCESS_EXEC && nx_on && nx)
-                                goto fault;
-                        if (access == ACCESS_WRITE)
-                                want |= PTE_D;
-                }
-                if (!pdpte && (entry & want) != want) {
-                        if (!set_bits64(host, &entry, want))
-                                goto again;
-                }
-                if (leaf) {
-                        uint64_t mask = (UINT64_C(1) << shift) - 1;
-
-                        *ret_pa = (entry & PTE_ADDR & ~mask) | (va & mask);
-                        *ret_global = (entry & PTE_G) && (c->cr4 & CR4_PGE);
-                        *ret_shift = shift;
-                        return true;
-                }
-                table = entry & PTE_ADDR;
-        }
-fault:
-        *ret_error = error;
-        return false;
+/** mmu_role_changed() - CPL, EFLAGS.AC or CR4.SMAP have changed: whose rights do data accesses have now? */
+void mmu_role_changed(SoftCpu *c) {
+        c->role = c->cpl == 3                                             ? MMU_USER
+                  : unlikely((c->cr4 & CR4_SMAP) && (c->flags & FLAG_AC)) ? MMU_SUPERVISOR_AC
+                                                                          : MMU_SUPERVISOR;
+        c->tlb = &c->tlbs[c->role];
+        if (unlikely(c->role >= c->n_tlbs))
+                c->n_tlbs = MMU_ROLES;
 }
 
 _Noreturn static void page_fault(SoftCpu *c, const Uop *u, uint64_t va, uint32_t error) {
@@ -187,20 +208,16 @@ static void check_crossing(SoftCpu *c, const Uop *u, uint64_t va, unsigned size)
 }
 
 /* The physical address of one byte, or the fault. */
-static uint64_t translate(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, bool user,
-                          bool *ret_global, unsigned *ret_shift) {
-        uint32_t error;
-        uint64_t pa;
-
+static void translate(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, unsigned role,
+                      MmuWalk *ret) {
         if (cpu_long_mode(c)) {
                 if (unlikely(!is_canonical(va)))
                         cpu_raise_code(c, u, u && stack_segment(u) ? EXC_SS : EXC_GP, 0);
         } else {
                 va &= UINT32_MAX;
         }
-        if (!mmu_translate(c, va, access, user, &pa, ret_global, ret_shift, &error))
-                page_fault(c, u, va, error);
-        return pa;
+        if (!mmu_translate(c, va, access, role, ret))
+                page_fault(c, u, va, ret->error);
 }
 
 /* The word and bit that stand for the 4 MiB around @va among those with large pages. */
@@ -211,11 +228,19 @@ static uint64_t *large_word(SoftCpu *c, uint64_t va, uint64_t *ret_bit) {
         return &c->large[at / 64];
 }
 
+#define HUGE_SHIFT 30u
+
+static uint64_t huge_bit(uint64_t va) {
+        return UINT64_C(1) << ((va >> HUGE_SHIFT ^ va >> 36) % 64);
+}
+
 static void note_large(SoftCpu *c, uint64_t va, unsigned shift) {
         uint64_t bit, *word = large_word(c, va, &bit);
 
         if (shift > 12)
                 *word |= bit;
+        if (unlikely(shift == HUGE_SHIFT))
+                c->huge |= huge_bit(va);
 }
 
 static void tlb_fill(Tlb *tlb, uint64_t va, const uint8_t *host, bool write, bool global) {
@@ -229,19 +254,18 @@ static void tlb_fill(Tlb *tlb, uint64_t va, const uint8_t *host, bool write, boo
 }
 
 /* Everything but a page's first and plain access comes here: returns host memory, or NULL for devices. */
-static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, bool user,
+static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, unsigned role,
                         uint64_t *ret_pa) {
-        unsigned shift;
-        bool global;
-        uint64_t pa = translate(c, u, va, access, user, &global, &shift);
-        uint8_t *host = ram_host(c->partition, pa);
-        Tlb *tlb = &c->tlbs[user ? 1 : 0];
+        Tlb *tlb = &c->tlbs[role];
+        uint8_t *host;
+        MmuWalk walk;
 
+        translate(c, u, va, access, role, &walk);
+        host = ram_host(c->partition, walk.pa);
         if (!host && access != ACCESS_WRITE)
-                host = (uint8_t *) (uintptr_t) rom_host(c->partition, pa);
-
-        note_large(c, va, shift);
-        *ret_pa = pa;
+                host = (uint8_t *) (uintptr_t) rom_host(c->partition, walk.pa);
+        note_large(c, va, walk.shift);
+        *ret_pa = walk.pa;
         if (!host || !(c->cr0 & CR0_PG ? true : va <= UINT32_MAX))
                 return host;
         if (!cpu_long_mode(c) && va > UINT32_MAX)
@@ -249,10 +273,10 @@ static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, 
         if (unlikely(debug_page_watched(c, va)))
                 return host;
         if (access == ACCESS_WRITE) {
-                if (!ram_page_has_code(c->partition, pa))
-                        tlb_fill(tlb, va, host, true, global);
+                if (!ram_page_has_code(c->partition, walk.pa))
+                        tlb_fill(tlb, va, host, true, walk.global);
         } else if (access == ACCESS_READ) {
-                tlb_fill(tlb, va, host, false, global);
+                tlb_fill(tlb, va, host, false, walk.global);
         }
         return host;
 }
@@ -270,7 +294,7 @@ static void device_write(SoftCpu *c, uint64_t pa, unsigned size, uint64_t value)
                 c->io->mmio_write(c->io->machine, pa, size, value);
 }
 
-static uint64_t read_at(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool user) {
+static uint64_t read_at(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, unsigned role) {
         uint64_t pa, value = 0;
         uint8_t *host;
 
@@ -282,7 +306,7 @@ static uint64_t read_at(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
                 for (unsigned i = 0; i < size;) {
                         unsigned n = i == 0 ? first : size - first;
 
-                        host = resolve(c, u, va + i, ACCESS_READ, user, &pa);
+                        host = resolve(c, u, va + i, ACCESS_READ, role, &pa);
                         if (host)
                                 memcpy(bytes + i, host, n);
                         else
@@ -293,7 +317,7 @@ static uint64_t read_at(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
                 memcpy(&value, bytes, 8);
                 return value;
         }
-        host = resolve(c, u, va, ACCESS_READ, user, &pa);
+        host = resolve(c, u, va, ACCESS_READ, role, &pa);
         if (!host)
                 return device_read(c, pa, size);
         switch (size) {
@@ -313,7 +337,7 @@ static uint64_t read_at(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
  * alignment.
  */
 uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
-        uint64_t value = read_at(c, u, va, size, c->cpl == 3);
+        uint64_t value = read_at(c, u, va, size, c->role);
 
         if (unlikely(c->debug_watches))
                 debug_check_data(c, va, size, false);
@@ -324,7 +348,7 @@ uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
  * mem_read_system() - the same as the processor itself reads descriptors and stacks: as supervisor
  */
 uint64_t mem_read_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
-        return read_at(c, u, va, size, false);
+        return read_at(c, u, va, size, MMU_SUPERVISOR);
 }
 
 /* Code in the page that was just written is decoded again; the block at hand ends after this instruction. */
@@ -379,20 +403,20 @@ static void write_part(SoftCpu *c, const Uop *u, uint64_t pa, uint8_t *host, con
 }
 
 static void write_at(SoftCpu *c, const Uop *u, uint64_t va, const void *data, unsigned size,
-                     bool user) {
+                     unsigned role) {
         uint64_t pa, pa2 = 0;
         uint8_t *host, *host2;
 
         if ((va & 0xfff) + size > 0x1000)
                 check_crossing(c, u, va, size);
-        host = resolve(c, u, va, ACCESS_WRITE, user, &pa);
+        host = resolve(c, u, va, ACCESS_WRITE, role, &pa);
         if ((va & 0xfff) + size <= 0x1000) {
                 write_part(c, u, pa, host, data, size);
                 return;
         }
         unsigned first = 0x1000 - (unsigned) (va & 0xfff);
 
-        host2 = resolve(c, u, va + first, ACCESS_WRITE, user,
+        host2 = resolve(c, u, va + first, ACCESS_WRITE, role,
                         &pa2); /* both pages, before either is changed */
         write_part(c, u, pa, host, data, first);
         write_part(c, u, pa2, host2, (const uint8_t *) data + first, size - first);
@@ -403,14 +427,19 @@ static void write_at(SoftCpu *c, const Uop *u, uint64_t va, const void *data, un
  * them or a fault
  */
 void mem_write_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value) {
-        write_at(c, u, va, &value, size, c->cpl == 3);
+        write_at(c, u, va, &value, size, c->role);
         if (unlikely(c->debug_watches))
                 debug_check_data(c, va, size, true);
 }
 
 /** mem_write_system() - the same as supervisor */
 void mem_write_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value) {
-        write_at(c, u, va, &value, size, false);
+        write_at(c, u, va, &value, size, MMU_SUPERVISOR);
+}
+
+/** mem_write_as() - the same with the rights of @role (MMU_*), which is not the current one */
+void mem_write_as(SoftCpu *c, unsigned role, uint64_t va, unsigned size, uint64_t value) {
+        write_at(c, NULL, va, &value, size, role);
 }
 
 /** mem_read_bytes() - up to a page, all or a fault */
@@ -428,7 +457,7 @@ void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned 
         for (unsigned i = 0; i < len;) {
                 unsigned n = MIN(len - i, 0x1000 - (unsigned) ((va + i) & 0xfff));
                 uint64_t pa;
-                uint8_t *host = resolve(c, u, va + i, ACCESS_READ, c->cpl == 3, &pa);
+                uint8_t *host = resolve(c, u, va + i, ACCESS_READ, c->role, &pa);
 
                 if (host)
                         memcpy(out + i, host, n);
@@ -447,7 +476,7 @@ void mem_write_bytes(SoftCpu *c, const Uop *u, uint64_t va, const void *data, un
                 memcpy(p, data, len);
                 return;
         }
-        write_at(c, u, va, data, len, c->cpl == 3);
+        write_at(c, u, va, data, len, c->role);
         if (unlikely(c->debug_watches))
                 debug_check_data(c, va, len, true);
 }
@@ -463,7 +492,7 @@ uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
         c->post_va = va;
         c->post_size = (uint8_t) size;
         if ((va & 0xfff) + size <= 0x1000) {
-                host = resolve(c, u, va, ACCESS_WRITE, c->cpl == 3, &pa);
+                host = resolve(c, u, va, ACCESS_WRITE, c->role, &pa);
                 if (host) {
                         if (!ram_page_has_code(c->partition, pa))
                                 return host;
@@ -474,8 +503,8 @@ uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
                 }
         } else {
                 check_crossing(c, u, va, size);
-                (void) resolve(c, u, va, ACCESS_WRITE, c->cpl == 3, &pa);
-                (void) resolve(c, u, (va | 0xfff) + 1, ACCESS_WRITE, c->cpl == 3, &pa);
+                (void) resolve(c, u, va, ACCESS_WRITE, c->role, &pa);
+                (void) resolve(c, u, (va | 0xfff) + 1, ACCESS_WRITE, c->role, &pa);
         }
         mem_read_bytes(c, u, va, c->bounce, size);
         c->post_bounce = true;
@@ -486,7 +515,7 @@ uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
 void mem_end_slow(SoftCpu *c, const Uop *u) {
         c->post_write = 0;
         if (c->post_bounce)
-                write_at(c, u, c->post_va, c->bounce, c->post_size, c->cpl == 3);
+                write_at(c, u, c->post_va, c->bounce, c->post_size, c->role);
         else
                 code_written(c, u, c->post_va);
 }
@@ -518,27 +547,32 @@ uint64_t ea_slow(SoftCpu *c, const Uop *u) {
 
 /** mmu_flush_all() - forget every translation */
 void mmu_flush_all(SoftCpu *c) {
-        for (unsigned m = 0; m < 2; m++)
+        for (unsigned m = 0; m < MMU_ROLES; m++)
                 for (unsigned i = 0; i < TLB_ENTRIES; i++) {
                         c->tlbs[m].read[i].tag = TLB_INVALID;
                         c->tlbs[m].write[i].tag = TLB_INVALID;
-                        c->exec_tlb[m][i].tag = TLB_INVALID;
                 }
+        for (unsigned m = 0; m < ELEMENTSOF(c->exec_tlb); m++)
+                for (unsigned i = 0; i < TLB_ENTRIES; i++)
+                        c->exec_tlb[m][i].tag = TLB_INVALID;
         memset(c->large, 0, sizeof(c->large));
+        c->huge = 0;
         block_generation_next(c, true);
 }
 
 /** mmu_flush_nonglobal() - forget what a write to CR3 forgets */
 void mmu_flush_nonglobal(SoftCpu *c) {
-        for (unsigned m = 0; m < 2; m++)
+        for (unsigned m = 0; m < c->n_tlbs; m++)
                 for (unsigned i = 0; i < TLB_ENTRIES; i++) {
                         if (!(c->tlbs[m].global[i] & 1))
                                 c->tlbs[m].read[i].tag = TLB_INVALID;
                         if (!(c->tlbs[m].global[i] & 2))
                                 c->tlbs[m].write[i].tag = TLB_INVALID;
+                }
+        for (unsigned m = 0; m < ELEMENTSOF(c->exec_tlb); m++)
+                for (unsigned i = 0; i < TLB_ENTRIES; i++)
                         if (!c->exec_tlb[m][i].global)
                                 c->exec_tlb[m][i].tag = TLB_INVALID;
-                }
         block_generation_next(c, false);
 }
 
@@ -558,16 +592,18 @@ static bool fetched_from(SoftCpu *c, uint64_t va) {
 }
 
 /* A large page has many entries here, and one INVLPG is for all of them. */
-static void flush_region(SoftCpu *c, uint64_t va) {
-        for (unsigned m = 0; m < 2; m++)
+static void flush_region(SoftCpu *c, uint64_t va, unsigned shift) {
+        for (unsigned m = 0; m < c->n_tlbs; m++)
                 for (unsigned i = 0; i < TLB_ENTRIES; i++) {
-                        if ((c->tlbs[m].read[i].tag ^ va) >> 22 == 0)
+                        if ((c->tlbs[m].read[i].tag ^ va) >> shift == 0)
                                 c->tlbs[m].read[i].tag = TLB_INVALID;
-                        if ((c->tlbs[m].write[i].tag ^ va) >> 22 == 0)
+                        if ((c->tlbs[m].write[i].tag ^ va) >> shift == 0)
                                 c->tlbs[m].write[i].tag = TLB_INVALID;
-                        if ((c->exec_tlb[m][i].tag ^ va) >> 22 == 0)
-                                c->exec_tlb[m][i].tag = TLB_INVALID;
                 }
+        for (unsigned m = 0; m < ELEMENTSOF(c->exec_tlb); m++)
+                for (unsigned i = 0; i < TLB_ENTRIES; i++)
+                        if ((c->exec_tlb[m][i].tag ^ va) >> shift == 0)
+                                c->exec_tlb[m][i].tag = TLB_INVALID;
         block_generation_next(c, true);
 }
 
@@ -576,22 +612,27 @@ void mmu_flush_page(SoftCpu *c, uint64_t va) {
         unsigned i = (va >> 12) % TLB_ENTRIES;
         uint64_t bit, *word = large_word(c, va, &bit);
 
-        if (*word & bit) {
-                flush_region(c, va);
+        if (unlikely(c->huge & huge_bit(va))) {
+                flush_region(c, va, HUGE_SHIFT);
                 return;
         }
-        for (unsigned m = 0; m < 2; m++) {
+        if (*word & bit) {
+                flush_region(c, va, 22);
+                return;
+        }
+        for (unsigned m = 0; m < c->n_tlbs; m++) {
                 c->tlbs[m].read[i].tag = TLB_INVALID;
                 c->tlbs[m].write[i].tag = TLB_INVALID;
-                c->exec_tlb[m][i].tag = TLB_INVALID;
         }
+        for (unsigned m = 0; m < ELEMENTSOF(c->exec_tlb); m++)
+                c->exec_tlb[m][i].tag = TLB_INVALID;
         if (fetched_from(c, va))
                 block_generation_next(c, true);
 }
 
 /** mmu_drop_writes() - forget write translations: of one page of host memory, or all for NULL */
 void mmu_drop_writes(SoftCpu *c, const uint8_t *host_page) {
-        for (unsigned m = 0; m < 2; m++)
+        for (unsigned m = 0; m < c->n_tlbs; m++)
                 for (unsigned i = 0; i < TLB_ENTRIES; i++) {
                         TlbEntry *e = &c->tlbs[m].write[i];
 
@@ -612,18 +653,16 @@ const uint8_t *mmu_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys, bool 
         ExecTlbEntry *e = &c->exec_tlb[c->cpl == 3][(va >> 12) % TLB_ENTRIES];
 
         if (e->tag != (va & PAGE_MASK)) {
-                unsigned shift;
-                uint64_t pa;
-                bool global;
+                MmuWalk walk;
 
-                pa = translate(c, NULL, va, ACCESS_EXEC, c->cpl == 3, &global, &shift);
-                note_large(c, va, shift);
+                translate(c, NULL, va, ACCESS_EXEC, c->cpl == 3 ? MMU_USER : MMU_SUPERVISOR, &walk);
+                note_large(c, va, walk.shift);
                 e->tag = va & PAGE_MASK;
-                e->phys = pa & PAGE_MASK;
-                e->host = ram_host(c->partition, pa & PAGE_MASK);
+                e->phys = walk.pa & PAGE_MASK;
+                e->host = ram_host(c->partition, walk.pa & PAGE_MASK);
                 if (!e->host)
-                        e->host = rom_host(c->partition, pa & PAGE_MASK);
-                e->global = global;
+                        e->host = rom_host(c->partition, walk.pa & PAGE_MASK);
+                e->global = walk.global;
         }
         *word |= bit;
         *ret_phys = e->phys;

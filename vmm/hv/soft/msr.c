@@ -35,8 +35,31 @@
 #define MSR_KVM_WALL_CLOCK 0x4b564d00u
 #define MSR_KVM_SYSTEM_TIME 0x4b564d01u
 
+/* Registers that come and go with a feature. */
+static bool offered(const SoftCpu *c, uint32_t msr) {
+        switch (msr) {
+        case MSR_TSC_DEADLINE:
+                return soft_has(c, CPU_FEATURE_TSC_DEADLINE_TIMER);
+        case MSR_TSC_AUX:
+                return soft_has(c, CPU_FEATURE_RDTSCP);
+        case MSR_SYSENTER_CS:
+        case MSR_SYSENTER_ESP:
+        case MSR_SYSENTER_EIP:
+                return soft_has(c, CPU_FEATURE_SEP);
+        case MSR_KVM_WALL_CLOCK:
+        case MSR_KVM_WALL_CLOCK_OLD:
+        case MSR_KVM_SYSTEM_TIME:
+        case MSR_KVM_SYSTEM_TIME_OLD:
+                return soft_has(c, CPU_FEATURE_KVMCLOCK);
+        default:
+                return true;
+        }
+}
+
 /** msr_read() - RDMSR; false means #GP */
 bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret) {
+        if (!offered(c, msr))
+                return false;
         if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
                 return lapic_msr_read(c->lapic, msr, ret);
         switch (msr) {
@@ -115,6 +138,8 @@ bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret) {
 static bool write_efer(SoftCpu *c, uint64_t v) {
         if (v & ~(uint64_t) (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX))
                 return false;
+        if ((v & EFER_NX) && !soft_has(c, CPU_FEATURE_NX))
+                return false;
         if (((v ^ c->efer) & EFER_LME) && (c->cr0 & CR0_PG))
                 return false;
         v = (v & ~(uint64_t) EFER_LMA) | (c->efer & EFER_LMA);
@@ -127,6 +152,8 @@ static bool write_efer(SoftCpu *c, uint64_t v) {
 
 /** msr_write() - WRMSR; false means #GP */
 bool msr_write(SoftCpu *c, uint32_t msr, uint64_t v) {
+        if (!offered(c, msr))
+                return false;
         if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
                 return lapic_msr_write(c->lapic, msr, v);
         switch (msr) {

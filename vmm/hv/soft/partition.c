@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -15,7 +16,7 @@
 
 typedef struct SoftProto {
         ProtoPartition proto;
-        unsigned n_vcpus;
+        SoftModel model;
 } SoftProto;
 
 /** soft_n_cpus() - how many processors the partition is made for */
@@ -307,8 +308,38 @@ static const PartitionOps soft_partition_ops = {
 /* ---- vCPU functions ---- */
 
 static HaltReason soft_run(Vcpu *vcpu, const CpuIo *io, const _Atomic bool *stop) {
-        return soft_cpu_run(((SoftVcpu *) vcpu)->cpu, io, stop);
+        SoftCpu *c = ((SoftVcpu *) vcpu)->cpu;
+        HaltReason reason = soft_cpu_run(c, io, stop);
+
+        vcpu->debug_stop = c->debug_stop;
+        if (reason == HALT_TRIPLE_FAULT)
+                (void) snprintf(vcpu->error, sizeof(vcpu->error),
+                                "triple fault at rip 0x%" PRIx64 " (cs base 0x%" PRIx64
+                                ", cr0 0x%" PRIx64 ", cr3 0x%" PRIx64 ", rsp 0x%" PRIx64 ")",
+                                c->rip, c->seg[SEG_CS].base, c->cr0, c->cr3, c->r[RSP]);
+        return reason;
 }
+
+static int soft_set_debug(Vcpu *vcpu, const VcpuDebug *debug) {
+        return debug_set(((SoftVcpu *) vcpu)->cpu, debug);
+}
+
+static int soft_translate(Vcpu *vcpu, uint64_t gva, gpa_t *ret) {
+        SoftCpu *c = ((SoftVcpu *) vcpu)->cpu;
+        MmuWalk walk;
+
+        if (cpu_long_mode(c) ? !is_canonical(gva) : gva > UINT32_MAX)
+                return -EFAULT;
+        if (!mmu_translate(c, gva, ACCESS_PEEK, MMU_SUPERVISOR, &walk))
+                return -EFAULT;
+        *ret = walk.pa;
+        return 0;
+}
+
+static const DebugOps soft_debug_ops = {
+        .set_debug = soft_set_debug,
+        .translate = soft_translate,
+};
 
 static int soft_get_state(Vcpu *vcpu, VcpuStateId id, void *ret) {
         return soft_cpu_get_state(((SoftVcpu *) vcpu)->cpu, id, ret);
@@ -363,7 +394,9 @@ static int soft_vcpu_bind(Partition *partition, unsigned index, Vcpu **ret) {
                          .index = index,
                          .reset_info = {.apic_id = index,
                                         .boot_processor = index == 0,
-                                        .signature = 0x000106ca}};
+                                        .signature = 0x000106ca,
+                                        .has_tsc_aux = cpu_feature_set_has(&p->model.features,
+                                                                           CPU_FEATURE_RDTSCP)}};
         r = soft_cpu_new(p, index, &v->cpu);
         if (r < 0) {
                 free(v);
@@ -387,20 +420,31 @@ static int soft_probe(const char *device, TextError *reterr) {
         return 0;
 }
 
+static int soft_check_features(const HvConfig *config, TextError *reterr) {
+        SoftModel model;
+
+        return soft_model_init(&model, config->n_vcpus, &config->cpu_features, reterr);
+}
+
 static int soft_proto_new(const HvConfig *config, ProtoPartition **ret, TextError *reterr) {
         SoftProto *proto = calloc(1, sizeof(*proto));
+        int r;
 
         if (!proto)
                 return text_error_set(reterr, -ENOMEM, "no memory for the processor model");
         proto->proto.hv = &soft_hv_ops;
-        proto->n_vcpus = config->n_vcpus;
+        r = soft_model_init(&proto->model, config->n_vcpus, &config->cpu_features, reterr);
+        if (r < 0) {
+                free(proto);
+                return r;
+        }
         *ret = &proto->proto;
         return 0;
 }
 
 static void soft_proto_cpuid(const ProtoPartition *proto, uint32_t function, uint32_t index,
                              CpuidEntry *ret) {
-        soft_cpuid(0, ((const SoftProto *) proto)->n_vcpus, function, index, 0xfee00900u, 0, ret);
+        soft_cpuid(&((const SoftProto *) proto)->model, 0, function, index, 0xfee00900u, ret);
 }
 
 static unsigned soft_proto_physical_bits(const ProtoPartition *proto) {
@@ -414,8 +458,10 @@ static int soft_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **re
         if (!p)
                 return text_error_set(reterr, -ENOMEM, "no memory for the partition");
         p->partition.ops = &soft_partition_ops;
+        p->partition.debug = &soft_debug_ops;
         p->mem = mem;
-        p->n_vcpus = ((SoftProto *) proto)->n_vcpus;
+        p->model = ((SoftProto *) proto)->model;
+        p->n_vcpus = p->model.n_vcpus;
         p->n_pages = mem->size_bytes >> 12;
         for (unsigned i = 0; i < mem->n_roms; i++)
                 p->n_pages += mem->roms[i].size_bytes >> 12;
@@ -444,6 +490,7 @@ static ProtoPartition *soft_proto_free(ProtoPartition *proto) {
 const HvOps soft_hv_ops = {
         .name = "soft",
         .probe = soft_probe,
+        .check_features = soft_check_features,
         .proto_new = soft_proto_new,
         .proto_cpuid = soft_proto_cpuid,
         .proto_physical_bits = soft_proto_physical_bits,

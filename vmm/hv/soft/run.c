@@ -35,6 +35,11 @@ void cpu_set_flags(SoftCpu *c, uint32_t flags, uint32_t mask) {
 
         c->af = (v & FLAG_CF ? AF_CF : 0) | (v & FLAG_PF ? AF_PF : 0) | (v & FLAG_AF ? AF_AF : 0) |
                 (v & FLAG_ZF ? AF_ZF : 0) | (v & FLAG_SF ? AF_SF : 0) | (v & FLAG_OF ? AF_OF : 0);
+        if (unlikely((v ^ c->flags) & FLAG_AC & mask)) {
+                c->flags = v & ~(FLAGS_ARITH | FLAG_FIXED);
+                mmu_role_changed(c);
+                return;
+        }
         c->flags = v & ~(FLAGS_ARITH | FLAG_FIXED);
 }
 
@@ -52,7 +57,7 @@ void cpu_mode_changed(SoftCpu *c) {
         for (unsigned i = 0; i < N_SEGS; i++)
                 c->seg_base_effective[i] =
                         mode == MODE_64 && i != SEG_FS && i != SEG_GS ? 0 : c->seg[i].base;
-        c->tlb = &c->tlbs[c->cpl == 3];
+        mmu_role_changed(c);
 }
 
 /** cpu_tsc() - the time stamp counter: guest nanoseconds plus what the guest wrote to it */
@@ -199,6 +204,49 @@ static void take_nmi_requests(SoftCpu *c) {
         c->nmi_pending = requests > max ? max : MIN(c->nmi_pending + requests, max);
 }
 
+/* @held: the last instruction holds off interrupts for one more */
+static void deliver_waiting(SoftCpu *c, bool held) {
+        if (c->nmi_pending && !c->nmi_masked && held) {
+                c->blocked = true;
+        } else if (c->nmi_pending && !c->nmi_masked) {
+                c->nmi_pending--;
+                c->nmi_masked = true;
+                c->activity = ACTIVITY_RUNNING;
+                c->blocked = true;
+                (void) interrupt_deliver(c, EXC_NMI, false, false, 0, c->rip);
+        }
+        if ((c->flags & FLAG_IF) && !held)
+                (void) interrupt_now(c);
+        else if (interrupt_waits(c))
+                c->blocked = true; /* after the next block */
+}
+
+/* What set_state() left to be delivered first of all. */
+static void deliver_injected(SoftCpu *c) {
+        const Injected event = c->injected;
+
+        c->injected = (Injected){.kind = INJECTED_NONE};
+        switch (event.kind) {
+        case INJECTED_NONE:
+                break;
+        case INJECTED_INTERRUPT:
+                (void) interrupt_deliver(c, event.vector, event.software, false, 0, c->rip);
+                break;
+        case INJECTED_EXCEPTION:
+                if (event.vector ==
+                    EXC_BP) { /* a trap of one byte, which has not been passed yet */
+                        (void) interrupt_deliver(c, EXC_BP, true, false, 0,
+                                                 (c->rip + 1) & ip_mask(c));
+                        break;
+                }
+                c->fault_vector = event.vector;
+                c->fault_has_code = event.has_code;
+                c->fault_code = event.code;
+                deliver_exception(c);
+                break;
+        }
+}
+
 /* Everything between blocks. Return: whether to go on with the guest. */
 static bool service(SoftCpu *c) {
         for (;;) {
@@ -232,24 +280,8 @@ static bool service(SoftCpu *c) {
                         wait(c);
                         continue;
                 }
-                if (c->nmi_pending && !c->nmi_masked && held) {
-                        c->blocked = true;
-                } else if (c->nmi_pending && !c->nmi_masked) {
-                        c->nmi_pending--;
-                        c->nmi_masked = true;
-                        c->activity = ACTIVITY_RUNNING;
-                        c->blocked = true;
-                        (void) interrupt_deliver(c, EXC_NMI, false, false, 0, c->rip);
-                }
-                if (c->flags & FLAG_IF) {
-                        if (!held) {
-                                (void) interrupt_now(c);
-                        } else if (interrupt_waits(c)) {
-                                c->blocked = true; /* after the next block */
-                        }
-                } else if (interrupt_waits(c)) {
-                        c->blocked = true;
-                }
+                if (!c->debugged || !c->debug.block_interrupts)
+                        deliver_waiting(c, held);
                 if (c->activity == ACTIVITY_HALTED) {
                         wait(c);
                         continue;
@@ -306,8 +338,11 @@ static void step(SoftCpu *c) {
         const bool traced = c->flags & FLAG_TF;
         const Block *b;
 
-        if (c->debug_armed && !(c->flags & FLAG_RF) && c->shadow != SHADOW_MOV_SS)
+        if (c->debug_armed && !(c->flags & FLAG_RF) && c->shadow != SHADOW_MOV_SS) {
+                if (debug_stop_before(c))
+                        return;
                 debug_check_code(c);
+        }
         c->single = true;
         b = block_find(c);
         c->single = false;
@@ -316,6 +351,8 @@ static void step(SoftCpu *c) {
         c->event = false;
         c->r[REG_BLOCK] = c->rip;
         b->uops[0].fn(c, b->uops);
+        if (c->halt != HALT_NONE || debug_stop_after(c))
+                return;
         if (c->shadow == SHADOW_MOV_SS)
                 return; /* its own step is never told, its watchpoints after the next instruction */
         if (c->debug_hits || (traced && !c->event)) {
@@ -372,8 +409,12 @@ HaltReason soft_cpu_run(SoftCpu *c, const CpuIo *io, const _Atomic bool *stop) {
         atomic_store(&c->partition->in_guest[c->index], true);
         atomic_fetch_or(&c->attention, ATTENTION_FLUSH | ATTENTION_KICK);
         soft_fpu_enter(c, &host_mxcsr, host_x87);
-        if (setjmp(c->on_fault) != 0)
+        if (setjmp(c->on_fault) != 0) {
                 deliver_exception(c);
+                (void) debug_stop_after(c);
+        } else {
+                deliver_injected(c);
+        }
         run_blocks(c);
         soft_fpu_leave(c, host_mxcsr, host_x87);
         atomic_store(&c->partition->in_guest[c->index], false);
@@ -429,6 +470,9 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         c->partition = p;
         c->index = index;
         c->n_vcpus = p->n_vcpus;
+        c->model = &p->model;
+        c->cr4_known = soft_cr4_known(&p->model);
+        c->n_tlbs = MMU_SUPERVISOR_AC;           /* not that one yet */
         c->generation[0] = c->generation[1] = 1; /* what memset() left is of none */
         c->fxstate = aligned_alloc(64, 512);
         c->temp_block = malloc(sizeof(Block) + (BLOCK_UOPS_MAX + 1) * sizeof(Uop));
@@ -445,6 +489,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
                 soft_cpu_free(c);
                 return r;
         }
+        thunk_cache_limit(c->thunks, soft_model_leaf1_ecx(c->model));
         soft_cpu_reset(c, false);
         *ret = c;
         return 0;
@@ -473,6 +518,7 @@ void soft_cpu_reset(SoftCpu *c, bool init) {
         c->shadow = 0;
         c->post_write = 0;
         c->exception_depth = 0;
+        c->injected = (Injected){.kind = INJECTED_NONE};
         for (unsigned i = 0; i < N_SEGS; i++)
                 c->seg[i] = (Segment){.limit = 0xffff, .attr = 0x93};
         c->seg[SEG_CS] =
@@ -486,8 +532,8 @@ void soft_cpu_reset(SoftCpu *c, bool init) {
         memset(c->dr, 0, sizeof(c->dr));
         c->dr[6] = 0xffff0ff0u;
         c->dr[7] = 0x400;
-        c->debug_armed = c->debug_watches = false;
         c->debug_hits = 0;
+        debug_changed(c);
         c->nmi_pending = 0;
         c->nmi_masked = false;
         atomic_store(&c->nmi_requests, 0);

@@ -16,6 +16,7 @@ struct SoftPartition {
         Partition partition;
         GuestMem *mem; /* borrowed */
         unsigned n_vcpus;
+        SoftModel model;
         _Atomic(SoftCpu *) cpus[HV_VCPUS_MAX]; /* owned; once bound, there to the end */
         _Atomic bool rom_hidden[GUEST_MEM_ROMS_MAX];
         uint64_t n_pages;

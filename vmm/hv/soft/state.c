@@ -132,6 +132,16 @@ static void get_activity(SoftCpu *c, VcpuActivity *a) {
                 .interrupt_shadow_mov_ss = c->shadow == SHADOW_MOV_SS,
                 .sipi_vector = c->sipi_vector,
         };
+        if (c->injected.kind == INJECTED_INTERRUPT) {
+                a->interrupt_injected = true;
+                a->interrupt_soft = c->injected.software;
+                a->interrupt_vector = c->injected.vector;
+        } else if (c->injected.kind == INJECTED_EXCEPTION) {
+                a->exception_injected = true;
+                a->exception_has_error_code = c->injected.has_code;
+                a->exception_vector = c->injected.vector;
+                a->exception_error_code = c->injected.code;
+        }
 }
 
 static void set_activity(SoftCpu *c, const VcpuActivity *a) {
@@ -144,6 +154,16 @@ static void set_activity(SoftCpu *c, const VcpuActivity *a) {
                     : a->interrupt_shadow_sti  ? SHADOW_STI
                                                : 0;
         c->sipi_vector = (uint8_t) a->sipi_vector;
+        c->injected = (Injected){.kind = INJECTED_NONE};
+        if (a->exception_injected)
+                c->injected = (Injected){.kind = INJECTED_EXCEPTION,
+                                         .vector = a->exception_vector,
+                                         .has_code = a->exception_has_error_code,
+                                         .code = a->exception_error_code};
+        else if (a->interrupt_injected)
+                c->injected = (Injected){.kind = INJECTED_INTERRUPT,
+                                         .vector = a->interrupt_vector,
+                                         .software = a->interrupt_soft};
 }
 
 /** soft_cpu_get_state() - VcpuOps.get_state; -EOPNOTSUPP for elements that CPUID does not offer */
@@ -194,8 +214,12 @@ int soft_cpu_get_state(SoftCpu *c, VcpuStateId id, void *ret) {
         case VCPU_STATE_ACTIVITY:
                 get_activity(c, ret);
                 return 0;
-        case VCPU_STATE_XCR:
         case VCPU_STATE_TSC_AUX:
+                if (!soft_has(c, CPU_FEATURE_RDTSCP))
+                        return -EOPNOTSUPP;
+                *(VcpuTscAux *) ret = (VcpuTscAux){.tsc_aux = c->tsc_aux};
+                return 0;
+        case VCPU_STATE_XCR:
                 return -EOPNOTSUPP;
         }
         return -EINVAL;
@@ -255,8 +279,12 @@ int soft_cpu_set_state(SoftCpu *c, VcpuStateId id, const void *state) {
         case VCPU_STATE_ACTIVITY:
                 set_activity(c, state);
                 return 0;
-        case VCPU_STATE_XCR:
         case VCPU_STATE_TSC_AUX:
+                if (!soft_has(c, CPU_FEATURE_RDTSCP))
+                        return -EOPNOTSUPP;
+                c->tsc_aux = ((const VcpuTscAux *) state)->tsc_aux;
+                return 0;
+        case VCPU_STATE_XCR:
                 return -EOPNOTSUPP;
         }
         return -EINVAL;

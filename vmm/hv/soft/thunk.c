@@ -30,9 +30,12 @@ struct ThunkCache {
         size_t used;
         unsigned n;
         bool reused;       /* code has been replaced */
-        uint32_t features; /* of the host, ECX of CPUID leaf 1 */
+        uint32_t features; /* that are to be had, ECX of CPUID leaf 1 */
         Entry table[TABLE_SIZE];
 };
+
+/* What needs nothing of the host. */
+#define IN_SOFTWARE (HOST_CX16 | HOST_MOVBE | HOST_RDRAND)
 
 /* Also serializes: code that was changed through another mapping is good afterwards (SDM volume 3 section 8.1.3). */
 static uint32_t host_features(void) {
@@ -65,7 +68,7 @@ int thunk_cache_new(ThunkCache **ret) {
         }
         cache->write = write;
         cache->exec = exec;
-        cache->features = host_features();
+        cache->features = host_features() | IN_SOFTWARE;
         *ret = cache;
         return 0;
 }
@@ -84,7 +87,7 @@ void thunk_cache_limit(ThunkCache *cache, uint32_t features) {
         cache->features &= features;
 }
 
-/** thunk_host_has() - whether the host executes what @feature, a bit of ECX of CPUID leaf 1, stands for */
+/** thunk_host_has() - whether what @feature, a bit of ECX of CPUID leaf 1, stands for is offered and can be executed */
 bool thunk_host_has(const ThunkCache *cache, uint32_t feature) {
         return cache->features & feature;
 }
