@@ -324,7 +324,7 @@ struct SoftCpu {
         uint8_t *temp_block; /* room for one block that is run once */
 
         Activity activity;
-        uint8_t sipi_vector;
+        _Atomic uint8_t sipi_vector;   /* from other threads, with ATTENTION_SIPI */
         _Atomic unsigned nmi_requests; /* from other threads, with ATTENTION_NMI */
         unsigned nmi_pending;          /* at most two: one to deliver, one behind it */
         bool nmi_masked;

@@ -51,6 +51,10 @@ enum {
 #define LVT_TIMER_DEADLINE 0x40000u
 #define ICR_LEVEL_ASSERT 0x4000u
 #define ICR_TRIGGER_LEVEL 0x8000u
+#define ICR_X2APIC_RESERVED UINT64_C(0xfff32000)
+#define VECTOR_MIN 16u
+#define ESR_SEND_ILLEGAL_VECTOR 0x20u
+#define ESR_RECEIVE_ILLEGAL_VECTOR 0x40u
 #define DELIVERY_FIXED 0u
 #define DELIVERY_LOWEST 1u
 #define DELIVERY_NMI 4u
@@ -58,17 +62,18 @@ enum {
 #define DELIVERY_STARTUP 6u
 #define DELIVERY_EXTINT 7u
 
+/* Only the own processor writes registers; what other threads read to deliver a message is atomic or behind the lock. */
 struct Lapic {
         SoftCpu *cpu;
-        pthread_mutex_t lock;
-        uint64_t base;
-        uint32_t id;       /* x2APIC id, for good */
-        uint32_t xapic_id; /* the same unless the guest has written it */
-        uint32_t tpr, ldr, dfr, svr, esr, esr_latched, tdcr, tmict;
-        uint32_t lvt[6]; /* timer, thermal, pmc, lint0, lint1, error */
+        pthread_mutex_t lock; /* of irr, isr, tmr and esr_latched */
+        _Atomic uint64_t base;
+        uint32_t id;               /* x2APIC id, for good */
+        _Atomic uint32_t xapic_id; /* the same unless the guest has written it */
+        _Atomic uint32_t tpr, ldr, dfr, svr;
+        uint32_t esr, esr_latched, tdcr, tmict;
+        _Atomic uint32_t lvt[6]; /* timer, thermal, pmc, lint0, lint1, error */
         uint64_t icr;
         uint32_t irr[8], isr[8], tmr[8];
-        uint64_t timer_start; /* guest nsec when the count began */
         uint64_t timer_due;   /* UINT64_MAX: not running */
         uint64_t deadline;    /* TSC value, 0 = disarmed */
 };
@@ -211,17 +216,37 @@ bool lapic_accepts_extint(const Lapic *l) {
                (!(lint0 & LVT_MASKED) && (lint0 >> 8 & 7) == DELIVERY_EXTINT);
 }
 
-static void accept(Lapic *l, uint8_t vector, bool level) {
+/* While it is off, by the base register or by the spurious vector's, it takes no vectored interrupt. */
+static bool takes_vectors(const Lapic *l) {
+        return (l->base & BASE_ENABLE) && (l->svr & SVR_ENABLED);
+}
+
+static void accept(Lapic *l, uint8_t vector, bool level);
+
+/* Notes @cause for the error status register, and tells the processor if its LVT entry lets it. */
+static void error(Lapic *l, uint32_t cause) {
+        const uint32_t entry = l->lvt[REG_LVT_ERROR - REG_LVT_TIMER];
+
         pthread_mutex_lock(&l->lock);
-        if (vector < 16) {
-                l->esr_latched |= 0x40;
-        } else {
-                l->irr[vector / 32] |= 1u << (vector % 32);
-                if (level)
-                        l->tmr[vector / 32] |= 1u << (vector % 32);
-                else
-                        l->tmr[vector / 32] &= ~(1u << (vector % 32));
+        l->esr_latched |= cause;
+        pthread_mutex_unlock(&l->lock);
+        if (!(entry & LVT_MASKED) && (uint8_t) entry >= VECTOR_MIN) /* or it would go round */
+                accept(l, (uint8_t) entry, false);
+}
+
+static void accept(Lapic *l, uint8_t vector, bool level) {
+        if (!takes_vectors(l))
+                return;
+        if (vector < VECTOR_MIN) {
+                error(l, ESR_RECEIVE_ILLEGAL_VECTOR);
+                return;
         }
+        pthread_mutex_lock(&l->lock);
+        l->irr[vector / 32] |= 1u << (vector % 32);
+        if (level)
+                l->tmr[vector / 32] |= 1u << (vector % 32);
+        else
+                l->tmr[vector / 32] &= ~(1u << (vector % 32));
         pthread_mutex_unlock(&l->lock);
         cpu_attention(l->cpu, ATTENTION_INTERRUPT);
 }
@@ -281,59 +306,76 @@ static void deliver_one(Lapic *l, unsigned mode, uint8_t vector, bool level, boo
         }
 }
 
-static void deliver(SoftPartition *p, uint32_t dest, bool logical, bool broadcast,
-                    const Lapic *except, unsigned mode, uint8_t vector, bool level,
-                    bool assert_level) {
-        unsigned n = soft_n_cpus(p);
+typedef struct Destination {
+        uint32_t id;
+        bool logical, broadcast;
+        const Lapic *except;
+} Destination;
+
+static bool is_addressed(Lapic *l, const Destination *to) {
+        if (l == to->except)
+                return false;
+        return to->broadcast ||
+               (to->logical ? logical_match(l, to->id) : physical_match(l, to->id));
+}
+
+/* To one of those addressed: the one whose task has the lowest priority, of equal ones the first. */
+static void deliver_lowest(SoftPartition *p, const Destination *to, uint8_t vector, bool level) {
+        const unsigned n = soft_n_cpus(p);
+        Lapic *best = NULL;
 
         for (unsigned i = 0; i < n; i++) {
                 SoftCpu *cpu = soft_cpu(p, i);
-                Lapic *l = cpu ? cpu->lapic : NULL;
 
-                if (!l || l == except)
-                        continue;
-                if (!broadcast && !(logical ? logical_match(l, dest) : physical_match(l, dest)))
-                        continue;
-                deliver_one(l, mode, vector, level, assert_level);
-                if (mode == DELIVERY_LOWEST)
-                        return;
+                if (cpu && is_addressed(cpu->lapic, to) && takes_vectors(cpu->lapic) &&
+                    (!best || cpu->lapic->tpr < best->tpr))
+                        best = cpu->lapic;
+        }
+        if (best)
+                accept(best, vector, level);
+}
+
+static void deliver(SoftPartition *p, const Destination *to, unsigned mode, uint8_t vector,
+                    bool level, bool assert_level) {
+        const unsigned n = soft_n_cpus(p);
+
+        if (mode == DELIVERY_LOWEST) {
+                deliver_lowest(p, to, vector, level);
+                return;
+        }
+        for (unsigned i = 0; i < n; i++) {
+                SoftCpu *cpu = soft_cpu(p, i);
+
+                if (cpu && is_addressed(cpu->lapic, to))
+                        deliver_one(cpu->lapic, mode, vector, level, assert_level);
         }
 }
 
 /** lapic_message() - a write to the MSI window (SDM volume 3 section 11.11) */
 void lapic_message(SoftPartition *p, uint64_t address, uint32_t data) {
-        uint32_t dest = (uint32_t) (address >> 12) & 0xff;
-        bool logical = address & 4;
+        const uint32_t id = (uint32_t) (address >> 12) & 0xff;
+        const Destination to = {.id = id, .logical = address & 4, .broadcast = id == 0xff};
 
-        deliver(p, dest, logical, dest == 0xff, NULL, data >> 8 & 7, (uint8_t) data, data & 0x8000,
-                true);
+        deliver(p, &to, data >> 8 & 7, (uint8_t) data, data & 0x8000, true);
 }
 
 static void send_ipi(Lapic *l, uint64_t icr) {
-        unsigned shorthand = icr >> 18 & 3, mode = icr >> 8 & 7;
-        uint32_t dest = (uint32_t) (icr >> 32);
-        bool logical = icr & 0x800, broadcast;
+        const unsigned shorthand = icr >> 18 & 3, mode = icr >> 8 & 7;
+        const uint8_t vector = (uint8_t) icr;
+        Destination to = {.id = (uint32_t) (icr >> 32), .logical = icr & 0x800};
 
         if (!x2apic(l))
-                dest >>= 24;
-        broadcast = dest == (x2apic(l) ? UINT32_MAX : 0xff);
-        switch (shorthand) {
-        case 1:
-                deliver_one(l, mode, (uint8_t) icr, false, true);
-                return;
-        case 2:
-                deliver(l->cpu->partition, 0, false, true, NULL, mode, (uint8_t) icr, false,
-                        icr & ICR_LEVEL_ASSERT);
-                return;
-        case 3:
-                deliver(l->cpu->partition, 0, false, true, l, mode, (uint8_t) icr, false,
-                        icr & ICR_LEVEL_ASSERT);
-                return;
-        default:
-                deliver(l->cpu->partition, dest, logical, broadcast, NULL, mode, (uint8_t) icr,
-                        false, (icr & ICR_LEVEL_ASSERT) || !(icr & ICR_TRIGGER_LEVEL));
-                return;
-        }
+                to.id >>= 24;
+        to.broadcast = shorthand >= 2 || to.id == (x2apic(l) ? UINT32_MAX : 0xff);
+        if (shorthand == 3)
+                to.except = l;
+        if (mode <= DELIVERY_LOWEST && vector < VECTOR_MIN)
+                error(l, ESR_SEND_ILLEGAL_VECTOR);
+        if (shorthand == 1)
+                deliver_one(l, mode, vector, false, true);
+        else
+                deliver(l->cpu->partition, &to, mode, vector, false,
+                        (icr & ICR_LEVEL_ASSERT) || (!shorthand && !(icr & ICR_TRIGGER_LEVEL)));
 }
 
 /**
@@ -385,7 +427,6 @@ static void timer_arm(Lapic *l) {
         } else if (l->tmict == 0) {
                 l->timer_due = UINT64_MAX;
         } else {
-                l->timer_start = now;
                 l->timer_due = now + (uint64_t) l->tmict * divider(l);
         }
         cpu_attention(l->cpu, ATTENTION_TIMER);
@@ -452,6 +493,15 @@ void lapic_set_deadline(Lapic *l, uint64_t tsc) {
 
 /* ---- registers, by number ---- */
 
+static uint32_t locked(Lapic *l, const uint32_t *value) {
+        uint32_t r;
+
+        pthread_mutex_lock(&l->lock);
+        r = *value;
+        pthread_mutex_unlock(&l->lock);
+        return r;
+}
+
 static bool reg_read(Lapic *l, unsigned reg, uint32_t *ret) {
         switch (reg) {
         case REG_ID:
@@ -479,13 +529,13 @@ static bool reg_read(Lapic *l, unsigned reg, uint32_t *ret) {
                 *ret = l->svr;
                 return true;
         case REG_ISR ... REG_ISR + 7:
-                *ret = l->isr[reg - REG_ISR];
+                *ret = locked(l, &l->isr[reg - REG_ISR]);
                 return true;
         case REG_TMR ... REG_TMR + 7:
-                *ret = l->tmr[reg - REG_TMR];
+                *ret = locked(l, &l->tmr[reg - REG_TMR]);
                 return true;
         case REG_IRR ... REG_IRR + 7:
-                *ret = l->irr[reg - REG_IRR];
+                *ret = locked(l, &l->irr[reg - REG_IRR]);
                 return true;
         case REG_ESR:
                 *ret = l->esr;
@@ -521,6 +571,8 @@ static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
                 l->xapic_id = v >> 24;
                 return true;
         case REG_TPR:
+                if (x2apic(l) && v >> 8)
+                        return false;
                 l->tpr = v & 0xff;
                 cpu_attention(l->cpu, ATTENTION_INTERRUPT);
                 return true;
@@ -549,8 +601,10 @@ static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
         case REG_ESR:
                 if (x2apic(l) && v != 0)
                         return false;
+                pthread_mutex_lock(&l->lock);
                 l->esr = l->esr_latched;
                 l->esr_latched = 0;
+                pthread_mutex_unlock(&l->lock);
                 return true;
         case REG_ICR:
                 l->icr = (l->icr & ~UINT64_C(0xffffffff)) | (v & ~0x1000u);
@@ -586,12 +640,17 @@ static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
                 l->tmict = v;
                 timer_arm(l);
                 return true;
-        case REG_TDCR:
+        case REG_TDCR: {
+                const uint32_t left = timer_count(l);
+
                 l->tdcr = v & 0xb;
-                if (l->timer_due != UINT64_MAX &&
-                    (l->lvt[0] & LVT_TIMER_MODE) != LVT_TIMER_DEADLINE)
-                        timer_arm(l);
+                if (left != 0) { /* it goes on counting, at the new rate */
+                        l->timer_due =
+                                soft_time_nsec(l->cpu->partition) + (uint64_t) left * divider(l);
+                        cpu_attention(l->cpu, ATTENTION_TIMER);
+                }
                 return true;
+        }
         case REG_SELF_IPI:
                 if (!x2apic(l) || v >> 8)
                         return false;
@@ -638,6 +697,8 @@ bool lapic_msr_write(Lapic *l, uint32_t msr, uint64_t v) {
         if (!x2apic(l))
                 return false;
         if (reg == REG_ICR) {
+                if (v & ICR_X2APIC_RESERVED)
+                        return false;
                 l->icr = v & ~UINT64_C(0x1000);
                 send_ipi(l, l->icr);
                 return true;
@@ -693,12 +754,15 @@ void lapic_restore(Lapic *l, const VcpuApic *state) {
                         else
                                 (void) reg_write(l, plain[i], v);
                 }
-        memcpy(&l->svr, state->registers + REG_SVR * 16, 4);
+        memcpy(&v, state->registers + REG_SVR * 16, 4);
+        l->svr = v;
+        pthread_mutex_lock(&l->lock);
         for (unsigned i = 0; i < 8; i++) {
                 memcpy(&l->isr[i], state->registers + (REG_ISR + i) * 16, 4);
                 memcpy(&l->tmr[i], state->registers + (REG_TMR + i) * 16, 4);
                 memcpy(&l->irr[i], state->registers + (REG_IRR + i) * 16, 4);
         }
+        pthread_mutex_unlock(&l->lock);
         memcpy(&v, state->registers + REG_ICR * 16, 4);
         l->icr = v;
         memcpy(&v, state->registers + REG_ICR2 * 16, 4);
