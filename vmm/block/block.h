@@ -36,7 +36,9 @@ typedef struct BlockOps {
                             BlockDoneFn done, void *userdata);
         /* Optional. Hands all that was asked for since the last call to the host; requests may start no earlier. */
         void (*submit)(BlockDev *dev);
-        /* The loop has ended, or never ran. Ends what is in flight: every @done runs before this returns. */
+        /* Optional. Changes .size_bytes; the host's file system is waited for. -EINVAL for a block device of another size. */
+        int (*resize)(BlockDev *dev, uint64_t size_bytes);
+        /* On the loop's thread, or after it ended. Ends what is in flight: every @done runs before this returns. */
         BlockDev *(*free)(BlockDev *dev);
 } BlockOps;
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/fd.h"
@@ -374,6 +378,35 @@ static int raw_write_zeroes(BlockDev *dev, uint64_t offset, uint64_t len, bool u
         return raw_range((RawDev *) dev, step_zeroes, offset, len, unmap, done, userdata);
 }
 
+/* ---- size ---- */
+
+/* A block device has the size that it has: asking for that one takes note of it, after the host changed it. */
+static int check_device_size(int fd, uint64_t size_bytes) {
+        uint64_t size;
+
+        if (ioctl(fd, BLKGETSIZE64, &size) < 0)
+                return -errno;
+        return size == size_bytes ? 0 : -EINVAL;
+}
+
+static int raw_resize(BlockDev *dev, uint64_t size_bytes) {
+        RawDev *raw = (RawDev *) dev;
+        struct stat st;
+        int r = 0;
+
+        if (size_bytes > INT64_MAX || size_bytes % dev->align_bytes != 0)
+                return -EINVAL;
+        if (fstat(raw->file.fd, &st) < 0)
+                return -errno;
+        if (S_ISBLK(st.st_mode))
+                r = check_device_size(raw->file.fd, size_bytes);
+        else if (ftruncate(raw->file.fd, (off_t) size_bytes) < 0)
+                r = -errno;
+        if (r >= 0)
+                dev->size_bytes = size_bytes;
+        return r;
+}
+
 /* ---- life ---- */
 
 static void raw_submit(BlockDev *dev) {
@@ -399,6 +432,7 @@ static const BlockOps raw_ops = {
         .discard = raw_discard,
         .write_zeroes = raw_write_zeroes,
         .submit = raw_submit,
+        .resize = raw_resize,
         .free = raw_free,
 };
 

@@ -49,6 +49,7 @@
 #define BLK_RANGE_UNMAP 0x1u
 
 #define BLK_CONFIG_LEN 60u
+#define BLK_CONFIG_BLOCK_SIZE 20u
 
 typedef struct BlkRange {
         uint64_t offset, len; /* bytes */
@@ -353,6 +354,36 @@ static int blk_reset(VirtioDevice *dev) {
         return blk->resetting ? VIRTIO_E_PENDING : 0;
 }
 
+/* ---- size ---- */
+
+/**
+ * virtio_blk_resize() - change the disk and tell the driver (section 5.2.5, "device-initiated")
+ * @dev:        made by virtio_blk_new()
+ * @size_bytes: a multiple of the logical block; requests beyond a smaller end fail from now on
+ *
+ * On the device's loop, without its lock. Return: 0; -EINVAL for a size that is none; -EOPNOTSUPP for an image whose
+ * size is fixed; -EROFS; what the host's file system says.
+ */
+int virtio_blk_resize(VirtioDevice *dev, uint64_t size_bytes) {
+        VirtioBlk *blk = (VirtioBlk *) dev;
+        int r;
+
+        if (size_bytes == 0 || size_bytes % le32_load(blk->config + BLK_CONFIG_BLOCK_SIZE) != 0)
+                return -EINVAL;
+        if (blk->disk->read_only)
+                return -EROFS;
+        if (!blk->disk->ops->resize)
+                return -EOPNOTSUPP;
+        virtio_device_lock(dev);
+        r = blk->disk->ops->resize(blk->disk, size_bytes);
+        if (r >= 0) {
+                le64_store(blk->config, size_bytes / BLK_SECTOR);
+                virtio_device_config_changed(dev);
+        }
+        virtio_device_unlock(dev);
+        return r;
+}
+
 /* ---- life ---- */
 
 static VirtioDevice *blk_free(VirtioDevice *dev) {
@@ -386,7 +417,7 @@ static void fill_config(VirtioBlk *blk, const VirtioBlkConfig *config) {
 
         le64_store(c, blocks * (block / BLK_SECTOR)); /* capacity in sectors */
         le32_store(c + 12, BLK_SEG_MAX);
-        le32_store(c + 20, block);
+        le32_store(c + BLK_CONFIG_BLOCK_SIZE, block);
         c[24] = physical; /* blocks in a physical block, as exponent */
         le16_store(c + 26, (uint16_t) (1 << physical)); /* minimum good size in blocks */
         le16_store(c + 34, (uint16_t) config->n_queues);

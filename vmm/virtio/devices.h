@@ -25,9 +25,11 @@ typedef struct VirtioPciConfig {
         unsigned slot; /* 1..PCI_SLOTS - 1 */
         Partition *partition;
         const GuestMem *mem;
-        Loop *loop; /* queues run there; must not run yet */
+        Loop *loop;   /* queues run there; must not run yet, or be the caller's */
+        bool plugged; /* into a machine that runs already */
 } VirtioPciConfig;
 
+int virtio_blk_resize(VirtioDevice *dev, uint64_t size_bytes);
 int virtio_blk_new(BlockDev *disk, const VirtioBlkConfig *config, VirtioDevice **ret,
                    TextError *reterr);
 int virtio_console_new(CharDev *chardev, VirtioDevice **ret);

@@ -281,6 +281,23 @@ static void test_freeing_a_disk_ends_requests_that_wait_for_the_bounce_buffer(vo
         with_engines(check_bounced_free, 512);
 }
 
+static void check_resize(Fixture *f) {
+        uint8_t data[512] = {1, 2, 3};
+
+        assert_int_equal(f->disk.dev->ops->resize(f->disk.dev, 2 * DISK_BYTES), 0);
+        assert_int_equal(f->disk.dev->size_bytes, 2 * DISK_BYTES);
+        assert_int_equal(fake_disk_write(&f->disk, 2 * DISK_BYTES - 512, data, 512), 0);
+        assert_int_equal(f->disk.dev->ops->resize(f->disk.dev, DISK_BYTES), 0);
+        assert_int_equal(fake_disk_read(&f->disk, DISK_BYTES, data, 512), -EINVAL);
+        assert_int_equal(lseek(f->fd, 0, SEEK_END), DISK_BYTES);
+        assert_int_equal(f->disk.dev->ops->resize(f->disk.dev, UINT64_MAX), -EINVAL);
+        assert_int_equal(f->disk.dev->size_bytes, DISK_BYTES);
+}
+
+static void test_a_disk_grows_and_shrinks(void **state) {
+        with_engines(check_resize, 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_both_engines_read_write_and_flush),
@@ -289,6 +306,7 @@ int main(void) {
                 cmocka_unit_test(test_zeroes_and_discards_make_holes),
                 cmocka_unit_test(test_zeroes_are_written_where_the_file_system_knows_no_better),
                 cmocka_unit_test(test_buffers_not_aligned_for_direct_access_are_bounced),
+                cmocka_unit_test(test_a_disk_grows_and_shrinks),
                 cmocka_unit_test(test_a_guest_cannot_make_its_disk_a_composite_one),
                 cmocka_unit_test(test_more_requests_than_the_engine_is_deep_all_end),
                 cmocka_unit_test(test_freeing_a_disk_ends_every_request_once),

@@ -96,6 +96,7 @@ static const BlockOps held_ops = {.name = "held",
 typedef struct Fixture {
         FakeBoard *board;
         FakeDriver driver;
+        VirtioDevice *dev; /* borrowed from the board */
         char *path;
         gpa_t header, data, status;
 } Fixture;
@@ -110,6 +111,7 @@ static void attach(Fixture *f, BlockDev *disk, const VirtioBlkConfig *config) {
                                                                 .mem = f->board->mem,
                                                                 .loop = f->board->loop}),
                          0);
+        f->dev = dev;
         fake_driver_probe(&f->driver, f->board, SLOT);
         f->header = fake_alloc(f->board, 4096);
         f->data = fake_alloc(f->board, 1 << 20);
@@ -183,6 +185,42 @@ static void test_the_configuration_describes_the_disk(void **state) {
         assert_int_equal(fake_read(&f.driver, f.driver.device, 8), DISK_BYTES / 512);
         assert_int_equal(fake_read(&f.driver, f.driver.device + 20, 4), 512);
         assert_int_equal(fake_read(&f.driver, f.driver.device + 34, 2), 2);
+}
+
+static HeldDisk *attach_held(Fixture *f) {
+        HeldDisk *held = calloc(1, sizeof(*held));
+
+        assert_non_null(held);
+        held->dev = (BlockDev){.ops = &held_ops, .size_bytes = DISK_BYTES, .align_bytes = 1};
+        *f = (Fixture){.board = fake_board_new(0)};
+        attach(f, &held->dev, &(VirtioBlkConfig){.n_queues = 1, .block_size = 512});
+        return held;
+}
+
+static void test_a_new_size_is_told_and_in_effect(void **state) {
+        _cleanup_(fixture_deinit) Fixture f;
+        uint8_t generation;
+
+        fixture_init(&f, (BlockOpenOptions){0}, F_FLUSH, true);
+        generation = (uint8_t) fake_read(&f.driver, f.driver.common + 0x15, 1);
+        assert_int_equal(request(&f, T_IN, DISK_BYTES / 512, 512, true), IOERR);
+        assert_int_equal(virtio_blk_resize(f.dev, 2 * DISK_BYTES), 0);
+        assert_int_equal(fake_read(&f.driver, f.driver.device, 8), 2 * DISK_BYTES / 512);
+        assert_int_not_equal(fake_read(&f.driver, f.driver.common + 0x15, 1), generation);
+        assert_int_equal(request(&f, T_IN, DISK_BYTES / 512, 512, true), OK);
+        assert_int_equal(virtio_blk_resize(f.dev, DISK_BYTES / 2), 0);
+        assert_int_equal(request(&f, T_IN, DISK_BYTES / 1024, 512, true), IOERR);
+        assert_int_equal(virtio_blk_resize(f.dev, 0), -EINVAL);
+        assert_int_equal(virtio_blk_resize(f.dev, 513), -EINVAL);
+}
+
+static void test_a_disk_of_fixed_size_keeps_it(void **state) {
+        _cleanup_(fixture_deinit) Fixture f, ro;
+
+        (void) attach_held(&f);
+        assert_int_equal(virtio_blk_resize(f.dev, DISK_BYTES), -EOPNOTSUPP);
+        fixture_init(&ro, (BlockOpenOptions){.read_only = true}, F_RO, true);
+        assert_int_equal(virtio_blk_resize(ro.dev, DISK_BYTES), -EROFS);
 }
 
 static void test_data_is_read_and_written(void **state) {
@@ -331,16 +369,6 @@ static void test_a_request_without_header_or_status_breaks_the_device(void **sta
         }
 }
 
-static HeldDisk *attach_held(Fixture *f) {
-        HeldDisk *held = calloc(1, sizeof(*held));
-
-        assert_non_null(held);
-        held->dev = (BlockDev){.ops = &held_ops, .size_bytes = DISK_BYTES, .align_bytes = 1};
-        *f = (Fixture){.board = fake_board_new(0)};
-        attach(f, &held->dev, &(VirtioBlkConfig){.n_queues = 1, .block_size = 512});
-        return held;
-}
-
 static void offer(Fixture *f, uint32_t type) {
         FakeBuffer buffers[] = {
                 {f->header, 16, false}, {f->data, 512, type == T_IN}, {f->status, 1, true}};
@@ -435,6 +463,8 @@ static void test_impossible_configurations_are_refused(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_configuration_describes_the_disk),
+                cmocka_unit_test(test_a_new_size_is_told_and_in_effect),
+                cmocka_unit_test(test_a_disk_of_fixed_size_keeps_it),
                 cmocka_unit_test(test_data_is_read_and_written),
                 cmocka_unit_test(test_the_id_is_padded_with_zeroes),
                 cmocka_unit_test(test_bad_requests_fail_with_a_status),
