@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The options whose value is a comma list or a choice, as one pair of functions each; used by crosvm_flags.c only. */
+/* The options whose value is a comma list or a choice, as one pair of functions each; for the flag table and for requests that carry such a value. */
 
 #include "config/vmm_config.h"
 

@@ -17,3 +17,6 @@ void acpi_end_table(StrBuf *table);
 uint8_t acpi_checksum(const void *data, size_t len);
 void acpi_build_dsdt(StrBuf *table, const BoardInfo *board);
 void acpi_build_wdat(StrBuf *table);
+struct Aml;
+void acpi_add_pci_hotplug(struct Aml *aml);
+void acpi_add_pci_hotplug_event(struct Aml *aml);

@@ -93,6 +93,7 @@ static void dsdt_add_pci(Aml *aml, const BoardInfo *board) {
         dsdt_add_pci_windows(aml, board);
         dsdt_add_pci_routing(aml);
         dsdt_add_pci_control(aml);
+        acpi_add_pci_hotplug(aml);
         aml_end(aml);
 }
 
@@ -171,9 +172,12 @@ static void dsdt_add_power_off(Aml *aml) {
 /* Events that only the control socket raises: a method makes the system enable and count them. */
 static void dsdt_add_events(Aml *aml) {
         aml_begin_scope(aml, "\\_GPE");
+        acpi_add_pci_hotplug_event(aml);
         for (unsigned i = 0; i < ACPI_GPE_COUNT; i++) {
                 char name[5];
 
+                if (i == ACPI_GPE_PCI_HOTPLUG)
+                        continue;
                 (void) snprintf(name, sizeof(name), "_L%02X", i & 0xffu);
                 aml_begin_method(aml, name, 0);
                 aml_end(aml);

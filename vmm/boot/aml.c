@@ -18,9 +18,18 @@
 #define AML_BUFFER_OP 0x11u
 #define AML_PACKAGE_OP 0x12u
 #define AML_METHOD_OP 0x14u
+#define AML_LOCAL0_OP 0x60u
+#define AML_STORE_OP 0x70u
+#define AML_AND_OP 0x7bu
+#define AML_NOTIFY_OP 0x86u
 #define AML_IF_OP 0xa0u
 #define AML_EXT_PREFIX 0x5bu
-#define AML_DEVICE_OP 0x82u /* after AML_EXT_PREFIX */
+#define AML_REGION_OP 0x80u /* this and the next two after AML_EXT_PREFIX */
+#define AML_FIELD_OP 0x81u
+#define AML_DEVICE_OP 0x82u
+
+#define AML_REGION_SYSTEM_IO 0x01u
+#define AML_FIELD_DWORD 0x03u /* accessed so; no lock, other bits are preserved */
 
 #define AML_METHOD_SERIALIZED 0x08u
 
@@ -209,6 +218,63 @@ void aml_name_string(Aml *aml, const char *name, const char *value) {
         aml_name_object(aml, name);
         aml_byte(aml, AML_STRING_PREFIX);
         aml_bytes(aml, value, strlen(value) + 1);
+}
+
+/* ---- registers and statements ---- */
+
+/** aml_io_region() - OperationRegion(@name, SystemIO, @base, @len) */
+void aml_io_region(Aml *aml, const char *name, uint16_t base, uint16_t len) {
+        aml_byte(aml, AML_EXT_PREFIX);
+        aml_byte(aml, AML_REGION_OP);
+        aml_name_segment(aml, name);
+        aml_byte(aml, AML_REGION_SYSTEM_IO);
+        aml_integer(aml, base);
+        aml_integer(aml, len);
+}
+
+/** aml_begin_dword_field() - Field(@region, DWordAcc, NoLock, Preserve) { units … aml_end() } */
+void aml_begin_dword_field(Aml *aml, const char *region) {
+        aml_byte(aml, AML_EXT_PREFIX);
+        aml_byte(aml, AML_FIELD_OP);
+        aml_open(aml);
+        aml_name_segment(aml, region);
+        aml_byte(aml, AML_FIELD_DWORD);
+}
+
+/** aml_field_unit() - @name, @bits (fewer than 64), behind the unit before it */
+void aml_field_unit(Aml *aml, const char *name, unsigned bits) {
+        assert(bits < 64); /* in the one-byte form of a length */
+        aml_name_segment(aml, name);
+        aml_byte(aml, (uint8_t) bits);
+}
+
+/** aml_store_integer() - Store(@value, @name) */
+void aml_store_integer(Aml *aml, uint64_t value, const char *name) {
+        aml_byte(aml, AML_STORE_OP);
+        aml_integer(aml, value);
+        aml_name_segment(aml, name);
+}
+
+/** aml_store_name_to_local0() - Store(@name, Local0) */
+void aml_store_name_to_local0(Aml *aml, const char *name) {
+        aml_byte(aml, AML_STORE_OP);
+        aml_name_segment(aml, name);
+        aml_byte(aml, AML_LOCAL0_OP);
+}
+
+/** aml_local0_and() - the term And(Local0, @mask) */
+void aml_local0_and(Aml *aml, uint64_t mask) {
+        aml_byte(aml, AML_AND_OP);
+        aml_byte(aml, AML_LOCAL0_OP);
+        aml_integer(aml, mask);
+        aml_byte(aml, AML_ZERO_OP); /* stored nowhere */
+}
+
+/** aml_notify() - Notify(@name, @value) */
+void aml_notify(Aml *aml, const char *name, unsigned value) {
+        aml_byte(aml, AML_NOTIFY_OP);
+        aml_name_segment(aml, name);
+        aml_integer(aml, value);
 }
 
 static unsigned aml_hex_digit(char c) {

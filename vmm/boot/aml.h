@@ -36,6 +36,15 @@ void aml_name_eisa_id(Aml *aml, const char *name, const char *id);
 void aml_name_object(Aml *aml, const char *name);
 void aml_bytes(Aml *aml, const void *data, size_t len);
 
+/* Registers and statements. */
+void aml_io_region(Aml *aml, const char *name, uint16_t base, uint16_t len);
+void aml_begin_dword_field(Aml *aml, const char *region);
+void aml_field_unit(Aml *aml, const char *name, unsigned bits);
+void aml_store_integer(Aml *aml, uint64_t value, const char *name);
+void aml_store_name_to_local0(Aml *aml, const char *name);
+void aml_local0_and(Aml *aml, uint64_t mask);
+void aml_notify(Aml *aml, const char *name, unsigned value);
+
 /* Resource descriptors (section 6.4), between aml_begin_resources() and aml_end_resources(). */
 void aml_resource_io(Aml *aml, uint16_t base, uint8_t len);
 void aml_resource_irq(Aml *aml, unsigned irq);

@@ -110,6 +110,7 @@ int machine_open_control(Machine *machine, const VmmConfig *config, TextError *r
         for (size_t i = 0; i < ELEMENTSOF(handlers); i++)
                 control_server_handle(machine->control, handlers[i].kind, handlers[i].handler,
                                       machine);
+        machine_handle_disk_requests(machine);
         if (!config->socket)
                 return 0;
         if (config->suspended)

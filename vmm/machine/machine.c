@@ -196,16 +196,20 @@ static int add_pci_root(Machine *machine) {
                 .mem64_size = machine->pci64_size,
         };
 
+        int r;
+
         for (unsigned i = 0; i < GSI_PCI_INTX_COUNT; i++) {
-                int r = add_line(machine, GSI_PCI_INTX_FIRST + i, &config.intx[i]);
+                r = add_line(machine, GSI_PCI_INTX_FIRST + i, &config.intx[i]);
 
                 if (r < 0)
                         return r;
         }
-        return pci_root_new(&config, &machine->pci);
+        r = pci_root_new(&config, &machine->pci);
+        return r < 0 ? r : machine_add_hotplug(machine);
 }
 
-static int add_virtio(Machine *machine, VirtioDevice *device, unsigned slot) {
+/** machine_add_virtio() - put @device, consumed, into @slot of a machine that does not run yet */
+int machine_add_virtio(Machine *machine, VirtioDevice *device, unsigned slot) {
         const VirtioPciConfig config = {
                 .root = machine->pci,
                 .slot = slot,
@@ -217,32 +221,6 @@ static int add_virtio(Machine *machine, VirtioDevice *device, unsigned slot) {
         return virtio_pci_new(device, &config);
 }
 
-static int add_disk(Machine *machine, const VmmDisk *config, unsigned slot, TextError *reterr) {
-        const BlockOpenOptions options = {
-                .read_only = config->read_only,
-                .sparse = config->sparse,
-                .direct = config->direct,
-                .lock = config->lock,
-        };
-        const VirtioBlkConfig blk_config = {
-                .n_queues = MIN(machine->n_vcpus, VIRTIO_BLK_QUEUES_MAX),
-                .block_size = config->block_size,
-                .id = config->id,
-        };
-        _cleanup_(block_freep) BlockDev *disk = NULL;
-        VirtioDevice *device;
-        int r;
-
-        r = block_open(config->path, &options, machine->loop, &disk, reterr);
-        if (r < 0)
-                return text_error_prefix(reterr, r, "cannot use a disk");
-        r = virtio_blk_new(disk, &blk_config, &device, reterr);
-        if (r < 0)
-                return text_error_prefix(reterr, r, "disk %s", config->path);
-        TAKE(disk);
-        return add_virtio(machine, device, slot);
-}
-
 static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError *reterr) {
         unsigned slot = PCI_SLOT_FIRST;
         int r;
@@ -250,18 +228,16 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
         r = machine_add_consoles(machine, config, &slot, reterr);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < config->n_disks; i++) {
-                r = add_disk(machine, &config->disks[i], slot++, reterr);
-                if (r < 0)
-                        return r;
-        }
+        r = machine_add_disks(machine, config, &slot, reterr);
+        if (r < 0)
+                return r;
         if (!config->no_rng) {
                 VirtioDevice *rng;
 
                 r = virtio_rng_new(&rng);
                 if (r < 0)
                         return r;
-                return add_virtio(machine, rng, slot++);
+                return machine_add_virtio(machine, rng, slot++);
         }
         return 0;
 }
@@ -369,6 +345,7 @@ Machine *machine_free(Machine *machine) {
         if (!machine)
                 return NULL;
         (void) control_server_free(machine->control);
+        (void) pci_hotplug_free(machine->pci_hotplug);
         (void) pci_root_free(machine->pci);
         for (unsigned i = 0; i < MACHINE_COM_PORTS; i++)
                 (void) uart8250_free(machine->uarts[i]);

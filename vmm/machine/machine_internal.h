@@ -16,8 +16,10 @@
 #include "vmm/legacy/devices.h"
 #include "vmm/machine/machine.h"
 #include "vmm/mem/bus.h"
+#include "vmm/pci/hotplug.h"
 #include "vmm/pci/pci.h"
 #include "vmm/serial/uart8250.h"
+#include "vmm/virtio/virtio.h"
 
 #define MACHINE_COM_PORTS 4u
 #define MACHINE_CHARDEVS_MAX (MACHINE_COM_PORTS + VMM_CONSOLES_MAX)
@@ -63,6 +65,21 @@ typedef struct MachinePark {
         MachineJob job;
 } MachinePark;
 
+/* A disk by its number, which --block counts from 0; hot-added ones take the first free number. */
+typedef struct MachineDisk {
+        VirtioDevice *device; /* borrowed from the bus; NULL: no such disk */
+        unsigned slot;
+} MachineDisk;
+
+/* Functions that were asked back from the guest. */
+typedef struct MachineHotplug {
+        LoopSource *timer; /* owned */
+        struct {
+                ControlCall *call; /* owned until answered, or NULL */
+                uint64_t due_nsec; /* then the guest is given up */
+        } removing[PCI_SLOTS];
+} MachineHotplug;
+
 /* Members are owned unless marked; the order is the order of making, and its reverse that of releasing. */
 struct Machine {
         Loop *loop;
@@ -84,6 +101,9 @@ struct Machine {
         unsigned n_chardevs;
         Uart8250 *uarts[MACHINE_COM_PORTS];
         PciRoot *pci;
+        PciHotplug *pci_hotplug;
+        MachineHotplug hotplug;
+        MachineDisk disks[VMM_DISKS_MAX];
         ControlServer *control;
 
         gpa_t pci64_base;
@@ -100,6 +120,9 @@ struct Machine {
         atomic_bool stop;               /* vCPUs leave the guest: paused or halted */
         _Atomic HaltReason halt_reason; /* the first one wins */
 };
+
+/* machine.c */
+int machine_add_virtio(Machine *machine, VirtioDevice *device, unsigned slot);
 
 /* consoles.c */
 int machine_add_consoles(Machine *machine, const VmmConfig *config, unsigned *slot,
@@ -120,6 +143,17 @@ void machine_park_leave(Machine *machine, MachineVcpu *vcpu);
 
 /* control.c */
 int machine_open_control(Machine *machine, const VmmConfig *config, TextError *reterr);
+
+/* disks.c */
+int machine_add_disks(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
+void machine_forget_disk(Machine *machine, unsigned slot);
+void machine_handle_disk_requests(Machine *machine);
+
+/* hotplug.c */
+int machine_add_hotplug(Machine *machine);
+int machine_plug_consume(Machine *machine, VirtioDevice *device, unsigned *ret_slot,
+                         TextError *reterr);
+void machine_unplug(Machine *machine, unsigned slot, ControlCall *call);
 
 /* vcpu_thread.c */
 int machine_start_vcpus(Machine *machine, TextError *reterr);

@@ -69,6 +69,13 @@
 #define IOPORT_PM_TIMER 0x608u   /* 4 bytes, 3.579545 MHz, 32 bits */
 #define IOPORT_PM_GPE0 0x620u    /* status 2 bytes, enable 2 bytes */
 #define ACPI_GPE_COUNT 16u
+#define ACPI_GPE_PCI_HOTPLUG 1u /* edge: a mask of IOPORT_PCI_HOTPLUG has bits */
+/* PCI hotplug, masks of slots of bus 0, 32 bits each: the first two are cleared by reading. */
+#define IOPORT_PCI_HOTPLUG 0x640u
+#define PCI_HOTPLUG_PLUGGED 0x0u
+#define PCI_HOTPLUG_WANTED 0x4u /* back, by the host */
+#define PCI_HOTPLUG_EJECT 0x8u  /* write: handed back */
+#define PCI_HOTPLUG_SIZE 0xcu
 #define IOPORT_COM1 0x3f8u
 #define IOPORT_COM2 0x2f8u
 #define IOPORT_COM3 0x3e8u

@@ -82,7 +82,7 @@ typedef struct PciDeviceOps {
         /* Optional, on the loop's thread. The machine is suspended, or goes on; no vCPU runs meanwhile. */
         void (*suspend)(PciDevice *dev);
         void (*resume)(PciDevice *dev);
-        /* vCPUs and I/O threads have ended. Calls pci_device_deinit(). */
+        /* No vCPU is in the guest; on the loop's thread, or after it ended. Calls pci_device_deinit(). */
         PciDevice *(*free)(PciDevice *dev);
 } PciDeviceOps;
 
@@ -132,6 +132,10 @@ int pci_root_new(const PciRootConfig *config, PciRoot **ret);
 PciRoot *pci_root_free(PciRoot *root);
 DEFINE_CLEANUP(PciRoot *, pci_root_free)
 int pci_root_add(PciRoot *root, PciDevice *dev, unsigned slot);
+int pci_root_plug(PciRoot *root, PciDevice *dev, unsigned slot);
+unsigned pci_root_free_slot(PciRoot *root);
+void pci_root_hide(PciRoot *root, unsigned slot);
+void pci_root_unplug(PciRoot *root, unsigned slot);
 void pci_root_set_suspended(PciRoot *root, bool suspended);
 
 /** pci_slot_gsi() - the interrupt that INTA# of @slot is wired to; the _PRT says the same */

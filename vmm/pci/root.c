@@ -23,8 +23,9 @@ typedef struct Mapping {
 } Mapping;
 
 struct PciRoot {
-        PciDevice bridge;            /* slot 0 */
-        PciDevice *slots[PCI_SLOTS]; /* owned, but for the bridge */
+        PciDevice bridge;                       /* slot 0 */
+        _Atomic(PciDevice *) slots[PCI_SLOTS];  /* owned, but for the bridge */
+        _Atomic(PciDevice *) hidden[PCI_SLOTS]; /* owned; what pci_root_hide() took off the bus */
         PciWindow windows[PCI_WINDOW_COUNT];
         IrqLine intx[GSI_PCI_INTX_COUNT];
         _Atomic uint32_t config_address;
@@ -56,9 +57,13 @@ static uint64_t ones(unsigned size) {
 
 /* ---- configuration space; the reset port 0xcf9 is a region of its own inside ours ---- */
 
+static PciDevice *slot_device(PciRoot *root, uint64_t slot) {
+        return atomic_load_explicit(&root->slots[slot], memory_order_acquire);
+}
+
 static uint64_t ecam_read(void *userdata, uint64_t offset, unsigned size) {
         PciRoot *root = userdata;
-        PciDevice *dev = root->slots[offset >> 15 & (PCI_SLOTS - 1)];
+        PciDevice *dev = slot_device(root, offset >> 15 & (PCI_SLOTS - 1));
 
         if (offset >> 20 != 0 || (offset >> 12 & 7) != 0 || !dev || size > 4)
                 return ones(size);
@@ -67,7 +72,7 @@ static uint64_t ecam_read(void *userdata, uint64_t offset, unsigned size) {
 
 static void ecam_write(void *userdata, uint64_t offset, unsigned size, uint64_t value) {
         PciRoot *root = userdata;
-        PciDevice *dev = root->slots[offset >> 15 & (PCI_SLOTS - 1)];
+        PciDevice *dev = slot_device(root, offset >> 15 & (PCI_SLOTS - 1));
 
         if (offset >> 20 != 0 || (offset >> 12 & 7) != 0 || !dev || size > 4)
                 return;
@@ -86,7 +91,7 @@ static PciDevice *port_target(PciRoot *root, uint64_t offset, unsigned *ret_regi
         if (!(address & CONFIG_ENABLE) || (address >> 16 & 0xff) != 0 || (address >> 8 & 7) != 0)
                 return NULL;
         *ret_register = (address & 0xfc) + (unsigned) (offset - PORT_DATA);
-        return root->slots[address >> 11 & (PCI_SLOTS - 1)];
+        return slot_device(root, address >> 11 & (PCI_SLOTS - 1));
 }
 
 static uint64_t port_read(void *userdata, uint64_t offset, unsigned size) {
@@ -305,9 +310,12 @@ PciRoot *pci_root_free(PciRoot *root) {
         if (!root)
                 return NULL;
 
-        for (unsigned i = PCI_SLOTS; i-- > 0;)
-                if (root->slots[i])
-                        root->slots[i]->ops->free(root->slots[i]);
+        for (unsigned i = PCI_SLOTS; i-- > 0;) {
+                PciDevice *dev = atomic_load(&root->hidden[i]) ?: slot_device(root, i);
+
+                if (dev)
+                        dev->ops->free(dev);
+        }
         pthread_rwlock_destroy(&root->mappings_lock);
         pthread_mutex_destroy(&root->wires_lock);
         free(root);
@@ -332,6 +340,18 @@ static int place_bar(PciRoot *root, PciDevice *dev, unsigned bar) {
         return 0;
 }
 
+static bool is_free(PciRoot *root, unsigned slot) {
+        return !slot_device(root, slot) && !atomic_load(&root->hidden[slot]);
+}
+
+static void attach(PciRoot *root, PciDevice *dev, unsigned slot) {
+        if (dev->config[PCI_INTERRUPT_PIN] != 0)
+                dev->config[PCI_INTERRUPT_LINE] = (uint8_t) pci_slot_gsi(slot);
+        dev->root = root;
+        dev->slot = slot;
+        atomic_store_explicit(&root->slots[slot], dev, memory_order_release);
+}
+
 /**
  * pci_root_add() - put @dev on the bus: place its BARs, wire its interrupt
  * @dev:   owned by @root on success
@@ -342,7 +362,7 @@ static int place_bar(PciRoot *root, PciDevice *dev, unsigned bar) {
 int pci_root_add(PciRoot *root, PciDevice *dev, unsigned slot) {
         if (slot >= PCI_SLOTS)
                 return -EINVAL;
-        if (root->slots[slot])
+        if (!is_free(root, slot))
                 return -EBUSY;
 
         for (unsigned i = 0; i < PCI_BARS; i++)
@@ -352,18 +372,78 @@ int pci_root_add(PciRoot *root, PciDevice *dev, unsigned slot) {
                         if (r < 0)
                                 return r;
                 }
-        if (dev->config[PCI_INTERRUPT_PIN] != 0)
-                dev->config[PCI_INTERRUPT_LINE] = (uint8_t) pci_slot_gsi(slot);
-        dev->root = root;
-        dev->slot = slot;
-        root->slots[slot] = dev;
+        attach(root, dev, slot);
         return 0;
+}
+
+/**
+ * pci_root_plug() - put @dev on the bus of a machine that runs; the guest places its BARs
+ * @dev: owned by @root on success
+ *
+ * On the loop's thread. Return: 0; -EINVAL for a bad slot; -EBUSY for a used one.
+ */
+int pci_root_plug(PciRoot *root, PciDevice *dev, unsigned slot) {
+        if (slot == 0 || slot >= PCI_SLOTS)
+                return -EINVAL;
+        if (!is_free(root, slot))
+                return -EBUSY;
+        attach(root, dev, slot);
+        return 0;
+}
+
+/** pci_root_free_slot() - the lowest slot that nothing is in, or 0; the loop's thread */
+unsigned pci_root_free_slot(PciRoot *root) {
+        for (unsigned i = 1; i < PCI_SLOTS; i++)
+                if (is_free(root, i))
+                        return i;
+        return 0;
+}
+
+/**
+ * pci_root_hide() - the guest finds nothing in @slot any more; any thread
+ *
+ * Accesses under way may still arrive: the device stays until pci_root_unplug().
+ */
+void pci_root_hide(PciRoot *root, unsigned slot) {
+        PciDevice *dev = slot_device(root, slot);
+
+        if (!dev)
+                return;
+        /* In this order: a slot is free when it is in neither. */
+        atomic_store(&root->hidden[slot], dev);
+        atomic_store(&root->slots[slot], NULL);
+}
+
+static void detach(PciRoot *root, PciDevice *dev) {
+        pthread_mutex_lock(&dev->lock);
+        for (unsigned i = 0; i < PCI_BARS; i++) {
+                if (!dev->bars[i].mapped)
+                        continue;
+                pci_root_bar_unmap(root, dev, i);
+                dev->bars[i].mapped = false;
+                if (dev->ops->bar_moved)
+                        dev->ops->bar_moved(dev, i);
+        }
+        pci_device_set_intx(dev, false);
+        pthread_mutex_unlock(&dev->lock);
+}
+
+/** pci_root_unplug() - free what is in @slot, hidden or not; the loop's thread, no vCPU in the guest */
+void pci_root_unplug(PciRoot *root, unsigned slot) {
+        PciDevice *dev;
+
+        pci_root_hide(root, slot);
+        dev = atomic_exchange(&root->hidden[slot], NULL);
+        if (!dev)
+                return;
+        detach(root, dev);
+        dev->ops->free(dev);
 }
 
 /** pci_root_set_suspended() - tell every function that the machine is suspended, or goes on; the loop's thread */
 void pci_root_set_suspended(PciRoot *root, bool suspended) {
         for (unsigned i = 0; i < PCI_SLOTS; i++) {
-                PciDevice *dev = root->slots[i];
+                PciDevice *dev = slot_device(root, i);
                 void (*fn)(PciDevice *) = NULL;
 
                 if (dev)

@@ -397,7 +397,8 @@ static int assemble(VirtioPci *vpci, const VirtioPciConfig *config) {
         r = add_kicks(vpci, config->loop);
         if (r < 0)
                 return r;
-        return pci_root_add(config->root, &vpci->pci, config->slot);
+        return config->plugged ? pci_root_plug(config->root, &vpci->pci, config->slot)
+                               : pci_root_add(config->root, &vpci->pci, config->slot);
 }
 
 /**

@@ -53,7 +53,8 @@ typedef struct VirtioOps {
         /* Optional, loop thread. The machine is suspended: no vCPU runs, and notify() is not called until resume(). */
         void (*suspend)(VirtioDevice *dev);
         void (*resume)(VirtioDevice *dev);
-        /* All threads have ended. */
+        /* No vCPU is in the guest; on the loop's thread, or after it ended. Buffers of the guest that are still in use
+         * are no more when it returns. */
         VirtioDevice *(*free)(VirtioDevice *dev);
 } VirtioOps;
 

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The machine's disks: those of the command line, and those that come, go and grow while it runs. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "config/crosvm_device_flags.h"
+#include "vmm/machine/machine_internal.h"
+#include "vmm/virtio/devices.h"
+
+static int new_disk(const Machine *machine, const VmmDisk *config, VirtioDevice **ret,
+                    TextError *reterr) {
+        const BlockOpenOptions options = {
+                .read_only = config->read_only,
+                .sparse = config->sparse,
+                .direct = config->direct,
+                .lock = config->lock,
+        };
+        const VirtioBlkConfig blk_config = {
+                .n_queues = MIN(machine->n_vcpus, VIRTIO_BLK_QUEUES_MAX),
+                .block_size = config->block_size,
+                .id = config->id,
+        };
+        _cleanup_(block_freep) BlockDev *disk = NULL;
+        int r;
+
+        r = block_open(config->path, &options, machine->loop, &disk, reterr);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "cannot use a disk");
+        r = virtio_blk_new(disk, &blk_config, ret, reterr);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "disk %s", config->path);
+        TAKE(disk);
+        return 0;
+}
+
+/**
+ * machine_add_disks() - the disks of the command line, numbered as there
+ * @slot: first PCI slot to use; advanced past those used
+ *
+ * Return: 0 or negative errno with a sentence.
+ */
+int machine_add_disks(Machine *machine, const VmmConfig *config, unsigned *slot,
+                      TextError *reterr) {
+        for (size_t i = 0; i < config->n_disks; i++) {
+                VirtioDevice *device;
+                int r;
+
+                r = new_disk(machine, &config->disks[i], &device, reterr);
+                if (r < 0)
+                        return r;
+                r = machine_add_virtio(machine, device, *slot);
+                if (r < 0)
+                        return r;
+                machine->disks[i] = (MachineDisk){.device = device, .slot = *slot};
+                pci_hotplug_set_removable(machine->pci_hotplug, (*slot)++, true);
+        }
+        return 0;
+}
+
+/** machine_forget_disk() - what is in @slot goes; nothing happens if it is no disk */
+void machine_forget_disk(Machine *machine, unsigned slot) {
+        for (unsigned i = 0; i < VMM_DISKS_MAX; i++)
+                if (machine->disks[i].device && machine->disks[i].slot == slot)
+                        machine->disks[i] = (MachineDisk){0};
+}
+
+static MachineDisk *find_disk(Machine *machine, unsigned slot) {
+        for (unsigned i = 0; i < VMM_DISKS_MAX; i++)
+                if (machine->disks[i].device && machine->disks[i].slot == slot)
+                        return &machine->disks[i];
+        return NULL;
+}
+
+static MachineDisk *free_number(Machine *machine) {
+        for (unsigned i = 0; i < VMM_DISKS_MAX; i++)
+                if (!machine->disks[i].device)
+                        return &machine->disks[i];
+        return NULL;
+}
+
+/* The disk that @request describes; its file may have come along as @fd, and then stands in for path=. */
+static int parse_disk(const ControlRequest *request, int fd, VmmConfig *config, TextError *reterr) {
+        VmmDisk *disk = &config->disks[0];
+        int r;
+
+        r = crosvm_block_parse(config, request->text ?: "path=file", reterr);
+        if (r < 0)
+                return r;
+        if (fd < 0)
+                return disk->path ? 0
+                                  : text_error_set(reterr, -EINVAL, "path= or a file is missing");
+        free(disk->path);
+        if (asprintf(&disk->path, "/proc/self/fd/%d", fd) < 0) {
+                disk->path = NULL;
+                return -ENOMEM;
+        }
+        /* How opening tells a descriptor that it may use from our own; there is no exec that could leak it. */
+        return fd_set_cloexec(fd, false);
+}
+
+static int plug_disk(Machine *machine, const VmmDisk *config, unsigned *ret_slot,
+                     TextError *reterr) {
+        MachineDisk *disk = free_number(machine);
+        VirtioDevice *device;
+        int r;
+
+        if (!disk)
+                return text_error_set(reterr, -ENOSPC, "there are %u disks already", VMM_DISKS_MAX);
+        r = new_disk(machine, config, &device, reterr);
+        if (r < 0)
+                return r;
+        r = machine_plug_consume(machine, device, ret_slot, reterr);
+        if (r < 0)
+                return r;
+        *disk = (MachineDisk){.device = device, .slot = *ret_slot};
+        return 0;
+}
+
+static void on_add(void *userdata, ControlCall *call) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        _cleanup_(vmm_config_deinit) VmmConfig config;
+        ControlAnswer answer = {.kind = CONTROL_ANSWER_HOTPLUG};
+        _cleanup_(fd_closep) int fd = control_call_take_fd(call);
+        int r;
+
+        vmm_config_init(&config);
+        r = parse_disk(control_call_request(call), fd, &config, &error);
+        if (r >= 0)
+                r = plug_disk(userdata, &config.disks[0], &answer.bus, &error);
+        if (r < 0)
+                control_call_fail(call, "%s", text_error_message(&error, r));
+        else
+                control_call_answer(call, &answer);
+}
+
+static void on_remove(void *userdata, ControlCall *call) {
+        const unsigned slot = control_call_request(call)->index;
+
+        if (!find_disk(userdata, slot))
+                control_call_fail(call, "bus %u is no disk", slot);
+        else
+                machine_unplug(userdata, slot, call);
+}
+
+static const char *resize_error(int r) {
+        switch (r) {
+        case -EINVAL:
+                return "not a size that the disk can have";
+        case -EOPNOTSUPP:
+                return "the size of an image in this format is fixed";
+        case -EROFS:
+                return "the disk is read-only";
+        default:
+                return strerror(-r);
+        }
+}
+
+static void on_resize(void *userdata, ControlCall *call) {
+        const ControlRequest *request = control_call_request(call);
+        const Machine *machine = userdata;
+        int r;
+
+        if (request->index >= VMM_DISKS_MAX || !machine->disks[request->index].device) {
+                control_call_fail(call, "there is no disk %u", request->index);
+                return;
+        }
+        r = virtio_blk_resize(machine->disks[request->index].device, request->bytes);
+        if (r < 0)
+                control_call_fail(call, "disk %u to %" PRIu64 " bytes: %s", request->index,
+                                  request->bytes, resize_error(r));
+        else
+                control_call_ok(call);
+}
+
+/** machine_handle_disk_requests() - register what the control socket may ask of disks */
+void machine_handle_disk_requests(Machine *machine) {
+        control_server_handle(machine->control, CONTROL_DISK_ADD, on_add, machine);
+        control_server_handle(machine->control, CONTROL_DISK_REMOVE, on_remove, machine);
+        control_server_handle(machine->control, CONTROL_DISK_RESIZE, on_resize, machine);
+}
