@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "base/counter.h"
 #include "vmm/irq/ioapic.h"
 #include "vmm/irq/pic.h"
 #include "vmm/mem/bus_bytes.h"
@@ -27,6 +28,7 @@ struct Irqchip {
         unsigned n_sources;
         IrqSource sources[IRQCHIP_SOURCES_MAX];
         uint8_t n_asserted[GSI_COUNT]; /* per line */
+        Counter n_raised[GSI_COUNT];   /* rising edges of each line; lock held */
 };
 
 /* Tells the processor side about the PIC's output. Lock held. */
@@ -40,6 +42,7 @@ static void irqchip_update_extint(Irqchip *chip) {
 }
 
 static void irqchip_set_irq(Irqchip *chip, unsigned irq, bool level) {
+        counter_add(&chip->n_raised[irq], level);
         ioapic_set_line(&chip->ioapic, irq == ISA_IRQ_PIT ? GSI_PIT : irq, level);
         if (irq >= ISA_IRQ_COUNT)
                 return;
@@ -226,4 +229,9 @@ void irqchip_handle_eoi(Irqchip *chip, uint8_t vector) {
         pthread_mutex_lock(&chip->lock);
         ioapic_handle_eoi(&chip->ioapic, vector);
         pthread_mutex_unlock(&chip->lock);
+}
+
+/** irqchip_times_raised() - how often line @irq, 0 to GSI_COUNT - 1, went high; any thread */
+uint64_t irqchip_times_raised(const Irqchip *chip, unsigned irq) {
+        return counter_get(&chip->n_raised[irq]);
 }

@@ -24,4 +24,5 @@ void irqchip_connect(Irqchip *chip, Partition *partition);
 int irqchip_add_line(Irqchip *chip, unsigned irq, IrqLine *ret);
 
 int irqchip_acknowledge_pic(Irqchip *chip);
+uint64_t irqchip_times_raised(const Irqchip *chip, unsigned irq);
 void irqchip_handle_eoi(Irqchip *chip, uint8_t vector);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/counter.h"
 #include "vmm/boot/boot.h"
 #include "vmm/chardev/char.h"
 #include "vmm/control/server.h"
@@ -32,12 +33,29 @@ typedef enum MachineVcpuPlace {
         MACHINE_VCPU_ENDED,
 } MachineVcpuPlace;
 
+/* X(member): why a vCPU left the guest for the VMM's threads; what KVM settles by itself is not among it. */
+#define MACHINE_EXITS_TABLE(X)                                                                     \
+        X(pio_reads)                                                                               \
+        X(pio_writes)                                                                              \
+        X(mmio_reads)                                                                              \
+        X(mmio_writes)                                                                             \
+        X(pic_acknowledges)                                                                        \
+        X(level_eois)                                                                              \
+        X(runs)
+
+typedef struct MachineExits {
+#define MACHINE_EXITS_MEMBER(member) Counter member;
+        MACHINE_EXITS_TABLE(MACHINE_EXITS_MEMBER)
+#undef MACHINE_EXITS_MEMBER
+} MachineExits;
+
 typedef struct MachineVcpu {
         Machine *machine; /* weak */
         unsigned index;
         pthread_t thread;
         pid_t tid; /* of @thread; valid once the machine runs */
         MachineVcpuPlace place;
+        MachineExits exits; /* written by the vCPU's thread */
 } MachineVcpu;
 
 /* No vCPU enters the guest before all are bound: an early INIT-SIPI would meet a vCPU that is being reset. */
@@ -143,6 +161,9 @@ void machine_park_leave(Machine *machine, MachineVcpu *vcpu);
 
 /* control.c */
 int machine_open_control(Machine *machine, const VmmConfig *config, TextError *reterr);
+
+/* stats.c */
+void machine_handle_stats_request(Machine *machine);
 
 /* disks.c */
 int machine_add_disks(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);

@@ -11,40 +11,47 @@
 /* A device model called from a vCPU needs little; a page of it is touched as a rule. */
 #define VCPU_STACK_BYTES (256u * 1024u)
 
+/* CpuIo.machine is the vCPU, so that each counts for itself. */
 static uint64_t io_mmio_read(void *userdata, gpa_t gpa, unsigned size) {
-        Machine *machine = userdata;
+        MachineVcpu *vcpu = userdata;
 
-        return bus_read(machine->mmio, gpa, size);
+        counter_add(&vcpu->exits.mmio_reads, 1);
+        return bus_read(vcpu->machine->mmio, gpa, size);
 }
 
 static void io_mmio_write(void *userdata, gpa_t gpa, unsigned size, uint64_t value) {
-        Machine *machine = userdata;
+        MachineVcpu *vcpu = userdata;
 
-        bus_write(machine->mmio, gpa, size, value);
+        counter_add(&vcpu->exits.mmio_writes, 1);
+        bus_write(vcpu->machine->mmio, gpa, size, value);
 }
 
 static uint64_t io_pio_read(void *userdata, uint16_t port, unsigned size) {
-        Machine *machine = userdata;
+        MachineVcpu *vcpu = userdata;
 
-        return bus_read(machine->pio, port, size);
+        counter_add(&vcpu->exits.pio_reads, 1);
+        return bus_read(vcpu->machine->pio, port, size);
 }
 
 static void io_pio_write(void *userdata, uint16_t port, unsigned size, uint64_t value) {
-        Machine *machine = userdata;
+        MachineVcpu *vcpu = userdata;
 
-        bus_write(machine->pio, port, size, value);
+        counter_add(&vcpu->exits.pio_writes, 1);
+        bus_write(vcpu->machine->pio, port, size, value);
 }
 
 static int io_acknowledge_pic(void *userdata) {
-        Machine *machine = userdata;
+        MachineVcpu *vcpu = userdata;
 
-        return irqchip_acknowledge_pic(machine->irqchip);
+        counter_add(&vcpu->exits.pic_acknowledges, 1);
+        return irqchip_acknowledge_pic(vcpu->machine->irqchip);
 }
 
 static void io_handle_eoi(void *userdata, uint8_t vector) {
-        Machine *machine = userdata;
+        MachineVcpu *vcpu = userdata;
 
-        irqchip_handle_eoi(machine->irqchip, vector);
+        counter_add(&vcpu->exits.level_eois, 1);
+        irqchip_handle_eoi(vcpu->machine->irqchip, vector);
 }
 
 /* Reports the outcome of binding and waits until all vCPUs did. Return: whether to run. */
@@ -63,9 +70,10 @@ static bool gate_pass(MachineGate *gate, int r) {
         return run;
 }
 
-static void vcpu_run(Machine *machine, Vcpu *vcpu) {
+static void vcpu_run(MachineVcpu *self, Vcpu *vcpu) {
+        Machine *machine = self->machine;
         const CpuIo io = {
-                .machine = machine,
+                .machine = self,
                 .mmio_read = io_mmio_read,
                 .mmio_write = io_mmio_write,
                 .pio_read = io_pio_read,
@@ -75,8 +83,10 @@ static void vcpu_run(Machine *machine, Vcpu *vcpu) {
         };
         HaltReason reason = HALT_STOP;
 
-        while (reason == HALT_STOP && machine_park_pass(machine, vcpu))
+        while (reason == HALT_STOP && machine_park_pass(machine, vcpu)) {
+                counter_add(&self->exits.runs, 1);
                 reason = vcpu->ops->run(vcpu, &io, &machine->stop);
+        }
         if (reason == HALT_STOP)
                 return; /* the machine ended by another's doing */
         if (reason == HALT_ERROR)
@@ -100,7 +110,7 @@ static void *vcpu_main(void *userdata) {
         if (r >= 0)
                 r = machine_prepare_vcpu(machine, vcpu);
         if (gate_pass(&machine->gate, r))
-                vcpu_run(machine, vcpu);
+                vcpu_run(self, vcpu);
         machine_park_leave(machine, self);
         return NULL;
 }

@@ -67,6 +67,9 @@ typedef struct PciBar {
         bool mapped;      /* decoding is enabled and the range lies in a window */
 } PciBar;
 
+/** PciCountFn - one counter of one function; both names are static */
+typedef void (*PciCountFn)(void *userdata, const char *device, const char *counter, uint64_t value);
+
 /* Called on vCPU threads with the device's lock held; nothing may block. */
 typedef struct PciDeviceOps {
         const char *name;
@@ -79,6 +82,8 @@ typedef struct PciDeviceOps {
         void (*config_written)(PciDevice *dev, unsigned offset, unsigned size);
         /* Optional. bars[bar].mapped or .address changed. */
         void (*bar_moved)(PciDevice *dev, unsigned bar);
+        /* Optional, on the loop's thread. Passes each counter to @fn. */
+        void (*count)(PciDevice *dev, PciCountFn fn, void *userdata);
         /* Optional, on the loop's thread. The machine is suspended, or goes on; no vCPU runs meanwhile. */
         void (*suspend)(PciDevice *dev);
         void (*resume)(PciDevice *dev);
@@ -136,6 +141,7 @@ int pci_root_plug(PciRoot *root, PciDevice *dev, unsigned slot);
 unsigned pci_root_free_slot(PciRoot *root);
 void pci_root_hide(PciRoot *root, unsigned slot);
 void pci_root_unplug(PciRoot *root, unsigned slot);
+void pci_root_count(PciRoot *root, unsigned slot, PciCountFn fn, void *userdata);
 void pci_root_set_suspended(PciRoot *root, bool suspended);
 
 /** pci_slot_gsi() - the interrupt that INTA# of @slot is wired to; the _PRT says the same */

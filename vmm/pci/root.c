@@ -455,3 +455,14 @@ void pci_root_set_suspended(PciRoot *root, bool suspended) {
                 pthread_mutex_unlock(&dev->lock);
         }
 }
+
+/** pci_root_count() - pass the counters of the function in @slot, if there is one, to @fn; the loop's thread */
+void pci_root_count(PciRoot *root, unsigned slot, PciCountFn fn, void *userdata) {
+        PciDevice *dev = slot_device(root, slot);
+
+        if (!dev || !dev->ops->count)
+                return;
+        pthread_mutex_lock(&dev->lock);
+        dev->ops->count(dev, fn, userdata);
+        pthread_mutex_unlock(&dev->lock);
+}

@@ -48,6 +48,7 @@
 
 /** virtio_pci_interrupt() - by message @vector, or by the wire with @isr as the reason */
 void virtio_pci_interrupt(VirtioPci *vpci, uint16_t vector, uint8_t isr) {
+        vpci->n_interrupts++;
         if (msix_enabled(vpci->msix)) {
                 if (vector != VIRTIO_PCI_NO_VECTOR)
                         msix_signal(vpci->msix, vector);
@@ -242,11 +243,32 @@ static void kicked(void *userdata, int fd, uint32_t events) {
 
         (void) eventfd_read(fd, &count);
         pthread_mutex_lock(&vpci->pci.lock);
+        vpci->n_notifies++;
         if (vpci->suspended)
                 k->held = true;
         else if (vpci->dev->running && vpci->dev->queues[k->index].enabled)
                 vpci->dev->ops->notify(vpci->dev, k->index);
         pthread_mutex_unlock(&vpci->pci.lock);
+}
+
+static void count(PciDevice *pci, PciCountFn fn, void *userdata) {
+        const VirtioPci *vpci = (const VirtioPci *) pci;
+        VirtqCounts sum = {0};
+
+        for (unsigned i = 0; i < vpci->dev->n_queues; i++) {
+                const VirtqCounts *counts = &vpci->dev->queues[i].counts;
+
+                sum.requests += counts->requests;
+                sum.bytes_out += counts->bytes_out;
+                sum.bytes_in += counts->bytes_in;
+        }
+        fn(userdata, vpci->dev->ops->name, "queue_notifies", vpci->n_notifies);
+        fn(userdata, vpci->dev->ops->name, "requests", sum.requests);
+        fn(userdata, vpci->dev->ops->name, "bytes_out", sum.bytes_out);
+        fn(userdata, vpci->dev->ops->name, "bytes_in", sum.bytes_in);
+        fn(userdata, vpci->dev->ops->name, "interrupts", vpci->n_interrupts);
+        fn(userdata, vpci->dev->ops->name, "resets", vpci->n_resets);
+        fn(userdata, vpci->dev->ops->name, "driver_errors", vpci->n_broken);
 }
 
 static void suspend(PciDevice *pci) {
@@ -300,6 +322,7 @@ static const PciDeviceOps pci_ops = {
         .config_reading = config_reading,
         .config_written = config_written,
         .bar_moved = bar_moved,
+        .count = count,
         .suspend = suspend,
         .resume = resume,
         .free = vpci_free,

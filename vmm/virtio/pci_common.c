@@ -14,6 +14,7 @@ void virtio_pci_needs_reset(VirtioPci *vpci) {
         if (vpci->status & VIRTIO_STATUS_NEEDS_RESET)
                 return;
         vpci->status |= VIRTIO_STATUS_NEEDS_RESET;
+        vpci->n_broken++;
         vpci->dev->running = false;
         if (vpci->status & VIRTIO_STATUS_DRIVER_OK)
                 virtio_pci_interrupt(vpci, vpci->config_vector, VIRTIO_PCI_ISR_CONFIG);
@@ -39,6 +40,7 @@ static void reset(VirtioPci *vpci) {
         VirtioDevice *dev = vpci->dev;
 
         vpci->resetting = true;
+        vpci->n_resets++;
         dev->running = false;
         if (!dev->ops->reset || dev->ops->reset(dev) == 0)
                 virtio_pci_reset_done(vpci);

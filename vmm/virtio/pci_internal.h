@@ -35,7 +35,8 @@ struct VirtioPci {
         const GuestMem *mem;  /* borrowed */
 
         uint8_t status;
-        bool suspended; /* queues are left alone */
+        uint64_t n_interrupts, n_notifies, n_resets, n_broken; /* for PciDeviceOps.count */
+        bool suspended;                                        /* queues are left alone */
         bool resetting; /* the device still finishes requests from before a reset */
         uint8_t isr;
         uint16_t config_vector;

@@ -70,7 +70,7 @@ static int broken(VirtQueue *queue, const char *cause) {
  * @size:  ring size to offer, which the driver may lower
  */
 void virtq_reset(VirtQueue *queue, uint16_t size) {
-        *queue = (VirtQueue){.size = size};
+        *queue = (VirtQueue){.size = size, .counts = queue->counts};
 }
 
 /**
@@ -206,6 +206,7 @@ static int walk(VirtQueue *queue, VirtqChain *chain) {
  */
 int virtq_pop(VirtQueue *queue, VirtqChain *ret) {
         uint16_t offered, head;
+        int r;
 
         assert(queue->enabled);
 
@@ -228,7 +229,10 @@ int virtq_pop(VirtQueue *queue, VirtqChain *ret) {
         ret->head = head;
         ret->n_out = ret->n_in = 0;
         ret->out_bytes = ret->in_bytes = 0;
-        return walk(queue, ret);
+        queue->counts.requests++;
+        r = walk(queue, ret);
+        queue->counts.bytes_out += ret->out_bytes;
+        return r;
 }
 
 /**
@@ -244,6 +248,7 @@ void virtq_push(VirtQueue *queue, uint16_t head, uint32_t written) {
         le32_store(entry, head);
         le32_store(entry + 4, written);
         queue->next_used++;
+        queue->counts.bytes_in += written;
         store16(queue->used + 2, queue->next_used, __ATOMIC_RELEASE);
 }
 

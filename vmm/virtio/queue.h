@@ -23,6 +23,12 @@ enum {
         VIRTQ_E_BROKEN,    /* the driver broke the ring; it must reset the device */
 };
 
+/* Since the device exists. */
+typedef struct VirtqCounts {
+        uint64_t requests;
+        uint64_t bytes_out, bytes_in; /* offered to the device, written by it */
+} VirtqCounts;
+
 typedef struct VirtQueue {
         /* What the driver sets before it enables the queue. */
         uint16_t size; /* power of two, 1..size_max */
@@ -39,6 +45,7 @@ typedef struct VirtQueue {
         uint16_t next_avail;     /* free-running index of the next entry to take */
         uint16_t next_used;      /* free-running index of the next entry to give back */
         uint16_t signalled_used; /* next_used at the last interrupt decision */
+        VirtqCounts counts;      /* survive a reset */
         const char *broken;      /* the driver's mistake in words, NULL while sound; static text */
 } VirtQueue;
 
