@@ -47,7 +47,7 @@ static int kv_read_word(const char **p, char **ret, TextError *reterr) {
         return 0;
 }
 
-/* Copies a balanced [list] unread: no option of this version takes one, but which key had it decides the error. */
+/* Copies a balanced [list] unread: what is in it, the key decides. */
 static int kv_read_list(const char **p, char **ret, TextError *reterr) {
         const char *s = *p;
         unsigned depth = 0;
@@ -104,10 +104,10 @@ static int kv_store(const KvItem *item, const KvField *fields, size_t n_fields, 
                 if (!fields[i].set)
                         return text_error_set(reterr, -EINVAL, "%s: not supported by this version",
                                               fields[i].name);
-                if (*seen & (UINT64_C(1) << i))
+                if ((*seen & (UINT64_C(1) << i)) && !(fields[i].flags & KV_REPEATABLE))
                         return text_error_set(reterr, -EINVAL, "%s: given twice", fields[i].name);
                 *seen |= UINT64_C(1) << i;
-                if (item->list)
+                if (item->list && !(fields[i].flags & KV_LIST))
                         return text_error_set(reterr, -EINVAL, "%s: a list is not accepted here",
                                               fields[i].name);
                 r = fields[i].set(object, item, reterr);
@@ -188,6 +188,37 @@ int kv_get_string(const KvItem *item, char **ret, TextError *reterr) {
         free(*ret);
         *ret = copy;
         return 0;
+}
+
+static int kv_split(const char *list, StrVec *ret, TextError *reterr) {
+        const char *p = list + 1;
+        int r;
+
+        do {
+                char *word;
+
+                r = kv_read_word(&p, &word, reterr);
+                if (r < 0)
+                        return r;
+                r = strvec_add_consume(ret, word);
+                if (r < 0)
+                        return r;
+        } while (*p++ == ',');
+        return p[-1] == ']' && !*p
+                       ? 0
+                       : text_error_set(reterr, -EINVAL, "expected [A,B,...], not '%s'", list);
+}
+
+/** kv_get_strings() - the words of a [list], or a single word; 1..@max of them. Return: 0; -EINVAL; -ENOMEM. */
+int kv_get_strings(const KvItem *item, size_t max, StrVec *ret, TextError *reterr) {
+        int r;
+
+        if (!item->value)
+                return text_error_set(reterr, -EINVAL, "a value is missing");
+        r = item->list ? kv_split(item->value, ret, reterr) : strvec_add(ret, item->value);
+        if (r == 0 && ret->n > max)
+                return text_error_set(reterr, -EINVAL, "more than %zu are given", max);
+        return r;
 }
 
 /** kv_append() - add "key=value" to a comma list, quoting what kv_apply() would split */

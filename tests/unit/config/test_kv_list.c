@@ -13,6 +13,7 @@ typedef struct Values {
         char *name; /* owned */
         uint64_t n;
         bool on;
+        StrVec words;
 } Values;
 
 static int set_name(void *object, const KvItem *item, TextError *reterr) {
@@ -27,8 +28,15 @@ static int set_on(void *object, const KvItem *item, TextError *reterr) {
         return kv_get_bool(item, &((Values *) object)->on, reterr);
 }
 
-static const KvField fields[] = {
-        {"name", set_name}, {"some-number", set_n}, {"on", set_on}, {"later", NULL}};
+static int set_words(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_strings(item, 3, &((Values *) object)->words, reterr);
+}
+
+static const KvField fields[] = {{"name", set_name},
+                                 {"some-number", set_n},
+                                 {"on", set_on},
+                                 {"later", NULL},
+                                 {"words", set_words, KV_LIST | KV_REPEATABLE}};
 
 static int apply(const char *text, Values *values, TextError *reterr) {
         return kv_apply(text, "name", fields, ELEMENTSOF(fields), values, reterr);
@@ -52,6 +60,7 @@ static void assert_message(const char *text, const char *message) {
 
         assert_int_equal(apply(text, &values, &error), -EINVAL);
         assert_string_equal(error.message, message);
+        strvec_deinit(&values.words);
         free(values.name);
 }
 
@@ -65,7 +74,23 @@ static void test_items_keys_and_quotes_are_understood(void **state) {
         assert_values("name=a b", "a b", 0, false);
 }
 
+static void test_a_list_is_taken_apart_and_may_come_again(void **state) {
+        Values values = {0};
+
+        assert_int_equal(apply("a,words=[x,'y,z'],words=w", &values, NULL), 0);
+        assert_int_equal(values.words.n, 3);
+        assert_string_equal(values.words.items[1], "y,z");
+        assert_string_equal(values.words.items[2], "w");
+        strvec_deinit(&values.words);
+        free(values.name);
+}
+
 static void test_mistakes_name_the_key(void **state) {
+        assert_message("words=[a,b", "words: the bracket [ is not closed");
+        assert_message("words=[]", "words: a key or value is missing before ]");
+        assert_message("words=[a,[b]]", "words: a key or value is missing before [");
+        assert_message("words=[a=b]", "words: expected [A,B,...], not '[a=b]'");
+        assert_message("words=[1,2,3,4]", "words: more than 3 are given");
         assert_message("", "a key or value is missing before the end");
         assert_message("=a", "a key or value is missing before =");
         assert_message("a,on=", "on: a key or value is missing before the end");
@@ -98,6 +123,7 @@ static void test_what_is_appended_is_read_again(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_a_list_is_taken_apart_and_may_come_again),
                 cmocka_unit_test(test_items_keys_and_quotes_are_understood),
                 cmocka_unit_test(test_mistakes_name_the_key),
                 cmocka_unit_test(test_what_is_appended_is_read_again),
