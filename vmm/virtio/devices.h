@@ -8,6 +8,7 @@
 #include "vmm/chardev/char.h"
 #include "vmm/event/loop.h"
 #include "vmm/hv/hv.h"
+#include "vmm/net/net.h"
 #include "vmm/pci/pci.h"
 #include "vmm/virtio/virtio.h"
 
@@ -18,6 +19,11 @@ typedef struct VirtioBlkConfig {
 } VirtioBlkConfig;
 
 #define VIRTIO_BLK_QUEUES_MAX 16u
+
+typedef struct VirtioNetConfig {
+        uint8_t mac[6];
+        bool mergeable; /* offer to spread a frame over several receive buffers */
+} VirtioNetConfig;
 
 /* Everything borrowed outlives the device. */
 typedef struct VirtioPciConfig {
@@ -33,6 +39,7 @@ int virtio_blk_resize(VirtioDevice *dev, uint64_t size_bytes);
 int virtio_blk_new(BlockDev *disk, const VirtioBlkConfig *config, VirtioDevice **ret,
                    TextError *reterr);
 int virtio_console_new(CharDev *chardev, VirtioDevice **ret);
+int virtio_net_new(NetDev *backend, const VirtioNetConfig *config, VirtioDevice **ret);
 int virtio_rng_new(VirtioDevice **ret);
 
 int virtio_pci_new(VirtioDevice *dev, const VirtioPciConfig *config);

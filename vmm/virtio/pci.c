@@ -330,6 +330,8 @@ static const PciDeviceOps pci_ops = {
 
 static uint32_t class_of(uint16_t type) {
         switch (type) {
+        case VIRTIO_TYPE_NET:
+                return 0x020000; /* network, Ethernet */
         case VIRTIO_TYPE_BLOCK:
                 return 0x018000; /* mass storage, other */
         case VIRTIO_TYPE_CONSOLE:

@@ -235,6 +235,11 @@ int virtq_pop(VirtQueue *queue, VirtqChain *ret) {
         return r;
 }
 
+/** virtq_unpop() - undo the last virtq_pop() that succeeded: the request is offered once more, and read anew */
+void virtq_unpop(VirtQueue *queue) {
+        queue->next_avail--;
+}
+
 /**
  * virtq_push() - give a request back
  * @head:     of the chain that virtq_pop() returned

@@ -60,6 +60,7 @@ typedef struct VirtqChain {
 int virtq_enable(VirtQueue *queue, const GuestMem *mem, bool indirect, bool event_idx);
 void virtq_reset(VirtQueue *queue, uint16_t size);
 int virtq_pop(VirtQueue *queue, VirtqChain *ret);
+void virtq_unpop(VirtQueue *queue);
 void virtq_push(VirtQueue *queue, uint16_t head, uint32_t written);
 bool virtq_should_interrupt(VirtQueue *queue);
 void virtq_stop_notify(VirtQueue *queue);

@@ -22,6 +22,7 @@ typedef struct VirtioDevice VirtioDevice;
 
 enum { VIRTIO_E_PENDING = 1 }; /* reset(): it ends later, with virtio_device_reset_done() */
 
+#define VIRTIO_TYPE_NET 1u
 #define VIRTIO_TYPE_BLOCK 2u
 #define VIRTIO_TYPE_CONSOLE 3u
 #define VIRTIO_TYPE_RNG 4u
