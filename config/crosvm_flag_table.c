@@ -7,6 +7,7 @@
 
 #include "config/crosvm_device_flags.h"
 #include "config/crosvm_flags.h"
+#include "config/crosvm_net_flags.h"
 
 /** crosvm_flag_emit_consume() - append the option and its @value, owned from now on; NULL is want of memory */
 int crosvm_flag_emit_consume(const Flag *flag, char *value, StrVec *argv) {
@@ -47,6 +48,19 @@ static int emit_blocks(const VmmConfig *config, const Flag *flag, StrVec *argv) 
         for (size_t i = 0; i < config->n_disks; i++) {
                 char *value;
                 int r = crosvm_block_emit(&config->disks[i], &value);
+
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int emit_nets(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->n_nets; i++) {
+                char *value;
+                int r = crosvm_net_emit(&config->nets[i], &value);
 
                 if (r == 0)
                         r = crosvm_flag_emit_consume(flag, value, argv);
@@ -212,6 +226,15 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_block_parse,
          .emit = emit_blocks,
          .help = "a virtio disk; keys below"},
+        {.name = "net",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_net_parse,
+         .emit = emit_nets,
+         .help = "a virtio network card; keys below"},
         {.name = "hypervisor",
          .scope = SCOPE_RUN,
          .group = GROUP_OURS,

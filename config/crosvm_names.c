@@ -76,7 +76,6 @@ static const char *const run_options[] = {
         "mouse",
         "multi-touch",
         "nested",
-        "net",
         "net-vq-pairs",
         "netmask",
         "no-i8042",

@@ -24,6 +24,8 @@ void vmm_config_deinit(VmmConfig *config) {
                 vmm_serial_deinit(&config->serials[i]);
         for (size_t i = 0; i < config->n_disks; i++)
                 vmm_disk_deinit(&config->disks[i]);
+        for (size_t i = 0; i < config->n_nets; i++)
+                vmm_net_deinit(&config->nets[i]);
         strvec_deinit(&config->params);
         free(config->log_level);
         free(config->name);
@@ -131,14 +133,15 @@ static int check_disks(const VmmConfig *config, TextError *reterr) {
 }
 
 static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
-        size_t n = config->n_disks + !config->no_rng;
+        size_t n = config->n_disks + config->n_nets + !config->no_rng;
 
         for (size_t i = 0; i < config->n_serials; i++)
                 n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
         if (n > VMM_PCI_DEVICES_MAX)
-                return text_error_set(reterr, -EINVAL,
-                                      "--block, --serial: %zu PCI devices in all, the bus takes %u",
-                                      n, VMM_PCI_DEVICES_MAX);
+                return text_error_set(
+                        reterr, -EINVAL,
+                        "--block, --net, --serial: %zu PCI devices in all, the bus takes %u", n,
+                        VMM_PCI_DEVICES_MAX);
         return 0;
 }
 
@@ -183,5 +186,10 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
         r = check_disks(config, reterr);
         if (r < 0)
                 return r;
+        for (size_t i = 0; i < config->n_nets; i++) {
+                r = vmm_net_validate(&config->nets[i], reterr);
+                if (r < 0)
+                        return r;
+        }
         return check_pci_devices(config, reterr);
 }

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "base/text_error.h"
 #include "config/cpu_features.h"
+#include "config/vmm_net.h"
 
 typedef enum VmmSerialType {
         VMM_SERIAL_SINK,   /* output is dropped */
@@ -58,7 +59,7 @@ typedef enum VmmHypervisor {
 #define VMM_DISKS_MAX 24u
 #define VMM_CONSOLES_MAX 8u
 #define VMM_SERIALS_MAX (4u + VMM_CONSOLES_MAX)
-#define VMM_PCI_DEVICES_MAX 31u /* disks, virtio-consoles and the entropy source share one bus */
+#define VMM_PCI_DEVICES_MAX 31u /* all virtio devices share one bus */
 
 typedef struct VmmConfig {
         bool extended_status; /* global part, before `run` */
@@ -85,6 +86,8 @@ typedef struct VmmConfig {
         size_t n_serials;
         VmmDisk disks[VMM_DISKS_MAX];
         size_t n_disks;
+        VmmNet nets[VMM_NETS_MAX];
+        size_t n_nets;
 } VmmConfig;
 
 void vmm_config_init(VmmConfig *config);

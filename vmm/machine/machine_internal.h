@@ -152,6 +152,12 @@ const char *machine_earlycon_name(const VmmConfig *config, char *buf, size_t siz
 void machine_prepare_interrupt_controllers(const Machine *machine);
 int machine_prepare_vcpu(const Machine *machine, Vcpu *vcpu);
 
+/* network.c */
+int machine_add_networks(Machine *machine, const VmmConfig *config, unsigned *slot,
+                         TextError *reterr);
+int machine_new_network(Machine *machine, const VmmNet *config, VirtioDevice **ret,
+                        TextError *reterr);
+
 /* pause.c */
 void machine_park_init(MachinePark *park);
 void machine_park_deinit(MachinePark *park);
