@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Both ends of the network tests, static so that it runs in any initramfs:
+ *
+ *   netpeer listen PORT                       serve connections, one after another, on IPv4 and IPv6, until killed
+ *   netpeer MODE ADDRESS PORT SECONDS         connect and measure; MODE is send, receive or echo
+ *
+ * A stream is a block of 65,521 bytes over and over, a length that shares no factor with a segment's, so that a byte that
+ * is lost, doubled or moved is seen; the receiver compares every one. `echo` sends a byte and waits for it to come back.
+ * The client prints `netpeer MODE BYTES-OR-ROUNDS in SECONDS s: RATE` and exits with 0 only when every byte was right.
+ */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BLOCK 65521u
+#define CHUNK 65536u
+#define MODE_SEND 's' /* as the client sees it */
+#define MODE_RECEIVE 'r'
+#define MODE_ECHO 'e'
+
+typedef struct Request {
+        char mode;
+        uint8_t seconds;
+} Request;
+
+typedef struct Verdict {
+        uint64_t bytes; /* network order is not needed: both ends are little endian */
+        uint64_t wrong;
+} Verdict;
+
+static uint8_t pattern[BLOCK + CHUNK];
+
+static void make_pattern(void) {
+        uint64_t x = 0x9e3779b97f4a7c15u;
+
+        for (size_t i = 0; i < sizeof(pattern); i++) {
+                x ^= x << 13;
+                x ^= x >> 7;
+                x ^= x << 17;
+                pattern[i] = i < BLOCK ? (uint8_t) (x >> 32) : pattern[i - BLOCK];
+        }
+}
+
+static double now(void) {
+        struct timespec t;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
+}
+
+static bool transfer(int fd, void *data, size_t len, bool out) {
+        for (uint8_t *p = data; len > 0;) {
+                ssize_t n = out ? write(fd, p, len) : read(fd, p, len);
+
+                if (n <= 0)
+                        return false;
+                p += n;
+                len -= (size_t) n;
+        }
+        return true;
+}
+
+static uint64_t send_pattern(int fd, unsigned seconds) {
+        double end = now() + seconds;
+        uint64_t done = 0;
+
+        while (now() < end) {
+                ssize_t n = write(fd, pattern + done % BLOCK, CHUNK);
+
+                if (n <= 0)
+                        break;
+                done += (uint64_t) n;
+        }
+        (void) shutdown(fd, SHUT_WR);
+        return done;
+}
+
+static Verdict receive_pattern(int fd) {
+        static uint8_t chunk[CHUNK];
+        Verdict verdict = {0};
+        ssize_t n;
+
+        while ((n = read(fd, chunk, sizeof(chunk))) > 0) {
+                if (memcmp(chunk, pattern + verdict.bytes % BLOCK, (size_t) n) != 0)
+                        verdict.wrong++;
+                verdict.bytes += (uint64_t) n;
+        }
+        return verdict;
+}
+
+static void serve_one(int fd) {
+        Request request;
+        char byte;
+
+        if (!transfer(fd, &request, sizeof(request), false))
+                return;
+        if (request.mode == MODE_SEND) {
+                Verdict verdict = receive_pattern(fd);
+
+                (void) transfer(fd, &verdict, sizeof(verdict), true);
+        } else if (request.mode == MODE_RECEIVE)
+                (void) send_pattern(fd, request.seconds);
+        else
+                while (read(fd, &byte, 1) == 1 && write(fd, &byte, 1) == 1)
+                        ;
+}
+
+static int serve(uint16_t port) {
+        struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        int one = 1, listener = socket(AF_INET6, SOCK_STREAM, 0);
+
+        (void) setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        if (bind(listener, (struct sockaddr *) &any, sizeof(any)) < 0 || listen(listener, 8) < 0) {
+                perror("netpeer: listen");
+                return 1;
+        }
+        for (;;) {
+                int fd = accept(listener, NULL, NULL);
+
+                if (fd < 0)
+                        continue;
+                (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+                serve_one(fd);
+                (void) close(fd);
+        }
+}
+
+static int connect_to(const char *address, uint16_t port) {
+        struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+        struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        bool is_v6 = strchr(address, ':');
+        int one = 1, fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+
+        if (inet_pton(is_v6 ? AF_INET6 : AF_INET, address,
+                      is_v6 ? (void *) &v6.sin6_addr : (void *) &v4.sin_addr) != 1)
+                return -1;
+        if (connect(fd, is_v6 ? (struct sockaddr *) &v6 : (struct sockaddr *) &v4,
+                    is_v6 ? sizeof(v6) : sizeof(v4)) < 0)
+                return -1;
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        return fd;
+}
+
+static uint64_t echo(int fd, unsigned seconds) {
+        double end = now() + seconds;
+        uint64_t rounds = 0;
+
+        while (now() < end) {
+                char sent = (char) rounds, got;
+
+                if (write(fd, &sent, 1) != 1 || read(fd, &got, 1) != 1 || got != sent)
+                        return 0;
+                rounds++;
+        }
+        return rounds;
+}
+
+static int measure(const char *mode, const char *address, uint16_t port, unsigned seconds) {
+        Request request = {.mode = mode[0], .seconds = (uint8_t) seconds};
+        int fd = connect_to(address, port);
+        Verdict verdict = {0};
+        uint64_t sent = 0;
+        double start, took;
+
+        if (fd < 0 || !transfer(fd, &request, sizeof(request), true)) {
+                fprintf(stderr, "netpeer: %s: %s\n", address, strerror(errno));
+                return 1;
+        }
+        start = now();
+        if (mode[0] == MODE_SEND) {
+                sent = send_pattern(fd, seconds);
+                if (!transfer(fd, &verdict, sizeof(verdict), false) || verdict.bytes != sent)
+                        verdict.wrong++;
+        } else if (mode[0] == MODE_RECEIVE)
+                verdict = receive_pattern(fd);
+        else
+                verdict.bytes = echo(fd, seconds);
+        took = now() - start;
+        if (verdict.wrong > 0 || verdict.bytes == 0) {
+                printf("netpeer %s failed: %llu bytes arrived of %llu, %llu pieces wrong\n", mode,
+                       (unsigned long long) verdict.bytes, (unsigned long long) sent,
+                       (unsigned long long) verdict.wrong);
+                return 1;
+        }
+        if (mode[0] == MODE_ECHO)
+                printf("netpeer echo %llu in %.2f s: %.0f /s\n", (unsigned long long) verdict.bytes,
+                       took, (double) verdict.bytes / took);
+        else
+                printf("netpeer %s %llu in %.2f s: %.1f MB/s\n", mode,
+                       (unsigned long long) verdict.bytes, took,
+                       (double) verdict.bytes / took / 1e6);
+        return 0;
+}
+
+int main(int argc, char *argv[]) {
+        make_pattern();
+        (void) signal(SIGPIPE, SIG_IGN);
+        if (argc == 3 && strcmp(argv[1], "listen") == 0)
+                return serve((uint16_t) atoi(argv[2]));
+        if (argc == 5 && (strcmp(argv[1], "send") == 0 || strcmp(argv[1], "receive") == 0 ||
+                          strcmp(argv[1], "echo") == 0))
+                return measure(argv[1], argv[2], (uint16_t) atoi(argv[3]),
+                               (unsigned) atoi(argv[4]));
+        fprintf(stderr, "usage: netpeer listen PORT | send|receive|echo ADDRESS PORT SECONDS\n");
+        return 2;
+}
