@@ -69,6 +69,11 @@ static void group7(Decoder *d) {
 static void group15(Decoder *d) {
         decode_modrm(d);
         decode_operands(d, d->rex & 8 ? 3 : 2);
+        /* With a prefix these are other instructions, all but those of the segment bases newer than this model. */
+        if (d->prefix != 0 && !(d->rep == 0xf3 && !decode_is_mem(d))) {
+                decode_invalid(d);
+                return;
+        }
         if (decode_is_mem(d)) {
                 switch (d->reg & 7) {
                 case 0:
@@ -247,8 +252,9 @@ static void general_0f(Decoder *d, uint8_t op) {
                 break;
         case 0x77:
                 decode_set(d, op_mmx_rr); /* EMMS */
-                d->prefix = 0;
-                {
+                if (d->prefix != 0) {
+                        decode_invalid(d);
+                } else {
                         static const uint8_t emms[2] = {0x0f, 0x77};
 
                         d->u->imm =
@@ -372,7 +378,10 @@ static void general_0f(Decoder *d, uint8_t op) {
         case 0xc3:
                 decode_modrm(d);
                 decode_operands(d, d->rex & 8 ? 3 : 2);
-                decode_only_mem(d, op_movnti);
+                if (d->prefix == 0)
+                        decode_only_mem(d, op_movnti);
+                else
+                        decode_invalid(d);
                 break;
         case 0xc7:
                 group9(d);

@@ -49,7 +49,7 @@ void decode_map_0f38(Decoder *d) {
                         d->u->reg = d->reg;
                         d->u->rm = decode_sized_reg(d, d->rm, d->u->size);
                         decode_choose(d, op_crc32_r, op_crc32_m);
-                } else if (!thunk_host_has(d->thunks, HOST_MOVBE)) {
+                } else if (d->rep == 0xf3 || !thunk_host_has(d->thunks, HOST_MOVBE)) {
                         decode_invalid(d);
                 } else {
                         decode_operands(d, d->osize);

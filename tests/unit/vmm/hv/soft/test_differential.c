@@ -370,6 +370,15 @@ static void fix_operand(Differ *d) {
         }
 }
 
+/* No single step, no alignment checks, no nested task: these would stop what looks at the result. */
+static void fix_popped_flags(Differ *d) {
+        uint64_t at = d->start.r[RSP] - DATA_FIRST;
+
+        if (at <= DATA_SIZE - 8)
+                le64_store(d->native_data + at,
+                           next(d) & ~(uint64_t) (FLAG_TF | FLAG_AC | FLAG_NT));
+}
+
 static unsigned operand_size(const Differ *d) {
         return d->form->flags & BIG ? 16 : d->form->map == 0 && d->op < 0xd8 ? 8 : 16;
 }
@@ -491,6 +500,8 @@ static void random_instruction(Differ *d) {
                 if (at <= DATA_SIZE - 8)
                         le64_store(d->native_data + at, code_address(d));
         }
+        if (fl & POPS_FLAGS)
+                fix_popped_flags(d);
         fix_operand(d);
         d->start.rip = d->code_at;
 }
