@@ -9,7 +9,7 @@ build="gcc libc6-dev make pkg-config libsystemd-dev libjson-c-dev libcmocka-dev 
        liblz4-dev libzstd-dev"
 lint="clang clang-format clang-tidy python3-minimal shellcheck"
 run="dbus systemd procps util-linux jq"
-guest="qemu-system-x86 busybox-static mmdebstrap cpio lz4 gzip xz-utils zstd e2fsprogs binutils"
+guest="passt iproute2 qemu-system-x86 busybox-static mmdebstrap cpio lz4 gzip xz-utils zstd e2fsprogs binutils"
 
 if [ "${1:-}" = --print ]; then
         echo $build $lint $run $guest

@@ -35,6 +35,8 @@ static int inherit(const VmmNet *config, int *ret_fds, TextError *reterr) {
 static int new_backend(Machine *machine, const VmmNet *config, NetDev **ret, TextError *reterr) {
         int fds[VMM_NET_PAIRS_MAX], r;
 
+        if (config->user)
+                return net_user_new(config, machine->loop, ret, reterr);
         if (config->tap_name)
                 return net_tap_open(config->tap_name, config->n_pairs, machine->loop, ret, reterr);
         r = inherit(config, fds, reterr);

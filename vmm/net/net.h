@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/text_error.h"
+#include "config/vmm_net.h"
 #include "vmm/event/loop.h"
 
 typedef struct NetDev NetDev;
@@ -24,6 +25,7 @@ typedef struct NetDev NetDev;
 /* Of a frame with its header: 64 KiB that the host left in one piece behind Ethernet, VLAN tag and all. */
 #define NET_FRAME_MAX (NET_HEADER_LEN + 18u + 65535u)
 #define NET_PAIRS_MAX 16u
+#define NET_IOV_MAX 257u /* parts of a frame */
 
 /* What a backend can do beyond plain frames, and what it may be told to put into frames for the guest. */
 enum {
@@ -80,3 +82,7 @@ DEFINE_CLEANUP(NetDev *, net_free)
 int net_tap_open(const char *name, unsigned n_pairs, Loop *loop, NetDev **ret, TextError *reterr);
 int net_tap_new_consume(const int *fds, unsigned n_fds, unsigned n_pairs, Loop *loop, NetDev **ret,
                         TextError *reterr);
+
+/* ---- user.c ---- */
+
+int net_user_new(const VmmNet *config, Loop *loop, NetDev **ret, TextError *reterr);

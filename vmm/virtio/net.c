@@ -56,7 +56,7 @@ static bool header_allowed(const VirtioDevice *dev, uint8_t *header) {
 
 /* Return: -EAGAIN when the frame must be tried again; 0 when it was sent or is lost. */
 static int transmit(VirtioNet *net, unsigned pair, const VirtqChain *chain) {
-        struct iovec iov[1 + VIRTQ_CHAIN_MAX];
+        struct iovec iov[NET_IOV_MAX];
         uint8_t header[NET_HEADER_LEN];
         unsigned n;
         int r;

@@ -50,6 +50,10 @@
 /* Frames that one turn of the loop moves in one direction. */
 #define NET_BATCH 128u
 
+_Static_assert(NET_IOV_MAX >= 1 + VIRTQ_CHAIN_MAX,
+               "a frame from the guest is a header and a chain");
+_Static_assert(NET_IOV_MAX >= NET_RX_IOV_MAX + 1, "a frame for it is buffers and the spill");
+
 typedef struct NetRxChain {
         uint16_t head;
         uint32_t len; /* bytes that the device may write */

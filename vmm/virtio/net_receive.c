@@ -182,10 +182,11 @@ static void watch(VirtioNet *net, unsigned pair, bool on) {
 
 /** virtio_net_receive() - move frames of @pair from the backend to the driver, a bounded number of them */
 void virtio_net_receive(VirtioNet *net, unsigned pair) {
+        unsigned done = 0;
         bool starved = !net->dev.running || net->suspended || pair >= net->n_active ||
                        !rx_queue(net, pair)->enabled;
 
-        for (unsigned i = 0; !starved && i < NET_BATCH; i++) {
+        for (; !starved && done < NET_BATCH; done++) {
                 int r;
 
                 /* A frame that needs more than is offered spills; with no buffer at all it had better wait outside. */
@@ -197,6 +198,9 @@ void virtio_net_receive(VirtioNet *net, unsigned pair) {
                 if (r < 0)
                         break;
         }
+        if (done == NET_BATCH)
+                virtio_device_kick(&net->dev,
+                                   2 * pair); /* the backend may hold more than the loop can see */
         watch(net, pair, !starved && net->dev.running);
         if (net->dev.running && rx_queue(net, pair)->enabled)
                 virtio_device_interrupt(&net->dev, 2 * pair);
