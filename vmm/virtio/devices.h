@@ -25,6 +25,12 @@ typedef struct VirtioNetConfig {
         bool mergeable; /* offer to spread a frame over several receive buffers */
 } VirtioNetConfig;
 
+typedef struct VirtioVsockConfig {
+        Loop *loop;         /* the device's; borrowed */
+        uint64_t guest_cid; /* 3..4294967294 */
+        const char *dir;    /* of the host's sockets; see vmm/vsock/muxer.h */
+} VirtioVsockConfig;
+
 /* Everything borrowed outlives the device. */
 typedef struct VirtioPciConfig {
         PciRoot *root;
@@ -41,5 +47,6 @@ int virtio_blk_new(BlockDev *disk, const VirtioBlkConfig *config, VirtioDevice *
 int virtio_console_new(CharDev *chardev, VirtioDevice **ret);
 int virtio_net_new(NetDev *backend, const VirtioNetConfig *config, VirtioDevice **ret);
 int virtio_rng_new(VirtioDevice **ret);
+int virtio_vsock_new(const VirtioVsockConfig *config, VirtioDevice **ret, TextError *reterr);
 
 int virtio_pci_new(VirtioDevice *dev, const VirtioPciConfig *config);

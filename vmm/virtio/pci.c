@@ -335,6 +335,7 @@ static uint32_t class_of(uint16_t type) {
         case VIRTIO_TYPE_BLOCK:
                 return 0x018000; /* mass storage, other */
         case VIRTIO_TYPE_CONSOLE:
+        case VIRTIO_TYPE_VSOCK:
                 return 0x078000; /* simple communication, other */
         default:
                 return 0xff0000;
