@@ -14,5 +14,9 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret);
 int crosvm_mem_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_cpus_parse(VmmConfig *config, const char *value, TextError *reterr);
 
+int crosvm_vsock_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_cid_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_vsock_emit(const VmmConfig *config, char **ret);
+
 int crosvm_hypervisor_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_hypervisor_emit(const VmmConfig *config, char **ret);

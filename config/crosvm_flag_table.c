@@ -93,6 +93,21 @@ static int emit_hypervisor(const VmmConfig *config, const Flag *flag, StrVec *ar
         return r < 0 ? r : crosvm_flag_emit_consume(flag, value, argv);
 }
 
+static int emit_vsock(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        char *value;
+        int r;
+
+        if (config->vsock_cid == 0)
+                return 0;
+        r = crosvm_vsock_emit(config, &value);
+        return r < 0 ? r : crosvm_flag_emit_consume(flag, value, argv);
+}
+
+/* A second spelling of an option that is emitted elsewhere. */
+static int emit_nothing(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        return 0;
+}
+
 static int parse_log_level(VmmConfig *config, const char *value, TextError *reterr) {
         LogLevel level;
         int r;
@@ -235,6 +250,22 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_net_parse,
          .emit = emit_nets,
          .help = "a virtio network card; keys below"},
+        {.name = "vsock",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .metavar = "LIST",
+         .parse = crosvm_vsock_parse,
+         .emit = emit_vsock,
+         .help = "sockets between guest and host; keys below"},
+        {.name = "cid",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .metavar = "N",
+         .parse = crosvm_cid_parse,
+         .emit = emit_nothing,
+         .help = "--vsock with the context id alone"},
         {.name = "hypervisor",
          .scope = SCOPE_RUN,
          .group = GROUP_OURS,

@@ -33,6 +33,7 @@ void vmm_config_deinit(VmmConfig *config) {
         free(config->initrd);
         free(config->kvm_device);
         free(config->socket);
+        free(config->vsock_socket_dir);
         *config = (VmmConfig){0};
 }
 
@@ -133,7 +134,7 @@ static int check_disks(const VmmConfig *config, TextError *reterr) {
 }
 
 static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
-        size_t n = config->n_disks + config->n_nets + !config->no_rng;
+        size_t n = config->n_disks + config->n_nets + !config->no_rng + (config->vsock_cid != 0);
 
         for (size_t i = 0; i < config->n_serials; i++)
                 n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
@@ -142,6 +143,17 @@ static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
                         reterr, -EINVAL,
                         "--block, --net, --serial: %zu PCI devices in all, the bus takes %u", n,
                         VMM_PCI_DEVICES_MAX);
+        return 0;
+}
+
+static int check_vsock(const VmmConfig *config, TextError *reterr) {
+        if (config->vsock_socket_dir && config->vsock_cid == 0)
+                return text_error_set(reterr, -EINVAL, "--vsock: cid= is missing");
+        if (config->vsock_cid != 0 && !config->vsock_socket_dir)
+                return text_error_set(
+                        reterr, -EINVAL,
+                        "--vsock: the host's vhost-vsock is not supported by this version; "
+                        "give socket-dir= for sockets in a directory");
         return 0;
 }
 
@@ -191,5 +203,8 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
                 if (r < 0)
                         return r;
         }
+        r = check_vsock(config, reterr);
+        if (r < 0)
+                return r;
         return check_pci_devices(config, reterr);
 }

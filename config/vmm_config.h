@@ -61,6 +61,10 @@ typedef enum VmmHypervisor {
 #define VMM_SERIALS_MAX (4u + VMM_CONSOLES_MAX)
 #define VMM_PCI_DEVICES_MAX 31u /* all virtio devices share one bus */
 
+/* Context ids that a guest may have (virtio 1.2 section 5.10.4). */
+#define VMM_CID_MIN 3u
+#define VMM_CID_MAX UINT32_C(0xfffffffe)
+
 typedef struct VmmConfig {
         bool extended_status; /* global part, before `run` */
         char *log_level;      /* owned, optional; global part */
@@ -77,6 +81,8 @@ typedef struct VmmConfig {
         char *socket;     /* owned, optional: where the control socket listens */
         bool suspended;   /* start suspended, until the control socket says otherwise */
         bool no_rng;
+        uint32_t vsock_cid;     /* VMM_CID_MIN..MAX; 0: no sockets */
+        char *vsock_socket_dir; /* owned; where the host's ends are */
         bool test_device;     /* what test programs for processors expect: exit port and the like */
         bool no_balloon;      /* accepted: there is no balloon to leave out yet */
         bool no_usb;          /* accepted: there is no USB */

@@ -182,6 +182,10 @@ int machine_plug_consume(Machine *machine, VirtioDevice *device, unsigned *ret_s
                          TextError *reterr);
 void machine_unplug(Machine *machine, unsigned slot, ControlCall *call);
 
+/* vsock.c */
+int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot,
+                      TextError *reterr);
+
 /* vcpu_thread.c */
 int machine_start_vcpus(Machine *machine, TextError *reterr);
 void machine_join_vcpus(Machine *machine);

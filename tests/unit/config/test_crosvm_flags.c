@@ -126,7 +126,13 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 const char *line, *words;
         } cases[] = {
                 {"run|--gpu|k", "--gpu: crosvm option, not supported by this version"},
-                {"run|--cid=5|k", "--cid: crosvm option, not supported by this version"},
+                {"run|--cid=5|k", "--vsock: the host's vhost-vsock is not supported"},
+                {"run|--vsock|cid=2,socket-dir=/d|k", "--vsock: cid: expected a number from 3 to"},
+                {"run|--vsock|cid=4294967295,socket-dir=/d|k", "--vsock: cid: expected a number"},
+                {"run|--vsock|socket-dir=/d|k", "--vsock: cid= is missing"},
+                {"run|--vsock|5,device=/d|k", "--vsock: device: not supported by this version"},
+                {"run|--cid|5|--vsock|cid=5,socket-dir=/d|k", "--cid and --vsock exclude each other"},
+                {"run|--cid|5,socket-dir=/d|k", "--cid: socket-dir: unknown key"},
                 {"run|--protected-vm|k", "--protected-vm: crosvm option, not supported"},
                 {"run|--frobnicate|k", "--frobnicate: unknown option"},
                 {"run|-z|k", "-z: unknown option"},
@@ -274,7 +280,7 @@ static void random_serials(uint32_t *seed, VmmConfig *c) {
 }
 
 static void random_disks(uint32_t *seed, VmmConfig *c) {
-        unsigned n = next_random(seed) % (VMM_PCI_DEVICES_MAX - VMM_CONSOLES_MAX);
+        unsigned n = next_random(seed) % (VMM_PCI_DEVICES_MAX - VMM_CONSOLES_MAX - 1);
         bool root = coin(seed);
 
         for (unsigned i = 0; i < n; i++) {
@@ -314,6 +320,10 @@ static void random_config(uint32_t *seed, VmmConfig *c) {
                 cpu_feature_set_put(coin(seed) ? &c->cpu_features.add : &c->cpu_features.hide,
                                     (CpuFeature) i, coin(seed));
         c->no_balloon = coin(seed);
+        if (coin(seed)) {
+                c->vsock_cid = VMM_CID_MIN;
+                c->vsock_socket_dir = strdup("/run/v,m");
+        }
         c->no_usb = coin(seed);
         c->disable_sandbox = coin(seed);
         random_serials(seed, c);
@@ -343,6 +353,8 @@ static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
         assert_int_equal(a->test_device, b->test_device);
         assert_memory_equal(&a->cpu_features, &b->cpu_features, sizeof(a->cpu_features));
         assert_int_equal(a->no_balloon, b->no_balloon);
+        assert_int_equal(a->vsock_cid, b->vsock_cid);
+        assert_same_text(a->vsock_socket_dir, b->vsock_socket_dir);
         assert_int_equal(a->no_usb, b->no_usb);
         assert_int_equal(a->disable_sandbox, b->disable_sandbox);
         assert_int_equal(a->n_serials, b->n_serials);
