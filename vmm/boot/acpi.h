@@ -9,6 +9,42 @@
 
 int acpi_write(const GuestMem *mem, const BoardInfo *board, gpa_t *ret_rsdp);
 
+/* All tables as bytes, and what in them depends on where they are put. */
+#define ACPI_RSDP_SIZE 36u
+
+typedef struct AcpiPointer {
+        uint32_t offset; /* in the image */
+        uint8_t size;    /* bytes: 4 or 8 */
+} AcpiPointer;
+
+typedef struct AcpiRange {
+        uint32_t offset, length;
+} AcpiRange;
+
+typedef struct AcpiImage {
+        gpa_t base;
+        StrBuf bytes;
+        uint8_t rsdp[ACPI_RSDP_SIZE];
+        unsigned n_pointers, n_tables;
+        AcpiPointer pointers[16]; /* to other places of the image */
+        AcpiRange tables[16];     /* those with a checksum */
+} AcpiImage;
+
+int acpi_image_build(const BoardInfo *board, gpa_t base, AcpiImage *ret);
+void acpi_image_deinit(AcpiImage *image);
+
+/* For firmware: fw_cfg's files, in the form that says how to put the tables in place. */
+#define ACPI_FILE_TABLES "etc/acpi/tables"
+#define ACPI_FILE_RSDP "etc/acpi/rsdp"
+#define ACPI_FILE_LOADER "etc/table-loader"
+
+typedef struct AcpiFiles {
+        StrBuf tables, rsdp, loader;
+} AcpiFiles;
+
+int acpi_files_build(const BoardInfo *board, AcpiFiles *ret);
+void acpi_files_deinit(AcpiFiles *files);
+
 #define ACPI_HEADER_SIZE 36u /* of every table but RSDP and FACS */
 
 /* Inside vmm/boot: byte images of tables under construction. */

@@ -41,14 +41,31 @@ static void dsdt_add_pci_routing(Aml *aml) {
         aml_end(aml);
 }
 
+static void add_memory_window(Aml *aml, uint64_t start, uint64_t end) {
+        if (start < end)
+                aml_resource_memory32_window(aml, (uint32_t) start, (uint32_t) (end - 1));
+}
+
+/* With firmware all that is not RAM, but for ECAM, which it has put somewhere in between. */
+static void dsdt_add_pci32_windows(Aml *aml, const BoardInfo *board) {
+        if (!board->firmware) {
+                add_memory_window(aml, MEMMAP_PCI32_BASE, MEMMAP_PCI32_BASE + MEMMAP_PCI32_SIZE);
+        } else if (board->ecam_base == 0) {
+                add_memory_window(aml, MEMMAP_FIRMWARE_PCI32_BASE, MEMMAP_FIRMWARE_PCI32_END);
+        } else {
+                add_memory_window(aml, MEMMAP_FIRMWARE_PCI32_BASE, board->ecam_base);
+                add_memory_window(aml, board->ecam_base + board->ecam_size,
+                                  MEMMAP_FIRMWARE_PCI32_END);
+        }
+}
+
 static void dsdt_add_pci_windows(Aml *aml, const BoardInfo *board) {
         aml_begin_resources(aml, "_CRS");
         aml_resource_bus_window(aml, 0, MEMMAP_ECAM_BUSES - 1);
         aml_resource_io(aml, IOPORT_PCI_CONFIG_ADDRESS, 8);
         aml_resource_io_window(aml, IOPORT_PCI_WINDOW_BASE,
                                IOPORT_PCI_WINDOW_BASE + IOPORT_PCI_WINDOW_SIZE - 1);
-        aml_resource_memory32_window(aml, (uint32_t) MEMMAP_PCI32_BASE,
-                                     (uint32_t) (MEMMAP_PCI32_BASE + MEMMAP_PCI32_SIZE - 1));
+        dsdt_add_pci32_windows(aml, board);
         if (board->pci64_size > 0)
                 aml_resource_memory64_window(aml, board->pci64_base,
                                              board->pci64_base + board->pci64_size - 1);
@@ -144,16 +161,30 @@ static void dsdt_add_pvpanic(Aml *aml) {
         aml_end(aml);
 }
 
+/* The firmware configuration device, by the id that Linux's qemu_fw_cfg knows it by. */
+static void dsdt_add_fw_cfg(Aml *aml) {
+        aml_begin_device(aml, "FWCF");
+        aml_name_string(aml, "_HID", "QEMU0002");
+        aml_name_integer(aml, "_STA", DSDT_STA_PRESENT);
+        aml_begin_resources(aml, "_CRS");
+        aml_resource_io(aml, IOPORT_FW_CFG, IOPORT_FW_CFG_SIZE);
+        aml_end_resources(aml);
+        aml_end(aml);
+}
+
 /*
  * What belongs to the board itself and must not be given to anything else. The power management ports are not here:
  * the FADT reserves them.
  */
-static void dsdt_add_motherboard(Aml *aml) {
+static void dsdt_add_motherboard(Aml *aml, const BoardInfo *board) {
+        const gpa_t ecam = board_ecam_base(board);
+
         aml_begin_device(aml, "MBRD");
         aml_name_eisa_id(aml, "_HID", "PNP0C02");
         aml_begin_resources(aml, "_CRS");
         aml_resource_io(aml, IOPORT_ELCR, 2);
-        aml_resource_memory32(aml, (uint32_t) MEMMAP_ECAM_BASE, (uint32_t) MEMMAP_ECAM_SIZE);
+        if (ecam != 0)
+                aml_resource_memory32(aml, (uint32_t) ecam, (uint32_t) MEMMAP_ECAM_SIZE);
         aml_end_resources(aml);
         aml_end(aml);
 }
@@ -192,7 +223,7 @@ void acpi_build_dsdt(StrBuf *table, const BoardInfo *board) {
         acpi_begin_table(table, "DSDT", DSDT_REVISION);
         aml_begin_scope(&aml, "\\_SB");
         dsdt_add_processors(&aml, board->n_vcpus);
-        dsdt_add_motherboard(&aml);
+        dsdt_add_motherboard(&aml, board);
         dsdt_add_pci(&aml, board);
         for (unsigned i = 0; i < ELEMENTSOF(board->com); i++)
                 if (board->com[i])
@@ -203,6 +234,8 @@ void acpi_build_dsdt(StrBuf *table, const BoardInfo *board) {
                 dsdt_add_i8042(&aml);
         if (board->pvpanic)
                 dsdt_add_pvpanic(&aml);
+        if (board->fw_cfg)
+                dsdt_add_fw_cfg(&aml);
         aml_end(&aml);
         dsdt_add_power_off(&aml);
         dsdt_add_events(&aml);

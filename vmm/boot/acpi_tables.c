@@ -5,6 +5,7 @@
  * power-off and PM timer work with any guest's oldest driver.
  */
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -234,8 +235,8 @@ static void acpi_build_madt(StrBuf *table, const BoardInfo *board) {
         acpi_end_table(table);
 }
 
-static void acpi_build_mcfg(StrBuf *table) {
-        const AcpiMcfg mcfg = {.base = MEMMAP_ECAM_BASE, .last_bus = MEMMAP_ECAM_BUSES - 1};
+static void acpi_build_mcfg(StrBuf *table, const BoardInfo *board) {
+        const AcpiMcfg mcfg = {.base = board_ecam_base(board), .last_bus = MEMMAP_ECAM_BUSES - 1};
 
         acpi_begin_table(table, "MCFG", 1);
         strbuf_append_bytes(table, &mcfg, sizeof(mcfg));
@@ -253,8 +254,8 @@ static void acpi_build_xsdt(StrBuf *table, const gpa_t *tables, size_t n) {
 }
 
 /* Section 5.2.5.3: the anchor, found by its signature on a 16-byte boundary or through the boot parameters. */
-static void acpi_build_rsdp(uint8_t rsdp[static 36], gpa_t xsdt) {
-        memset(rsdp, 0, 36);
+static void acpi_build_rsdp(uint8_t rsdp[static ACPI_RSDP_SIZE], gpa_t xsdt) {
+        memset(rsdp, 0, ACPI_RSDP_SIZE);
         memcpy(rsdp, "RSD PTR ", 8);
         memcpy(rsdp + 9, ACPI_OEM_ID, 6);
         rsdp[15] = 2; /* revision: the XSDT counts */
@@ -264,69 +265,105 @@ static void acpi_build_rsdp(uint8_t rsdp[static 36], gpa_t xsdt) {
         rsdp[32] = acpi_checksum(rsdp, 36);
 }
 
-/* Puts the table at @next, which moves on, and empties the buffer. */
-static int acpi_place(const GuestMem *mem, StrBuf *table, gpa_t *next, gpa_t *ret) {
-        gpa_t gpa = *next;
-        int r;
+/* Adds the finished table to the image, and says where it will be. */
+static gpa_t image_add(AcpiImage *image, const StrBuf *table, bool has_checksum) {
+        static const uint8_t padding[ACPI_TABLE_ALIGN];
+        const uint64_t offset = align_up(image->bytes.len, ACPI_TABLE_ALIGN);
 
-        if (table->failed)
-                return -ENOMEM;
-        if (!range_within(gpa - MEMMAP_ACPI_BASE, table->len, MEMMAP_ACPI_SIZE))
-                return -ENOSPC;
-        r = guest_mem_write(mem, gpa, table->data, table->len);
-        if (r < 0)
-                return r;
-        *next = align_up(gpa + table->len, ACPI_TABLE_ALIGN);
-        *ret = gpa;
-        table->len = 0;
-        return 0;
-}
-
-/* Places a table that the XSDT is to list. */
-static int acpi_place_listed(const GuestMem *mem, StrBuf *table, gpa_t *next, gpa_t *listed,
-                             size_t *n_listed) {
-        int r = acpi_place(mem, table, next, &listed[*n_listed]);
-
-        if (r < 0)
-                return r;
-        (*n_listed)++;
-        return 0;
-}
-
-static int acpi_place_all(const GuestMem *mem, const BoardInfo *board, StrBuf *table, gpa_t *next,
-                          gpa_t *ret_xsdt) {
-        gpa_t facs = 0, dsdt = 0, listed[4];
-        size_t n = 0;
-        int r;
-
-        acpi_build_facs(table);
-        r = acpi_place(mem, table, next, &facs);
-        if (r < 0)
-                return r;
-        acpi_build_dsdt(table, board);
-        r = acpi_place(mem, table, next, &dsdt);
-        if (r < 0)
-                return r;
-        acpi_build_fadt(table, board, facs, dsdt);
-        r = acpi_place_listed(mem, table, next, listed, &n);
-        if (r < 0)
-                return r;
-        acpi_build_madt(table, board);
-        r = acpi_place_listed(mem, table, next, listed, &n);
-        if (r < 0)
-                return r;
-        acpi_build_mcfg(table);
-        r = acpi_place_listed(mem, table, next, listed, &n);
-        if (r < 0)
-                return r;
-        if (board->watchdog) {
-                acpi_build_wdat(table);
-                r = acpi_place_listed(mem, table, next, listed, &n);
-                if (r < 0)
-                        return r;
+        strbuf_append_bytes(&image->bytes, padding, offset - image->bytes.len);
+        strbuf_append_bytes(&image->bytes, table->data, table->len);
+        image->bytes.failed |= table->failed;
+        if (has_checksum) {
+                assert(image->n_tables < ELEMENTSOF(image->tables));
+                image->tables[image->n_tables++] =
+                        (AcpiRange){(uint32_t) offset, (uint32_t) table->len};
         }
-        acpi_build_xsdt(table, listed, n);
-        return acpi_place(mem, table, next, ret_xsdt);
+        return image->base + offset;
+}
+
+/* @offset is in the table that was added last, at @table. */
+static void image_add_pointer(AcpiImage *image, gpa_t table, size_t offset, unsigned size) {
+        assert(image->n_pointers < ELEMENTSOF(image->pointers));
+        image->pointers[image->n_pointers++] =
+                (AcpiPointer){(uint32_t) (table - image->base + offset), (uint8_t) size};
+}
+
+static gpa_t image_add_facs(AcpiImage *image) {
+        _cleanup_(strbuf_deinit) StrBuf table = {0};
+
+        acpi_build_facs(&table);
+        return image_add(image, &table, /* has_checksum= */ false);
+}
+
+static gpa_t image_add_dsdt(AcpiImage *image, const BoardInfo *board) {
+        _cleanup_(strbuf_deinit) StrBuf table = {0};
+
+        acpi_build_dsdt(&table, board);
+        return image_add(image, &table, /* has_checksum= */ true);
+}
+
+static gpa_t image_add_fadt(AcpiImage *image, const BoardInfo *board, gpa_t facs, gpa_t dsdt) {
+        _cleanup_(strbuf_deinit) StrBuf table = {0};
+        gpa_t at;
+
+        acpi_build_fadt(&table, board, facs, dsdt);
+        at = image_add(image, &table, /* has_checksum= */ true);
+        image_add_pointer(image, at, ACPI_HEADER_SIZE + offsetof(AcpiFadt, facs), 4);
+        image_add_pointer(image, at, ACPI_HEADER_SIZE + offsetof(AcpiFadt, dsdt), 4);
+        image_add_pointer(image, at, ACPI_HEADER_SIZE + offsetof(AcpiFadt, x_dsdt), 8);
+        return at;
+}
+
+static gpa_t image_add_built(AcpiImage *image, const BoardInfo *board,
+                             void (*build)(StrBuf *table, const BoardInfo *board)) {
+        _cleanup_(strbuf_deinit) StrBuf table = {0};
+
+        build(&table, board);
+        return image_add(image, &table, /* has_checksum= */ true);
+}
+
+static void acpi_build_wdat_table(StrBuf *table, const BoardInfo *board) {
+        acpi_build_wdat(table);
+}
+
+static gpa_t image_add_xsdt(AcpiImage *image, const gpa_t *listed, size_t n) {
+        _cleanup_(strbuf_deinit) StrBuf table = {0};
+        gpa_t at;
+
+        acpi_build_xsdt(&table, listed, n);
+        at = image_add(image, &table, /* has_checksum= */ true);
+        for (size_t i = 0; i < n; i++)
+                image_add_pointer(image, at, ACPI_HEADER_SIZE + 8 * i, 8);
+        return at;
+}
+
+/**
+ * acpi_image_build() - all tables, one behind the other
+ * @base: where they are going to be; a multiple of 64. 0 when whoever places them adds the address to all pointers
+ * @ret:  zeroed by the caller; release with acpi_image_deinit(), also on failure
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int acpi_image_build(const BoardInfo *board, gpa_t base, AcpiImage *ret) {
+        gpa_t facs, dsdt, listed[4];
+        size_t n = 0;
+
+        ret->base = base;
+        facs = image_add_facs(ret);
+        dsdt = image_add_dsdt(ret, board);
+        listed[n++] = image_add_fadt(ret, board, facs, dsdt);
+        listed[n++] = image_add_built(ret, board, acpi_build_madt);
+        if (board_ecam_base(board) != 0)
+                listed[n++] = image_add_built(ret, board, acpi_build_mcfg);
+        if (board->watchdog)
+                listed[n++] = image_add_built(ret, board, acpi_build_wdat_table);
+        acpi_build_rsdp(ret->rsdp, image_add_xsdt(ret, listed, n));
+        return ret->bytes.failed ? -ENOMEM : 0;
+}
+
+/** acpi_image_deinit() - release what acpi_image_build() made */
+void acpi_image_deinit(AcpiImage *image) {
+        strbuf_deinit(&image->bytes);
 }
 
 /**
@@ -336,16 +373,18 @@ static int acpi_place_all(const GuestMem *mem, const BoardInfo *board, StrBuf *t
  * Return: 0; -ENOSPC when they outgrow the area, which HV_VCPUS_MAX processors do not; other negative errno.
  */
 int acpi_write(const GuestMem *mem, const BoardInfo *board, gpa_t *ret_rsdp) {
-        _cleanup_(strbuf_deinit) StrBuf table = {0};
-        gpa_t next = MEMMAP_ACPI_BASE + ACPI_TABLE_ALIGN, xsdt = 0;
-        uint8_t rsdp[36];
+        _cleanup_(acpi_image_deinit) AcpiImage image = {0};
         int r;
 
-        r = acpi_place_all(mem, board, &table, &next, &xsdt);
+        r = acpi_image_build(board, MEMMAP_ACPI_BASE + ACPI_TABLE_ALIGN, &image);
         if (r < 0)
                 return r;
-        acpi_build_rsdp(rsdp, xsdt);
-        r = guest_mem_write(mem, MEMMAP_ACPI_BASE, rsdp, sizeof(rsdp));
+        if (!range_within(ACPI_TABLE_ALIGN, image.bytes.len, MEMMAP_ACPI_SIZE))
+                return -ENOSPC;
+        r = guest_mem_write(mem, image.base, image.bytes.data, image.bytes.len);
+        if (r < 0)
+                return r;
+        r = guest_mem_write(mem, MEMMAP_ACPI_BASE, image.rsdp, sizeof(image.rsdp));
         if (r < 0)
                 return r;
         *ret_rsdp = MEMMAP_ACPI_BASE;

@@ -14,7 +14,6 @@
 #define SMBIOS_PRODUCT "Virtual Machine"
 #define SMBIOS_DATE "01/01/2026" /* kernels take the year for the firmware's age */
 
-#define SMBIOS_ENTRY_SIZE 24u
 #define SMBIOS_TABLE_BASE (MEMMAP_SMBIOS_BASE + 32)
 #define SMBIOS_NO_HANDLE 0xffffu
 #define SMBIOS_NO_ERROR_INFO 0xfffeu
@@ -281,17 +280,57 @@ static void smbios_add_end(SmbiosTable *table) {
 }
 
 /* Section 5.2.2, the 64-bit entry point. */
-static int smbios_write_entry(const GuestMem *mem, size_t table_size) {
-        uint8_t entry[SMBIOS_ENTRY_SIZE] = {'_', 'S', 'M', '3', '_'};
-
-        entry[6] = sizeof(entry);
+static void smbios_build_entry(uint8_t entry[static SMBIOS_ENTRY_SIZE], size_t table_size,
+                               gpa_t table) {
+        memset(entry, 0, SMBIOS_ENTRY_SIZE);
+        memcpy(entry, "_SM3_", 5);
+        entry[6] = SMBIOS_ENTRY_SIZE;
         entry[7] = 3; /* version 3.3 */
         entry[8] = 3;
         entry[10] = 1; /* revision of this structure */
         le32_store(entry + 12, (uint32_t) table_size);
-        le64_store(entry + 16, SMBIOS_TABLE_BASE);
-        entry[5] = acpi_checksum(entry, sizeof(entry));
-        return guest_mem_write(mem, MEMMAP_SMBIOS_BASE, entry, sizeof(entry));
+        le64_store(entry + 16, table);
+        entry[5] = acpi_checksum(entry, SMBIOS_ENTRY_SIZE);
+}
+
+static int smbios_build_table(const GuestMem *mem, const BoardInfo *board, SmbiosTable *table) {
+        uint16_t array;
+        int r;
+
+        smbios_add_bios(table);
+        smbios_add_system(table, board);
+        smbios_add_chassis(table);
+        smbios_add_processor(table, board);
+        r = smbios_add_oem_strings(table, board->oem_strings);
+        if (r < 0)
+                return r;
+        array = smbios_add_memory_array(table, mem->size_bytes);
+        smbios_add_memory_device(table, array, mem->size_bytes);
+        for (unsigned i = 0; i < mem->n_regions; i++)
+                smbios_add_memory_range(table, array, &mem->regions[i]);
+        smbios_add_end(table);
+        return table->out.failed ? -ENOMEM : 0;
+}
+
+/**
+ * smbios_build() - the tables and their entry point for whoever places them, which is firmware
+ * @ret_entry: the address in it is 0
+ * @ret_table: zeroed by the caller; release with strbuf_deinit(), also on failure
+ *
+ * Return: as smbios_write().
+ */
+int smbios_build(const GuestMem *mem, const BoardInfo *board,
+                 uint8_t ret_entry[static SMBIOS_ENTRY_SIZE], StrBuf *ret_table) {
+        _cleanup_(smbios_table_deinit) SmbiosTable table = {0};
+        int r;
+
+        r = smbios_build_table(mem, board, &table);
+        if (r < 0)
+                return r;
+        smbios_build_entry(ret_entry, table.out.len, 0);
+        *ret_table = table.out;
+        table.out = (StrBuf){0};
+        return 0;
 }
 
 /**
@@ -301,29 +340,18 @@ static int smbios_write_entry(const GuestMem *mem, size_t table_size) {
  */
 int smbios_write(const GuestMem *mem, const BoardInfo *board) {
         _cleanup_(smbios_table_deinit) SmbiosTable table = {0};
-        uint16_t array;
+        uint8_t entry[SMBIOS_ENTRY_SIZE];
         int r;
 
-        smbios_add_bios(&table);
-        smbios_add_system(&table, board);
-        smbios_add_chassis(&table);
-        smbios_add_processor(&table, board);
-        r = smbios_add_oem_strings(&table, board->oem_strings);
+        r = smbios_build_table(mem, board, &table);
         if (r < 0)
                 return r;
-        array = smbios_add_memory_array(&table, mem->size_bytes);
-        smbios_add_memory_device(&table, array, mem->size_bytes);
-        for (unsigned i = 0; i < mem->n_regions; i++)
-                smbios_add_memory_range(&table, array, &mem->regions[i]);
-        smbios_add_end(&table);
-
-        if (table.out.failed)
-                return -ENOMEM;
         if (!range_within(SMBIOS_TABLE_BASE - MEMMAP_SMBIOS_BASE, table.out.len,
                           MEMMAP_SMBIOS_SIZE))
                 return -ENOSPC;
         r = guest_mem_write(mem, SMBIOS_TABLE_BASE, table.out.data, table.out.len);
         if (r < 0)
                 return r;
-        return smbios_write_entry(mem, table.out.len);
+        smbios_build_entry(entry, table.out.len, SMBIOS_TABLE_BASE);
+        return guest_mem_write(mem, MEMMAP_SMBIOS_BASE, entry, sizeof(entry));
 }
