@@ -35,6 +35,7 @@ RULES = {
     "vmm/virtio": DEVICE + ["vmm/pci", "vmm/block/block.h", "vmm/chardev/char.h", "vmm/net/net.h",
                             "vmm/vsock/muxer.h", "vmm/vsock/packet.h"],
     "vmm/legacy": DEVICE + ["vmm/pci"],
+    "vmm/firmware": DEVICE + ["vmm/boot/image_file.h"],
     "vmm/serial": DEVICE + ["vmm/chardev/char.h"],
     "vmm/control": ["base", "vmm/event", "config/control_message.h", "config/control_verbs.h"],
     "vmm/boot": ["base", "config", "vmm/mem", "vmm/hv/hv.h"],

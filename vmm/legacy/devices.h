@@ -45,6 +45,12 @@ int reset_control_new(Bus *pio, HaltSink halt, ResetControl **ret);
 ResetControl *reset_control_free(ResetControl *reset);
 DEFINE_CLEANUP(ResetControl *, reset_control_free)
 
+/* Ports that only firmware looks for. */
+typedef struct ChipsetPorts ChipsetPorts;
+int chipset_ports_new(Bus *pio, HaltSink halt, ChipsetPorts **ret);
+ChipsetPorts *chipset_ports_free(ChipsetPorts *ports);
+DEFINE_CLEANUP(ChipsetPorts *, chipset_ports_free)
+
 /* pvpanic on its ISA port (ACPI QEMU0001): a guest kernel says that it panicked. */
 typedef struct Pvpanic Pvpanic;
 int pvpanic_new(Bus *pio, HaltSink halt, Pvpanic **ret);

@@ -10,7 +10,7 @@
  *   0xE000_0000  PCI ECAM, 256 buses
  *   0xFEC0_0000  I/O APIC        0xFEE0_0000  local APIC
  *   0xFEFF_C000  KVM identity map page and TSS (KVM on Intel only)
- *                firmware (--bios), and its variables below it, end at 4 GiB
+ *   ....         firmware (--bios) ends at 4 GiB, its variables lie below it
  *   4 GiB        rest of RAM, then the 64-bit PCI memory window
  */
 
@@ -20,6 +20,10 @@
 #define MEMMAP_LOW_RAM_END UINT64_C(0xC0000000)
 #define MEMMAP_PCI32_BASE UINT64_C(0xC0000000)
 #define MEMMAP_PCI32_SIZE UINT64_C(0x20000000)
+/* With firmware (--bios): it places ECAM and BARs itself, anywhere between low RAM and the I/O APIC. */
+#define MEMMAP_FIRMWARE_LOW_RAM_END UINT64_C(0x80000000)
+#define MEMMAP_FIRMWARE_PCI32_BASE UINT64_C(0x80000000)
+#define MEMMAP_FIRMWARE_PCI32_END UINT64_C(0xFEC00000)
 #define MEMMAP_ECAM_BASE UINT64_C(0xE0000000)
 #define MEMMAP_ECAM_BUSES 1u /* the board has one bus; 1 MiB of ECAM a bus */
 #define MEMMAP_ECAM_SIZE (UINT64_C(0x100000) * MEMMAP_ECAM_BUSES)
@@ -51,12 +55,17 @@
 #define MEMMAP_SMBIOS_BASE UINT64_C(0xf0000)
 #define MEMMAP_SMBIOS_SIZE UINT64_C(0x10000)
 #define MEMMAP_HIMEM_START UINT64_C(0x100000)
+#define MEMMAP_SHADOW_SIZE UINT64_C(0x40000) /* end of the firmware image, repeated below 1 MiB */
 
 /* I/O ports. */
 #define IOPORT_PIC_MASTER 0x20u
 #define IOPORT_PIC_SLAVE 0xa0u
 #define IOPORT_PIT 0x40u
 #define IOPORT_SYSTEM_CONTROL_B 0x61u
+#define IOPORT_SYSTEM_CONTROL_A 0x92u /* only with firmware */
+#define IOPORT_APM 0xb2u              /* only with firmware; 2 bytes */
+#define IOPORT_SMI_ENABLE 0x630u      /* only with firmware; 4 bytes */
+#define IOPORT_DEBUGCON 0x402u        /* usual place of --serial hardware=debugcon */
 #define IOPORT_I8042_DATA 0x60u
 #define IOPORT_I8042_COMMAND 0x64u
 #define IOPORT_RTC 0x70u
@@ -83,6 +92,8 @@
 #define IOPORT_PCI_CONFIG_ADDRESS 0xcf8u
 #define IOPORT_RESET_CONTROL 0xcf9u
 #define IOPORT_PCI_CONFIG_DATA 0xcfcu
+#define IOPORT_FW_CFG 0x510u /* selector, data, DMA */
+#define IOPORT_FW_CFG_SIZE 12u
 /* Only with --test-device: as QEMU's isa-debug-exit and pc-testdev. */
 #define IOPORT_TEST_IORAM 0xe0u
 #define IOPORT_TEST_FLUSH 0xe4u

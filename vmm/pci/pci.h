@@ -22,7 +22,8 @@
 typedef struct PciDevice PciDevice;
 typedef struct PciRoot PciRoot;
 
-#define PCI_SLOTS 32u /* device numbers on the bus; slot 0 is the host bridge */
+#define PCI_SLOTS 32u    /* device numbers on the bus; slot 0 is the host bridge */
+#define PCI_SLOT_LPC 31u /* with firmware: the bridge to the ISA devices */
 #define PCI_CONFIG_SIZE 256u
 #define PCI_BARS 6u
 
@@ -131,6 +132,7 @@ typedef struct PciRootConfig {
         Bus *mmio, *pio;                  /* borrowed, outlive the bridge's last access */
         uint64_t mem64_base, mem64_size;  /* the other windows are memmap.h's; size 0 = none */
         IrqLine intx[GSI_PCI_INTX_COUNT]; /* wires GSI_PCI_INTX_FIRST and on */
+        bool firmware; /* a chipset that firmware knows; it places ECAM, which is off at first */
 } PciRootConfig;
 
 int pci_root_new(const PciRootConfig *config, PciRoot **ret);
@@ -142,6 +144,7 @@ unsigned pci_root_free_slot(PciRoot *root);
 void pci_root_hide(PciRoot *root, unsigned slot);
 void pci_root_unplug(PciRoot *root, unsigned slot);
 void pci_root_count(PciRoot *root, unsigned slot, PciCountFn fn, void *userdata);
+bool pci_root_ecam(PciRoot *root, uint64_t *ret_base, uint64_t *ret_size);
 void pci_root_set_suspended(PciRoot *root, bool suspended);
 
 /** pci_slot_gsi() - the interrupt that INTA# of @slot is wired to; the _PRT says the same */

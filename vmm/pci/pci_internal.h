@@ -21,3 +21,9 @@ void pci_root_set_wire(PciRoot *root, unsigned slot, bool level);
 
 void pci_bar_set_address(PciDevice *dev, unsigned bar, uint64_t address);
 void pci_bars_update(PciDevice *dev);
+
+/* q35.c */
+const PciIds *q35_ids(void);
+void q35_init(PciDevice *dev);
+bool q35_ecam(const PciDevice *dev, uint64_t *ret_base, uint64_t *ret_size);
+int q35_lpc_new(PciDevice **ret);

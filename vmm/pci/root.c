@@ -27,6 +27,9 @@ struct PciRoot {
         _Atomic(PciDevice *) slots[PCI_SLOTS];  /* owned, but for the bridge */
         _Atomic(PciDevice *) hidden[PCI_SLOTS]; /* owned; what pci_root_hide() took off the bus */
         PciWindow windows[PCI_WINDOW_COUNT];
+        bool firmware;              /* ECAM lies in the 32-bit window, where firmware puts it */
+        _Atomic uint64_t ecam_base; /* then: 0 = nowhere */
+        _Atomic uint64_t ecam_size;
         IrqLine intx[GSI_PCI_INTX_COUNT];
         _Atomic uint32_t config_address;
 
@@ -50,6 +53,19 @@ static const PciIds bridge_ids = {
         .vendor = 0x1b36,    .device = 0x0008,       .subsystem_vendor = 0x1af4,
         .subsystem = 0x1100, .class_code = 0x060000,
 };
+
+/* Firmware moved ECAM. Accesses that other processors make meanwhile go to the old or the new place. */
+static void q35_written(PciDevice *dev, unsigned offset, unsigned size) {
+        PciRoot *root = dev->root;
+        uint64_t base = 0, bytes = 0;
+
+        (void) q35_ecam(dev, &base, &bytes);
+        atomic_store(&root->ecam_size, bytes);
+        atomic_store(&root->ecam_base, base);
+}
+
+static const PciDeviceOps q35_ops = {
+        .name = "pci-host-bridge", .config_written = q35_written, .free = bridge_free};
 
 static uint64_t ones(unsigned size) {
         return size >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * size)) - 1;
@@ -191,11 +207,22 @@ static PciDevice *lock_target(PciRoot *root, bool io, uint64_t address, unsigned
         return found.dev;
 }
 
+/* Whether a memory access is one to configuration space, at @ret_offset of ECAM. */
+static bool in_ecam(const PciRoot *root, bool io, uint64_t address, uint64_t *ret_offset) {
+        const uint64_t base = atomic_load(&root->ecam_base), size = atomic_load(&root->ecam_size);
+
+        *ret_offset = address - base;
+        return !io && base != 0 && address >= base && address - base < size;
+}
+
 static uint64_t window_read(PciRoot *root, bool io, uint64_t address, unsigned size) {
         uint64_t offset, value = ones(size);
         unsigned bar;
-        PciDevice *dev = lock_target(root, io, address, size, &bar, &offset);
+        PciDevice *dev;
 
+        if (in_ecam(root, io, address, &offset))
+                return ecam_read(root, offset, size);
+        dev = lock_target(root, io, address, size, &bar, &offset);
         if (!dev)
                 return value;
         if (dev->ops->bar_read)
@@ -207,8 +234,13 @@ static uint64_t window_read(PciRoot *root, bool io, uint64_t address, unsigned s
 static void window_write(PciRoot *root, bool io, uint64_t address, unsigned size, uint64_t value) {
         uint64_t offset;
         unsigned bar;
-        PciDevice *dev = lock_target(root, io, address, size, &bar, &offset);
+        PciDevice *dev;
 
+        if (in_ecam(root, io, address, &offset)) {
+                ecam_write(root, offset, size, value);
+                return;
+        }
+        dev = lock_target(root, io, address, size, &bar, &offset);
         if (!dev)
                 return;
         if (dev->ops->bar_write)
@@ -251,9 +283,12 @@ static int add_regions(PciRoot *root, const PciRootConfig *config) {
         const PciWindow *w = root->windows;
         int r;
 
-        r = bus_add(config->mmio, MEMMAP_ECAM_BASE, MEMMAP_ECAM_SIZE, &ecam_ops, root, NULL);
-        if (r < 0)
-                return r;
+        if (!config->firmware) {
+                r = bus_add(config->mmio, MEMMAP_ECAM_BASE, MEMMAP_ECAM_SIZE, &ecam_ops, root,
+                            NULL);
+                if (r < 0)
+                        return r;
+        }
         r = bus_add(config->pio, IOPORT_PCI_CONFIG_ADDRESS, 8, &port_ops, root, NULL);
         if (r < 0)
                 return r;
@@ -266,6 +301,42 @@ static int add_regions(PciRoot *root, const PciRootConfig *config) {
                 return r;
         return bus_add(config->mmio, w[PCI_WINDOW_MEM64].base, w[PCI_WINDOW_MEM64].size, &mem64_ops,
                        root, NULL);
+}
+
+static int add_bridges(PciRoot *root) {
+        PciDevice *lpc;
+        int r;
+
+        pci_device_init(&root->bridge, root->firmware ? &q35_ops : &bridge_ops,
+                        root->firmware ? q35_ids() : &bridge_ids);
+        if (root->firmware)
+                q35_init(&root->bridge);
+        r = pci_root_add(root, &root->bridge, 0);
+        if (r < 0 || !root->firmware)
+                return r;
+        r = q35_lpc_new(&lpc);
+        if (r < 0)
+                return r;
+        r = pci_root_add(root, lpc, PCI_SLOT_LPC);
+        if (r < 0)
+                (void) lpc->ops->free(lpc);
+        return r;
+}
+
+/**
+ * pci_root_ecam() - where configuration space is mapped now; any thread
+ *
+ * Return: false when firmware has not said where.
+ */
+bool pci_root_ecam(PciRoot *root, uint64_t *ret_base, uint64_t *ret_size) {
+        if (!root->firmware) {
+                *ret_base = MEMMAP_ECAM_BASE;
+                *ret_size = MEMMAP_ECAM_SIZE;
+                return true;
+        }
+        *ret_base = atomic_load(&root->ecam_base);
+        *ret_size = atomic_load(&root->ecam_size);
+        return *ret_base != 0;
 }
 
 /**
@@ -284,8 +355,13 @@ int pci_root_new(const PciRootConfig *config, PciRoot **ret) {
 
         pthread_mutex_init(&root->wires_lock, NULL);
         pthread_rwlock_init(&root->mappings_lock, NULL);
+        root->firmware = config->firmware;
         root->windows[PCI_WINDOW_MEM32] =
-                (PciWindow){.base = MEMMAP_PCI32_BASE, .size = MEMMAP_PCI32_SIZE};
+                config->firmware
+                        ? (PciWindow){.base = MEMMAP_FIRMWARE_PCI32_BASE,
+                                      .size = MEMMAP_FIRMWARE_PCI32_END -
+                                              MEMMAP_FIRMWARE_PCI32_BASE}
+                        : (PciWindow){.base = MEMMAP_PCI32_BASE, .size = MEMMAP_PCI32_SIZE};
         root->windows[PCI_WINDOW_MEM64] =
                 (PciWindow){.base = config->mem64_base, .size = config->mem64_size};
         root->windows[PCI_WINDOW_IO] =
@@ -293,8 +369,7 @@ int pci_root_new(const PciRootConfig *config, PciRoot **ret) {
         for (unsigned i = 0; i < GSI_PCI_INTX_COUNT; i++)
                 root->intx[i] = config->intx[i];
 
-        pci_device_init(&root->bridge, &bridge_ops, &bridge_ids);
-        r = pci_root_add(root, &root->bridge, 0);
+        r = add_bridges(root);
         if (r < 0)
                 return r;
         r = add_regions(root, config);
