@@ -15,20 +15,23 @@
 
 /*
  * The probe runs a small guest, and a host whose virtualization is broken may hang or kill whoever does that. So it
- * is the VMM that probes, once in the life of the daemon; the daemon reads what it prints and knows "no" when that
- * does not come.
+ * is the VMM that probes, when the daemon starts and when somebody asks; the daemon reads what it prints and knows
+ * "no" when that does not come. While a later probe runs, what the last one found still holds.
  */
 
 #define PROBE_TIMEOUT_USEC (10 * USEC_PER_SEC)
 #define PROBE_OUTPUT_BYTES_MAX 4096u
 
 struct Capabilities {
+        sd_event *event;           /* owned reference */
+        char *vmm_path;            /* owned */
         Process *process;          /* owned; while the probe runs */
         Drain *output;             /* owned; likewise */
         sd_event_source *deadline; /* owned; likewise */
         bool timed_out;
         bool is_known;
-        HypervisorProbe probes[CAPABILITIES_HYPERVISORS];
+        HypervisorProbe found[CAPABILITIES_HYPERVISORS];  /* by the probe that runs */
+        HypervisorProbe probes[CAPABILITIES_HYPERVISORS]; /* by the last that is over */
         CapabilitiesKnownFn known;
         void *userdata; /* borrowed */
 };
@@ -39,10 +42,11 @@ static size_t probe_index(VmmHypervisor hypervisor) {
 }
 
 static void set_all_unavailable(Capabilities *caps, const char *reason) {
-        for (size_t i = 0; i < ELEMENTSOF(caps->probes); i++) {
-                caps->probes[i].available = false;
-                (void) snprintf(caps->probes[i].reason, sizeof(caps->probes[i].reason), "%s",
-                                reason);
+        caps->found[0].hypervisor = VMM_HYPERVISOR_KVM;
+        caps->found[1].hypervisor = VMM_HYPERVISOR_SOFT;
+        for (size_t i = 0; i < ELEMENTSOF(caps->found); i++) {
+                caps->found[i].available = false;
+                (void) snprintf(caps->found[i].reason, sizeof(caps->found[i].reason), "%s", reason);
         }
 }
 
@@ -64,7 +68,7 @@ static void parse_output(Capabilities *caps, char *text) {
 
                 if (hypervisor_probe_parse(line, &probe) < 0)
                         continue; /* a VMM may know more hypervisors than we do */
-                caps->probes[probe_index(probe.hypervisor)] = probe;
+                caps->found[probe_index(probe.hypervisor)] = probe;
         }
 }
 
@@ -73,6 +77,7 @@ static void finish(Capabilities *caps) {
         caps->process = process_free(caps->process);
         caps->output = drain_free(caps->output);
         caps->is_known = true;
+        memcpy(caps->probes, caps->found, sizeof(caps->probes));
         for (size_t i = 0; i < ELEMENTSOF(caps->probes); i++)
                 log_info("hypervisor %s: %s, %s",
                          caps->probes[i].hypervisor == VMM_HYPERVISOR_KVM ? "kvm" : "soft",
@@ -110,55 +115,68 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static int start_probe(Capabilities *caps, sd_event *event, const char *vmm_path) {
-        _cleanup_(freep) char *path = strdup(vmm_path);
+static int start_probe(Capabilities *caps) {
         _cleanup_(fd_closep) int out = -EBADF;
         char verb[] = HYPERVISOR_PROBE_VERB;
-        char *argv[] = {path, verb, NULL};
+        char *argv[] = {caps->vmm_path, verb, NULL};
         ProcessSpec spec = {.argv = argv};
         int r;
 
-        if (!path)
-                return -ENOMEM;
-        r = drain_new(event, DRAIN_KEEP_HEAD, PROBE_OUTPUT_BYTES_MAX, NULL, NULL, &caps->output,
-                      &out);
+        caps->timed_out = false;
+        r = drain_new(caps->event, DRAIN_KEEP_HEAD, PROBE_OUTPUT_BYTES_MAX, NULL, NULL,
+                      &caps->output, &out);
         if (r < 0)
                 return r;
-        r = sd_event_add_time_relative(event, &caps->deadline, CLOCK_MONOTONIC, PROBE_TIMEOUT_USEC,
-                                       /* accuracy= */ 0, on_deadline, caps);
+        r = sd_event_add_time_relative(caps->event, &caps->deadline, CLOCK_MONOTONIC,
+                                       PROBE_TIMEOUT_USEC, /* accuracy= */ 0, on_deadline, caps);
         if (r < 0)
                 return r;
         spec.stdout_fd = out;
-        return process_spawn(event, &spec, on_probe_ended, caps, &caps->process);
+        return process_spawn(caps->event, &spec, on_probe_ended, caps, &caps->process);
+}
+
+/**
+ * capabilities_probe_again() - find out anew, unless that is under way already
+ *
+ * The function that capabilities_new() was given is called when it is over; before this returns if the VMM cannot be
+ * executed.
+ */
+void capabilities_probe_again(Capabilities *caps) {
+        char reason[sizeof(caps->found[0].reason)];
+        int r;
+
+        if (caps->process)
+                return;
+        set_all_unavailable(caps, "the VMM has no such hypervisor");
+        r = start_probe(caps);
+        if (r < 0) {
+                (void) snprintf(reason, sizeof(reason), "execute %.128s: %s", caps->vmm_path,
+                                strerror(-r));
+                set_all_unavailable(caps, reason);
+                finish(caps);
+        }
 }
 
 /**
  * capabilities_new() - start finding out
- * @vmm_path: executed with the verb "probe"
- * @known:    called once from the event loop, or before this returns if the VMM cannot be executed
+ * @vmm_path: executed with the verb "probe"; copied
+ * @known:    called from the event loop when a probe is over, or before this returns if the VMM cannot be executed
  *
  * Return: 0; -ENOMEM.
  */
 int capabilities_new(sd_event *event, const char *vmm_path, CapabilitiesKnownFn known,
                      void *userdata, Capabilities **ret) {
         _cleanup_(capabilities_freep) Capabilities *caps = malloc(sizeof(*caps));
-        char reason[sizeof(caps->probes[0].reason)];
-        int r;
 
         if (!caps)
                 return -ENOMEM;
-        *caps = (Capabilities){
-                .probes = {{.hypervisor = VMM_HYPERVISOR_KVM}, {.hypervisor = VMM_HYPERVISOR_SOFT}},
-                .known = known,
-                .userdata = userdata};
-        set_all_unavailable(caps, "the VMM has no such hypervisor");
-        r = start_probe(caps, event, vmm_path);
-        if (r < 0) {
-                (void) snprintf(reason, sizeof(reason), "execute %.128s: %s", vmm_path,
-                                strerror(-r));
-                set_all_unavailable(caps, reason);
-                finish(caps);
-        }
+        *caps = (Capabilities){.event = sd_event_ref(event),
+                               .vmm_path = strdup(vmm_path),
+                               .known = known,
+                               .userdata = userdata};
+        if (!caps->vmm_path)
+                return -ENOMEM;
+        capabilities_probe_again(caps);
         *ret = TAKE(caps);
         return 0;
 }
@@ -169,6 +187,8 @@ Capabilities *capabilities_free(Capabilities *caps) {
         (void) sd_event_source_disable_unref(caps->deadline);
         (void) process_free(caps->process);
         (void) drain_free(caps->output);
+        (void) sd_event_unref(caps->event);
+        free(caps->vmm_path);
         free(caps);
         return NULL;
 }

@@ -12,7 +12,7 @@
 
 typedef struct Capabilities Capabilities;
 
-/* What there is to know is known. */
+/* A probe is over: what there is to know is known, or known anew. */
 typedef void (*CapabilitiesKnownFn)(void *userdata);
 
 int capabilities_new(sd_event *event, const char *vmm_path, CapabilitiesKnownFn known,
@@ -20,6 +20,7 @@ int capabilities_new(sd_event *event, const char *vmm_path, CapabilitiesKnownFn 
 Capabilities *capabilities_free(Capabilities *caps);
 DEFINE_CLEANUP(Capabilities *, capabilities_free)
 
+void capabilities_probe_again(Capabilities *caps);
 bool capabilities_known(const Capabilities *caps);
 const HypervisorProbe *capabilities_hypervisor(const Capabilities *caps, VmmHypervisor hypervisor);
 const char *capabilities_default_hypervisor(const Capabilities *caps);

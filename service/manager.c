@@ -213,6 +213,11 @@ const Capabilities *manager_capabilities(const Manager *manager) {
         return manager->capabilities;
 }
 
+/** manager_probe_again() - find out anew which hypervisors work; the observer hears when that is over, as at first */
+void manager_probe_again(Manager *manager) {
+        capabilities_probe_again(manager->capabilities);
+}
+
 /** manager_set_journal() - whether deaths go to the journal with their fields, or to the log as text */
 void manager_set_journal(Manager *manager, bool journal) {
         manager->journal = journal;

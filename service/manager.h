@@ -45,6 +45,7 @@ DEFINE_CLEANUP(Manager *, manager_free)
 
 void manager_set_observer(Manager *manager, const ManagerObserver *observer);
 const Capabilities *manager_capabilities(const Manager *manager);
+void manager_probe_again(Manager *manager);
 void manager_set_journal(Manager *manager, bool journal);
 bool manager_journal(const Manager *manager);
 

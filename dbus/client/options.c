@@ -45,6 +45,11 @@ const Option run_options[] = {
         {0},
 };
 
+const Option capabilities_options[] = {
+        {OPTION_PROBE, 0, "probe", NULL, "Let the service find out anew which hypervisors work"},
+        {0},
+};
+
 /** verb_option_at() - the @i-th option of @verb's own tables, or NULL behind the last one */
 const Option *verb_option_at(const Verb *verb, size_t i) {
         for (size_t t = 0; t < VERB_OPTION_TABLES_MAX && verb->options[t]; t++)

@@ -38,6 +38,7 @@ typedef enum OptionId {
         OPTION_LOG,
         OPTION_HYPERVISOR,
         OPTION_DETACH,
+        OPTION_PROBE,
 } OptionId;
 
 typedef struct Option {
@@ -78,6 +79,7 @@ extern const Option global_options[];
 extern const Option config_options[]; /* what the config says: run, create, check-config */
 extern const Option start_options[];  /* what is beside the config: run, create */
 extern const Option run_options[];    /* run alone */
+extern const Option capabilities_options[];
 
 int args_parse(int argc, const char *const *argv, const Verb *verbs, Args *ret, TextError *reterr);
 void args_deinit(Args *args);

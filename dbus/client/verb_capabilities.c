@@ -60,7 +60,8 @@ int verb_capabilities(Client *client, const Args *args, TextError *reterr) {
         int r;
 
         r = client_new_call(client, VIVARIUM_MANAGER_PATH, VIVARIUM_MANAGER_INTERFACE,
-                            "GetCapabilities", &call, reterr);
+                            args_has(args, OPTION_PROBE) ? "ProbeCapabilities" : "GetCapabilities",
+                            &call, reterr);
         if (r < 0)
                 return r;
         r = client_send(client, call, &reply, &error);

@@ -28,7 +28,7 @@ const Verb verbs[] = {
          "",
          0,
          0,
-         {NULL},
+         {capabilities_options},
          "Show what this host and the service can do",
          verb_capabilities},
         {"check-config",

@@ -321,7 +321,7 @@ static int append_capabilities(sd_bus_message *reply, const Capabilities *caps) 
         return sd_bus_message_close_container(reply);
 }
 
-/** manager_bus_answer_capabilities() - answer a GetCapabilities() that waited. Return: as sd_bus_send(). */
+/** manager_bus_answer_capabilities() - answer a GetCapabilities() or ProbeCapabilities() that waited. Return: as sd_bus_send(). */
 int manager_bus_answer_capabilities(PendingCall *call) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
@@ -350,6 +350,23 @@ static int method_get_capabilities(sd_bus_message *message, void *userdata, sd_b
                 return 1;
         }
         return manager_bus_answer_capabilities(call);
+}
+
+static int method_probe_capabilities(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = userdata;
+        PendingCall *call;
+        Caller caller;
+        int r;
+
+        r = require_manage(service, message, "probe capabilities", &caller, error);
+        if (r < 0)
+                return r;
+        r = pending_call_new(service, message, &call);
+        if (r < 0)
+                return r;
+        call->for_capabilities = true;
+        manager_probe_again(service->manager); /* answers, if only later */
+        return 1;
 }
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -402,6 +419,9 @@ const sd_bus_vtable manager_bus_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetCapabilities", SD_BUS_NO_ARGS,
                                 SD_BUS_RESULT("a{sv}", capabilities), method_get_capabilities,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ProbeCapabilities", SD_BUS_NO_ARGS,
+                                SD_BUS_RESULT("a{sv}", capabilities), method_probe_capabilities,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("VmNew", SD_BUS_ARGS("o", vm, "s", name), 0),
         SD_BUS_SIGNAL_WITH_ARGS("VmRemoved", SD_BUS_ARGS("o", vm, "s", name), 0),

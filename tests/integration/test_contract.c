@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -354,6 +355,69 @@ static void test_a_probe_that_fails_is_the_reason(void **state) {
         assert_string_equal(reason, "the VMM's probe ended with exit status 1");
 }
 
+static char changing_vmm[] = "/tmp/vivarium-changing-vmm-XXXXXX";
+
+/* Finds KVM from the second probe on: as a VMM does when its module is loaded after the daemon's start. */
+static int setup_with_host_that_changes(void **state) {
+        char argument[sizeof(changing_vmm) + 16];
+        FILE *script;
+        int fd;
+
+        memcpy(changing_vmm + sizeof(changing_vmm) - 7, "XXXXXX", 6);
+        fd = mkstemp(changing_vmm);
+        if (fd < 0 || fchmod(fd, 0700) < 0)
+                return -1;
+        script = fdopen(fd, "w");
+        if (!script)
+                return -1;
+        (void) fprintf(script, "#!/bin/sh\n"
+                               "if [ -e $0.loaded ]; then echo kvm yes now it is loaded; else\n"
+                               "echo kvm no it is not loaded; : >$0.loaded; fi\n"
+                               "echo soft yes always\n");
+        if (fclose(script) != 0)
+                return -1;
+        (void) snprintf(argument, sizeof(argument), "--vmm=%s", changing_vmm);
+        return bus_host_setup_with(state, (const char *const[]){argument, NULL});
+}
+
+static int teardown_with_host_that_changes(void **state) {
+        char loaded[sizeof(changing_vmm) + 16];
+
+        (void) snprintf(loaded, sizeof(loaded), "%s.loaded", changing_vmm);
+        (void) unlink(loaded);
+        (void) unlink(changing_vmm);
+        return bus_host_teardown(state);
+}
+
+static void test_the_probe_is_repeated_on_demand_only(void **state) {
+        BusHost *host = *state;
+        _cleanup_(freep) char *before = NULL, *after = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        char reason[256];
+        int available;
+
+        for (unsigned i = 0; i < 2; i++) {
+                read_hypervisor(host->bus, "kvm", &available, reason, sizeof(reason));
+                assert_false(available);
+                assert_string_equal(reason, "it is not loaded");
+        }
+        assert_true(sd_bus_get_property_string(host->bus, VIVARIUM_BUS_NAME, VIVARIUM_MANAGER_PATH,
+                                               VIVARIUM_MANAGER_INTERFACE, "DefaultHypervisor",
+                                               NULL, &before) >= 0);
+        assert_string_equal(before, "soft");
+        assert_true(sd_bus_call_method(host->bus, VIVARIUM_BUS_NAME, VIVARIUM_MANAGER_PATH,
+                                       VIVARIUM_MANAGER_INTERFACE, "ProbeCapabilities", NULL,
+                                       &reply, NULL) >= 0);
+        assert_true(sd_bus_message_has_signature(reply, "a{sv}"));
+        read_hypervisor(host->bus, "kvm", &available, reason, sizeof(reason));
+        assert_true(available);
+        assert_string_equal(reason, "now it is loaded");
+        assert_true(sd_bus_get_property_string(host->bus, VIVARIUM_BUS_NAME, VIVARIUM_MANAGER_PATH,
+                                               VIVARIUM_MANAGER_INTERFACE, "DefaultHypervisor",
+                                               NULL, &after) >= 0);
+        assert_string_equal(after, "kvm");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bus_host_setup, bus_host_teardown)
 
 int main(void) {
@@ -368,6 +432,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_a_probe_that_fails_is_the_reason,
                                                 setup_with_vmm_that_cannot_probe,
                                                 bus_host_teardown),
+                cmocka_unit_test_setup_teardown(test_the_probe_is_repeated_on_demand_only,
+                                                setup_with_host_that_changes,
+                                                teardown_with_host_that_changes),
                 TEST(test_an_idle_daemon_takes_at_most_4_mebibytes),
         };
 

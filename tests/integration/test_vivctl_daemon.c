@@ -188,6 +188,13 @@ static void test_capabilities_name_every_hypervisor(void **state) {
         assert_non_null(strstr(r.out, "CPUs: "));
 }
 
+static void test_capabilities_are_probed_again_when_asked(void **state) {
+        _cleanup_(vivctl_result_deinit) VivctlResult r = VIVCTL(state, "capabilities", "--probe");
+
+        assert_int_equal(r.status, 0);
+        assert_non_null(strstr(r.out, "Hypervisor kvm: "));
+}
+
 /* More than a bus passes with one message. */
 static void test_too_many_files_for_the_bus_are_named_as_the_cause(void **state) {
         const BusHost *host = *state;
@@ -216,6 +223,7 @@ int main(void) {
                 WITH_DAEMON(test_a_wrong_config_is_refused_by_its_json_path),
                 WITH_DAEMON(test_a_good_config_comes_back_with_its_defaults),
                 WITH_DAEMON(test_capabilities_name_every_hypervisor),
+                WITH_DAEMON(test_capabilities_are_probed_again_when_asked),
                 WITH_DAEMON(test_too_many_files_for_the_bus_are_named_as_the_cause),
         };
 
