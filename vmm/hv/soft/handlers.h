@@ -106,3 +106,4 @@ bool thunk_host_has(const ThunkCache *cache, uint32_t feature);
 bool thunk_cache_has_room(const ThunkCache *cache, unsigned n);
 void thunk_cache_flush(ThunkCache *cache);
 Thunk thunk_get(ThunkCache *cache, ThunkKind kind, const uint8_t *bytes, unsigned len);
+const uint8_t *thunk_instruction(Thunk thunk, ThunkKind kind);

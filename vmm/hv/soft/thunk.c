@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Floating point and vector instructions run on the host's own units: for each form a few bytes of code are made that
- * load the operands, execute the guest's instruction with its operands replaced, and store the result. Code is written
- * through one mapping and executed through another, so that no page is ever both.
+ * load the operands, execute the guest's instruction with its operands replaced, and store the result.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "base/fd.h"
 #include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/code_area.h"
 #include "vmm/hv/soft/handlers.h"
 
 #define THUNK_BYTES_MAX 12u
@@ -26,7 +23,7 @@ typedef struct Entry {
 } Entry;
 
 struct ThunkCache {
-        uint8_t *write, *exec; /* two mappings of the same memory */
+        CodeArea area;
         size_t used;
         unsigned n;
         bool reused;       /* code has been replaced */
@@ -37,37 +34,25 @@ struct ThunkCache {
 /* What needs nothing of the host. */
 #define IN_SOFTWARE (HOST_CX16 | HOST_MOVBE | HOST_RDRAND)
 
-/* Also serializes: code that was changed through another mapping is good afterwards (SDM volume 3 section 8.1.3). */
 static uint32_t host_features(void) {
         uint32_t eax = 1, ebx, ecx = 0, edx;
 
-        __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx) : : "memory");
+        __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
         return ecx;
 }
 
 /** thunk_cache_new() - room for the code of one processor. Return: 0 or negative errno. */
 int thunk_cache_new(ThunkCache **ret) {
-        _cleanup_(fd_closep) int fd = memfd_create("vivarium-thunks", MFD_CLOEXEC);
-        ThunkCache *cache;
-        void *write, *exec;
+        ThunkCache *cache = calloc(1, sizeof(*cache));
+        int r;
 
-        if (fd < 0 || ftruncate(fd, CODE_SIZE) < 0)
-                return -errno;
-        cache = calloc(1, sizeof(*cache));
         if (!cache)
                 return -ENOMEM;
-        write = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        exec = mmap(NULL, CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-        if (write == MAP_FAILED || exec == MAP_FAILED) {
-                int r = -errno;
-
-                if (write != MAP_FAILED)
-                        (void) munmap(write, CODE_SIZE);
+        r = code_area_init(&cache->area, "vivarium-thunks", CODE_SIZE);
+        if (r < 0) {
                 free(cache);
                 return r;
         }
-        cache->write = write;
-        cache->exec = exec;
         cache->features = host_features() | IN_SOFTWARE;
         *ret = cache;
         return 0;
@@ -77,8 +62,7 @@ int thunk_cache_new(ThunkCache **ret) {
 void thunk_cache_free(ThunkCache *cache) {
         if (!cache)
                 return;
-        (void) munmap(cache->write, CODE_SIZE);
-        (void) munmap(cache->exec, CODE_SIZE);
+        code_area_deinit(&cache->area);
         free(cache);
 }
 
@@ -164,20 +148,25 @@ Thunk thunk_get(ThunkCache *cache, ThunkKind kind, const uint8_t *bytes, unsigne
         if (len > THUNK_BYTES_MAX || !thunk_cache_has_room(cache, 1))
                 return NULL;
 
-        memcpy(cache->write + cache->used, before[kind].bytes, before[kind].len);
+        memcpy(cache->area.write + cache->used, before[kind].bytes, before[kind].len);
         cache->used += before[kind].len;
-        memcpy(cache->write + cache->used, bytes, len);
+        memcpy(cache->area.write + cache->used, bytes, len);
         cache->used += len;
-        memcpy(cache->write + cache->used, after[kind].bytes, after[kind].len);
+        memcpy(cache->area.write + cache->used, after[kind].bytes, after[kind].len);
         cache->used += after[kind].len;
         cache->used = (cache->used + 15) & ~(size_t) 15;
 
         if (cache->reused)
-                (void) host_features();
+                code_area_serialize();
         e->len = (uint8_t) len;
         e->kind = (uint8_t) kind;
         memcpy(e->bytes, bytes, len);
-        e->thunk = (Thunk) (uintptr_t) (cache->exec + start);
+        e->thunk = (Thunk) (uintptr_t) (cache->area.exec + start);
         cache->n++;
         return e->thunk;
+}
+
+/** thunk_instruction() - the instruction in the middle of @thunk, as thunk_get() was given it */
+const uint8_t *thunk_instruction(Thunk thunk, ThunkKind kind) {
+        return (const uint8_t *) (uintptr_t) thunk + before[kind].len;
 }
