@@ -87,9 +87,11 @@ int soft_guest_blocks(SoftGuest *guest, unsigned n) {
 
         if (setjmp(c->on_fault) != 0)
                 return 1;
+        atomic_store(&c->attention, 0);
         for (unsigned i = 0; i < n && c->activity == ACTIVITY_RUNNING; i++) {
-                const Block *b = block_find(c);
+                const Block *b = block_warm(c, block_find(c));
 
+                c->budget = (int32_t) (n - i) - 1;
                 c->r[REG_BLOCK] = c->rip;
                 b->uops[0].fn(c, b->uops);
         }
@@ -111,7 +113,7 @@ void soft_guest_run(SoftGuest *guest, CpuImage *image) {
         r = soft_cpu_set_state(c, VCPU_STATE_XSAVE, &xsave);
         assert(r == 0);
         soft_fpu_enter(c, &host_mxcsr, host_fx);
-        r = soft_guest_blocks(guest, 64);
+        r = soft_guest_blocks(guest, 256);
         soft_fpu_leave(c, host_mxcsr, host_fx);
         (void) soft_cpu_get_state(c, VCPU_STATE_XSAVE, &xsave);
         memcpy(image->fx, xsave.area, sizeof(image->fx));

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "vmm/hv/soft/access.h"
 #include "vmm/hv/soft/handlers.h"
+#include "vmm/hv/soft/native.h"
 
 #define ARENA_SIZE (64u * 1024u * 1024u)
 #define HASH_SIZE 65536u
@@ -54,6 +55,7 @@ void block_cache_free(struct BlockCache *cache) {
 void block_cache_flush(SoftCpu *c) {
         memset(c->cache->hash, 0, sizeof(c->cache->hash));
         c->cache->used = 0;
+        native_cache_flush(c->native);
         block_generation_next(c, true);
 }
 
@@ -75,6 +77,8 @@ static size_t block_size(unsigned n) {
 
 static void finish(Block *b, uint64_t phys, unsigned mode, unsigned n, unsigned bytes) {
         b->phys = phys;
+        b->chain = NULL;
+        b->heat = NATIVE_HEAT_NEVER;
         b->mode = (uint8_t) mode;
         b->n_uops = (uint8_t) n;
         b->n_bytes = (uint16_t) bytes;
@@ -156,6 +160,7 @@ static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8
                 return decode_once(c, lin, phys, host, 1);
         finish(b, phys, c->mode, n, bytes);
         b->linkable = ends_directly(b);
+        b->heat = 0;
         memset(b->links, 0, sizeof(b->links));
         b->page_version = version;
         b->version = at_version;
@@ -184,13 +189,14 @@ static Block *find_cached(SoftCpu *c, unsigned bucket, uint64_t phys) {
 /* @ret_global: whether the translation that led to the block is global */
 static Block *find(SoftCpu *c, bool *ret_global) {
         uint64_t lin = linear_rip(c), phys;
-        unsigned mode = c->mode | (c->cpl == 3 ? 0x80u : 0), bucket;
+        unsigned bucket;
         JumpEntry *j = &c->jumps[(lin ^ lin >> 12) % JUMP_CACHE];
         const uint8_t *host;
         Block *b;
 
-        if (likely(j->rip == lin && j->generation == c->generation[j->global] && j->mode == mode &&
-                   *j->block->page_version == j->block->version && !c->single)) {
+        if (likely(j->rip == lin && j->generation == c->generation[j->global] &&
+                   j->mode == c->jump_mode && *j->block->page_version == j->block->version &&
+                   !c->single)) {
                 *ret_global = j->global;
                 return j->block;
         }
@@ -209,7 +215,7 @@ static Block *find(SoftCpu *c, bool *ret_global) {
         *j = (JumpEntry){.rip = lin,
                          .block = b,
                          .generation = c->generation[*ret_global],
-                         .mode = mode,
+                         .mode = c->jump_mode,
                          .global = *ret_global};
         return b;
 }
@@ -246,4 +252,42 @@ Block *block_find_and_link(SoftCpu *c, Block *from) {
                                     .global = global};
         }
         return b;
+}
+
+/**
+ * block_find_and_chain() - block_find(), and if it is translated, the block that was left by SoftCpu.exit_link goes on
+ * there by itself from now on
+ */
+Block *block_find_and_chain(SoftCpu *c) {
+        NativeLink *link = c->exit_link;
+        uint64_t generation = c->generation[1];
+        bool global;
+        Block *b;
+
+        c->exit_link = NULL;
+        b = find(c, &global);
+        /* Unless a flush on the way took the link with it; what is not checked later must be right for good. */
+        if (!b->chain || b->mode != MODE_64 || c->generation[1] != generation ||
+            (link->page != TLB_INVALID && link->page != (b->phys & PAGE_MASK)))
+                return b;
+        *link = (NativeLink){.code = b->chain,
+                             .page = link->page,
+                             .rip = c->rip,
+                             .generation = c->generation[global],
+                             .generation_at = &c->generation[global],
+                             .version_at = b->page_version,
+                             .version = b->version,
+                             .cpl = c->cpl};
+        return b;
+}
+
+/** block_warm() - count one more execution of @b, and translate it when it is worth it. Return: what to execute. */
+Block *block_warm(SoftCpu *c, Block *b) {
+        if (likely(++b->heat != c->native_heat))
+                return b;
+        if (b->mode != MODE_64 || native_translate(c->native, b))
+                return b;
+        block_cache_flush(c);
+        thunk_cache_flush(c->thunks);
+        return block_find(c);
 }

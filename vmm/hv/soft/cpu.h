@@ -158,6 +158,10 @@ struct Uop {
 
 #define UOP_ADDRESS_SIZE(u) ((unsigned) (u)->ea >> 4)
 
+#define TLB_ENTRIES 1024u
+#define TLB_INVALID UINT64_MAX
+#define PAGE_MASK (~UINT64_C(0xfff))
+
 #define BLOCK_UOPS_MAX 48u
 
 /* A successor that was found before; good while the processor's generation is the same. */
@@ -169,11 +173,26 @@ typedef struct BlockLink {
         bool global;  /* which generation it is */
 } BlockLink;
 
+/* A way from one translated block to another, see native_branch.c. */
+typedef struct NativeLink {
+        const void *code; /* of the other block, or what leaves to find it */
+        uint64_t
+                page; /* the physical page that both lie in, or TLB_INVALID: then what follows is checked */
+        uint64_t rip, generation;
+        const uint64_t *generation_at;
+        const _Atomic uint32_t *version_at;
+        uint32_t version;
+        uint8_t cpl;
+} NativeLink;
+
 struct Block {
         Block *hash_next;
-        uint64_t phys; /* of its first byte */
+        const void
+                *chain; /* host code that other translated blocks jump to; NULL = not translated */
+        uint64_t phys;  /* of its first byte */
         const _Atomic uint32_t *page_version;
         uint32_t version;
+        uint32_t heat; /* how often the run loop came by */
         uint8_t mode;
         uint8_t n_uops;
         uint16_t n_bytes;
@@ -189,10 +208,6 @@ enum {
         MMU_SUPERVISOR_AC, /* SMAP is on and EFLAGS.AC suspends it */
         MMU_ROLES
 };
-
-#define TLB_ENTRIES 1024u
-#define TLB_INVALID UINT64_MAX
-#define PAGE_MASK (~UINT64_C(0xfff))
 
 typedef struct TlbEntry {
         uint64_t tag;    /* page address, or TLB_INVALID */
@@ -214,6 +229,8 @@ typedef struct ExecTlbEntry {
 #define LARGE_REGIONS 4096u
 #define FETCHED_PAGES 16384u
 #define JUMP_CACHE 4096u
+
+#define JUMP_USER 0x80u /* in a mode: privilege 3 */
 
 typedef struct JumpEntry {
         uint64_t rip;
@@ -267,7 +284,11 @@ struct SoftCpu {
         uint32_t af;                /* arithmetic flags, as AF_* */
         uint32_t flags;             /* all other flags */
         _Atomic uint32_t attention; /* ATTENTION_*: look outside the guest before the next block */
+        int32_t budget;             /* blocks until the next look at the timer */
         Tlb *tlb;                   /* of the current role */
+        NativeLink *exit_link;  /* the way on from the translated block that was left, or NULL */
+        uint64_t native_target; /* of a call, while it is under way */
+        uint32_t jump_mode;     /* mode and privilege, as the jump cache has them */
         uint64_t seg_base_effective[N_SEGS]; /* 0 where 64-bit mode ignores the base */
         uint8_t mode;                        /* MODE_* of the next instruction */
         uint8_t cpl;
@@ -321,7 +342,9 @@ struct SoftCpu {
         JumpEntry jumps[JUMP_CACHE];
         struct BlockCache *cache;
         struct ThunkCache *thunks;
-        uint8_t *temp_block; /* room for one block that is run once */
+        struct NativeCache *native;
+        uint32_t native_heat; /* at which a block is translated; NATIVE_HEAT but for tests */
+        uint8_t *temp_block;  /* room for one block that is run once */
 
         Activity activity;
         _Atomic uint8_t sipi_vector;   /* from other threads, with ATTENTION_SIPI */
@@ -383,6 +406,8 @@ void block_cache_flush(SoftCpu *c);
 void block_generation_next(SoftCpu *c, bool global_too);
 Block *block_find(SoftCpu *c);
 Block *block_find_and_link(SoftCpu *c, Block *from);
+Block *block_find_and_chain(SoftCpu *c);
+Block *block_warm(SoftCpu *c, Block *b);
 
 /* decode.c: fills @uops from the bytes at @code; returns how many, sets @ret_bytes.
  * 0: the first instruction does not end within @avail bytes. */

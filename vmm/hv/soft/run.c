@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "vmm/hv/soft/access.h"
 #include "vmm/hv/soft/handlers.h"
+#include "vmm/hv/soft/native.h"
 #include "vmm/hv/soft/soft_internal.h"
 
 /* Blocks between two looks at the timer. */
@@ -58,6 +59,7 @@ void cpu_mode_changed(SoftCpu *c) {
                 c->seg_base_effective[i] =
                         mode == MODE_64 && i != SEG_FS && i != SEG_GS ? 0 : c->seg[i].base;
         mmu_role_changed(c);
+        c->jump_mode = mode | (c->cpl == 3 ? JUMP_USER : 0);
 }
 
 /** cpu_tsc() - the time stamp counter: guest nanoseconds plus what the guest wrote to it */
@@ -320,6 +322,8 @@ void soft_fpu_leave(SoftCpu *c, uint32_t host_mxcsr, const uint8_t *host_x87) {
 /* ---- the loop ---- */
 
 static inline Block *next_block(SoftCpu *c, Block *from) {
+        if (c->exit_link)
+                return block_find_and_chain(c);
         if (!from)
                 return block_find(c);
         for (unsigned i = 0; i < ELEMENTSOF(from->links); i++) {
@@ -371,12 +375,12 @@ static inline bool must_step(SoftCpu *c) {
 }
 
 static void run_blocks(SoftCpu *c) {
-        int timer = TIMER_BLOCKS;
         Block *b = NULL;
 
+        c->exit_link = NULL;
         while (c->halt == HALT_NONE) {
-                if (unlikely(--timer < 0)) {
-                        timer = TIMER_BLOCKS;
+                if (unlikely(--c->budget < 0)) {
+                        c->budget = TIMER_BLOCKS;
                         lapic_timer_poll(c->lapic, soft_time_nsec(c->partition));
                 }
                 if (unlikely(atomic_load_explicit(&c->attention, memory_order_relaxed) ||
@@ -384,16 +388,19 @@ static void run_blocks(SoftCpu *c) {
                         if (!service(c))
                                 return;
                         b = NULL;
+                        c->exit_link = NULL;
                 }
                 if (unlikely(must_step(c))) {
                         b = NULL;
+                        c->exit_link = NULL;
                         step(c);
                         continue;
                 }
-                b = next_block(c, b);
+                b = block_warm(c, next_block(c, b));
                 c->r[REG_BLOCK] = c->rip;
                 b->uops[0].fn(c, b->uops);
-                if (!b->linkable)
+                /* Translated code may have gone on to other blocks. */
+                if (!b->linkable || b->chain)
                         b = NULL;
         }
 }
@@ -474,6 +481,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         c->cr4_known = soft_cr4_known(&p->model);
         c->n_tlbs = MMU_SUPERVISOR_AC;           /* not that one yet */
         c->generation[0] = c->generation[1] = 1; /* what memset() left is of none */
+        c->native_heat = NATIVE_HEAT;
         c->fxstate = aligned_alloc(64, 512);
         c->temp_block = malloc(sizeof(Block) + (BLOCK_UOPS_MAX + 1) * sizeof(Uop));
         if (!c->fxstate || !c->temp_block) {
@@ -485,6 +493,8 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
                 r = block_cache_new(&c->cache);
         if (r >= 0)
                 r = thunk_cache_new(&c->thunks);
+        if (r >= 0)
+                r = native_cache_new(&c->native);
         if (r < 0) {
                 soft_cpu_free(c);
                 return r;
@@ -499,6 +509,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
 void soft_cpu_free(SoftCpu *c) {
         if (!c)
                 return;
+        native_cache_free(c->native);
         thunk_cache_free(c->thunks);
         block_cache_free(c->cache);
         lapic_free(c->lapic);

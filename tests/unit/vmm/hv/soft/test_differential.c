@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The software processor against the real one: each case is one instruction with random operands from corner values,
- * run by both from the same state at the same addresses; what they trap with and all they leave must be equal.
+ * run by both from the same state at the same addresses; what they trap with and all they leave must be equal. Half of
+ * the cases are translated, the others interpreted.
  * Everything around the instruction is HLT, which user mode may not: that ends a case that does not trap by itself.
  * VIVARIUM_DIFFERENTIAL_CASES=N makes a long run of it, VIVARIUM_DIFFERENTIAL_SEED another one.
  */
@@ -24,6 +25,7 @@
 #include "base/le.h"
 #include "tests/fake/vmm_soft_guest.h"
 #include "tests/unit/vmm/hv/soft/differential_forms.h"
+#include "vmm/hv/soft/native.h"
 
 /* Sanitizers map much of the address space for themselves, which stray operands must not reach. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -660,6 +662,7 @@ static void one_case(Differ *d, unsigned form) {
         random_instruction(d);
         if (one_in(d, 64))
                 mmu_flush_all(d->guest.cpu);
+        d->guest.cpu->native_heat = one_in(d, 2) ? 1 : NATIVE_HEAT_NEVER;
         if (d->len > 15)
                 return;
         code_both(d, d->bytes, false);
