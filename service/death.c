@@ -53,6 +53,8 @@ static const struct {
         {DEATH_LOST, "LOST", false},
 };
 
+_Static_assert(ELEMENTSOF(reasons) == DEATH_REASON_COUNT, "the header knows how many there are");
+
 static bool reason_from_guest(const char *text, DeathReason *ret) {
         for (size_t i = 0; i < ELEMENTSOF(reasons); i++)
                 if (reasons[i].guest_may_say && str_eq(reasons[i].name, text)) {
@@ -122,6 +124,19 @@ const char *death_reason_to_string(DeathReason reason) {
                 if (reasons[i].reason == reason)
                         return reasons[i].name;
         return "UNKNOWN";
+}
+
+/** death_reason_index() - the place of @reason in a row without gaps, below DEATH_REASON_COUNT */
+unsigned death_reason_index(DeathReason reason) {
+        for (unsigned i = 0; i < DEATH_REASON_COUNT; i++)
+                if (reasons[i].reason == reason)
+                        return i;
+        return death_reason_index(DEATH_UNKNOWN);
+}
+
+/** death_reason_at() - the inverse of death_reason_index() */
+DeathReason death_reason_at(unsigned index) {
+        return reasons[index].reason;
 }
 
 /** stop_requester_to_string() - the name used on the bus; "" for STOP_BY_NOBODY */

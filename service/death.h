@@ -36,6 +36,7 @@ typedef enum DeathReason {
         DEATH_VMM_SECCOMP = 104,
         DEATH_LOST = 105,
 } DeathReason;
+#define DEATH_REASON_COUNT 22u /* the numbers have gaps; see death_reason_index() */
 
 /* Who asked the daemon to end the VM. */
 typedef enum StopRequester {
@@ -88,6 +89,8 @@ typedef struct DeathRecord {
 
 DeathReason death_decide(const DeathFacts *facts);
 const char *death_reason_to_string(DeathReason reason);
+unsigned death_reason_index(DeathReason reason);
+DeathReason death_reason_at(unsigned index);
 const char *stop_requester_to_string(StopRequester by);
 int death_split_failure(const char *raw, size_t len, char **ret_text, char **ret_info);
 

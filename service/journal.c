@@ -35,6 +35,68 @@ void journal_sink(LogLevel level, const char *vm, const char *line) {
                 (void) sd_journal_send("PRIORITY=%d", (int) level, "MESSAGE=%s", line, NULL);
 }
 
+/* As Android's metrics have it: -1 where the config does not say. The VM took over the config of one that was made. */
+static int count_cpus(const CreationEvent *creation) {
+        const VmConfig *config = &creation->request->config;
+
+        if (creation->vm)
+                return (int) creation->vm->n_vcpus;
+        return config->cpu_topology == VM_CPUS_COUNT ? (int) config->n_vcpus : -1;
+}
+
+/**
+ * journal_creation() - the one log line of a call of CreateVm()
+ * @journal: with its fields to the journal; else the text alone to the log
+ */
+void journal_creation(const CreationEvent *creation, bool journal) {
+        const VmRequest *request = creation->request;
+        const char *asked = request->name ? request->name : request->config.name;
+        const char *name = creation->vm ? creation->vm->name : asked ? asked : "";
+        const char *error = creation->error_name ? creation->error_name : "";
+        const char *text = creation->error_text ? creation->error_text : "";
+        LogLevel level = creation->vm ? LOG_LEVEL_INFO : LOG_LEVEL_NOTICE;
+
+        if (!journal) {
+                log_line(level, *name ? name : NULL, "%s for uid %u%s%s%s%s",
+                         creation->vm ? "created" : "refused", creation->uid, *error ? ": " : "",
+                         error, *text ? ": " : "", text);
+                return;
+        }
+        if (!log_enabled(level))
+                return;
+        (void) sd_journal_send(
+                "MESSAGE_ID=" JOURNAL_MESSAGE_VM_CREATION_REQUESTED, "PRIORITY=%d", (int) level,
+                "MESSAGE=%s%s%s for uid %u%s%s", name, *name ? ": " : "",
+                creation->vm ? "created" : "refused", creation->uid, *text ? ": " : "", text,
+                "VM=%s", name, "VM_ID=%s", creation->vm ? creation->vm->id : "", "VM_OWNER_UID=%u",
+                creation->uid, "VM_HYPERVISOR=%s",
+                request_hypervisor_to_string(creation->vm ? creation->vm->hypervisor
+                                                          : request->hypervisor),
+                "VM_PROTECTED=0", "VM_CREATION_SUCCEEDED=%d", creation->vm != NULL,
+                "VM_CONFIG_TYPE=raw", "VM_CPUS=%d", count_cpus(creation), "VM_MEMORY_MIB=%" PRIu64,
+                creation->vm ? creation->vm->memory_bytes >> 20 : request->config.memory_mib,
+                "VM_ERROR=%s", error, "VM_MESSAGE=%s", text, NULL);
+}
+
+/** journal_boot() - the one log line of a payload that was started; @journal as for journal_creation() */
+void journal_boot(const VmInfo *info, bool journal) {
+        usec_t elapsed = clock_monotonic_usec() - info->started_monotonic_usec;
+
+        if (!journal) {
+                log_line(LOG_LEVEL_INFO, info->name, "payload started after %" PRIu64 " ms",
+                         elapsed / USEC_PER_MSEC);
+                return;
+        }
+        if (!log_enabled(LOG_LEVEL_INFO))
+                return;
+        (void) sd_journal_send("MESSAGE_ID=" JOURNAL_MESSAGE_VM_BOOTED, "PRIORITY=%d",
+                               (int) LOG_LEVEL_INFO,
+                               "MESSAGE=%s: payload started after %" PRIu64 " ms", info->name,
+                               elapsed / USEC_PER_MSEC, "VM=%s", info->name, "VM_ID=%s", info->id,
+                               "VM_CID=%u", info->cid, "VM_OWNER_UID=%u", info->owner_uid,
+                               "VM_BOOT_USEC=%" PRIu64, elapsed, NULL);
+}
+
 /* An end that somebody wanted is no news; one that nobody did deserves attention. */
 static LogLevel death_level(const DeathRecord *record) {
         if (record->reason == DEATH_SHUTDOWN || record->reason == DEATH_REBOOT ||

@@ -16,8 +16,11 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "service/bus/bus_service.h"
+#include "service/exporter.h"
 #include "service/journal.h"
 #include "service/manager.h"
+#include "service/metrics/server.h"
+#include "service/metrics/textfile.h"
 
 /* VMs that are killed end at once; one that hangs in the kernel must not keep the daemon from ending. */
 #define STOP_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -30,6 +33,7 @@ static const char *arg_vmm = VIVARIUM_BINDIR "/vivarium-vmm";
 static const char *arg_launcher = VIVARIUM_LIBEXECDIR "/vivarium-launch";
 static const char *arg_runtime_dir;
 static const char *arg_vmm_log_level;
+static const char *arg_metrics_socket, *arg_metrics_textfile;
 static uint32_t arg_vms_max = MANAGER_VMS_MAX_DEFAULT;
 static uint32_t arg_history_max = MANAGER_HISTORY_MAX_DEFAULT;
 
@@ -46,6 +50,9 @@ static void print_help(void) {
                "  --vmm-log-level=FILTER log filter of the VMM\n"
                "  --max-vms=N            VMs that may exist besides dead ones (%u)\n"
                "  --history=N            dead VMs that stay readable (%u)\n"
+               "  --metrics-socket=PATH  answer HTTP requests for metrics on a Unix socket\n"
+               "  --metrics-textfile=PATH\n"
+               "                         write metrics for Prometheus' node exporter every 15 s\n"
                "  --log-level=LEVEL      error, warn, notice, info (default) or debug\n"
                "  --help                 this text\n"
                "  --version              the version\n\n"
@@ -98,6 +105,8 @@ enum {
         ARG_VMM_LOG_LEVEL,
         ARG_MAX_VMS,
         ARG_HISTORY,
+        ARG_METRICS_SOCKET,
+        ARG_METRICS_TEXTFILE,
         ARG_LOG_LEVEL,
         ARG_HELP,
         ARG_VERSION,
@@ -113,6 +122,8 @@ static const struct option long_options[] = {
         {"vmm-log-level", required_argument, NULL, ARG_VMM_LOG_LEVEL},
         {"max-vms", required_argument, NULL, ARG_MAX_VMS},
         {"history", required_argument, NULL, ARG_HISTORY},
+        {"metrics-socket", required_argument, NULL, ARG_METRICS_SOCKET},
+        {"metrics-textfile", required_argument, NULL, ARG_METRICS_TEXTFILE},
         {"log-level", required_argument, NULL, ARG_LOG_LEVEL},
         {"help", no_argument, NULL, ARG_HELP},
         {"version", no_argument, NULL, ARG_VERSION},
@@ -144,6 +155,10 @@ static int apply_option(int option) {
                 return parse_count("max-vms", optarg, &arg_vms_max);
         case ARG_HISTORY:
                 return parse_count("history", optarg, &arg_history_max);
+        case ARG_METRICS_SOCKET:
+                return parse_path("metrics-socket", optarg, &arg_metrics_socket);
+        case ARG_METRICS_TEXTFILE:
+                return parse_path("metrics-textfile", optarg, &arg_metrics_textfile);
         case ARG_LOG_LEVEL:
                 return parse_log_level(optarg);
         case ARG_HELP:
@@ -285,10 +300,37 @@ static void raise_fd_limit(void) {
                 log_warning("raise the limit of descriptors: %m, ignoring");
 }
 
+/* Whoever may reach the socket or read the file is told of all VMs. */
+static bool may_see_all(void *userdata, const VmInfo *vm) {
+        return true;
+}
+
+static int write_metrics(void *userdata, ExpositionFormat format, char **ret) {
+        return exporter_write(userdata, format, may_see_all, NULL, ret);
+}
+
+/* What is asked for and cannot be had keeps the daemon from starting, as any wrong option does. */
+static int publish_metrics(sd_event *event, Manager *manager, MetricsServer **ret_server,
+                           MetricsTextfile **ret_file) {
+        int r = 0;
+
+        if (arg_metrics_socket)
+                r = metrics_server_new(event, arg_metrics_socket, write_metrics, manager,
+                                       ret_server);
+        if (r < 0)
+                return failed(arg_metrics_socket, r);
+        if (arg_metrics_textfile)
+                r = metrics_textfile_new(event, arg_metrics_textfile, write_metrics, manager,
+                                         ret_file);
+        return r < 0 ? failed(arg_metrics_textfile, r) : 0;
+}
+
 static int serve(sd_event *event, Manager *manager) {
         Daemon daemon = {event, manager};
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(bus_service_freep) BusService *service = NULL;
+        _cleanup_(metrics_server_freep) MetricsServer *metrics_server = NULL;
+        _cleanup_(metrics_textfile_freep) MetricsTextfile *metrics_file = NULL;
         int r;
 
         r = open_bus(&bus);
@@ -305,6 +347,9 @@ static int serve(sd_event *event, Manager *manager) {
         r = sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL);
         if (r < 0)
                 return failed("attach the bus to the event loop", r);
+        r = publish_metrics(event, manager, &metrics_server, &metrics_file);
+        if (r < 0)
+                return r;
         (void) sd_notify(/* unset_environment= */ 0, "READY=1");
         r = sd_event_loop(event);
         (void) sd_bus_detach_event(bus);

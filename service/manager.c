@@ -38,6 +38,7 @@ struct Manager {
         Capabilities *capabilities; /* owned */
         OomWatch oom;
         IdPool cids;
+        Totals totals;
         void *by_id;       /* tree of Entry */
         EntryList all;     /* in order of creation */
         EntryList history; /* ended VMs in order of death */
@@ -120,6 +121,7 @@ static void on_vm_ended(void *userdata, Vm *vm) {
         TAILQ_INSERT_TAIL(&manager->history, entry, history);
         manager->n_history++;
         journal_death(vm_info(vm), manager->journal);
+        totals_count_death(&manager->totals, &vm_info(vm)->record);
         /* Before it is doomed, for the bus finds it no more from then on. */
         if (manager->observer.ended)
                 manager->observer.ended(manager->observer.userdata, vm);
@@ -179,6 +181,7 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
                                .changed = on_vm_changed,
                                .ended = on_vm_ended,
                                .userdata = manager};
+        totals_init(&manager->totals);
         TAILQ_INIT(&manager->all);
         TAILQ_INIT(&manager->history);
         r = manager_init(manager, event);
@@ -225,6 +228,16 @@ void manager_set_journal(Manager *manager, bool journal) {
 
 bool manager_journal(const Manager *manager) {
         return manager->journal;
+}
+
+/** manager_totals() - the sums of what happened, for those who see more of it happen */
+Totals *manager_totals(Manager *manager) {
+        return &manager->totals;
+}
+
+/** manager_read_totals() - the sums of what happened */
+const Totals *manager_read_totals(const Manager *manager) {
+        return &manager->totals;
 }
 
 static int check_hypervisor(const Manager *manager, VmmHypervisor hypervisor, TextError *reterr) {

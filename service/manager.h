@@ -12,6 +12,7 @@
 
 #include "base/text_error.h"
 #include "service/capabilities.h"
+#include "service/totals.h"
 #include "service/vm.h"
 
 #define MANAGER_VMS_MAX_DEFAULT 1000u
@@ -48,6 +49,8 @@ const Capabilities *manager_capabilities(const Manager *manager);
 void manager_probe_again(Manager *manager);
 void manager_set_journal(Manager *manager, bool journal);
 bool manager_journal(const Manager *manager);
+Totals *manager_totals(Manager *manager);
+const Totals *manager_read_totals(const Manager *manager);
 
 int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner, Vm **ret,
                       TextError *reterr);

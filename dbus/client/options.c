@@ -50,6 +50,11 @@ const Option capabilities_options[] = {
         {0},
 };
 
+const Option metrics_options[] = {
+        {OPTION_FORMAT, 0, "format", "NAME", "prometheus (default) or openmetrics"},
+        {0},
+};
+
 /** verb_option_at() - the @i-th option of @verb's own tables, or NULL behind the last one */
 const Option *verb_option_at(const Verb *verb, size_t i) {
         for (size_t t = 0; t < VERB_OPTION_TABLES_MAX && verb->options[t]; t++)

@@ -39,6 +39,7 @@ typedef enum OptionId {
         OPTION_HYPERVISOR,
         OPTION_DETACH,
         OPTION_PROBE,
+        OPTION_FORMAT,
 } OptionId;
 
 typedef struct Option {
@@ -80,6 +81,7 @@ extern const Option config_options[]; /* what the config says: run, create, chec
 extern const Option start_options[];  /* what is beside the config: run, create */
 extern const Option run_options[];    /* run alone */
 extern const Option capabilities_options[];
+extern const Option metrics_options[];
 
 int args_parse(int argc, const char *const *argv, const Verb *verbs, Args *ret, TextError *reterr);
 void args_deinit(Args *args);

@@ -11,6 +11,8 @@
 #include "service/bus/bus_internal.h"
 #include "service/bus/call_args.h"
 #include "service/bus/errors.h"
+#include "service/exporter.h"
+#include "service/journal.h"
 
 #define INSTANCE_ID_BYTES 64u
 
@@ -58,29 +60,52 @@ static int read_request(sd_bus_message *message, bool with_options, VmRequest *r
         return request_set_config(request, json, reterr);
 }
 
+/* Counts and logs the call; @vm is NULL when it was refused with @error. */
+static void record_creation(BusService *service, const VmRequest *request, uid_t uid, const Vm *vm,
+                            const sd_bus_error *error) {
+        CreationEvent creation = {
+                .uid = uid,
+                .request = request,
+                .vm = vm ? vm_info(vm) : NULL,
+                .error_name = vm ? NULL : error->name,
+                .error_text = vm ? NULL : error->message,
+        };
+
+        totals_count_creation(manager_totals(service->manager), vm != NULL);
+        journal_creation(&creation, manager_journal(service->manager));
+}
+
+/* Return: 0; negative errno with @error set. */
+static int create_vm(BusService *service, sd_bus_message *message, VmRequest *request,
+                     const Caller *caller, Vm **ret, sd_bus_error *error) {
+        _cleanup_(text_error_deinit) TextError text = {0};
+        VmOwner owner = {.uid = caller->uid,
+                         .pid = caller->pid,
+                         .bus_name = sd_bus_message_get_sender(message)};
+        int r;
+
+        r = read_request(message, /* with_options= */ true, request, &text);
+        if (r == 0)
+                r = manager_create_vm(service->manager, request, &owner, ret, &text);
+        return r == 0 ? 0 : errors_set(error, r, text.message);
+}
+
 static int method_create_vm(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = userdata;
         _cleanup_(request_deinit) VmRequest request;
-        _cleanup_(text_error_deinit) TextError text = {0};
         _cleanup_(freep) char *path = NULL;
         Caller caller;
-        VmOwner owner;
-        Vm *vm;
+        Vm *vm = NULL;
         int r;
 
         request_init(&request);
         r = require_manage(service, message, "create VM", &caller, error);
         if (r < 0)
                 return r;
-        r = read_request(message, /* with_options= */ true, &request, &text);
-        if (r != 0)
-                return errors_set(error, r, text.message);
-        owner = (VmOwner){.uid = caller.uid,
-                          .pid = caller.pid,
-                          .bus_name = sd_bus_message_get_sender(message)};
-        r = manager_create_vm(service->manager, &request, &owner, &vm, &text);
-        if (r != 0)
-                return errors_set(error, r, text.message);
+        r = create_vm(service, message, &request, &caller, &vm, error);
+        record_creation(service, &request, caller.uid, vm, error);
+        if (r < 0)
+                return r;
         r = vm_bus_path(vm, &path);
         if (r < 0)
                 return r;
@@ -369,6 +394,49 @@ static int method_probe_capabilities(sd_bus_message *message, void *userdata, sd
         return 1;
 }
 
+/* Whose VMs an exporter may tell of. */
+typedef struct MetricsReader {
+        const Caller *caller;
+        uid_t service_uid;
+} MetricsReader;
+
+static bool reader_may_see(void *userdata, const VmInfo *vm) {
+        const MetricsReader *reader = userdata;
+
+        return caller_may_touch(reader->caller, reader->service_uid, vm->owner_uid);
+}
+
+static int method_get_metrics(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = userdata;
+        _cleanup_(freep) char *text = NULL;
+        MetricsReader reader;
+        ExpositionFormat format;
+        const char *name;
+        Caller caller;
+        int r;
+
+        r = require_manage(service, message, "read metrics", &caller, error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read(message, "s", &name);
+        if (r < 0)
+                return r;
+        if (str_eq(name, "openmetrics"))
+                format = EXPOSITION_OPENMETRICS;
+        else if (str_eq(name, "prometheus"))
+                format = EXPOSITION_PROMETHEUS;
+        else
+                return sd_bus_error_setf(error, VIVARIUM_ERROR_UNSUPPORTED,
+                                         "read metrics: format \"%s\" is unknown, expected "
+                                         "\"prometheus\" or \"openmetrics\"",
+                                         name);
+        reader = (MetricsReader){&caller, service->uid};
+        r = exporter_write(service->manager, format, reader_may_see, &reader, &text);
+        if (r < 0)
+                return r;
+        return sd_bus_reply_method_return(message, "s", text);
+}
+
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
                        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         return sd_bus_message_append(reply, "s", VIVARIUM_VERSION);
@@ -423,6 +491,8 @@ const sd_bus_vtable manager_bus_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("ProbeCapabilities", SD_BUS_NO_ARGS,
                                 SD_BUS_RESULT("a{sv}", capabilities), method_probe_capabilities,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_ARGS("s", format), SD_BUS_RESULT("s", text),
+                                method_get_metrics, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("VmNew", SD_BUS_ARGS("o", vm, "s", name), 0),
         SD_BUS_SIGNAL_WITH_ARGS("VmRemoved", SD_BUS_ARGS("o", vm, "s", name), 0),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
