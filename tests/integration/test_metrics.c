@@ -65,7 +65,8 @@ static void measure(const char *text, const char *vm, size_t *ret_lines, size_t 
 
 static void test_lives_and_deaths_are_counted(void **state) {
         BusHost *host = *state;
-        _cleanup_(freep) char *one = vm_create(host->bus, &(VmSpec){.name = "one"});
+        _cleanup_(freep) char *one =
+                vm_create(host->bus, &(VmSpec){.name = "one", .params = "sleep"});
         _cleanup_(freep) char *before = get_metrics(host->bus, "prometheus");
         _cleanup_(freep) char *running = NULL, *after = NULL;
         Record record;
