@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What a VM's control socket must do, with a stock guest: sourced by the integration test (software processor) and by the
+# system test (KVM). The sourcing script sets $vmm, $guest and $hypervisor, and has pass(), fail() and same().
+
+# vm_begin NAME STEPS [OPTIONS...]: a guest in the background; NAME.sock, NAME.console, NAME.in are its ends, $vm its pid
+vm_begin() {
+        local name=$1 steps=$2
+        shift 2
+        rm -f "$name.in" "$name.sock"
+        mkfifo "$name.in"
+        : >"$name.console"
+        timeout 600 "$vmm" --extended-status run --hypervisor "$hypervisor" --mem 256 --cpus 2 --socket "$name.sock" \
+                --initrd "$guest/initrd.img" --serial type=stdout,stdin,hardware=serial,num=1,console=true \
+                -p "quiet panic=-1 cryptomgr.notests=1 vivarium.test=$steps" "$@" "$guest/vmlinuz" \
+                <>"$name.in" >"$name.console" 2>"$name.log" &
+        vm=$!
+}
+
+# vm_says NAME PATTERN [SECONDS]: until the guest printed a line that matches
+vm_says() {
+        timeout "${3:-60}" bash -c '
+                exec 3< <(exec tail -n +1 -f "$1")
+                tail=$!
+                grep -q -m 1 -E -- "$2" <&3
+                status=$?
+                kill $tail
+                exit $status' await "$1.console" "$2" || tail -n 5 "$1.console" "$1.log" >&2
+}
+
+# expect SENTENCE NAME PATTERN: the guest says so
+expect() {
+        if vm_says "$2" "$3" && grep -qE -- "$3" "$2.console"; then pass "$1"; else fail "$1"; fi
+}
+
+# ask NAME VERB...: a request to the VM; its answer is on standard output
+ask() {
+        local name=$1
+        shift
+        timeout 60 "$vmm" "$@" "$name.sock" 2>>"$name.log"
+}
+
+# done_with SENTENCE NAME VERB...: the VM does it
+done_with() {
+        local sentence=$1
+        shift
+        if ask "$@" >answer; then pass "$sentence"; else
+                fail "$sentence"
+                tail -n 1 "$1.log" >&2
+        fi
+}
+
+ends_with() { # SENTENCE STATUS
+        local status
+        wait "$vm"
+        status=$?
+        same "$1" "$2" "$status"
+}
+
+scenario_buttons() {
+        vm_begin buttons button:Power_Button,button:Sleep_Button,gpe:03,poweroff
+        vm_says buttons '^waiting for the Power'
+        done_with "the power button is pressed" buttons powerbtn
+        expect "the guest's button driver reports it" buttons '^step button: ok Power'
+        vm_says buttons '^waiting for the Sleep'
+        done_with "the sleep button is pressed" buttons sleepbtn
+        expect "the guest's button driver reports that too" buttons '^step button: ok Sleep'
+        vm_says buttons '^waiting for event 03'
+        done_with "event 3 is raised" buttons gpe 3
+        expect "the guest counts it" buttons '^step gpe: ok 03'
+        if ask buttons gpe 16 || ask buttons balloon_stats; then
+                fail "what is not there is refused"
+        else pass "what is not there is refused"; fi
+        ends_with "the guest powers off afterwards" 0
+}
+
+scenario_disks() {
+        truncate -s 8M first.img
+        truncate -s 4M second.img
+        vm_begin disks plug:vdb,resize:vdb:16384,resize:vda:40960,unplug:vdb,plug:vdb,unplug:vdb,unplug:vda,poweroff \
+                --block first.img
+        vm_says disks '^waiting for vdb'
+        done_with "a disk is plugged in" disks disk add second.img
+        same "it is on the bus" '{"PciHotPlugResponse":{"bus":3}}' "$(cat answer)"
+        expect "the guest reads it" disks '^step plug: ok vdb 8192'
+        done_with "it is enlarged" disks disk resize 1 8388608
+        expect "the guest sees its new end" disks '^step resize: ok vdb:16384'
+        done_with "so is one from the command line" disks disk resize 0 20971520
+        expect "the guest sees that too" disks '^step resize: ok vda:40960'
+        done_with "the guest lets go of it" disks disk remove 3
+        expect "it is gone" disks '^step unplug: ok vdb'
+        done_with "a read-only one takes its place" disks disk add second.img,ro=true
+        if ask disks disk resize 1 4096; then fail "which keeps its size"; else pass "which keeps its size"; fi
+        vm_says disks '^step plug: ok vdb 16384' # its driver is done with it
+        done_with "and goes" disks disk remove 3
+        done_with "as does the one from the command line" disks disk remove 1
+        if ask disks disk remove 1; then fail "but only once"; else pass "but only once"; fi
+        ends_with "the guest powers off without disks" 0
+        same "the images have the sizes that were asked for" "20971520 8388608" "$(stat -c %s first.img second.img | xargs)"
+}
+
+# ROUNDS: suspensions in turn of the vCPUs alone and of the devices too, under load, and one that a guest would notice
+scenario_suspend() {
+        local i failed_rounds=0 full longest
+        truncate -s 16M load.img
+        vm_begin suspend load:vda,poweroff --block load.img
+        vm_says suspend '^load: running'
+        for ((i = 0; i < $1; i++)); do
+                full=$([ $((i % 2)) -eq 0 ] || echo --full)
+                # shellcheck disable=SC2086 # nothing, or one word
+                ask suspend suspend $full && ask suspend resume $full || failed_rounds=$((failed_rounds + 1))
+        done
+        same "$1 suspensions are done and undone" 0 "$failed_rounds"
+        done_with "one more is to last" suspend suspend --full
+        same "its state is told" '{"State":{"vcpus":"suspended","devices":"suspended"}}' "$(ask suspend state)"
+        if ask suspend resume; then fail "vCPUs do not run without devices"; else pass "vCPUs do not run without devices"; fi
+        sleep 3
+        done_with "and to end" suspend resume --full
+        sleep 1 # for rounds to follow
+        echo stop >suspend.in
+        expect "no interrupt was lost and no clock jumped" suspend '^step load: ok'
+        longest=$(sed -n 's/^load: .* longest \([0-9]*\) msec.*/\1/p' suspend.console)
+        # The last suspension alone was three seconds.
+        if [ "${longest:-9999}" -lt 2500 ]; then pass "the guest's time stood still: its longest round took $longest msec"; else
+                fail "the guest's time stood still: its longest round took $longest msec"
+        fi
+        ends_with "the guest goes on to its end" 0
+}
+
+scenario_state() {
+        vm_begin state hang --suspended
+        timeout 60 bash -c 'until "$0" state state.sock; do :; done' "$vmm" >answer 2>>state.log
+        same "a VM can start suspended" '{"State":{"vcpus":"suspended","devices":"suspended"}}' "$(tail -n 1 answer)"
+        same "and does not run" "" "$(cat state.console)"
+        done_with "until it is resumed" state resume --full
+        expect "then it boots" state 'init reached'
+        same "its vCPUs are threads of the VMM" "2 vcpu0 vcpu1" "$(ask state vcpus | jq -r '.VcpuPidTidResponse.pid_tid_map
+                | length, .[]' | xargs | sed 's/[][,]/ /g' | (
+                        read -r n pid tid pid1 tid1
+                        echo "$n $(cat "/proc/$pid/task/$tid/comm") $(cat "/proc/$pid1/task/$tid1/comm")"))"
+        if [ "$(ask state stats | jq '.Stats | .vcpus["0"].pio_writes > 100 and .lines["4"].raised > 0 and
+                (.devices | keys[] | startswith("virtio-rng"))')" = true ]; then
+                pass "counters count"
+        else fail "counters count"; fi
+        done_with "it is stopped" state stop
+        ends_with "and says that it was" 0
+}
