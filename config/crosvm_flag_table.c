@@ -7,6 +7,7 @@
 
 #include "config/crosvm_device_flags.h"
 #include "config/crosvm_flags.h"
+#include "config/crosvm_folder_flags.h"
 #include "config/crosvm_net_flags.h"
 
 /** crosvm_flag_emit_consume() - append the option and its @value, owned from now on; NULL is want of memory */
@@ -48,6 +49,19 @@ static int emit_blocks(const VmmConfig *config, const Flag *flag, StrVec *argv) 
         for (size_t i = 0; i < config->n_disks; i++) {
                 char *value;
                 int r = crosvm_block_emit(&config->disks[i], &value);
+
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int emit_folders(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->n_folders; i++) {
+                char *value;
+                int r = crosvm_folder_emit(&config->folders[i], &value);
 
                 if (r == 0)
                         r = crosvm_flag_emit_consume(flag, value, argv);
@@ -250,6 +264,15 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_net_parse,
          .emit = emit_nets,
          .help = "a virtio network card; keys below"},
+        {.name = "vhost-user-fs",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_folder_parse,
+         .emit = emit_folders,
+         .help = "a folder served by virtiofsd; keys below"},
         {.name = "vsock",
          .scope = SCOPE_RUN,
          .group = GROUP_DEVICES,

@@ -148,7 +148,6 @@ static const char *const run_options[] = {
         "vhost-user-blk",
         "vhost-user-connect-timeout-ms",
         "vhost-user-console",
-        "vhost-user-fs",
         "vhost-user-gpu",
         "vhost-user-mac80211-hwsim",
         "vhost-user-net",

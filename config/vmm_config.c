@@ -26,6 +26,8 @@ void vmm_config_deinit(VmmConfig *config) {
                 vmm_disk_deinit(&config->disks[i]);
         for (size_t i = 0; i < config->n_nets; i++)
                 vmm_net_deinit(&config->nets[i]);
+        for (size_t i = 0; i < config->n_folders; i++)
+                vmm_folder_deinit(&config->folders[i]);
         strvec_deinit(&config->params);
         free(config->log_level);
         free(config->name);
@@ -134,14 +136,14 @@ static int check_disks(const VmmConfig *config, TextError *reterr) {
 }
 
 static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
-        size_t n = config->n_disks + config->n_nets + !config->no_rng + (config->vsock_cid != 0);
+        size_t n = config->n_disks + config->n_nets + config->n_folders + !config->no_rng + (config->vsock_cid != 0);
 
         for (size_t i = 0; i < config->n_serials; i++)
                 n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
         if (n > VMM_PCI_DEVICES_MAX)
                 return text_error_set(
                         reterr, -EINVAL,
-                        "--block, --net, --serial: %zu PCI devices in all, the bus takes %u", n,
+                        "--block, --net, --serial, --vhost-user-fs: %zu PCI devices in all, the bus takes %u", n,
                         VMM_PCI_DEVICES_MAX);
         return 0;
 }
@@ -206,5 +208,10 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
         r = check_vsock(config, reterr);
         if (r < 0)
                 return r;
+        for (size_t i = 0; i < config->n_folders; i++) {
+                r = vmm_folder_validate(&config->folders[i], reterr);
+                if (r < 0)
+                        return r;
+        }
         return check_pci_devices(config, reterr);
 }

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "base/text_error.h"
 #include "config/cpu_features.h"
+#include "config/vmm_folder.h"
 #include "config/vmm_net.h"
 
 typedef enum VmmSerialType {
@@ -78,8 +79,8 @@ typedef struct VmmConfig {
         VmmHypervisor hypervisor;
         char *kvm_device; /* owned, optional: --hypervisor kvm[device=PATH] */
         CpuFeatureChange cpu_features;
-        char *socket;     /* owned, optional: where the control socket listens */
-        bool suspended;   /* start suspended, until the control socket says otherwise */
+        char *socket;   /* owned, optional: where the control socket listens */
+        bool suspended; /* start suspended, until the control socket says otherwise */
         bool no_rng;
         uint32_t vsock_cid;     /* VMM_CID_MIN..MAX; 0: no sockets */
         char *vsock_socket_dir; /* owned; where the host's ends are */
@@ -94,6 +95,8 @@ typedef struct VmmConfig {
         size_t n_disks;
         VmmNet nets[VMM_NETS_MAX];
         size_t n_nets;
+        VmmFolder folders[VMM_FOLDERS_MAX];
+        size_t n_folders;
 } VmmConfig;
 
 void vmm_config_init(VmmConfig *config);

@@ -152,6 +152,10 @@ const char *machine_earlycon_name(const VmmConfig *config, char *buf, size_t siz
 void machine_prepare_interrupt_controllers(const Machine *machine);
 int machine_prepare_vcpu(const Machine *machine, Vcpu *vcpu);
 
+/* folders.c */
+int machine_add_folders(Machine *machine, const VmmConfig *config, unsigned *slot,
+                        TextError *reterr);
+
 /* network.c */
 int machine_add_networks(Machine *machine, const VmmConfig *config, unsigned *slot,
                          TextError *reterr);

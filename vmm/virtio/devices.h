@@ -10,6 +10,7 @@
 #include "vmm/hv/hv.h"
 #include "vmm/net/net.h"
 #include "vmm/pci/pci.h"
+#include "vmm/vhost_user/vhost_user.h"
 #include "vmm/virtio/virtio.h"
 
 typedef struct VirtioBlkConfig {
@@ -46,6 +47,10 @@ int virtio_blk_new(BlockDev *disk, const VirtioBlkConfig *config, VirtioDevice *
                    TextError *reterr);
 int virtio_console_new(CharDev *chardev, VirtioDevice **ret);
 int virtio_net_new(NetDev *backend, const VirtioNetConfig *config, VirtioDevice **ret);
+#define VIRTIO_FS_QUEUES 2u
+#define VIRTIO_FS_TAG_MAX 36u
+
+int virtio_fs_new(VhostUser *vhost, const char *tag, VirtioDevice **ret);
 int virtio_rng_new(VirtioDevice **ret);
 int virtio_vsock_new(const VirtioVsockConfig *config, VirtioDevice **ret, TextError *reterr);
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/crosvm_folder_flags.h"
+
+#include <errno.h>
+
+#include "config/kv_list.h"
+
+static int set_socket(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_string(item, &((VmmFolder *) object)->socket, reterr);
+}
+
+static int set_tag(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_string(item, &((VmmFolder *) object)->tag, reterr);
+}
+
+static int set_socket_fd(void *object, const KvItem *item, TextError *reterr) {
+        VmmFolder *folder = object;
+
+        if (!item->value || parse_fd(item->value, &folder->socket_fd) < 0)
+                return text_error_set(reterr, -EINVAL, "expected a descriptor, not '%s'",
+                                      item->value ?: "");
+        return 0;
+}
+
+static const KvField folder_fields[] = {
+        {"socket", set_socket, 0}, {"tag", set_tag, 0},         {"socket-fd", set_socket_fd, 0},
+        {"pci-address", NULL, 0},  {"max-queue-size", NULL, 0},
+};
+
+/** crosvm_folder_parse() - add the folder that one --vhost-user-fs value describes */
+int crosvm_folder_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        _cleanup_(vmm_folder_deinit) VmmFolder folder;
+        int r;
+
+        vmm_folder_init(&folder);
+        if (config->n_folders >= VMM_FOLDERS_MAX)
+                return text_error_set(reterr, -EINVAL, "more than %u folders", VMM_FOLDERS_MAX);
+        r = kv_apply(value, "socket", folder_fields, ELEMENTSOF(folder_fields), &folder, reterr);
+        if (r < 0)
+                return r;
+        config->folders[config->n_folders++] = folder;
+        vmm_folder_init(&folder);
+        return 0;
+}
+
+/** crosvm_folder_emit() - the --vhost-user-fs value of one folder */
+int crosvm_folder_emit(const VmmFolder *folder, char **ret) {
+        _cleanup_(strbuf_deinit) StrBuf buf = {0};
+
+        if (folder->socket)
+                kv_append(&buf, "socket", folder->socket);
+        kv_append(&buf, "tag", folder->tag);
+        if (folder->socket_fd >= 0)
+                strbuf_printf(&buf, ",socket-fd=%d", folder->socket_fd);
+        return strbuf_finish(&buf, ret);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The typed form of --vhost-user-fs: a folder of the host, served by a vhost-user process. */
+
+#include <stdbool.h>
+
+#include "base/text_error.h"
+
+#define VMM_FOLDERS_MAX 8u
+#define VMM_FOLDER_TAG_MAX 36u
+
+/* Exactly one of @socket and @socket_fd is set. */
+typedef struct VmmFolder {
+        char *tag;    /* owned; what the guest mounts it by, 1..VMM_FOLDER_TAG_MAX bytes */
+        char *socket; /* owned; where the process listens, or /proc/self/fd/N, which is connected */
+        int socket_fd; /* inherited and connected; -EBADF = not given */
+} VmmFolder;
+
+void vmm_folder_init(VmmFolder *folder);
+void vmm_folder_deinit(VmmFolder *folder);
+int vmm_folder_validate(const VmmFolder *folder, TextError *reterr);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/vhost_user/ring.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "base/le.h"
+
+#define DESC_NEXT 0x1u
+#define DESC_WRITE 0x2u
+#define DESC_LEN 16u
+
+/** vhost_ring_init() - an empty ring in zeroed memory */
+void vhost_ring_init(VhostRing *ring, uint8_t *shared, const GuestMem *mem) {
+        *ring = (VhostRing){.shared = shared, .mem = mem, .n_free = VHOST_USER_RING_SIZE};
+        for (unsigned i = 0; i < VHOST_USER_RING_SIZE; i++)
+                ring->next[i] = (uint16_t) (i + 1);
+}
+
+static gpa_t address_of(const GuestMem *mem, const uint8_t *host) {
+        for (unsigned i = 0; i < mem->n_regions; i++) {
+                const GuestRegion *region = &mem->regions[i];
+
+                if (host >= region->host && host < region->host + region->size_bytes)
+                        return region->gpa + (gpa_t) (host - region->host);
+        }
+        assert(false);
+        return 0;
+}
+
+static void publish(VhostRing *ring, uint16_t head) {
+        uint8_t *avail = ring->shared + VHOST_RING_AVAIL;
+
+        le16_store(avail + 4 + 2 * (ring->avail % VHOST_USER_RING_SIZE), head);
+        ring->avail++;
+        __atomic_store_n((uint16_t *) (void *) (avail + 2), htole16(ring->avail), __ATOMIC_RELEASE);
+}
+
+/**
+ * vhost_ring_add() - offer a request of @n_out buffers to read and @n_in to write, in guest memory
+ *
+ * Return: 0; VHOST_USER_E_FULL when there is no room now; -EINVAL for a request without buffers or with too many ever.
+ */
+int vhost_ring_add(VhostRing *ring, uint16_t tag, const struct iovec *iov, unsigned n_out,
+                   unsigned n_in) {
+        unsigned n = n_out + n_in;
+        uint16_t head = ring->first_free, index = head;
+        uint32_t room = 0;
+
+        if (n == 0 || n > VHOST_USER_RING_SIZE)
+                return -EINVAL;
+        if (n > ring->n_free)
+                return VHOST_USER_E_FULL;
+        for (unsigned i = 0; i < n; i++) {
+                uint8_t *desc = ring->shared + VHOST_RING_DESC + DESC_LEN * index;
+                unsigned flags = (i >= n_out ? DESC_WRITE : 0) | (i + 1 < n ? DESC_NEXT : 0);
+
+                le64_store(desc, address_of(ring->mem, iov[i].iov_base));
+                le32_store(desc + 8, (uint32_t) iov[i].iov_len);
+                le16_store(desc + 12, (uint16_t) flags);
+                le16_store(desc + 14, i + 1 < n ? ring->next[index] : 0);
+                if (i >= n_out)
+                        room += (uint32_t) iov[i].iov_len;
+                index = ring->next[index];
+        }
+        ring->first_free = index;
+        ring->n_free = (uint16_t) (ring->n_free - n);
+        ring->n_descs[head] = (uint16_t) n;
+        ring->tags[head] = tag;
+        ring->room[head] = room;
+        publish(ring, head);
+        return 0;
+}
+
+static void release(VhostRing *ring, uint16_t head) {
+        uint16_t last = head;
+
+        for (unsigned i = 1; i < ring->n_descs[head]; i++)
+                last = ring->next[last];
+        ring->next[last] = ring->first_free;
+        ring->first_free = head;
+        ring->n_free = (uint16_t) (ring->n_free + ring->n_descs[head]);
+        ring->n_descs[head] = 0;
+}
+
+/**
+ * vhost_ring_take() - the next request that the process has ended
+ *
+ * Return: 0; VHOST_USER_E_NONE; -EPROTO when the process claims what cannot be.
+ */
+int vhost_ring_take(VhostRing *ring, VhostUserDone *ret) {
+        const uint8_t *used = ring->shared + VHOST_RING_USED, *entry;
+        uint16_t index = le16toh(
+                __atomic_load_n((const uint16_t *) (const void *) (used + 2), __ATOMIC_ACQUIRE));
+        uint32_t head, written;
+
+        if (index == ring->used)
+                return VHOST_USER_E_NONE;
+        entry = used + 4 + 8 * (ring->used % VHOST_USER_RING_SIZE);
+        head = le32toh(__atomic_load_n((const uint32_t *) (const void *) entry, __ATOMIC_RELAXED));
+        written = le32toh(
+                __atomic_load_n((const uint32_t *) (const void *) (entry + 4), __ATOMIC_RELAXED));
+        if (head >= VHOST_USER_RING_SIZE || ring->n_descs[head] == 0 || written > ring->room[head])
+                return -EPROTO;
+        ring->used++;
+        *ret = (VhostUserDone){.tag = ring->tags[head], .written = written};
+        release(ring, (uint16_t) head);
+        return 0;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/le.h"
+#include "base/log.h"
+#include "vmm/virtio/devices.h"
+
+/*
+ * The file system device (virtio 1.2 section 5.11): a folder of the host, served by a vhost-user process such as
+ * virtiofsd. The device itself knows nothing of files: it hands requests over and their ends back. When the process is
+ * gone nobody can end what it had; the device then needs a reset, after which it has nothing to offer.
+ */
+
+/* Linux takes requests of as many pages as the queue has entries, less four; that must not exceed a chain's limit. */
+#define FS_QUEUE_SIZE VIRTQ_CHAIN_MAX
+
+#define CONFIG_QUEUES VIRTIO_FS_TAG_MAX
+#define CONFIG_LEN (VIRTIO_FS_TAG_MAX + 4)
+
+typedef struct VirtioFs {
+        VirtioDevice dev;
+        VhostUser *vhost; /* owned */
+        char tag[VIRTIO_FS_TAG_MAX + 1];
+        uint8_t config[CONFIG_LEN];
+        unsigned n_pending; /* requests that the process has */
+        bool lost;          /* it is gone */
+        bool suspended;     /* what has ended waits */
+        bool resetting;     /* requests that end are forgotten; the last one ends the reset */
+        bool full[VIRTIO_FS_QUEUES]; /* a request waits for room */
+} VirtioFs;
+
+static void end_reset(VirtioFs *fs) {
+        fs->resetting = false;
+        virtio_device_reset_done(&fs->dev);
+}
+
+/* Lock held. Nobody can end what the process had under way. */
+static void lose(VirtioFs *fs, const char *cause) {
+        log_error("shared folder %s: the process that serves it is lost: %s", fs->tag, cause);
+        fs->lost = true;
+        fs->n_pending = 0;
+        if (fs->resetting)
+                end_reset(fs);
+        else
+                virtio_device_broken(&fs->dev, "the process that serves the folder is lost");
+}
+
+/* ---- the end of requests ---- */
+
+static void complete_all(VirtioFs *fs, unsigned queue) {
+        VhostUserDone done;
+        int r;
+
+        while ((r = vhost_user_take(fs->vhost, queue, &done)) == 0) {
+                fs->n_pending--;
+                if (!fs->resetting)
+                        virtq_push(fs->dev.queues + queue, done.tag, done.written);
+        }
+        if (r < 0)
+                lose(fs, "it ended a request that it was not given");
+        else if (fs->resetting && fs->n_pending == 0)
+                end_reset(fs);
+}
+
+static void on_completed(void *userdata, unsigned queue) {
+        VirtioFs *fs = userdata;
+
+        virtio_device_lock(&fs->dev);
+        if (!fs->suspended && !fs->lost)
+                complete_all(fs, queue);
+        if (fs->dev.running) {
+                virtio_device_interrupt(&fs->dev, queue);
+                if (fs->full[queue])
+                        virtio_device_kick(&fs->dev, queue);
+                fs->full[queue] = false;
+        }
+        virtio_device_unlock(&fs->dev);
+}
+
+static void on_gone(void *userdata, const char *cause) {
+        VirtioFs *fs = userdata;
+
+        virtio_device_lock(&fs->dev);
+        lose(fs, cause);
+        virtio_device_unlock(&fs->dev);
+}
+
+/* ---- their start ---- */
+
+/* Return: whether the next one may be taken. */
+static bool submit(VirtioFs *fs, unsigned queue, const VirtqChain *chain) {
+        VirtQueue *q = fs->dev.queues + queue;
+        int r = vhost_user_submit(fs->vhost, queue, chain->head, chain->iov, chain->n_out,
+                                  chain->n_in);
+
+        if (r == VHOST_USER_E_FULL) {
+                virtq_unpop(q);
+                fs->full[queue] = true;
+                return false;
+        }
+        if (r < 0)
+                virtq_push(q, chain->head, 0); /* a request without buffers asks for nothing */
+        else
+                fs->n_pending++;
+        return true;
+}
+
+static void fs_notify(VirtioDevice *dev, unsigned queue) {
+        VirtioFs *fs = (VirtioFs *) dev;
+        VirtQueue *q = dev->queues + queue;
+        unsigned budget = q->size;
+        VirtqChain chain;
+
+        if (fs->lost) {
+                virtio_device_broken(dev, "the process that serves the folder is lost");
+                return;
+        }
+        for (; budget > 0; budget--) {
+                int r = virtio_device_pop(dev, queue, &chain);
+
+                if (r == VIRTQ_E_EMPTY && virtq_want_notify(q))
+                        continue;
+                if (r != 0 || !submit(fs, queue, &chain))
+                        break;
+        }
+        vhost_user_kick(fs->vhost, queue);
+        if (budget == 0)
+                virtio_device_kick(dev, queue);
+        virtio_device_interrupt(dev, queue);
+}
+
+static int fs_reset(VirtioDevice *dev) {
+        VirtioFs *fs = (VirtioFs *) dev;
+
+        fs->resetting = fs->n_pending > 0;
+        return fs->resetting ? VIRTIO_E_PENDING : 0;
+}
+
+static void fs_suspend(VirtioDevice *dev) {
+        ((VirtioFs *) dev)->suspended = true;
+}
+
+static void fs_resume(VirtioDevice *dev) {
+        VirtioFs *fs = (VirtioFs *) dev;
+
+        fs->suspended = false;
+        for (unsigned i = 0; i < VIRTIO_FS_QUEUES && !fs->lost; i++) {
+                complete_all(fs, i);
+                if (dev->running)
+                        virtio_device_interrupt(dev, i);
+        }
+}
+
+static VirtioDevice *fs_free(VirtioDevice *dev) {
+        VirtioFs *fs = (VirtioFs *) dev;
+
+        vhost_user_free(fs->vhost);
+        free(fs);
+        return NULL;
+}
+
+static const VirtioOps fs_ops = {
+        .name = "virtio-fs",
+        .type = VIRTIO_TYPE_FS,
+        .notify = fs_notify,
+        .reset = fs_reset,
+        .suspend = fs_suspend,
+        .resume = fs_resume,
+        .free = fs_free,
+};
+
+/**
+ * virtio_fs_new() - a folder that the guest mounts by the name @tag
+ * @vhost:  consumed on success; with VIRTIO_FS_QUEUES queues, on the same loop as the device's
+ * @tag:    1..VIRTIO_FS_TAG_MAX bytes; copied
+ *
+ * Return: 0; -ENOMEM.
+ */
+int virtio_fs_new(VhostUser *vhost, const char *tag, VirtioDevice **ret) {
+        VirtioFs *fs = calloc(1, sizeof(*fs));
+
+        if (!fs)
+                return -ENOMEM;
+        fs->vhost = vhost;
+        fs->dev.ops = &fs_ops;
+        fs->dev.config = fs->config;
+        fs->dev.config_len = sizeof(fs->config);
+        fs->dev.n_queues = VIRTIO_FS_QUEUES;
+        for (unsigned i = 0; i < VIRTIO_FS_QUEUES; i++)
+                fs->dev.queue_size_max[i] = FS_QUEUE_SIZE;
+        strncpy(fs->tag, tag, VIRTIO_FS_TAG_MAX);
+        memcpy(fs->config, fs->tag, VIRTIO_FS_TAG_MAX);
+        le32_store(fs->config + CONFIG_QUEUES, VIRTIO_FS_QUEUES - 1); /* one is for priority */
+        vhost_user_set_handler(
+                vhost,
+                &(VhostUserHandler){.completed = on_completed, .gone = on_gone, .userdata = fs});
+
+        *ret = &fs->dev;
+        return 0;
+}
