@@ -92,6 +92,17 @@ typedef struct MsiRouteOps {
         void (*remove)(MsiRoute *route);
 } MsiRouteOps;
 
+/*
+ * Which pages of RAM were written since they were last asked for, by processors or by devices that write through
+ * GuestMem. While no vCPU runs and no device has a request under way; the thread of the machine's loop.
+ */
+typedef struct DirtyOps {
+        int (*start)(Partition *partition); /* with all pages clean */
+        /* The pages of region @region of the GuestMem, and forgets them. @ret: guest_mem_dirty_words() words. */
+        int (*fetch)(Partition *partition, unsigned region, uint64_t *ret);
+        int (*stop)(Partition *partition);
+} DirtyOps;
+
 /* ---- debugging ---- */
 
 #define VCPU_BREAKS_MAX 4u
@@ -192,6 +203,7 @@ struct Partition {
         const DoorbellOps *doorbells;  /* NULL: the VMM sees the write as an exit */
         const MsiRouteOps *msi_routes; /* NULL: signal_msi() from the device's thread */
         const DebugOps *debug;         /* NULL: no debugger can be served */
+        const DirtyOps *dirty;         /* NULL: writes cannot be followed */
 };
 
 struct ProtoPartition {

@@ -119,6 +119,7 @@ GuestMem *guest_mem_free(GuestMem *mem) {
         if (mem->base)
                 (void) munmap(mem->base, mem->size_bytes);
         (void) fd_close(mem->fd);
+        free((void *) (uintptr_t) mem->dirty);
         free(mem);
         return NULL;
 }

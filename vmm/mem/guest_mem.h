@@ -6,6 +6,7 @@
  * memory goes through these checks; a guest address never becomes a host pointer any other way.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +46,8 @@ typedef struct GuestMem {
         GuestRom roms[GUEST_MEM_ROMS_MAX];
         void (*written)(void *userdata, gpa_t gpa, uint64_t len); /* guest_mem_watch(), or NULL */
         void *written_userdata;                                   /* borrowed */
+        _Atomic bool dirty_on;   /* between guest_mem_dirty_start() and _stop() */
+        _Atomic uint64_t *dirty; /* owned, from the first start on */
 } GuestMem;
 
 int guest_mem_new(uint64_t size_bytes, GuestMem **ret);
@@ -57,8 +60,22 @@ int guest_mem_add_rom(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_byt
 void guest_mem_watch(GuestMem *mem, void (*written)(void *userdata, gpa_t gpa, uint64_t len),
                      void *userdata);
 
+/* dirty.c */
+int guest_mem_dirty_start(GuestMem *mem);
+void guest_mem_dirty_stop(GuestMem *mem);
+void guest_mem_dirty_mark(const GuestMem *mem, gpa_t gpa, uint64_t len);
+size_t guest_mem_dirty_words(const GuestMem *mem, unsigned region);
+void guest_mem_dirty_fetch(const GuestMem *mem, unsigned region, uint64_t *bitmap);
+
+/** guest_mem_dirty_on() - whether writes must be noted */
+static inline bool guest_mem_dirty_on(const GuestMem *mem) {
+        return atomic_load_explicit(&mem->dirty_on, memory_order_relaxed);
+}
+
 /** guest_mem_will_write() - a device is about to write [@gpa, @gpa + @len) through a host pointer; any thread */
 static inline void guest_mem_will_write(const GuestMem *mem, gpa_t gpa, uint64_t len) {
+        if (guest_mem_dirty_on(mem))
+                guest_mem_dirty_mark(mem, gpa, len);
         if (mem->written)
                 mem->written(mem->written_userdata, gpa, len);
 }

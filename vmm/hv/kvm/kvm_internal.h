@@ -61,7 +61,7 @@ struct KvmPartition {
         pthread_mutex_t clock_lock;
         atomic_bool extint;
         KvmRouting routing;
-        const GuestMem *mem; /* borrowed */
+        GuestMem *mem; /* borrowed */
         unsigned n_slots;
         KvmVcpuSlot *slots; /* owned; n_slots */
 };

@@ -39,10 +39,14 @@ static int kvm_add_roms(KvmPartition *partition) {
         return 0;
 }
 
-static int kvm_add_memory(KvmPartition *partition, const GuestMem *mem) {
+/* RAM, one slot a region. @flags: of all slots */
+static int kvm_set_memory(KvmPartition *partition, uint32_t flags) {
+        const GuestMem *mem = partition->mem;
+
         for (unsigned i = 0; i < mem->n_regions; i++) {
                 struct kvm_userspace_memory_region region = {
                         .slot = i,
+                        .flags = flags,
                         .guest_phys_addr = mem->regions[i].gpa,
                         .memory_size = mem->regions[i].size_bytes,
                         .userspace_addr = (uintptr_t) mem->regions[i].host,
@@ -54,6 +58,42 @@ static int kvm_add_memory(KvmPartition *partition, const GuestMem *mem) {
         }
         return 0;
 }
+
+/* ---- dirty log: KVM's of what processors write, GuestMem's of what devices do ---- */
+
+static int kvm_dirty_start(Partition *base) {
+        KvmPartition *partition = kvm_partition_from_base(base);
+        int r = guest_mem_dirty_start(partition->mem);
+
+        return r < 0 ? r : kvm_set_memory(partition, KVM_MEM_LOG_DIRTY_PAGES);
+}
+
+static int kvm_dirty_fetch(Partition *base, unsigned region, uint64_t *ret) {
+        KvmPartition *partition = kvm_partition_from_base(base);
+        const struct kvm_dirty_log log = {.slot = region, .dirty_bitmap = ret};
+        int r;
+
+        if (region >= partition->mem->n_regions || !guest_mem_dirty_on(partition->mem))
+                return -EINVAL;
+        r = kvm_ioctl(partition->vm_fd, KVM_GET_DIRTY_LOG, &log);
+        if (r < 0)
+                return r;
+        guest_mem_dirty_fetch(partition->mem, region, ret);
+        return 0;
+}
+
+static int kvm_dirty_stop(Partition *base) {
+        KvmPartition *partition = kvm_partition_from_base(base);
+
+        guest_mem_dirty_stop(partition->mem);
+        return kvm_set_memory(partition, /* flags= */ 0);
+}
+
+static const DirtyOps kvm_dirty_ops = {
+        .start = kvm_dirty_start,
+        .fetch = kvm_dirty_fetch,
+        .stop = kvm_dirty_stop,
+};
 
 /* vCPUs are created in order, because KVM numbers them so; their threads take them over with vcpu_bind(). */
 static int kvm_create_vcpu(KvmPartition *partition, unsigned index) {
@@ -136,12 +176,12 @@ int kvm_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret, TextE
         KvmPartition *partition = kvm_partition_from_proto(proto);
         int r;
 
-        r = kvm_add_memory(partition, mem);
+        partition->mem = mem;
+        r = kvm_set_memory(partition, /* flags= */ 0);
         if (r < 0)
                 return text_error_set(reterr, r,
                                       "cannot give %" PRIu64 " MiB of memory to the VM: %s",
                                       mem->size_bytes >> 20, strerror(-r));
-        partition->mem = mem;
         r = kvm_add_roms(partition);
         if (r < 0)
                 return text_error_set(reterr, r, "cannot give read-only memory to the VM: %s",
@@ -159,6 +199,7 @@ int kvm_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret, TextE
                 .ops = &kvm_partition_ops,
                 .doorbells = &kvm_doorbell_ops,
                 .msi_routes = &kvm_msi_route_ops,
+                .dirty = &kvm_dirty_ops,
                 .debug = ioctl(partition->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG) > 0
                                  ? &kvm_debug_ops
                                  : NULL,

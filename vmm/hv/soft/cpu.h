@@ -380,6 +380,13 @@ struct SoftCpu {
 static inline bool soft_has(const SoftCpu *c, CpuFeature feature) {
         return cpu_feature_set_has(&c->model->features, feature);
 }
+/* After a device was called, which may have asked for a stop without a kick, being on this thread. */
+void cpu_attention(SoftCpu *c, uint32_t what);
+static inline void cpu_notice_stop(SoftCpu *c) {
+        if (unlikely(atomic_load_explicit(c->stop, memory_order_relaxed)))
+                cpu_attention(c, ATTENTION_KICK);
+}
+
 static inline bool cpu_long_mode(const SoftCpu *c) {
         return c->efer & EFER_LMA;
 }
@@ -397,7 +404,6 @@ uint32_t cpu_flags(const SoftCpu *c);
 void cpu_set_flags(SoftCpu *c, uint32_t flags, uint32_t mask);
 void cpu_mode_changed(SoftCpu *c);
 uint64_t cpu_tsc(SoftCpu *c);
-void cpu_attention(SoftCpu *c, uint32_t what);
 
 /* block.c */
 int block_cache_new(struct BlockCache **ret);
@@ -479,6 +485,19 @@ void segment_load_descriptor(SoftCpu *c, const Uop *u, Segment *seg, uint16_t se
 bool descriptor_read(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *ret);
 void segment_from_descriptor(Segment *seg, uint16_t selector, uint64_t descriptor);
 void io_check(SoftCpu *c, const Uop *u, uint16_t port, unsigned size);
+
+void segment_set_accessed(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *d);
+
+/* task.c */
+typedef struct TaskSwitch {
+        enum { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_EVENT } cause;
+        uint16_t selector; /* of the TSS */
+        uint64_t next_rip; /* where the old task goes on */
+        unsigned ext;      /* of error codes: 1 for an event from outside the program */
+        bool has_code;     /* the new task finds @code on its stack */
+        uint32_t code;
+} TaskSwitch;
+void task_switch(SoftCpu *c, const Uop *u, const TaskSwitch *t);
 
 /* cpuid.c, msr.c */
 int soft_model_init(SoftModel *model, unsigned n_vcpus, const CpuFeatureChange *change,

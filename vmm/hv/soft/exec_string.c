@@ -106,6 +106,7 @@ static inline void one(SoftCpu *c, const Uop *u, unsigned op) {
                 uint8_t *p = mem_begin(
                         c, u, va, 1u << u->size); /* the port is read only if the store will work */
                 uint64_t v = c->io->pio_read(c->io->machine, (uint16_t) c->r[RDX], 1u << u->size);
+                cpu_notice_stop(c);
 
                 memcpy(p, &v, 1u << u->size);
                 mem_end(c, u);
@@ -115,6 +116,7 @@ static inline void one(SoftCpu *c, const Uop *u, unsigned op) {
         case STRING_OUTS:
                 a = read_sized(c, u, index_va(c, u, RSI), u->size);
                 c->io->pio_write(c->io->machine, (uint16_t) c->r[RDX], 1u << u->size, a);
+                cpu_notice_stop(c);
                 index_add(c, u, RSI, step);
                 break;
         }

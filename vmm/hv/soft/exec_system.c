@@ -189,6 +189,7 @@ void op_in_i(SoftCpu *c, const Uop *u) {
 
         io_check(c, u, port, 1u << u->size);
         v = c->io->pio_read(c->io->machine, port, 1u << u->size);
+        cpu_notice_stop(c);
         if (u->size == 0)
                 R8(c, 0) = (uint8_t) v;
         else
@@ -202,6 +203,7 @@ void op_out_i(SoftCpu *c, const Uop *u) {
 
         io_check(c, u, port, 1u << u->size);
         c->io->pio_write(c->io->machine, port, 1u << u->size, c->r[RAX] & mask);
+        cpu_notice_stop(c);
         if (atomic_load_explicit(&c->attention, memory_order_relaxed))
                 GOTO(c, uop_next_rip(c, u)); /* an interrupt that this caused comes at once */
         NEXT(c, u);

@@ -63,13 +63,23 @@ static void deliver_protected(SoftCpu *c, unsigned vector, bool software, bool h
         gate = mem_read_system(c, NULL, c->idt_base + vector * entry, 8);
         type = (unsigned) (gate >> 40) & 0x1f;
         if (long_mode ? type != GATE_INTERRUPT32 && type != GATE_TRAP32
-                      : type != GATE_INTERRUPT16 && type != GATE_TRAP16 &&
+                      : type != GATE_TASK && type != GATE_INTERRUPT16 && type != GATE_TRAP16 &&
                                 type != GATE_INTERRUPT32 && type != GATE_TRAP32)
                 cpu_raise_code(c, NULL, EXC_GP, error);
         if (software && ((gate >> 45) & 3) < cpl)
                 cpu_raise_code(c, NULL, EXC_GP, error);
         if (!(gate >> 47 & 1))
                 cpu_raise_code(c, NULL, EXC_NP, error);
+        if (type == GATE_TASK) {
+                task_switch(c, NULL,
+                            &(TaskSwitch){.cause = TASK_EVENT,
+                                          .selector = (uint16_t) (gate >> 16),
+                                          .next_rip = return_rip,
+                                          .ext = ext,
+                                          .has_code = has_code,
+                                          .code = code});
+                return;
+        }
         selector = (uint16_t) (gate >> 16);
         offset = (gate & 0xffff) | (gate >> 32 & 0xffff0000);
         if (long_mode) {

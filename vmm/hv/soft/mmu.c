@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/soft_internal.h"
 
 #define PTE_P UINT64_C(1)
 #define PTE_W UINT64_C(2)
@@ -27,6 +28,13 @@
 
 #define PHYS_BITS 40u
 #define PTE_RESERVED (UINT64_C(0x000fffffffffffff) & ~((UINT64_C(1) << PHYS_BITS) - 1))
+
+static void note_dirty(SoftCpu *c, uint64_t pa) {
+        const GuestMem *mem = c->partition->mem;
+
+        if (unlikely(guest_mem_dirty_on(mem)))
+                guest_mem_dirty_mark(mem, pa, 1);
+}
 
 /* Sets @bits of the entry that was read as @entry. Return: false when it has changed; @entry is then the new one. */
 static bool set_bits64(uint8_t *host, uint64_t *entry, uint64_t bits) {
@@ -94,6 +102,7 @@ static bool walk32(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuW
                 }
                 want = wanted_bits(access, leaf);
                 if ((entry & want) != want) {
+                        note_dirty(c, table + ((va >> shift) & 1023) * 4);
                         __atomic_fetch_or((uint32_t *) (void *) host, want, __ATOMIC_SEQ_CST);
                         entry |= want;
                 }
@@ -149,6 +158,8 @@ static bool walk64(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuW
                                         return false;
                         }
                         want = pdpte ? 0 : wanted_bits(access, leaf);
+                        if ((entry & want) != want)
+                                note_dirty(c, table + index * 8);
                 } while (!set_bits64(host, &entry, want));
                 if (leaf)
                         return walk_ends(c, entry, va, shift, ret);
@@ -266,6 +277,8 @@ static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, 
                 host = (uint8_t *) (uintptr_t) rom_host(c->partition, walk.pa);
         note_large(c, va, walk.shift);
         *ret_pa = walk.pa;
+        if (host && access == ACCESS_WRITE)
+                note_dirty(c, walk.pa);
         if (!host || !(c->cr0 & CR0_PG ? true : va <= UINT32_MAX))
                 return host;
         if (!cpu_long_mode(c) && va > UINT32_MAX)
@@ -282,16 +295,22 @@ static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, 
 }
 
 static uint64_t device_read(SoftCpu *c, uint64_t pa, unsigned size) {
+        uint64_t value;
+
         if (lapic_claims(c->lapic, pa))
                 return lapic_mmio_read(c->lapic, (uint32_t) (pa & 0xff0));
-        return c->io->mmio_read(c->io->machine, pa, size);
+        value = c->io->mmio_read(c->io->machine, pa, size);
+        cpu_notice_stop(c);
+        return value;
 }
 
 static void device_write(SoftCpu *c, uint64_t pa, unsigned size, uint64_t value) {
-        if (lapic_claims(c->lapic, pa))
+        if (lapic_claims(c->lapic, pa)) {
                 lapic_mmio_write(c->lapic, (uint32_t) (pa & 0xff0), (uint32_t) value);
-        else
-                c->io->mmio_write(c->io->machine, pa, size, value);
+                return;
+        }
+        c->io->mmio_write(c->io->machine, pa, size, value);
+        cpu_notice_stop(c);
 }
 
 static uint64_t read_at(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, unsigned role) {

@@ -262,6 +262,32 @@ static int soft_pause_time(Partition *partition, bool paused) {
         return 0;
 }
 
+/* Whoever enters the guest again has no write translations: each first write to a page comes by mmu.c. */
+static int soft_dirty_start(Partition *partition) {
+        return guest_mem_dirty_start(((SoftPartition *) partition)->mem);
+}
+
+static int soft_dirty_fetch(Partition *partition, unsigned region, uint64_t *ret) {
+        const GuestMem *mem = ((SoftPartition *) partition)->mem;
+
+        if (region >= mem->n_regions || !guest_mem_dirty_on(mem))
+                return -EINVAL;
+        memset(ret, 0, guest_mem_dirty_words(mem, region) * sizeof(*ret));
+        guest_mem_dirty_fetch(mem, region, ret);
+        return 0;
+}
+
+static int soft_dirty_stop(Partition *partition) {
+        guest_mem_dirty_stop(((SoftPartition *) partition)->mem);
+        return 0;
+}
+
+static const DirtyOps soft_dirty_ops = {
+        .start = soft_dirty_start,
+        .fetch = soft_dirty_fetch,
+        .stop = soft_dirty_stop,
+};
+
 static int soft_show_rom(Partition *partition, unsigned rom, bool shown) {
         SoftPartition *p = (SoftPartition *) partition;
 
@@ -459,6 +485,7 @@ static int soft_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **re
                 return text_error_set(reterr, -ENOMEM, "no memory for the partition");
         p->partition.ops = &soft_partition_ops;
         p->partition.debug = &soft_debug_ops;
+        p->partition.dirty = &soft_dirty_ops;
         p->mem = mem;
         p->model = ((SoftProto *) proto)->model;
         p->n_vcpus = p->model.n_vcpus;

@@ -13,6 +13,9 @@
 #define TYPE_CONFORMING 4u
 #define TYPE_READABLE 2u
 #define TYPE_WRITABLE 2u
+#define TYPE_TSS16 1u
+#define TYPE_TASK_GATE 5u
+#define TYPE_TSS32 9u
 
 /** segment_set_real() - what loading a segment register does in real mode */
 void segment_set_real(SoftCpu *c, unsigned seg, uint16_t selector) {
@@ -50,7 +53,8 @@ bool descriptor_read(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *ret)
         return true;
 }
 
-static void set_accessed(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *d) {
+/** segment_set_accessed() - note in the descriptor and in *@d that it is in use */
+void segment_set_accessed(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *d) {
         uint64_t base = selector & 4 ? c->ldtr.base : c->gdt_base;
 
         if (*d >> 40 & 1)
@@ -97,13 +101,13 @@ void segment_load(SoftCpu *c, const Uop *u, unsigned seg, uint16_t selector) {
         }
         if (!DESC_P(d))
                 cpu_raise_code(c, u, seg == SEG_SS ? EXC_SS : EXC_NP, selector & ~3u);
-        set_accessed(c, u, selector, &d);
+        segment_set_accessed(c, u, selector, &d);
         segment_from_descriptor(&c->seg[seg], selector, d);
         cpu_mode_changed(c);
 }
 
 static void load_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t d, unsigned cpl) {
-        set_accessed(c, u, selector, &d);
+        segment_set_accessed(c, u, selector, &d);
         segment_from_descriptor(&c->seg[SEG_CS], (uint16_t) ((selector & ~3u) | cpl), d);
         c->cpl = (uint8_t) cpl;
         cpu_mode_changed(c);
@@ -134,7 +138,7 @@ static uint64_t far_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t o
                 cpu_raise_code(c, u, EXC_GP, selector & ~3u);
         type = DESC_TYPE(d);
         if (!DESC_S(d) || !(type & TYPE_CODE) || (cpu_long_mode(c) && DESC_L(d) && DESC_DB(d)))
-                cpu_raise_code(c, u, EXC_GP, selector & ~3u); /* gates and tasks are not offered */
+                cpu_raise_code(c, u, EXC_GP, selector & ~3u); /* call gates are not offered */
         if (type & TYPE_CONFORMING ? DESC_DPL(d) > c->cpl
                                    : DESC_DPL(d) != c->cpl || (selector & 3u) > c->cpl)
                 cpu_raise_code(c, u, EXC_GP, selector & ~3u);
@@ -144,6 +148,33 @@ static uint64_t far_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t o
         return d;
 }
 
+/*
+ * A far JMP or CALL to what is not a code segment: a task, or a gate to one. Return: false, with nothing done, when
+ * the selector does not name such a thing; far_code() then finds what is wrong with it.
+ */
+static bool far_task(SoftCpu *c, const Uop *u, uint16_t selector, bool call) {
+        TaskSwitch t = {.cause = call ? TASK_CALL : TASK_JUMP,
+                        .selector = selector,
+                        .next_rip = uop_next_rip(c, u)};
+        uint64_t d;
+
+        if (cpu_long_mode(c) || (selector & ~3u) == 0 || !descriptor_read(c, u, selector, &d) ||
+            DESC_S(d))
+                return false;
+        if (DESC_TYPE(d) != TYPE_TSS16 && DESC_TYPE(d) != TYPE_TSS32 &&
+            DESC_TYPE(d) != TYPE_TASK_GATE)
+                return false;
+        if (DESC_DPL(d) < c->cpl || DESC_DPL(d) < (selector & 3u))
+                cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+        if (DESC_TYPE(d) == TYPE_TASK_GATE) {
+                if (!DESC_P(d))
+                        cpu_raise_code(c, u, EXC_NP, selector & ~3u);
+                t.selector = (uint16_t) (d >> 16);
+        }
+        task_switch(c, u, &t);
+        return true;
+}
+
 /** far_jump() - JMP far in every mode; sets rip, faults */
 void far_jump(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
         if (!cpu_protected(c)) {
@@ -151,6 +182,8 @@ void far_jump(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
                 c->rip = offset;
                 return;
         }
+        if (far_task(c, u, selector, false))
+                return;
         load_code(c, u, selector, far_code(c, u, selector, offset), c->cpl);
         c->rip = offset;
 }
@@ -160,6 +193,8 @@ void far_call(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
         unsigned bytes = 1u << u->size;
         uint64_t sp = c->r[RSP], d = 0, mask = stack_mask(c);
 
+        if (cpu_protected(c) && far_task(c, u, selector, true))
+                return;
         if (cpu_protected(c))
                 d = far_code(c, u, selector, offset);
         mem_write_slow(c, u, stack_address(c, sp - bytes), bytes, c->seg[SEG_CS].selector);
@@ -229,7 +264,7 @@ static void return_to(SoftCpu *c, const Uop *u, uint64_t rip, uint16_t cs, bool 
                         set_null(c, SEG_SS, ss);
                         c->seg[SEG_SS].attr = (uint16_t) (0x93 | rpl << 5);
                 } else {
-                        set_accessed(c, u, ss, &ss_d);
+                        segment_set_accessed(c, u, ss, &ss_d);
                         segment_from_descriptor(&c->seg[SEG_SS], ss, ss_d);
                 }
                 cpu_mode_changed(c);
@@ -274,8 +309,7 @@ static void unmask_nmi(SoftCpu *c) {
 }
 
 /**
- * interrupt_return() - IRET in every mode but to virtual-8086 and between tasks, which are not
- * offered
+ * interrupt_return() - IRET in every mode but to virtual-8086, which is not offered
  */
 void interrupt_return(SoftCpu *c, const Uop *u) {
         unsigned n = 1u << u->size;
@@ -285,6 +319,17 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
         uint16_t cs, ss = 0;
         bool pops;
 
+        if (cpu_protected(c) && (c->flags & FLAG_NT) && !cpu_long_mode(c)) {
+                const TaskSwitch t = {
+                        .cause = TASK_IRET,
+                        .selector = (uint16_t) mem_read_system(c, u, c->tr.base, 2),
+                        .next_rip = uop_next_rip(c, u),
+                };
+
+                task_switch(c, u, &t);
+                unmask_nmi(c);
+                return;
+        }
         rip = mem_read_slow(c, u, stack_address(c, sp), n);
         cs = (uint16_t) mem_read_slow(c, u, stack_address(c, sp + n), n);
         flags = (uint32_t) mem_read_slow(c, u, stack_address(c, sp + 2 * n), n);
@@ -300,8 +345,6 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
                 unmask_nmi(c);
                 return;
         }
-        if ((c->flags & FLAG_NT) && !cpu_long_mode(c))
-                cpu_raise_code(c, u, EXC_TS, c->tr.selector & ~3u); /* tasks are not offered */
         if (c->flags & FLAG_NT)
                 cpu_raise_code(c, u, EXC_GP, 0);
         if (c->cpl == 0)

@@ -10,6 +10,9 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
+#include "base/le.h"
 #include "tests/fake/vmm_tiny_guest.h"
 #include "vmm/hv/soft/soft.h"
 
@@ -79,10 +82,171 @@ static void test_processor_is_bound_once(void **state) {
         assert_int_equal(guest->partition->ops->vcpu_bind(guest->partition, 1, &again), -EINVAL);
 }
 
+/* Something else of each element, as far as a program could have made it so. */
+static void change_registers(VcpuRegisters *v) {
+        *v = (VcpuRegisters){
+                .rax = 1, .rbx = UINT64_MAX, .r15 = 15, .rip = 0x1234, .rflags = 0x2d7};
+}
+static void change_system_registers(VcpuSystemRegisters *v) {
+        v->cr2 = 0x12345678;
+        v->cr8 = 5;
+        v->idtr = (VcpuTableRegister){.base = 0x5000, .limit = 0x3ff};
+        v->gs.base = UINT64_C(0xffff888000000000);
+        v->ldtr.unusable = true;
+        v->ldtr.attributes = 0;
+        v->efer = 0x801;
+}
+static void change_xcr(VcpuXcr *v) {
+        v->xcr0 = 3;
+}
+static void change_xsave(VcpuXsave *v) {
+        memset(v->area + 32, 0x5a, 10);   /* the first x87 register */
+        memset(v->area + 160, 0xa5, 256); /* XMM0 to XMM15 */
+        v->area[24] = 0x9f;               /* MXCSR */
+}
+static void change_apic(VcpuApic *v) {
+        le32_store(v->registers + VCPU_APIC_LVT_LINT0, VCPU_APIC_LVT_EXTINT);
+        le32_store(v->registers + VCPU_APIC_LVT_LINT1, VCPU_APIC_LVT_NMI);
+}
+static void change_mtrr(VcpuMtrr *v) {
+        v->def_type = 0xc06;
+        v->fixed[10] = 5;
+        v->mask[7] = 0x800;
+}
+static void change_pat(VcpuPat *v) {
+        v->pat = 0x0606060606060606;
+}
+static void change_virtual_msrs(VcpuVirtualMsrs *v) {
+        *v = (VcpuVirtualMsrs){.star = 1,
+                               .lstar = 2,
+                               .cstar = 3,
+                               .sfmask = 4,
+                               .kernel_gs_base = 5,
+                               .sysenter_cs = 6,
+                               .sysenter_esp = 7,
+                               .sysenter_eip = 8,
+                               .misc_enable = 1};
+}
+static void change_debug_registers(VcpuDebugRegisters *v) {
+        *v = (VcpuDebugRegisters){
+                .dr0 = 1, .dr1 = 2, .dr2 = 3, .dr3 = 4, .dr6 = 0xffff0ff1, .dr7 = 0x402};
+}
+static void change_tsc(VcpuTsc *v) {
+        v->tsc = UINT64_C(1) << 50;
+}
+static void change_tsc_aux(VcpuTscAux *v) {
+        v->tsc_aux = 7;
+}
+static void change_activity(VcpuActivity *v) {
+        v->run_state = VCPU_HALTED;
+        v->nmi_pending = v->nmi_masked = v->interrupt_shadow_sti = true;
+        v->exception_injected = v->exception_has_error_code = true;
+        v->exception_vector = 13;
+        v->exception_error_code = 0x18;
+        v->sipi_vector = 0x9a;
+}
+
+static TinyGuest *start(const void *code, size_t len) {
+        TinyGuest *guest = NULL;
+
+        assert_int_equal(tiny_guest_new(&soft_hv_ops, 1, &guest, NULL), 0);
+        guest->stop_port = 0x10;
+        assert_int_equal(tiny_guest_start(guest, code, len), 0);
+        return guest;
+}
+
+static void test_a_device_stops_the_processor_that_called_it_without_a_kick(void **state) {
+        static const uint8_t code[] = {0xe6, 0x10, 0xeb, 0xfe}; /* out %al, $0x10; jmp . */
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = start(code, sizeof(code));
+
+        assert_int_equal(tiny_guest_run(guest), HALT_STOP);
+        assert_int_equal(guest->n_events, 1);
+}
+
+static void test_all_state_is_as_after_a_reset(void **state) {
+        static const uint8_t code[] = {0xb8, 0x34, 0x12, 0x8e, 0xd8, 0x0f, 0x22, 0xd0,
+                                       0xdb, 0xe3, 0xd9, 0xe8, 0xfb, 0xe6, 0x10, 0xf4};
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = start(code, sizeof(code));
+
+        assert_string_equal(vcpu_state_check_reset(guest->vcpu) ?: "none", "registers");
+        assert_int_equal(tiny_guest_run(guest), HALT_STOP);
+        assert_int_equal(guest->vcpu->ops->reset(guest->vcpu), 0);
+        assert_string_equal(vcpu_state_check_reset(guest->vcpu) ?: "none", "none");
+}
+
+static void test_every_element_of_state_reads_as_it_was_set(void **state) {
+        static const uint8_t code[] = {0xf4};
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = start(code, sizeof(code));
+        Vcpu *vcpu = guest->vcpu;
+        const VcpuOps *ops = vcpu->ops;
+
+        guest->partition->ops->pause_time(guest->partition, true); /* or the TSC would move on */
+#define GET_SET_GET(id, NAME, type, name)                                                          \
+        if (vcpu_state_present(VCPU_STATE_##NAME, &vcpu->reset_info)) {                            \
+                type before, after;                                                                \
+                                                                                                   \
+                memset(&before, 0, sizeof(before));                                                \
+                memset(&after, 0, sizeof(after));                                                  \
+                assert_int_equal(ops->get_state(vcpu, VCPU_STATE_##NAME, &before), 0);             \
+                change_##name(&before);                                                            \
+                assert_int_equal(ops->set_state(vcpu, VCPU_STATE_##NAME, &before), 0);             \
+                assert_int_equal(ops->get_state(vcpu, VCPU_STATE_##NAME, &after), 0);              \
+                if (memcmp(&before, &after, sizeof(before)) != 0)                                  \
+                        fail_msg("%s is lost", #name);                                             \
+        }
+        VCPU_STATE_TABLE(GET_SET_GET)
+#undef GET_SET_GET
+}
+
+static uint64_t dirty_word(TinyGuest *guest) {
+        uint64_t bitmap[8];
+
+        assert_int_equal(guest_mem_dirty_words(guest->mem, 0), ELEMENTSOF(bitmap));
+        assert_int_equal(guest->partition->dirty->fetch(guest->partition, 0, bitmap), 0);
+        for (size_t i = 1; i < ELEMENTSOF(bitmap); i++)
+                assert_int_equal(bitmap[i], 0);
+        return bitmap[0];
+}
+
+static void test_pages_that_a_processor_or_a_device_wrote_are_told_once(void **state) {
+        /* mov %al, 0x3000; mov %ax, 0x4fff; mov 0x6000, %al; out %al, $0x10; the same again */
+        static const uint8_t code[] = {0xa2, 0x00, 0x30, 0xa3, 0xff, 0x4f, 0xa0,
+                                       0x00, 0x60, 0xe6, 0x10, 0xeb, 0xf3, 0xf4};
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = NULL;
+        const DirtyOps *dirty;
+        uint64_t bitmap[8];
+
+        assert_int_equal(tiny_guest_new(&soft_hv_ops, 1, &guest, NULL), 0);
+        guest->stop_port = 0x10;
+        assert_int_equal(tiny_guest_start(guest, code, sizeof(code)), 0);
+        dirty = guest->partition->dirty;
+        assert_int_equal(dirty->fetch(guest->partition, 0, bitmap), -EINVAL);
+        assert_int_equal(tiny_guest_run(guest), HALT_STOP); /* with translations to forget */
+
+        assert_int_equal(dirty->start(guest->partition), 0);
+        for (unsigned round = 0; round < 2; round++) {
+                assert_int_equal(dirty_word(guest), 0);
+                atomic_store(&guest->stop, false);
+                assert_int_equal(tiny_guest_run(guest), HALT_STOP);
+                assert_int_equal(guest_mem_write(guest->mem, 0x8ffe, "1234", 4), 0);
+                assert_int_equal(dirty_word(guest),
+                                 1u << 3 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 9);
+        }
+        assert_int_equal(dirty->fetch(guest->partition, 1, bitmap), -EINVAL);
+        assert_int_equal(dirty->stop(guest->partition), 0);
+        assert_int_equal(guest_mem_write(guest->mem, 0x8000, "1", 1), 0);
+        assert_int_equal(dirty->start(guest->partition), 0);
+        assert_int_equal(dirty_word(guest), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_processor_may_be_signalled_while_its_thread_ends),
                 cmocka_unit_test(test_processor_is_bound_once),
+                cmocka_unit_test(test_a_device_stops_the_processor_that_called_it_without_a_kick),
+                cmocka_unit_test(test_all_state_is_as_after_a_reset),
+                cmocka_unit_test(test_every_element_of_state_reads_as_it_was_set),
+                cmocka_unit_test(test_pages_that_a_processor_or_a_device_wrote_are_told_once),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
