@@ -8,6 +8,7 @@ shift 2
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+export TSAN_OPTIONS="${TSAN_OPTIONS:-suppressions=$PWD/tests/tsan.suppressions}"
 for t in "$@"; do
         timeout 300 "$t" >"$log" 2>&1
         status=$?
