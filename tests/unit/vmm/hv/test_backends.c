@@ -24,22 +24,23 @@
 #define DATA_BYTES "\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff\x00"
 #define FLAGS_KEPT 0x8d5u /* arithmetic, which every instruction of a table defines at its end */
 
-/* Each ends in `out %al, $STOP_PORT; hlt`, which the runner appends. */
+/* Each ends in `out %al, $STOP_PORT; jmp .`, which the runner appends. */
 typedef struct Snippet {
         const char *name, *code;
         size_t len;
-        uint64_t flags; /* compared */
+        uint64_t flags;       /* compared */
+        bool not_interpreted; /* by KVM, where it cannot run the guest itself */
 } Snippet;
-#define SNIPPET(name, code, flags)                                                                 \
-        { name, code, sizeof(code) - 1, flags }
+#define SNIPPET(name, code, flags, ...)                                                            \
+        { name, code, sizeof(code) - 1, flags, ##__VA_ARGS__ }
 
 static const Snippet snippets[] = {
         SNIPPET("add with carry out", "\xb8\xff\xff\x05\x01\x00", FLAGS_KEPT),
         SNIPPET("subtract with borrow", "\xf9\xb8\x00\x80\x1d\x00\x00", FLAGS_KEPT),
         SNIPPET("32-bit add in 16-bit code", "\x66\xb8\xff\xff\xff\x7f\x66\x83\xc0\x01",
                 FLAGS_KEPT),
-        SNIPPET("decimal adjust", "\xb0\x79\x04\x35\x27", 0xd5),
-        SNIPPET("ascii adjust", "\xb8\x05\x00\x04\x08\x37", 0x11),
+        SNIPPET("decimal adjust", "\xb0\x79\x04\x35\x27", 0xd5, true),
+        SNIPPET("ascii adjust", "\xb8\x05\x00\x04\x08\x37", 0x11, true),
         SNIPPET("unpack by ten", "\xb0\x4f\xd4\x0a", 0xc4),
         SNIPPET("multiply", "\xb8\x34\x12\xbb\x78\x56\xf7\xe3", 0x801),
         SNIPPET("divide", "\xba\x01\x00\xb8\x45\x23\xbb\x00\x10\xf7\xf3", 0),
@@ -68,8 +69,10 @@ static const Snippet snippets[] = {
         SNIPPET("flags through the stack", "\x68\xd7\x08\x9d\x9c\x58\x25\xd5\x0c", 0),
         SNIPPET("far jump in segments", "\xea\x07\x00\x00\x01\x40\x40\x8c\xc8", 0),
         SNIPPET("software interrupt",
-                "\xc7\x06\xc4\x00\x12\x10\xc7\x06\xc6\x00\x00\x00\xcd\x31\x40\xeb\x03\xb8\x41\x00"
-                "\xcf",
+                "\xc7\x06\xc4\x00\x11\x10" /* mov word [0x31 * 4], handler */
+                "\xc7\x06\xc6\x00\x00\x00"
+                "\xcd\x31\x40\xeb\x04" /* int 0x31; inc ax; jmp over the handler */
+                "\xb8\x41\x00\xcf",
                 0),
 };
 
@@ -81,8 +84,9 @@ typedef struct Outcome {
 } Outcome;
 
 static void run_on(const HvOps *hv, const Snippet *snippet, Outcome *ret) {
-        static const uint8_t end[] = {0xe6, STOP_PORT, 0xf4};
+        static const uint8_t end[] = {0xe6, STOP_PORT, 0xeb, 0xfe};
         _cleanup_(tiny_guest_freep) TinyGuest *guest = NULL;
+        VcpuRegisters start;
         uint8_t code[64];
 
         assert_true(snippet->len + sizeof(end) <= sizeof(code));
@@ -92,6 +96,10 @@ static void run_on(const HvOps *hv, const Snippet *snippet, Outcome *ret) {
         guest->stop_port = STOP_PORT;
         assert_int_equal(guest_mem_write(guest->mem, DATA, DATA_BYTES, 16), 0);
         assert_int_equal(tiny_guest_start(guest, code, snippet->len + sizeof(end)), 0);
+        /* RDX tells which processor it is. */
+        assert_int_equal(guest->vcpu->ops->get_state(guest->vcpu, VCPU_STATE_REGISTERS, &start), 0);
+        start.rdx = 0;
+        assert_int_equal(guest->vcpu->ops->set_state(guest->vcpu, VCPU_STATE_REGISTERS, &start), 0);
         *ret = (Outcome){.halt = tiny_guest_run(guest)};
         ret->n_events = atomic_load(&guest->n_events);
         assert_int_equal(
@@ -120,7 +128,8 @@ static void test_backends_agree(void **state) {
 
                 run_on(&soft_hv_ops, &snippets[i], &soft);
                 run_on(&kvm_hv_ops, &snippets[i], &kvm);
-                if (memcmp(&soft, &kvm, sizeof(soft)) == 0)
+                if (memcmp(&soft, &kvm, sizeof(soft)) == 0 ||
+                    (snippets[i].not_interpreted && kvm.halt != HALT_STOP))
                         continue;
                 different++;
                 printf("%s: halt %d %d, rip %#lx %#lx, rax %#lx %#lx, rbx %#lx %#lx, rcx %#lx "
