@@ -20,6 +20,15 @@ static const struct {
         {"stdout", VMM_SERIAL_STDOUT},
 };
 
+static const struct {
+        const char *name;
+        VmmSerialHardware hardware;
+} serial_hardware[] = {
+        {"serial", VMM_SERIAL_HARDWARE_16550},
+        {"virtio-console", VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE},
+        {"debugcon", VMM_SERIAL_HARDWARE_DEBUGCON},
+};
+
 static int set_serial_type(void *object, const KvItem *item, TextError *reterr) {
         static const char *const others[] = {"syslog", "unix", "unix-stream", "unix-dgram"};
         const char *value = item->value ?: "";
@@ -41,16 +50,15 @@ static int set_serial_hardware(void *object, const KvItem *item, TextError *rete
         const char *value = item->value ?: "";
         VmmSerial *serial = object;
 
-        if (str_eq(value, "serial"))
-                serial->hardware = VMM_SERIAL_HARDWARE_16550;
-        else if (str_eq(value, "virtio-console"))
-                serial->hardware = VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
-        else if (str_eq(value, "debugcon") || str_eq(value, "legacy-virtio-console"))
+        for (size_t i = 0; i < ELEMENTSOF(serial_hardware); i++)
+                if (str_eq(serial_hardware[i].name, value)) {
+                        serial->hardware = serial_hardware[i].hardware;
+                        return 0;
+                }
+        if (str_eq(value, "legacy-virtio-console"))
                 return text_error_set(reterr, -EINVAL, "%s: not supported by this version", value);
-        else
-                return text_error_set(reterr, -EINVAL,
-                                      "expected serial or virtio-console, not '%s'", value);
-        return 0;
+        return text_error_set(reterr, -EINVAL,
+                              "expected serial, virtio-console or debugcon, not '%s'", value);
 }
 
 static int set_serial_num(void *object, const KvItem *item, TextError *reterr) {
@@ -85,6 +93,18 @@ static int set_serial_stdin(void *object, const KvItem *item, TextError *reterr)
         return kv_get_bool(item, &((VmmSerial *) object)->std_in, reterr);
 }
 
+static int set_debugcon_port(void *object, const KvItem *item, TextError *reterr) {
+        VmmSerial *serial = object;
+        uint64_t port;
+        int r;
+
+        r = kv_get_u64(item, 1, UINT16_MAX, &port, reterr);
+        if (r < 0)
+                return r;
+        serial->debugcon_port = (unsigned) port;
+        return 0;
+}
+
 static const KvField serial_fields[] = {
         {"type", set_serial_type},
         {"hardware", set_serial_hardware},
@@ -97,7 +117,7 @@ static const KvField serial_fields[] = {
         {"name", NULL},
         {"input-unix-stream", NULL},
         {"out-timestamp", NULL},
-        {"debugcon-port", NULL},
+        {"debugcon-port", set_debugcon_port},
         {"pci-address", NULL},
         {"max-queue-sizes", NULL},
 };
@@ -129,9 +149,12 @@ int crosvm_serial_emit(const VmmSerial *serial, char **ret) {
                 kv_append(&buf, "path", serial->path);
         if (serial->input)
                 kv_append(&buf, "input", serial->input);
-        kv_append(&buf, "hardware",
-                  serial->hardware == VMM_SERIAL_HARDWARE_16550 ? "serial" : "virtio-console");
+        for (size_t i = 0; i < ELEMENTSOF(serial_hardware); i++)
+                if (serial_hardware[i].hardware == serial->hardware)
+                        kv_append(&buf, "hardware", serial_hardware[i].name);
         strbuf_printf(&buf, ",num=%u", serial->num);
+        if (serial->debugcon_port != VMM_DEBUGCON_PORT)
+                strbuf_printf(&buf, ",debugcon-port=%u", serial->debugcon_port);
         if (serial->console)
                 kv_append_flag(&buf, "console");
         if (serial->earlycon)
@@ -198,11 +221,24 @@ static int set_block_id(void *object, const KvItem *item, TextError *reterr) {
         return 0;
 }
 
+static int set_block_boot_index(void *object, const KvItem *item, TextError *reterr) {
+        uint64_t index;
+        int r;
+
+        r = kv_get_u64(item, 0, VMM_BOOT_INDEX_MAX, &index, reterr);
+        if (r < 0)
+                return r;
+        ((VmmDisk *) object)->boot_index = (int) index;
+        return 0;
+}
+
 static const KvField block_fields[] = {
-        {"path", set_block_path},       {"ro", set_block_ro},         {"root", set_block_root},
-        {"sparse", set_block_sparse},   {"direct", set_block_direct}, {"lock", set_block_lock},
-        {"block-size", set_block_size}, {"id", set_block_id},         {"async-executor", NULL},
-        {"packed-queue", NULL},         {"multiple-workers", NULL},   {"bootindex", NULL},
+        {"path", set_block_path},       {"ro", set_block_ro},
+        {"root", set_block_root},       {"sparse", set_block_sparse},
+        {"direct", set_block_direct},   {"lock", set_block_lock},
+        {"block-size", set_block_size}, {"id", set_block_id},
+        {"async-executor", NULL},       {"packed-queue", NULL},
+        {"multiple-workers", NULL},     {"bootindex", set_block_boot_index},
         {"pci-address", NULL},          {"dontcache", NULL},
 };
 
@@ -240,6 +276,8 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret) {
                 strbuf_printf(&buf, ",block-size=%u", disk->block_size);
         if (disk->id)
                 kv_append(&buf, "id", disk->id);
+        if (disk->boot_index >= 0)
+                strbuf_printf(&buf, ",bootindex=%d", disk->boot_index);
         return strbuf_finish(&buf, ret);
 }
 

@@ -20,3 +20,7 @@ int crosvm_vsock_emit(const VmmConfig *config, char **ret);
 
 int crosvm_hypervisor_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_hypervisor_emit(const VmmConfig *config, char **ret);
+int crosvm_pflash_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_pflash_emit(const VmmPflash *pflash, char **ret);
+int crosvm_fw_cfg_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_fw_cfg_emit(const VmmFwCfgFile *file, char **ret);

@@ -84,6 +84,29 @@ static int emit_nets(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         return 0;
 }
 
+static int emit_pflash(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        char *value;
+        int r;
+
+        if (!config->pflash.path)
+                return 0;
+        r = crosvm_pflash_emit(&config->pflash, &value);
+        return r < 0 ? r : crosvm_flag_emit_consume(flag, value, argv);
+}
+
+static int emit_fw_cfg(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->n_fw_cfg; i++) {
+                char *value;
+                int r = crosvm_fw_cfg_emit(&config->fw_cfg[i], &value);
+
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 /* Left out for `auto`, so that a real crosvm can be run with what is emitted. */
 static int parse_cpu_features(VmmConfig *config, const char *value, TextError *reterr) {
         return cpu_feature_change_parse(value, &config->cpu_features, reterr);
@@ -236,6 +259,36 @@ const Flag crosvm_flags[] = {
          .metavar = "PATH",
          MEMBER(initrd),
          .help = "initial RAM disk handed to the kernel"},
+        {.name = "bios",
+         .scope = SCOPE_RUN,
+         .group = GROUP_BOOT,
+         .kind = FLAG_STRING,
+         .metavar = "PATH",
+         MEMBER(bios),
+         .help = "firmware, such as SeaBIOS or OVMF; KERNEL is then its to load"},
+        {.name = "pflash",
+         .scope = SCOPE_RUN,
+         .group = GROUP_BOOT,
+         .kind = FLAG_CUSTOM,
+         .metavar = "LIST",
+         .parse = crosvm_pflash_parse,
+         .emit = emit_pflash,
+         .help = "flash with firmware variables: PATH,block-size=BYTES"},
+        {.name = "fw-cfg",
+         .scope = SCOPE_RUN,
+         .group = GROUP_BOOT,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_fw_cfg_parse,
+         .emit = emit_fw_cfg,
+         .help = "file for firmware: name=NAME and path=PATH or string=TEXT"},
+        {.name = "enable-fw-cfg",
+         .scope = SCOPE_RUN,
+         .group = GROUP_BOOT,
+         .kind = FLAG_SWITCH,
+         MEMBER(enable_fw_cfg),
+         .help = "firmware configuration device also without firmware"},
         {.name = "params",
          .letter = 'p',
          .scope = SCOPE_RUN,

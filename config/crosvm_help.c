@@ -24,7 +24,7 @@ static void help_group(FILE *out, FlagGroup group, const char *title) {
 /** crosvm_flags_help() - the text of --help */
 void crosvm_flags_help(FILE *out) {
         (void) fputs(
-                "usage: vivarium-vmm [GLOBAL OPTIONS] run [OPTIONS] KERNEL\n"
+                "usage: vivarium-vmm [GLOBAL OPTIONS] run [OPTIONS] [KERNEL]\n"
                 "       vivarium-vmm COMMAND [ARGUMENTS] SOCKET\n"
                 "       vivarium-vmm probe\n"
                 "\n"
@@ -54,7 +54,9 @@ void crosvm_flags_help(FILE *out) {
                 "  type=sink|file|stdout    where output goes (default sink)\n"
                 "  path=PATH                file that is appended to, for type=file\n"
                 "  input=PATH               where input comes from; or stdin, for standard input\n"
-                "  hardware=KIND            serial (ttyS, default) or virtio-console (hvc)\n"
+                "  hardware=KIND            serial (ttyS, default), virtio-console (hvc), or "
+                "debugcon\n"
+                "                           (port 0x402, or debugcon-port=N: output only)\n"
                 "  num=N                    1 is ttyS0 or hvc0; at most 4 and 8\n"
                 "  console, earlycon        make the kernel use it so\n"
                 "\n"
@@ -65,6 +67,7 @@ void crosvm_flags_help(FILE *out) {
                 "true)\n"
                 "  block-size=BYTES         logical sector, 512 (default) to 4096\n"
                 "  id=TEXT                  serial number, at most 20 bytes\n"
+                "  bootindex=N              firmware (--bios) tries the lowest first\n"
                 "\n"
                 "--net LIST, keys; one of tap-fd, tap-name and user is needed:\n"
                 "  tap-fd=FD                inherited TAP descriptor; a [list], one a pair, is "

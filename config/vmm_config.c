@@ -15,7 +15,23 @@ void vmm_config_init(VmmConfig *config) {
                 .memory_bytes = (uint64_t) VM_MEMORY_MIB_DEFAULT << 20,
                 .n_vcpus = 1,
                 .hypervisor = VMM_HYPERVISOR_AUTO,
+                .pflash.block_size = VMM_PFLASH_BLOCK_SIZE,
         };
+}
+
+/** vmm_fw_cfg_file_deinit() - release what the file owns */
+void vmm_fw_cfg_file_deinit(VmmFwCfgFile *file) {
+        free(file->name);
+        free(file->path);
+        free(file->string);
+        *file = (VmmFwCfgFile){0};
+}
+
+static void deinit_firmware(VmmConfig *config) {
+        free(config->bios);
+        free(config->pflash.path);
+        for (size_t i = 0; i < config->n_fw_cfg; i++)
+                vmm_fw_cfg_file_deinit(&config->fw_cfg[i]);
 }
 
 /** vmm_config_deinit() - release all that @config owns; it may be initialised again */
@@ -28,6 +44,7 @@ void vmm_config_deinit(VmmConfig *config) {
                 vmm_net_deinit(&config->nets[i]);
         for (size_t i = 0; i < config->n_folders; i++)
                 vmm_folder_deinit(&config->folders[i]);
+        deinit_firmware(config);
         strvec_deinit(&config->params);
         free(config->log_level);
         free(config->name);
@@ -45,6 +62,7 @@ void vmm_serial_init(VmmSerial *serial) {
                 .type = VMM_SERIAL_SINK,
                 .hardware = VMM_SERIAL_HARDWARE_16550,
                 .num = 1,
+                .debugcon_port = VMM_DEBUGCON_PORT,
         };
 }
 
@@ -60,6 +78,7 @@ void vmm_disk_init(VmmDisk *disk) {
                 .sparse = true,
                 .lock = true,
                 .block_size = 512,
+                .boot_index = -1,
         };
 }
 
@@ -70,11 +89,24 @@ void vmm_disk_deinit(VmmDisk *disk) {
 }
 
 static const char *hardware_name(VmmSerialHardware hardware) {
-        return hardware == VMM_SERIAL_HARDWARE_16550 ? "serial" : "virtio-console";
+        switch (hardware) {
+        case VMM_SERIAL_HARDWARE_16550:
+                return "serial";
+        case VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE:
+                return "virtio-console";
+        case VMM_SERIAL_HARDWARE_DEBUGCON:
+                return "debugcon";
+        }
+        return "?";
 }
 
 static int check_serial(const VmmSerial *serial, TextError *reterr) {
-        unsigned max = serial->hardware == VMM_SERIAL_HARDWARE_16550 ? 4 : VMM_CONSOLES_MAX;
+        static const unsigned counts[] = {
+                [VMM_SERIAL_HARDWARE_16550] = 4,
+                [VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE] = VMM_CONSOLES_MAX,
+                [VMM_SERIAL_HARDWARE_DEBUGCON] = VMM_DEBUGCONS_MAX,
+        };
+        const unsigned max = counts[serial->hardware];
 
         if (serial->num < 1 || serial->num > max)
                 return text_error_set(reterr, -EINVAL,
@@ -89,6 +121,10 @@ static int check_serial(const VmmSerial *serial, TextError *reterr) {
                                       "--serial: input= and stdin exclude each other");
         if (serial->earlycon && serial->hardware != VMM_SERIAL_HARDWARE_16550)
                 return text_error_set(reterr, -EINVAL, "--serial: earlycon needs hardware=serial");
+        if (serial->hardware == VMM_SERIAL_HARDWARE_DEBUGCON &&
+            (serial->console || serial->input || serial->std_in))
+                return text_error_set(reterr, -EINVAL,
+                                      "--serial: hardware=debugcon is for output, and no console");
         return 0;
 }
 
@@ -129,6 +165,14 @@ static int check_disks(const VmmConfig *config, TextError *reterr) {
                 if (!config->disks[i].path)
                         return text_error_set(reterr, -EINVAL, "--block: path= is missing");
                 roots += config->disks[i].root;
+                if (config->disks[i].boot_index >= 0 && !config->bios)
+                        return text_error_set(reterr, -EINVAL, "--block: bootindex= needs --bios");
+                for (size_t j = 0; j < i; j++)
+                        if (config->disks[i].boot_index >= 0 &&
+                            config->disks[j].boot_index == config->disks[i].boot_index)
+                                return text_error_set(reterr, -EINVAL,
+                                                      "--block: bootindex=%d is given twice",
+                                                      config->disks[i].boot_index);
         }
         if (roots > 1)
                 return text_error_set(reterr, -EINVAL, "--block: only one disk can be root");
@@ -171,6 +215,33 @@ static int check_params(const VmmConfig *config, TextError *reterr) {
         return 0;
 }
 
+static int check_boot(const VmmConfig *config, TextError *reterr) {
+        if (!config->kernel && !config->bios)
+                return text_error_set(reterr, -EINVAL, "KERNEL or --bios is missing");
+        if (!config->kernel && config->initrd)
+                return text_error_set(reterr, -EINVAL, "--initrd: needs a KERNEL");
+        if (!config->kernel && config->params.n > 0)
+                return text_error_set(reterr, -EINVAL, "--params: needs a KERNEL");
+        if (config->pflash.path && !config->bios)
+                return text_error_set(reterr, -EINVAL, "--pflash: needs --bios");
+        if (config->test_device && (config->bios || config->enable_fw_cfg || config->n_fw_cfg > 0))
+                return text_error_set(reterr, -EINVAL,
+                                      "--test-device: excludes --bios and --fw-cfg, whose port it "
+                                      "uses");
+        for (size_t i = 0; i < config->n_fw_cfg; i++) {
+                const VmmFwCfgFile *file = &config->fw_cfg[i];
+
+                if (!file->name || !file->path == !file->string)
+                        return text_error_set(reterr, -EINVAL,
+                                              "--fw-cfg: needs name= and one of path= and string=");
+                for (size_t j = 0; j < i; j++)
+                        if (str_eq(config->fw_cfg[j].name, file->name))
+                                return text_error_set(reterr, -EINVAL,
+                                                      "--fw-cfg: '%s' is given twice", file->name);
+        }
+        return 0;
+}
+
 /**
  * vmm_config_validate() - whether the options make sense together
  *
@@ -181,8 +252,9 @@ static int check_params(const VmmConfig *config, TextError *reterr) {
 int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
         int r;
 
-        if (!config->kernel)
-                return text_error_set(reterr, -EINVAL, "KERNEL is missing");
+        r = check_boot(config, reterr);
+        if (r < 0)
+                return r;
         if (config->name && (!*config->name || strlen(config->name) > VMM_NAME_MAX))
                 return text_error_set(reterr, -EINVAL, "--name: expected 1 to %u bytes",
                                       VMM_NAME_MAX);

@@ -27,6 +27,7 @@ typedef enum VmmSerialType {
 typedef enum VmmSerialHardware {
         VMM_SERIAL_HARDWARE_16550,          /* hardware=serial: COM1..COM4 */
         VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE, /* hardware=virtio-console: hvc0.. */
+        VMM_SERIAL_HARDWARE_DEBUGCON, /* hardware=debugcon: a port that firmware writes its log to */
 } VmmSerialHardware;
 
 typedef struct VmmSerial {
@@ -38,6 +39,7 @@ typedef struct VmmSerial {
         bool std_in;  /* input from standard input */
         bool console; /* the kernel's console= unless params name one */
         bool earlycon;
+        unsigned debugcon_port; /* default 0x402 */
 } VmmSerial;
 
 typedef struct VmmDisk {
@@ -49,7 +51,21 @@ typedef struct VmmDisk {
         bool lock;           /* default true */
         unsigned block_size; /* default 512; power of two, 512..4096 */
         char *id;            /* owned, optional; at most 20 ASCII bytes */
+        int boot_index;      /* firmware boots the lowest first; −1: no place in the order */
 } VmmDisk;
+
+/* The flash chip that keeps the firmware's variables. */
+typedef struct VmmPflash {
+        char *path;          /* owned; NULL: there is none */
+        uint32_t block_size; /* default 4096 */
+} VmmPflash;
+
+/* A file of the firmware configuration device: one of @path and @string. */
+typedef struct VmmFwCfgFile {
+        char *name;   /* owned; 1 to VMM_FW_CFG_NAME_MAX bytes */
+        char *path;   /* owned */
+        char *string; /* owned */
+} VmmFwCfgFile;
 
 typedef enum VmmHypervisor {
         VMM_HYPERVISOR_AUTO,
@@ -57,9 +73,15 @@ typedef enum VmmHypervisor {
         VMM_HYPERVISOR_SOFT,
 } VmmHypervisor;
 
+#define VMM_PFLASH_BLOCK_SIZE 4096u
+#define VMM_DEBUGCON_PORT 0x402u
+#define VMM_FW_CFG_NAME_MAX 55u
+#define VMM_FW_CFG_FILES_MAX 32u
+#define VMM_BOOT_INDEX_MAX 65535u
+#define VMM_DEBUGCONS_MAX 1u
 #define VMM_DISKS_MAX 24u
 #define VMM_CONSOLES_MAX 8u
-#define VMM_SERIALS_MAX (4u + VMM_CONSOLES_MAX)
+#define VMM_SERIALS_MAX (4u + VMM_CONSOLES_MAX + VMM_DEBUGCONS_MAX)
 #define VMM_PCI_DEVICES_MAX 31u /* all virtio devices share one bus */
 
 /* Context ids that a guest may have (virtio 1.2 section 5.10.4). */
@@ -71,8 +93,13 @@ typedef struct VmmConfig {
         char *log_level;      /* owned, optional; global part */
 
         char *name;   /* owned, optional */
-        char *kernel; /* owned; the positional argument */
-        char *initrd; /* owned, optional */
+        char *kernel; /* owned; the positional argument; optional with @bios */
+        char *bios;   /* owned, optional: firmware to start instead of the kernel */
+        VmmPflash pflash;
+        VmmFwCfgFile fw_cfg[VMM_FW_CFG_FILES_MAX];
+        size_t n_fw_cfg;
+        bool enable_fw_cfg; /* also without firmware */
+        char *initrd;       /* owned, optional */
         StrVec params;
         uint64_t memory_bytes; /* default 256 MiB */
         unsigned n_vcpus;      /* default 1 */
@@ -107,6 +134,7 @@ void vmm_serial_init(VmmSerial *serial);
 void vmm_serial_deinit(VmmSerial *serial);
 void vmm_disk_init(VmmDisk *disk);
 void vmm_disk_deinit(VmmDisk *disk);
+void vmm_fw_cfg_file_deinit(VmmFwCfgFile *file);
 
 /* Exit statuses of the VMM with --extended-status, crosvm's numbers. */
 enum {

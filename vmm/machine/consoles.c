@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "vmm/machine/machine_internal.h"
+#include "vmm/serial/debugcon.h"
 #include "vmm/virtio/devices.h"
 
 typedef struct ComPort {
@@ -97,8 +98,24 @@ static int add_virtio_console(Machine *machine, const VmmSerial *serial, unsigne
         return r < 0 ? r : virtio_pci_new(device, &pci);
 }
 
+static int add_debugcon(Machine *machine, const VmmConfig *config, TextError *reterr) {
+        const VmmSerial *serial = find_serial(config, VMM_SERIAL_HARDWARE_DEBUGCON, 1);
+        CharDev *chardev;
+        int r;
+
+        if (!serial)
+                return 0;
+        r = add_chardev(machine, serial, &chardev, reterr);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "debugcon");
+        r = debugcon_add(machine->pio, (uint16_t) serial->debugcon_port, chardev);
+        return r < 0 ? text_error_set(reterr, r, "debugcon: port 0x%x is another device's",
+                                      serial->debugcon_port)
+                     : 0;
+}
+
 /**
- * machine_add_consoles() - COM1 to COM4 and the virtio-consoles
+ * machine_add_consoles() - COM1 to COM4, the debug port and the virtio-consoles
  * @slot: first PCI slot to use; advanced past those used
  *
  * Consoles take their slots in the order of their numbers, because the guest numbers hvc0, hvc1, … by slot.
@@ -114,6 +131,9 @@ int machine_add_consoles(Machine *machine, const VmmConfig *config, unsigned *sl
                 if (r < 0)
                         return r;
         }
+        r = add_debugcon(machine, config, reterr);
+        if (r < 0)
+                return r;
         for (unsigned num = 1; num <= VMM_CONSOLES_MAX; num++) {
                 const VmmSerial *serial =
                         find_serial(config, VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE, num);

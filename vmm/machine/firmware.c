@@ -69,6 +69,8 @@ int machine_prepare_vcpu(const Machine *machine, Vcpu *vcpu) {
         r = set_local_interrupts(vcpu);
         if (r < 0)
                 return r;
+        if (machine->firmware.rom.bytes)
+                return 0; /* the rest is its own business */
         r = set_memory_types(vcpu);
         if (r < 0 || vcpu->index != 0)
                 return r;

@@ -70,12 +70,20 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
         r = hv->proto_new(&hv_config, &proto, reterr);
         if (r < 0)
                 return r;
-        r = guest_mem_new(config->memory_bytes, &machine->mem);
+        r = guest_mem_new_below(config->memory_bytes,
+                                config->bios ? MEMMAP_FIRMWARE_LOW_RAM_END : MEMMAP_LOW_RAM_END,
+                                &machine->mem);
         if (r < 0)
                 return text_error_set(reterr, r,
                                       "cannot allocate %" PRIu64 " MiB of guest memory: %s",
                                       config->memory_bytes >> 20, strerror(-r));
         r = place_pci64_window(machine, hv->proto_physical_bits(proto), reterr);
+        if (r < 0)
+                return r;
+        if (config->bios && machine->pci64_size > 0) /* firmware places BARs anywhere in reach */
+                machine->pci64_size =
+                        (UINT64_C(1) << hv->proto_physical_bits(proto)) - machine->pci64_base;
+        r = machine_load_firmware(machine, config, reterr);
         if (r < 0)
                 return r;
         r = hv->proto_build(proto, machine->mem, &machine->partition, reterr);
@@ -194,6 +202,7 @@ static int add_pci_root(Machine *machine) {
                 .pio = machine->pio,
                 .mem64_base = machine->pci64_base,
                 .mem64_size = machine->pci64_size,
+                .firmware = machine->firmware.rom.bytes != NULL,
         };
 
         int r;
@@ -263,7 +272,7 @@ static void populate_top(const GuestMem *mem) {
         guest_mem_populate(mem, last->gpa + last->size_bytes - len, len);
 }
 
-static int load_kernel(Machine *machine, const VmmConfig *config, TextError *reterr) {
+static int load(Machine *machine, const VmmConfig *config, TextError *reterr) {
         char console[16], earlycon[32];
         BootConfig boot = {
                 .mem = machine->mem,
@@ -278,6 +287,8 @@ static int load_kernel(Machine *machine, const VmmConfig *config, TextError *ret
                                 .i8042 = true,
                                 .pvpanic = true,
                                 .watchdog = true,
+                                .firmware = config->bios != NULL,
+                                .fw_cfg = machine_has_fw_cfg(config),
                         },
                 .kernel = config->kernel,
                 .initrd = config->initrd,
@@ -286,12 +297,16 @@ static int load_kernel(Machine *machine, const VmmConfig *config, TextError *ret
                 .earlycon = machine_earlycon_name(config, earlycon, sizeof(earlycon)),
                 .root_disk = -1,
         };
+        int r;
 
         for (size_t i = 0; i < config->n_disks; i++)
                 if (config->disks[i].root) {
                         boot.root_disk = (int) i;
                         boot.root_read_only = config->disks[i].read_only;
                 }
+        r = machine_add_firmware(machine, config, &boot, (HaltSink){sink_halt, machine}, reterr);
+        if (r < 0 || config->bios)
+                return r;
         populate_top(machine->mem);
         return boot_load(&boot, &machine->entry, reterr);
 }
@@ -340,7 +355,7 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
         r = machine_open_control(machine, config, reterr);
         if (r < 0)
                 return r;
-        r = load_kernel(machine, config, reterr);
+        r = load(machine, config, reterr);
         if (r < 0)
                 return r;
         /* What unpacking the kernel took goes back to the host: the VMM stays small beside its guest. */
@@ -372,6 +387,7 @@ Machine *machine_free(Machine *machine) {
         (void) bus_free(machine->pio);
         (void) bus_free(machine->mmio);
         (void) partition_free(machine->partition);
+        machine_free_firmware(&machine->firmware);
         (void) guest_mem_free(machine->mem);
         (void) guest_clock_free(machine->clock);
         (void) loop_free(machine->loop);

@@ -7,10 +7,13 @@
 #include <stdatomic.h>
 
 #include "base/counter.h"
+#include "vmm/boot/acpi.h"
 #include "vmm/boot/boot.h"
 #include "vmm/chardev/char.h"
 #include "vmm/control/server.h"
 #include "vmm/event/guest_clock.h"
+#include "vmm/firmware/flash.h"
+#include "vmm/firmware/fw_cfg.h"
 #include "vmm/hv/hv.h"
 #include "vmm/irq/irqchip.h"
 #include "vmm/irq/pit.h"
@@ -23,7 +26,7 @@
 #include "vmm/virtio/virtio.h"
 
 #define MACHINE_COM_PORTS 4u
-#define MACHINE_CHARDEVS_MAX (MACHINE_COM_PORTS + VMM_CONSOLES_MAX)
+#define MACHINE_CHARDEVS_MAX (MACHINE_COM_PORTS + VMM_CONSOLES_MAX + VMM_DEBUGCONS_MAX)
 
 /* Where a vCPU's thread is; it changes under MachinePark.lock. */
 typedef enum MachineVcpuPlace {
@@ -98,6 +101,17 @@ typedef struct MachineHotplug {
         } removing[PCI_SLOTS];
 } MachineHotplug;
 
+/* With --bios; of these --fw-cfg alone has only @fw_cfg. */
+typedef struct MachineFirmware {
+        BiosRom rom;
+        Pflash *pflash;
+        FwCfg *fw_cfg;
+        ChipsetPorts *ports;
+        BoardInfo board; /* for the ACPI tables */
+        AcpiFiles acpi;
+        bool acpi_final; /* the firmware has begun to read them */
+} MachineFirmware;
+
 /* Members are owned unless marked; the order is the order of making, and its reverse that of releasing. */
 struct Machine {
         Loop *loop;
@@ -124,6 +138,8 @@ struct Machine {
         MachineDisk disks[VMM_DISKS_MAX];
         ControlServer *control;
 
+        MachineFirmware firmware;
+
         gpa_t pci64_base;
         uint64_t pci64_size;
         BootEntry entry;
@@ -147,6 +163,13 @@ int machine_add_consoles(Machine *machine, const VmmConfig *config, unsigned *sl
                          TextError *reterr);
 const char *machine_console_name(const VmmConfig *config, char *buf, size_t size);
 const char *machine_earlycon_name(const VmmConfig *config, char *buf, size_t size);
+
+/* firmware_boot.c */
+int machine_load_firmware(Machine *machine, const VmmConfig *config, TextError *reterr);
+bool machine_has_fw_cfg(const VmmConfig *config);
+int machine_add_firmware(Machine *machine, const VmmConfig *config, const BootConfig *boot,
+                         HaltSink halt, TextError *reterr);
+void machine_free_firmware(MachineFirmware *firmware);
 
 /* firmware.c */
 void machine_prepare_interrupt_controllers(const Machine *machine);
@@ -187,8 +210,7 @@ int machine_plug_consume(Machine *machine, VirtioDevice *device, unsigned *ret_s
 void machine_unplug(Machine *machine, unsigned slot, ControlCall *call);
 
 /* vsock.c */
-int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot,
-                      TextError *reterr);
+int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
 
 /* vcpu_thread.c */
 int machine_start_vcpus(Machine *machine, TextError *reterr);

@@ -131,7 +131,8 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"run|--vsock|cid=4294967295,socket-dir=/d|k", "--vsock: cid: expected a number"},
                 {"run|--vsock|socket-dir=/d|k", "--vsock: cid= is missing"},
                 {"run|--vsock|5,device=/d|k", "--vsock: device: not supported by this version"},
-                {"run|--cid|5|--vsock|cid=5,socket-dir=/d|k", "--cid and --vsock exclude each other"},
+                {"run|--cid|5|--vsock|cid=5,socket-dir=/d|k",
+                 "--cid and --vsock exclude each other"},
                 {"run|--cid|5,socket-dir=/d|k", "--cid: socket-dir: unknown key"},
                 {"run|--protected-vm|k", "--protected-vm: crosvm option, not supported"},
                 {"run|--frobnicate|k", "--frobnicate: unknown option"},
@@ -144,7 +145,7 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"make_rt|/tmp/s", "make_rt: crosvm command, not supported"},
                 {"walk", "walk: unknown command"},
                 {"--extended-status", "a command is missing"},
-                {"run", "KERNEL is missing"},
+                {"run", "KERNEL or --bios is missing"},
                 {"run|", "KERNEL is empty"},
                 {"run|a|b", "two kernels are given: 'a' and 'b'"},
                 {"run|k|--mem", "--mem: MIB is missing"},
@@ -165,8 +166,11 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"run|k|--serial|type=file", "--serial: type=file needs path="},
                 {"run|k|--serial|type=sink,path=x", "--serial: path= needs type=file"},
                 {"run|k|--serial|hardware=serial,num=5", "hardware=serial has ports 1 to 4, not 5"},
-                {"run|k|--serial|hardware=debugcon", "--serial: hardware: debugcon: not supported"},
-                {"run|k|--serial|hardware=tty", "expected serial or virtio-console, not 'tty'"},
+                {"run|k|--serial|hardware=legacy-virtio-console",
+                 "legacy-virtio-console: not supported"},
+                {"run|k|--serial|hardware=debugcon,console", "--serial: hardware=debugcon is for"},
+                {"run|k|--serial|hardware=debugcon,num=2", "ports 1 to 1, not 2"},
+                {"run|k|--serial|hardware=tty", "expected serial, virtio-console or debugcon, not 'tty'"},
                 {"run|k|--serial|sink,num=0", "--serial: num: expected a number from 1"},
                 {"run|k|--serial|sink|--serial|sink", "hardware=serial,num=1 is given twice"},
                 {"run|k|--serial|sink,console|--serial|sink,num=2,console",
@@ -188,7 +192,21 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"run|k|--block|x,block-size=256", "block-size: expected a number from 512"},
                 {"run|k|--block|x,id=123456789012345678901", "id: expected at most 20 bytes"},
                 {"run|k|--block|x,id=\"\"", "id: a value is missing"},
-                {"run|k|--block|x,bootindex=1", "bootindex: not supported"},
+                {"run|k|--block|x,bootindex=1", "--block: bootindex= needs --bios"},
+                {"run|--bios|b|--block|x,bootindex=1|--block|y,bootindex=1",
+                 "bootindex=1 is given twice"},
+                {"run|--bios|b|-i|x", "--initrd: needs a KERNEL"},
+                {"run|--bios|b|-p|x", "--params: needs a KERNEL"},
+                {"run|k|--pflash|x", "--pflash: needs --bios"},
+                {"run|--bios|b|--pflash|block-size=4096", "--pflash: path= is missing"},
+                {"run|--bios|b|--pflash|x,block-size=5000",
+                 "--pflash: block-size: expected a power"},
+                {"run|--bios|b|--pflash|x,block-size=512", "--pflash: block-size:"},
+                {"run|k|--fw-cfg|name=x", "--fw-cfg: needs name= and one of path= and string="},
+                {"run|k|--fw-cfg|string=x", "--fw-cfg: needs name= and one of path= and string="},
+                {"run|k|--fw-cfg|a,path=x,string=y", "--fw-cfg: needs name= and one of"},
+                {"run|k|--fw-cfg|a,path=x|--fw-cfg|a,string=y", "--fw-cfg: 'a' is given twice"},
+                {"run|k|--test-device|--enable-fw-cfg", "--test-device: excludes --bios"},
                 {"run|k|--block|x=y=z", "'=' is not expected here"},
                 {"run|k|--block|a,root|--block|b,root", "only one disk can be root"},
                 {"run|k|--hypervisor|gunyah[device=/dev/gunyah]", "not supported by this version"},
@@ -258,7 +276,7 @@ static char *random_text(uint32_t *seed, size_t max) {
 }
 
 static void random_serials(uint32_t *seed, VmmConfig *c) {
-        unsigned n = next_random(seed) % (VMM_SERIALS_MAX + 1);
+        unsigned n = next_random(seed) % (4 + VMM_CONSOLES_MAX + 1);
         bool console = coin(seed), earlycon = coin(seed), std_in = coin(seed);
 
         for (unsigned i = 0; i < n; i++) {
@@ -298,6 +316,24 @@ static void random_disks(uint32_t *seed, VmmConfig *c) {
         }
 }
 
+static void random_firmware(uint32_t *seed, VmmConfig *c) {
+        if (coin(seed)) {
+                c->bios = random_text(seed, 40);
+                c->pflash.path = coin(seed) ? random_text(seed, 40) : NULL;
+                c->pflash.block_size = c->pflash.path && coin(seed) ? 65536 : 4096;
+        }
+        c->enable_fw_cfg = coin(seed);
+        for (unsigned i = 0; i < next_random(seed) % 3; i++) {
+                VmmFwCfgFile *file = &c->fw_cfg[c->n_fw_cfg++];
+
+                assert_true(asprintf(&file->name, "opt/%u", i) > 0);
+                if (coin(seed))
+                        file->path = random_text(seed, 40);
+                else
+                        file->string = random_text(seed, 40);
+        }
+}
+
 static void random_config(uint32_t *seed, VmmConfig *c) {
         unsigned n_params = next_random(seed) % 4;
 
@@ -315,7 +351,8 @@ static void random_config(uint32_t *seed, VmmConfig *c) {
         if (c->hypervisor == VMM_HYPERVISOR_KVM && coin(seed))
                 c->kvm_device = random_text(seed, 30);
         c->no_rng = coin(seed);
-        c->test_device = coin(seed);
+        random_firmware(seed, c);
+        c->test_device = !c->bios && !c->enable_fw_cfg && c->n_fw_cfg == 0 && coin(seed);
         for (unsigned i = 0; coin(seed) && i < CPU_FEATURES; i++)
                 cpu_feature_set_put(coin(seed) ? &c->cpu_features.add : &c->cpu_features.hide,
                                     (CpuFeature) i, coin(seed));
@@ -382,6 +419,17 @@ static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
                 assert_int_equal(x->lock, y->lock);
                 assert_int_equal(x->block_size, y->block_size);
                 assert_same_text(x->id, y->id);
+                assert_int_equal(x->boot_index, y->boot_index);
+        }
+        assert_same_text(a->bios, b->bios);
+        assert_same_text(a->pflash.path, b->pflash.path);
+        assert_int_equal(a->pflash.block_size, b->pflash.block_size);
+        assert_int_equal(a->enable_fw_cfg, b->enable_fw_cfg);
+        assert_int_equal(a->n_fw_cfg, b->n_fw_cfg);
+        for (size_t i = 0; i < a->n_fw_cfg; i++) {
+                assert_same_text(a->fw_cfg[i].name, b->fw_cfg[i].name);
+                assert_same_text(a->fw_cfg[i].path, b->fw_cfg[i].path);
+                assert_same_text(a->fw_cfg[i].string, b->fw_cfg[i].string);
         }
 }
 
@@ -395,7 +443,9 @@ static void test_emitting_and_parsing_gives_the_same_config(void **state) {
                 int r;
 
                 random_config(&seed, &before);
-                assert_int_equal(vmm_config_validate(&before, &error), 0);
+                r = vmm_config_validate(&before, &error);
+                if (r != 0)
+                        fail_msg("round %u: %s", i, text_error_message(&error, r));
                 assert_int_equal(strvec_add(&argv, "vivarium-vmm"), 0);
                 assert_int_equal(crosvm_flags_emit(&before, &argv), 0);
                 r = crosvm_flags_parse((int) argv.n, argv.items, &after, &error);
@@ -423,6 +473,10 @@ static void test_help_names_every_option_once(void **state) {
                 "--no-usb",
                 "--no-ball",
                 "--disable-sandbox",
+                "--bios",
+                "--pflash",
+                "--fw-cfg",
+                "--enable-fw-cfg",
         };
         _cleanup_(freep) char *text = NULL;
         size_t len = 0;

@@ -24,7 +24,7 @@ static void test_configs_made_by_hand_are_checked_too(void **state) {
         _cleanup_(vmm_config_deinit) VmmConfig c;
 
         vmm_config_init(&c);
-        assert_refused(&c, "KERNEL is missing");
+        assert_refused(&c, "KERNEL or --bios is missing");
         c.kernel = strdup("k");
         assert_int_equal(vmm_config_validate(&c, NULL), 0);
         vmm_serial_init(&c.serials[c.n_serials++]);
