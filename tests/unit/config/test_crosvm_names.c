@@ -16,7 +16,7 @@
 
 static void test_what_crosvm_has_is_known(void **state) {
         assert_true(crosvm_has_run_option("gpu"));
-        assert_true(crosvm_has_run_option("vhost-user-fs"));
+        assert_true(crosvm_has_run_option("vhost-user-blk"));
         assert_false(crosvm_has_run_option("gp"));
         assert_false(crosvm_has_run_option(""));
         assert_true(crosvm_has_global_option("syslog-tag"));
