@@ -257,6 +257,21 @@ void guest_mem_populate(const GuestMem *mem, gpa_t gpa, uint64_t len) {
 }
 
 /**
+ * guest_mem_release() - the guest has no use for the pages of a range: they go back to the host, and read as zeros
+ * @gpa, @len: whole pages; ranges that are not in one region are left alone
+ *
+ * A hint: pages that the host cannot take back, as parts of huge ones, stay as they are.
+ */
+void guest_mem_release(const GuestMem *mem, gpa_t gpa, uint64_t len) {
+        uint8_t *host = guest_mem_ptr(mem, gpa, len);
+
+        if (!host)
+                return;
+        guest_mem_will_write(mem, gpa, len);
+        (void) madvise(host, len, MADV_REMOVE);
+}
+
+/**
  * guest_mem_discard() - give the whole pages of a range back to the host; they read as zeros afterwards
  *
  * Bytes of the range in pages that it has only a part of become zero as well. Where the host cannot take pages back,

@@ -84,4 +84,5 @@ int guest_mem_read(const GuestMem *mem, gpa_t gpa, void *data, size_t len);
 int guest_mem_write(const GuestMem *mem, gpa_t gpa, const void *data, size_t len);
 void *guest_mem_ptr(const GuestMem *mem, gpa_t gpa, uint64_t len);
 void guest_mem_populate(const GuestMem *mem, gpa_t gpa, uint64_t len);
+void guest_mem_release(const GuestMem *mem, gpa_t gpa, uint64_t len);
 void guest_mem_discard(const GuestMem *mem, gpa_t gpa, uint64_t len);

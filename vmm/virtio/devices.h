@@ -32,6 +32,26 @@ typedef struct VirtioVsockConfig {
         const char *dir;    /* of the host's sockets; see vmm/vsock/muxer.h */
 } VirtioVsockConfig;
 
+/* By the tags of section 5.5.6.4: swapped in, swapped out, major faults, minor faults, free, total, available, caches,
+ * huge pages allocated, huge pages not allocated; memory in bytes. */
+#define VIRTIO_BALLOON_STATS 10u
+#define VIRTIO_BALLOON_UNKNOWN UINT64_MAX
+
+typedef struct VirtioBalloonStats {
+        uint64_t values[VIRTIO_BALLOON_STATS]; /* VIRTIO_BALLOON_UNKNOWN: the guest did not say */
+} VirtioBalloonStats;
+
+typedef struct VirtioBalloonConfig {
+        Loop *loop;            /* the device's; borrowed */
+        bool reporting;        /* offer to take pages that the guest has free */
+        uint64_t target_bytes; /* to start with */
+        /* Both optional, on the loop. An answer to virtio_balloon_request_stats(); the device's lock is held. */
+        void (*stats)(void *userdata, const VirtioBalloonStats *stats);
+        /* What virtio_balloon_actual() says may have changed; the lock is not held. */
+        void (*resized)(void *userdata);
+        void *userdata; /* borrowed */
+} VirtioBalloonConfig;
+
 /* Everything borrowed outlives the device. */
 typedef struct VirtioPciConfig {
         PciRoot *root;
@@ -43,6 +63,10 @@ typedef struct VirtioPciConfig {
 } VirtioPciConfig;
 
 int virtio_blk_resize(VirtioDevice *dev, uint64_t size_bytes);
+int virtio_balloon_new(const VirtioBalloonConfig *config, VirtioDevice **ret);
+void virtio_balloon_set_target(VirtioDevice *dev, uint64_t bytes);
+uint64_t virtio_balloon_actual(VirtioDevice *dev);
+int virtio_balloon_request_stats(VirtioDevice *dev);
 int virtio_blk_new(BlockDev *disk, const VirtioBlkConfig *config, VirtioDevice **ret,
                    TextError *reterr);
 int virtio_console_new(CharDev *chardev, VirtioDevice **ret);

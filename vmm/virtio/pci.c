@@ -132,14 +132,16 @@ static uint64_t bar_read(PciDevice *pci, unsigned bar, uint64_t offset, unsigned
         return msix_pba_read(vpci->msix, offset - PBA_OFFSET, size);
 }
 
-/* No device has configuration fields for the driver to write. */
 static void bar_write(PciDevice *pci, unsigned bar, uint64_t offset, unsigned size,
                       uint64_t value) {
         VirtioPci *vpci = (VirtioPci *) pci;
 
         if (offset < ISR_OFFSET)
                 virtio_pci_common_write(vpci, offset, size, value);
-        else if (offset >= NOTIFY_OFFSET && offset < TABLE_OFFSET) {
+        else if (offset >= CONFIG_OFFSET && offset < NOTIFY_OFFSET) {
+                if (vpci->dev->ops->config_write && !vpci->resetting)
+                        vpci->dev->ops->config_write(vpci->dev, offset - CONFIG_OFFSET, size, value);
+        } else if (offset >= NOTIFY_OFFSET && offset < TABLE_OFFSET) {
                 uint64_t queue = (offset - NOTIFY_OFFSET) / NOTIFY_STEP;
 
                 if (queue < vpci->dev->n_queues)

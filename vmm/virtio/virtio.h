@@ -54,6 +54,9 @@ typedef struct VirtioOps {
         /* vCPU thread: forget all requests. Return: 0 when no guest buffer is in use any more; VIRTIO_E_PENDING when
          * some still are, then virtio_device_reset_done() follows. NULL: nothing to forget. */
         int (*reset)(VirtioDevice *dev);
+        /* Optional, vCPU thread: the driver wrote @size bytes, 1 to 8, of the device configuration space; they need not
+         * lie inside it. */
+        void (*config_write)(VirtioDevice *dev, uint64_t offset, unsigned size, uint64_t value);
         /* Optional, loop thread. The machine is suspended: no vCPU runs, and notify() is not called until resume(). */
         void (*suspend)(VirtioDevice *dev);
         void (*resume)(VirtioDevice *dev);
