@@ -302,6 +302,25 @@ int crosvm_mem_parse(VmmConfig *config, const char *value, TextError *reterr) {
         return kv_apply(value, "size", fields, ELEMENTSOF(fields), config, reterr);
 }
 
+static int set_init_mem(void *object, const KvItem *item, TextError *reterr) {
+        VmmConfig *config = object;
+        uint64_t mib;
+        int r;
+
+        r = kv_get_u64(item, 1, VM_MEMORY_MIB_MAX, &mib, reterr);
+        if (r < 0)
+                return r;
+        config->init_memory_bytes = mib << 20;
+        return 0;
+}
+
+/** crosvm_init_mem_parse() - "MIB" */
+int crosvm_init_mem_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        static const KvField fields[] = {{"size", set_init_mem}};
+
+        return kv_apply(value, "size", fields, ELEMENTSOF(fields), config, reterr);
+}
+
 static int set_cpus_num_cores(void *object, const KvItem *item, TextError *reterr) {
         VmmConfig *config = object;
         uint64_t n;

@@ -12,6 +12,7 @@ int crosvm_block_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_block_emit(const VmmDisk *disk, char **ret);
 
 int crosvm_mem_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_init_mem_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_cpus_parse(VmmConfig *config, const char *value, TextError *reterr);
 
 int crosvm_vsock_parse(VmmConfig *config, const char *value, TextError *reterr);

@@ -26,6 +26,17 @@ static int emit_mem(const VmmConfig *config, const Flag *flag, StrVec *argv) {
                      : strvec_addf(argv, "%llu", (unsigned long long) config->memory_bytes >> 20);
 }
 
+static int emit_init_mem(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        int r;
+
+        if (config->init_memory_bytes == 0)
+                return 0;
+        r = strvec_addf(argv, "--%s", flag->name);
+        return r < 0 ? r
+                     : strvec_addf(argv, "%llu",
+                                   (unsigned long long) config->init_memory_bytes >> 20);
+}
+
 static int emit_cpus(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         int r = strvec_addf(argv, "--%s", flag->name);
 
@@ -194,10 +205,24 @@ const Flag crosvm_flags[] = {
          .help = "run all devices in one process; this version always does"},
         {.name = "no-balloon",
          .scope = SCOPE_RUN,
-         .group = GROUP_ACCEPTED,
+         .group = GROUP_DEVICES,
          .kind = FLAG_SWITCH,
          MEMBER(no_balloon),
-         .help = "no memory balloon; this version has none"},
+         .help = "no memory balloon"},
+        {.name = "balloon-page-reporting",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_SWITCH,
+         MEMBER(balloon_page_reporting),
+         .help = "memory that the guest has free goes back to the host"},
+        {.name = "init-mem",
+         .scope = SCOPE_RUN,
+         .group = GROUP_MACHINE,
+         .kind = FLAG_CUSTOM,
+         .metavar = "MIB",
+         .parse = crosvm_init_mem_parse,
+         .emit = emit_init_mem,
+         .help = "memory to start with; the balloon has the rest"},
         {.name = "no-usb",
          .scope = SCOPE_RUN,
          .group = GROUP_ACCEPTED,

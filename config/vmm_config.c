@@ -180,7 +180,8 @@ static int check_disks(const VmmConfig *config, TextError *reterr) {
 }
 
 static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
-        size_t n = config->n_disks + config->n_nets + config->n_folders + !config->no_rng + (config->vsock_cid != 0);
+        size_t n = config->n_disks + config->n_nets + config->n_folders + !config->no_rng +
+                   (config->vsock_cid != 0) + !config->no_balloon;
 
         for (size_t i = 0; i < config->n_serials; i++)
                 n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
@@ -189,6 +190,18 @@ static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
                         reterr, -EINVAL,
                         "--block, --net, --serial, --vhost-user-fs: %zu PCI devices in all, the bus takes %u", n,
                         VMM_PCI_DEVICES_MAX);
+        return 0;
+}
+
+static int check_balloon(const VmmConfig *config, TextError *reterr) {
+        if (config->no_balloon && config->balloon_page_reporting)
+                return text_error_set(
+                        reterr, -EINVAL,
+                        "--balloon-page-reporting and --no-balloon exclude each other");
+        if (config->no_balloon && config->init_memory_bytes != 0)
+                return text_error_set(reterr, -EINVAL, "--init-mem needs the balloon");
+        if (config->init_memory_bytes > config->memory_bytes)
+                return text_error_set(reterr, -EINVAL, "--init-mem: more than --mem");
         return 0;
 }
 
@@ -277,6 +290,9 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
                 if (r < 0)
                         return r;
         }
+        r = check_balloon(config, reterr);
+        if (r < 0)
+                return r;
         r = check_vsock(config, reterr);
         if (r < 0)
                 return r;

@@ -112,7 +112,9 @@ typedef struct VmmConfig {
         uint32_t vsock_cid;     /* VMM_CID_MIN..MAX; 0: no sockets */
         char *vsock_socket_dir; /* owned; where the host's ends are */
         bool test_device;     /* what test programs for processors expect: exit port and the like */
-        bool no_balloon;      /* accepted: there is no balloon to leave out yet */
+        bool no_balloon;
+        bool balloon_page_reporting;
+        uint64_t init_memory_bytes; /* RAM that the guest starts with; 0: all of it */
         bool no_usb;          /* accepted: there is no USB */
         bool disable_sandbox; /* accepted: the VMM does not sandbox itself yet */
 

@@ -249,6 +249,9 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
         r = machine_add_vsock(machine, config, &slot, reterr);
         if (r < 0)
                 return r;
+        r = machine_add_balloon(machine, config, &slot);
+        if (r < 0)
+                return r;
         if (!config->no_rng) {
                 VirtioDevice *rng;
 

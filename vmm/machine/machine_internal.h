@@ -23,6 +23,7 @@
 #include "vmm/pci/hotplug.h"
 #include "vmm/pci/pci.h"
 #include "vmm/serial/uart8250.h"
+#include "vmm/virtio/devices.h"
 #include "vmm/virtio/virtio.h"
 
 #define MACHINE_COM_PORTS 4u
@@ -112,6 +113,21 @@ typedef struct MachineFirmware {
         bool acpi_final; /* the firmware has begun to read them */
 } MachineFirmware;
 
+#define MACHINE_BALLOON_ASKING 8u
+
+typedef struct MachineBalloon {
+        VirtioDevice *device; /* borrowed from the bus; NULL: there is none */
+        LoopSource *timer;
+        uint64_t target_bytes;
+        ControlCall *adjusting; /* owned until answered: waits for the guest to reach the target */
+        uint64_t adjust_until_nsec;
+        ControlCall *asking[MACHINE_BALLOON_ASKING]; /* owned until answered: wait for statistics */
+        unsigned n_asking;
+        uint64_t asked_until_nsec;
+        bool has_stats; /* @stats have come */
+        VirtioBalloonStats stats;
+} MachineBalloon;
+
 /* Members are owned unless marked; the order is the order of making, and its reverse that of releasing. */
 struct Machine {
         Loop *loop;
@@ -137,6 +153,7 @@ struct Machine {
         MachineHotplug hotplug;
         MachineDisk disks[VMM_DISKS_MAX];
         ControlServer *control;
+        MachineBalloon balloon;
 
         MachineFirmware firmware;
 
@@ -157,6 +174,9 @@ struct Machine {
 
 /* machine.c */
 int machine_add_virtio(Machine *machine, VirtioDevice *device, unsigned slot);
+
+/* balloon.c */
+int machine_add_balloon(Machine *machine, const VmmConfig *config, unsigned *slot);
 
 /* consoles.c */
 int machine_add_consoles(Machine *machine, const VmmConfig *config, unsigned *slot,

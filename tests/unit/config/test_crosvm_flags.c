@@ -126,6 +126,9 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 const char *line, *words;
         } cases[] = {
                 {"run|--gpu|k", "--gpu: crosvm option, not supported by this version"},
+                {"run|--no-balloon|--balloon-page-reporting|k", "exclude each other"},
+                {"run|--no-balloon|--init-mem|64|k", "--init-mem needs the balloon"},
+                {"run|--mem|64|--init-mem|65|k", "--init-mem: more than --mem"},
                 {"run|--cid=5|k", "--vsock: the host's vhost-vsock is not supported"},
                 {"run|--vsock|cid=2,socket-dir=/d|k", "--vsock: cid: expected a number from 3 to"},
                 {"run|--vsock|cid=4294967295,socket-dir=/d|k", "--vsock: cid: expected a number"},
@@ -298,7 +301,7 @@ static void random_serials(uint32_t *seed, VmmConfig *c) {
 }
 
 static void random_disks(uint32_t *seed, VmmConfig *c) {
-        unsigned n = next_random(seed) % (VMM_PCI_DEVICES_MAX - VMM_CONSOLES_MAX - 1);
+        unsigned n = next_random(seed) % (VMM_PCI_DEVICES_MAX - VMM_CONSOLES_MAX - 2);
         bool root = coin(seed);
 
         for (unsigned i = 0; i < n; i++) {
@@ -357,6 +360,8 @@ static void random_config(uint32_t *seed, VmmConfig *c) {
                 cpu_feature_set_put(coin(seed) ? &c->cpu_features.add : &c->cpu_features.hide,
                                     (CpuFeature) i, coin(seed));
         c->no_balloon = coin(seed);
+        c->balloon_page_reporting = !c->no_balloon && coin(seed);
+        c->init_memory_bytes = c->no_balloon || coin(seed) ? 0 : c->memory_bytes;
         if (coin(seed)) {
                 c->vsock_cid = VMM_CID_MIN;
                 c->vsock_socket_dir = strdup("/run/v,m");
@@ -390,6 +395,8 @@ static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
         assert_int_equal(a->test_device, b->test_device);
         assert_memory_equal(&a->cpu_features, &b->cpu_features, sizeof(a->cpu_features));
         assert_int_equal(a->no_balloon, b->no_balloon);
+        assert_int_equal(a->balloon_page_reporting, b->balloon_page_reporting);
+        assert_true(a->init_memory_bytes == b->init_memory_bytes);
         assert_int_equal(a->vsock_cid, b->vsock_cid);
         assert_same_text(a->vsock_socket_dir, b->vsock_socket_dir);
         assert_int_equal(a->no_usb, b->no_usb);

@@ -53,6 +53,7 @@ static void test_more_devices_than_the_bus_has_slots_are_refused(void **state) {
         _cleanup_(vmm_config_deinit) VmmConfig c;
 
         vmm_config_init(&c);
+        c.no_balloon = true;
         c.kernel = strdup("k");
         for (; c.n_disks < VMM_DISKS_MAX; c.n_disks++) {
                 vmm_disk_init(&c.disks[c.n_disks]);

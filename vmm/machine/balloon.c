@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The memory balloon and what the control socket asks of it. A guest may be slow to answer, or never do. */
+
+#include <errno.h>
+
+#include "base/checked.h"
+#include "vmm/machine/machine_internal.h"
+#include "vmm/mem/memmap.h"
+#include "vmm/virtio/devices.h"
+
+#define ANSWER_NSEC (10 * NSEC_PER_SEC)
+
+static void fail_call(ControlCall **call, const char *why) {
+        if (*call)
+                control_call_fail(TAKE(*call), "%s", why);
+}
+
+/* ---- the guest answers ---- */
+
+static void got_stats(void *userdata, const VirtioBalloonStats *stats) {
+        Machine *machine = userdata;
+        MachineBalloon *balloon = &machine->balloon;
+
+        balloon->stats = *stats;
+        balloon->has_stats = true;
+        (void) loop_set_timer(balloon->timer, 1); /* answer outside of the device's lock */
+}
+
+static void answer_stats(MachineBalloon *balloon) {
+        ControlBalloon values = {.shared_memory = CONTROL_UNKNOWN,
+                                 .unevictable_memory = CONTROL_UNKNOWN};
+        uint64_t *const members[] = {
+                &values.swap_in,          &values.swap_out,    &values.major_faults,
+                &values.minor_faults,     &values.free_memory, &values.total_memory,
+                &values.available_memory, &values.disk_caches, &values.hugetlb_allocations,
+                &values.hugetlb_failures,
+        };
+        ControlAnswer answer = {.kind = CONTROL_ANSWER_BALLOON};
+
+        _Static_assert(ELEMENTSOF(members) == VIRTIO_BALLOON_STATS, "each statistic has a name");
+        for (unsigned i = 0; i < VIRTIO_BALLOON_STATS; i++)
+                *members[i] = balloon->stats.values[i];
+        values.balloon_actual = virtio_balloon_actual(balloon->device);
+        answer.balloon = values;
+        for (unsigned i = 0; i < balloon->n_asking; i++)
+                control_call_answer(balloon->asking[i], &answer);
+        balloon->n_asking = 0;
+}
+
+static void resized(void *userdata) {
+        Machine *machine = userdata;
+        MachineBalloon *balloon = &machine->balloon;
+
+        if (balloon->adjusting && virtio_balloon_actual(balloon->device) == balloon->target_bytes)
+                control_call_ok(TAKE(balloon->adjusting));
+}
+
+/* ---- time ---- */
+
+static void arm(MachineBalloon *balloon) {
+        uint64_t due = UINT64_MAX;
+
+        if (balloon->has_stats)
+                due = 1;
+        else if (balloon->n_asking > 0)
+                due = balloon->asked_until_nsec;
+        if (balloon->adjusting)
+                due = MIN(due, balloon->adjust_until_nsec);
+        if (due != UINT64_MAX)
+                (void) loop_set_timer(balloon->timer, due);
+}
+
+static void timer_fires(void *userdata) {
+        Machine *machine = userdata;
+        MachineBalloon *balloon = &machine->balloon;
+        uint64_t now = clock_monotonic_nsec();
+
+        if (balloon->has_stats) {
+                balloon->has_stats = false;
+                answer_stats(balloon);
+        }
+        if (balloon->n_asking > 0 && balloon->asked_until_nsec <= now)
+                while (balloon->n_asking > 0)
+                        fail_call(&balloon->asking[--balloon->n_asking],
+                                  "the guest does not answer");
+        if (balloon->adjusting && balloon->adjust_until_nsec <= now)
+                fail_call(&balloon->adjusting, "the guest has not reached that size in time");
+        arm(balloon);
+}
+
+/* ---- requests ---- */
+
+static void on_adjust(void *userdata, ControlCall *call) {
+        Machine *machine = userdata;
+        MachineBalloon *balloon = &machine->balloon;
+        const ControlRequest *request = control_call_request(call);
+
+        if (request->bytes > machine->mem->size_bytes) {
+                control_call_fail(call, "the guest has less memory than that");
+                return;
+        }
+        fail_call(&balloon->adjusting, "another size was asked for");
+        balloon->target_bytes = align_down(request->bytes, MEMMAP_PAGE_SIZE);
+        virtio_balloon_set_target(balloon->device, balloon->target_bytes);
+        if (!request->flag) {
+                control_call_ok(call);
+                return;
+        }
+        balloon->adjusting = call;
+        balloon->adjust_until_nsec = clock_monotonic_nsec() + ANSWER_NSEC;
+        resized(machine);
+        arm(balloon);
+}
+
+static void on_stats(void *userdata, ControlCall *call) {
+        Machine *machine = userdata;
+        MachineBalloon *balloon = &machine->balloon;
+
+        if (balloon->n_asking == ELEMENTSOF(balloon->asking)) {
+                control_call_fail(call, "too many ask at once");
+                return;
+        }
+        if (virtio_balloon_request_stats(balloon->device) < 0) {
+                control_call_fail(call, "the guest has no balloon driver");
+                return;
+        }
+        if (balloon->n_asking == 0)
+                balloon->asked_until_nsec = clock_monotonic_nsec() + ANSWER_NSEC;
+        balloon->asking[balloon->n_asking++] = call;
+        arm(balloon);
+}
+
+/**
+ * machine_add_balloon() - the balloon, unless @config has none, and its requests
+ * @slot: PCI slot to use; advanced past it if used
+ *
+ * Return: 0 or negative errno.
+ */
+int machine_add_balloon(Machine *machine, const VmmConfig *config, unsigned *slot) {
+        MachineBalloon *balloon = &machine->balloon;
+        const VirtioBalloonConfig device = {
+                .loop = machine->loop,
+                .reporting = config->balloon_page_reporting,
+                .target_bytes = config->memory_bytes -
+                                MIN(config->init_memory_bytes ?: UINT64_MAX, config->memory_bytes),
+                .stats = got_stats,
+                .resized = resized,
+                .userdata = machine,
+        };
+        int r;
+
+        if (config->no_balloon)
+                return 0;
+        r = loop_add_timer(machine->loop, timer_fires, machine, &balloon->timer);
+        if (r < 0)
+                return r;
+        r = virtio_balloon_new(&device, &balloon->device);
+        if (r < 0)
+                return r;
+        balloon->target_bytes = device.target_bytes;
+        r = machine_add_virtio(machine, balloon->device, (*slot)++);
+        if (r < 0)
+                return r;
+        control_server_handle(machine->control, CONTROL_BALLOON_ADJUST, on_adjust, machine);
+        control_server_handle(machine->control, CONTROL_BALLOON_STATS, on_stats, machine);
+        return 0;
+}
