@@ -49,15 +49,16 @@ static const CpuFeature offered[] = {
         CPU_FEATURE_KVMCLOCK,
         CPU_FEATURE_KVM_NOP_IO_DELAY,
         CPU_FEATURE_KVMCLOCK_STABLE,
+        CPU_FEATURE_SMEP,
+        CPU_FEATURE_SMAP,
+        CPU_FEATURE_UMIP,
+        CPU_FEATURE_PCID,
+        CPU_FEATURE_INVPCID,
+        CPU_FEATURE_PDPE1GB,
 };
 static const CpuFeature of_the_host[] = {
         CPU_FEATURE_PCLMULQDQ, CPU_FEATURE_SSSE3,  CPU_FEATURE_SSE4_1,
         CPU_FEATURE_SSE4_2,    CPU_FEATURE_POPCNT, CPU_FEATURE_AES,
-};
-/* Features that work when they are asked for; docs/SOFT_CPU.md says why they are not shown otherwise. */
-static const CpuFeature on_request[] = {
-        CPU_FEATURE_SMEP, CPU_FEATURE_SMAP,    CPU_FEATURE_UMIP,
-        CPU_FEATURE_PCID, CPU_FEATURE_INVPCID, CPU_FEATURE_PDPE1GB,
 };
 /* Parts of what x86-64 is, and instructions that would work all the same. */
 static const CpuFeature not_hidden[] = {
@@ -96,7 +97,6 @@ int soft_model_init(SoftModel *model, unsigned n_vcpus, const CpuFeatureChange *
                         cpu_feature_set_put(&model->features, of_the_host[i], true);
         cpu_feature_set_put(&model->features, CPU_FEATURE_HT, n_vcpus > 1);
         able = model->features;
-        put_all(&able, on_request, ELEMENTSOF(on_request));
         put_all(&fixed, not_hidden, ELEMENTSOF(not_hidden));
         for (unsigned i = 0; i < CPU_FEATURES; i++) {
                 const CpuFeature f = (CpuFeature) i;

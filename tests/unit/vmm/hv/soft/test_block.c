@@ -203,8 +203,6 @@ static void test_instructions_that_cpuid_does_not_offer_are_invalid(void **state
                 {"\x0f\x01\xc8", 3},             /* monitor */
                 {"\x0f\x01\xd5", 3},             /* xend */
                 {"\xc7\xf8\x00\x00\x00\x00", 6}, /* xbegin */
-                {"\x0f\x01\xca", 3},             /* clac */
-                {"\x66\x0f\x38\x82\x00", 5},     /* invpcid */
                 {"\x0f\x0f\xc1\x9e", 4},         /* 3DNow! pfadd */
                 {"\x66\x0f\x79\xc1", 4},         /* extrq */
                 {"\xf3\x0f\xc7\xf8", 4},         /* rdpid */

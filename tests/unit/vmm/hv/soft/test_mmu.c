@@ -12,6 +12,7 @@
 #include "base/le.h"
 #include "tests/fake/vmm_soft_guest.h"
 #include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/soft_internal.h"
 
 #define VA UINT64_C(0x40000000)
 #define GPA UINT64_C(0x100000)
@@ -193,6 +194,102 @@ static void test_large_page_maps_two_megabytes(void **state) {
                          FAULT_PRESENT | FAULT_RESERVED | FAULT_USER);
 }
 
+static void test_gigabyte_page_is_reserved_unless_offered(void **state) {
+        SoftGuest *g = *state;
+        CpuFeatureSet *features = &g->cpu->partition->model.features;
+        Tables t = tables(g);
+
+        cpu_feature_set_put(features, CPU_FEATURE_PDPE1GB, false);
+        set_entry(g, t.pdpte, LARGE | 7);
+        assert_int_equal(access(g, VA + GPA, ACCESS_READ, 3),
+                         FAULT_PRESENT | FAULT_RESERVED | FAULT_USER);
+        cpu_feature_set_put(features, CPU_FEATURE_PDPE1GB, true);
+        assert_int_equal(access(g, VA + GPA + 0x123, ACCESS_WRITE, 3), NO_FAULT);
+        assert_int_equal(*soft_guest_memory(g, GPA + 0x123), 0x5a);
+        set_entry(g, t.pdpte, LARGE | 7 | 0x2000);
+        mmu_flush_all(g->cpu);
+        assert_int_equal(access(g, VA, ACCESS_READ, 3),
+                         FAULT_PRESENT | FAULT_RESERVED | FAULT_USER);
+}
+
+static void test_one_flush_is_for_a_whole_gigabyte_page(void **state) {
+        SoftGuest *g = *state;
+        Tables t = tables(g);
+
+        cpu_feature_set_put(&g->cpu->partition->model.features, CPU_FEATURE_PDPE1GB, true);
+        set_entry(g, t.pdpte, LARGE | 7);
+        assert_int_equal(access(g, VA + GPA, ACCESS_READ, 3), NO_FAULT);
+        set_entry(g, t.pdpte, 0);
+        mmu_flush_page(g->cpu, VA + 0x20000000);
+        assert_int_equal(access(g, VA + GPA, ACCESS_READ, 3), FAULT_USER);
+}
+
+static void test_smep_keeps_the_supervisor_from_executing_user_pages(void **state) {
+        SoftGuest *g = *state;
+        Tables t = tables(g);
+
+        assert_int_equal(access(g, VA, ACCESS_EXEC, 0), NO_FAULT);
+        g->cpu->cr4 |= CR4_SMEP;
+        mmu_flush_all(g->cpu);
+        assert_int_equal(access(g, VA, ACCESS_EXEC, 0), FAULT_PRESENT | FAULT_FETCH);
+        assert_int_equal(access(g, VA, ACCESS_EXEC, 3), NO_FAULT);
+        assert_int_equal(access(g, VA, ACCESS_READ, 0), NO_FAULT);
+        g->cpu->efer &= ~(uint64_t) EFER_NX; /* the code still says that it was a fetch */
+        assert_int_equal(access(g, VA, ACCESS_EXEC, 0), FAULT_PRESENT | FAULT_FETCH);
+        set_entry(g, t.pte, GPA | 3);
+        mmu_flush_all(g->cpu);
+        assert_int_equal(access(g, VA, ACCESS_EXEC, 0), NO_FAULT);
+}
+
+static void test_smap_keeps_the_supervisor_from_user_data_unless_ac_is_set(void **state) {
+        SoftGuest *g = *state;
+        SoftCpu *c = g->cpu;
+
+        c->cr4 |= CR4_SMAP;
+        mmu_flush_all(c);
+        assert_int_equal(access(g, VA, ACCESS_WRITE, 3), NO_FAULT);
+        assert_int_equal(access(g, VA, ACCESS_READ, 0), FAULT_PRESENT);
+        assert_int_equal(access(g, VA, ACCESS_WRITE, 0), FAULT_PRESENT | FAULT_WRITE);
+        assert_int_equal(access(g, VA, ACCESS_EXEC, 0), NO_FAULT);
+        cpu_set_flags(c, FLAG_AC, FLAG_AC);
+        assert_int_equal(access(g, VA, ACCESS_WRITE, 0), NO_FAULT);
+        mmu_flush_page(c, VA); /* reaches what was filled under AC, too */
+        cpu_set_flags(c, 0, FLAG_AC);
+        assert_int_equal(access(g, VA, ACCESS_READ, 0), FAULT_PRESENT);
+}
+
+static void test_smap_holds_for_implicit_accesses_whatever_ac_says(void **state) {
+        SoftGuest *g = *state;
+        SoftCpu *c = g->cpu;
+
+        c->cr4 |= CR4_SMAP;
+        cpu_set_flags(c, FLAG_AC, FLAG_AC);
+        cpu_mode_changed(c);
+        mmu_flush_all(c);
+        if (setjmp(c->on_fault) == 0) {
+                (void) mem_read_system(c, NULL, VA, 8);
+                fail();
+        }
+        assert_int_equal(c->fault_vector, EXC_PF);
+        assert_int_equal(c->fault_code, FAULT_PRESENT);
+}
+
+static void test_a_debugger_looks_without_leaving_traces(void **state) {
+        SoftGuest *g = *state;
+        Tables t = tables(g);
+        MmuWalk walk;
+
+        set_entry(g, t.pte, GPA | 1);
+        set_entry(g, t.pde, entry(g, t.pde) & ~ACCESSED);
+        g->cpu->cr4 |= CR4_SMAP | CR4_SMEP;
+        assert_true(mmu_translate(g->cpu, VA + 5, ACCESS_PEEK, MMU_SUPERVISOR, &walk));
+        assert_int_equal(walk.pa, GPA + 5);
+        assert_int_equal(entry(g, t.pte), GPA | 1);
+        assert_int_equal(entry(g, t.pde) & ACCESSED, 0);
+        set_entry(g, t.pte, GPA);
+        assert_false(mmu_translate(g->cpu, VA + 5, ACCESS_PEEK, MMU_SUPERVISOR, &walk));
+}
+
 static void test_translations_last_until_they_are_flushed(void **state) {
         SoftGuest *g = *state;
         Tables t = tables(g);
@@ -335,6 +432,12 @@ int main(void) {
                 TEST(test_two_level_tables_have_four_byte_entries),
                 TEST(test_pae_tables_have_three_levels),
                 TEST(test_tables_outside_memory_do_not_translate),
+                TEST(test_gigabyte_page_is_reserved_unless_offered),
+                TEST(test_one_flush_is_for_a_whole_gigabyte_page),
+                TEST(test_smep_keeps_the_supervisor_from_executing_user_pages),
+                TEST(test_smap_keeps_the_supervisor_from_user_data_unless_ac_is_set),
+                TEST(test_smap_holds_for_implicit_accesses_whatever_ac_says),
+                TEST(test_a_debugger_looks_without_leaving_traces),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

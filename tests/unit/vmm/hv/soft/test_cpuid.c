@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The model as CPUID shows it, and that what it does not show does not work. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/fake/vmm_soft_guest.h"
+#include "vmm/hv/soft/handlers.h"
+#include "vmm/hv/soft/soft_internal.h"
+
+#define CODE UINT64_C(0x100000)
+#define APIC_ON 0xfee00900u
+
+static CpuidEntry leaf(const char *change, uint32_t function) {
+        CpuFeatureChange c = {0};
+        CpuidEntry entry;
+        SoftModel model;
+
+        if (change)
+                assert_int_equal(cpu_feature_change_parse(change, &c, NULL), 0);
+        assert_int_equal(soft_model_init(&model, 1, &c, NULL), 0);
+        soft_cpuid(&model, 0, function, 0, APIC_ON, &entry);
+        return entry;
+}
+
+static void test_features_come_and_go_in_their_own_bits(void **state) {
+        assert_int_equal(leaf("-x2apic", 1).ecx ^ leaf(NULL, 1).ecx, 1u << 21);
+        assert_int_equal(leaf("-smep", 7).ebx ^ leaf("+smep", 7).ebx, 1u << 7);
+        assert_int_equal(leaf("-umip", 7).ecx ^ leaf("+umip", 7).ecx, 1u << 2);
+        assert_int_equal(leaf("-pdpe1gb", 0x80000001).edx ^ leaf("+pdpe1gb", 0x80000001).edx,
+                         1u << 26);
+}
+
+static void test_what_cannot_be_shown_or_hidden_is_named(void **state) {
+        static const char *const bad[] = {"+avx", "+la57", "+svm", "-sse2", "-lm", "-lahf_lm"};
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(text_error_deinit) TextError error = {0};
+                CpuFeatureChange c = {0};
+                SoftModel model;
+
+                assert_int_equal(cpu_feature_change_parse(bad[i], &c, NULL), 0);
+                assert_int_equal(soft_model_init(&model, 1, &c, &error), -EOPNOTSUPP);
+                assert_non_null(strstr(error.message, bad[i] + 1));
+        }
+}
+
+/* Whether one instruction is #UD in 64-bit mode at @cpl. */
+static bool invalid(const CpuFeatureChange *change, const char *code, unsigned cpl) {
+        SoftGuest g;
+        SoftModel *model;
+        bool r;
+
+        assert_int_equal(soft_guest_new(1, &g), 0);
+        soft_guest_map(&g, CODE, CODE, SOFT_MAP_WRITE | SOFT_MAP_USER);
+        soft_guest_long_mode(&g, cpl);
+        model = &g.cpu->partition->model;
+        assert_int_equal(soft_model_init(model, 1, change, NULL), 0);
+        thunk_cache_limit(g.cpu->thunks, soft_model_leaf1_ecx(model));
+        memcpy(soft_guest_memory(&g, CODE), code, 16);
+        g.cpu->rip = CODE;
+        g.cpu->r[RBX] = CODE + 0x800;
+        r = soft_guest_blocks(&g, 1) == 1 && g.cpu->fault_vector == EXC_UD;
+        soft_guest_deinit(&g);
+        return r;
+}
+
+static void test_hidden_instructions_are_invalid(void **state) {
+        static const struct {
+                const char *name, code[17];
+        } cases[] = {
+                {"rdtscp", "\x0f\x01\xf9\xeb\xfe"},   {"serialize", "\x0f\x01\xe8\xeb\xfe"},
+                {"rdrand", "\x0f\xc7\xf0\xeb\xfe"},   {"movbe", "\x0f\x38\xf0\x03\xeb\xfe"},
+                {"cx16", "\x48\x0f\xc7\x0b\xeb\xfe"}, {"smap", "\x0f\x01\xca\xeb\xfe"},
+                {"smap", "\x0f\x01\xcb\xeb\xfe"},     {"invpcid", "\x66\x0f\x38\x82\x0b\xeb\xfe"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char text[32];
+                CpuFeatureChange shown = {0}, hidden = {0};
+
+                (void) snprintf(text, sizeof(text), "+%s", cases[i].name);
+                assert_int_equal(cpu_feature_change_parse(text, &shown, NULL), 0);
+                *text = '-';
+                assert_int_equal(cpu_feature_change_parse(text, &hidden, NULL), 0);
+                assert_false(invalid(&shown, cases[i].code, 0));
+                assert_true(invalid(&hidden, cases[i].code, 0));
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_features_come_and_go_in_their_own_bits),
+                cmocka_unit_test(test_what_cannot_be_shown_or_hidden_is_named),
+                cmocka_unit_test(test_hidden_instructions_are_invalid),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
