@@ -13,6 +13,8 @@ static void log_to_stderr(LogLevel level, const char *vm, const char *line);
 
 /* The process-wide log state is the one global that style allows. */
 static _Atomic LogLevel log_threshold = LOG_LEVEL_INFO;
+static LogRule log_rules[LOG_RULES_MAX];
+static size_t log_n_rules;
 static _Atomic LogSink log_sink = log_to_stderr;
 static const char *log_program = "vivarium";
 
@@ -43,8 +45,48 @@ LogLevel log_level(void) {
         return log_threshold;
 }
 
-bool log_enabled(LogLevel level) {
-        return level <= log_threshold;
+/** log_set_rules() - thresholds of modules, @n at most LOG_RULES_MAX, in place of earlier ones. Before starting threads. */
+void log_set_rules(const LogRule *rules, size_t n) {
+        log_n_rules = MIN(n, (size_t) LOG_RULES_MAX);
+        for (size_t i = 0; i < log_n_rules; i++)
+                log_rules[i] = rules[i];
+}
+
+/* Whether @module, parts joined by "::", is the parts of the path @p up to its end or to one more part. */
+static bool begins_with_module(const char *p, const char *module) {
+        for (; *module; p++) {
+                const bool joined = module[0] == ':' && module[1] == ':';
+
+                if (joined ? *p != '/' : *p != *module)
+                        return false;
+                module += joined ? 2 : 1;
+        }
+        return *p == '\0' || *p == '/' || *p == '.';
+}
+
+static bool in_module(const char *file, const char *module) {
+        for (const char *part = file; part; part = strchr(part, '/')) {
+                part += *part == '/';
+                if (begins_with_module(part, module))
+                        return true;
+        }
+        return false;
+}
+
+/** log_enabled_at() - whether lines of the source file @file get through at @level; any thread */
+bool log_enabled_at(const char *file, LogLevel level) {
+        LogLevel threshold = log_threshold;
+        size_t longest = 0;
+
+        for (size_t i = 0; i < log_n_rules; i++) {
+                size_t len = strlen(log_rules[i].module);
+
+                if (len > longest && in_module(file, log_rules[i].module)) {
+                        longest = len;
+                        threshold = log_rules[i].level;
+                }
+        }
+        return level <= threshold;
 }
 
 /** log_level_from_string() - "error", "warn", "notice", "info" or "debug". Return: 0 or -EINVAL. */
@@ -75,17 +117,18 @@ void log_set_program(const char *name) {
 }
 
 /**
- * log_line() - format one line and give it to the sink
- * @vm: name of the VM it is about, or NULL
+ * log_line_at() - format one line and give it to the sink
+ * @file: the source file that it comes from; the macros fill it in
+ * @vm:   name of the VM it is about, or NULL
  *
  * Control characters are replaced, because names and texts of guests and clients end up here.
  */
-void log_line(LogLevel level, const char *vm, const char *format, ...) {
+void log_line_at(const char *file, LogLevel level, const char *vm, const char *format, ...) {
         char line[LOG_LINE_MAX];
         int saved = errno;
         va_list ap;
 
-        if (!log_enabled(level))
+        if (!log_enabled_at(file, level))
                 return;
         va_start(ap, format);
         (void) vsnprintf(line, sizeof(line), format, ap);

@@ -157,10 +157,10 @@ static int emit_nothing(const VmmConfig *config, const Flag *flag, StrVec *argv)
 }
 
 static int parse_log_level(VmmConfig *config, const char *value, TextError *reterr) {
-        LogLevel level;
+        LogFilter filter;
         int r;
 
-        r = crosvm_log_filter_parse(value, &level, reterr);
+        r = crosvm_log_filter_parse(value, &filter, reterr);
         if (r < 0)
                 return r;
         config->log_level = strdup(value);
@@ -188,7 +188,7 @@ const Flag crosvm_flags[] = {
          .metavar = "FILTER",
          .parse = parse_log_level,
          .emit = emit_log_level,
-         .help = "error, warn, info (default) or debug"},
+         .help = "off, error, warn, info (default) or debug; MODULE=LEVEL,..."},
 
         {.name = "name",
          .scope = SCOPE_RUN,

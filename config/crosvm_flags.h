@@ -20,4 +20,11 @@ enum {
 int crosvm_flags_parse(int argc, char *const *argv, VmmConfig *ret, TextError *reterr);
 int crosvm_flags_emit(const VmmConfig *config, StrVec *argv);
 void crosvm_flags_help(FILE *out);
-int crosvm_log_filter_parse(const char *filter, LogLevel *ret, TextError *reterr);
+
+typedef struct LogFilter {
+        LogLevel level;
+        LogRule rules[LOG_RULES_MAX];
+        size_t n_rules;
+} LogFilter;
+
+int crosvm_log_filter_parse(const char *filter, LogFilter *ret, TextError *reterr);

@@ -11,62 +11,59 @@ static int level_parse(const char *name, LogLevel *ret, TextError *reterr) {
                 *ret = LOG_LEVEL_DEBUG; /* the finest there is */
                 return 0;
         }
-        return text_error_set(reterr, -EINVAL, "expected error, warn, info or debug, not '%s'",
+        if (str_eq(name, "off")) {
+                *ret = LOG_LEVEL_OFF;
+                return 0;
+        }
+        return text_error_set(reterr, -EINVAL, "expected off, error, warn, info or debug, not '%s'",
                               name);
 }
 
-/*
- * MODULE=LEVEL is true as it stands while neither side of it says debug: below that level, library code logs nothing
- * that a module's name could silence.
- */
-static int check_module(const char *directive, const char *level_name, LogLevel global,
-                        TextError *reterr) {
-        LogLevel level;
-        int r;
+/* "MODULE=LEVEL"; @directive is cut at the '='. */
+static int add_rule(char *directive, char *equals, LogFilter *filter, TextError *reterr) {
+        LogRule *rule;
 
-        r = level_parse(level_name, &level, reterr);
-        if (r < 0)
-                return r;
-        if (level == global || (level != LOG_LEVEL_DEBUG && global != LOG_LEVEL_DEBUG))
-                return 0;
-        return text_error_set(reterr, -EINVAL,
-                              "%s: a module's own debug level is not supported by this version",
-                              directive);
+        *equals = '\0';
+        if (!*directive || strlen(directive) >= LOG_MODULE_MAX)
+                return text_error_set(reterr, -EINVAL, "a module's name has 1 to %u bytes",
+                                      LOG_MODULE_MAX - 1);
+        if (filter->n_rules == LOG_RULES_MAX)
+                return text_error_set(reterr, -EINVAL, "more than %u modules", LOG_RULES_MAX);
+        rule = &filter->rules[filter->n_rules++];
+        strcpy(rule->module, directive);
+        return level_parse(equals + 1, &rule->level, reterr);
 }
 
 /**
  * crosvm_log_filter_parse() - crosvm's log filter, "LEVEL" or "LEVEL,MODULE=LEVEL,…"
- * @ret: the level for everything; info when the filter names only modules
+ * @ret: the level for everything, info when the filter names only modules, and the modules' own
+ *
+ * A module that nothing here is called by is no mistake: crosvm's command lines name crosvm's.
  *
  * Return: 0; -EINVAL with a sentence in @reterr; -ENOMEM.
  */
-int crosvm_log_filter_parse(const char *filter, LogLevel *ret, TextError *reterr) {
-        _cleanup_(freep) char *copy = strdup(filter), *modules = strdup(filter);
-        LogLevel level = LOG_LEVEL_INFO;
-        unsigned n_levels = 0;
+int crosvm_log_filter_parse(const char *filter, LogFilter *ret, TextError *reterr) {
+        _cleanup_(freep) char *copy = strdup(filter);
+        LogFilter parsed = {.level = LOG_LEVEL_INFO};
+        bool has_level = false;
         char *save = NULL;
-        int r;
 
-        if (!copy || !modules)
+        if (!copy)
                 return -ENOMEM;
         if (!*filter)
                 return text_error_set(reterr, -EINVAL, "the filter is empty");
         for (char *p = strtok_r(copy, ",", &save); p; p = strtok_r(NULL, ",", &save)) {
-                if (strchr(p, '='))
-                        continue;
-                r = level_parse(p, &level, reterr);
-                if (r < 0)
-                        return r;
-                if (++n_levels > 1)
-                        return text_error_set(reterr, -EINVAL, "two levels in '%s'", filter);
-        }
-        for (char *p = strtok_r(modules, ",", &save); p; p = strtok_r(NULL, ",", &save)) {
-                const char *equals = strchr(p, '=');
+                char *equals = strchr(p, '=');
+                int r;
 
-                r = equals ? check_module(p, equals + 1, level, reterr) : 0;
+                if (!equals && has_level)
+                        return text_error_set(reterr, -EINVAL, "two levels in '%s'", filter);
+                has_level |= !equals;
+                r = equals ? add_rule(p, equals, &parsed, reterr)
+                           : level_parse(p, &parsed.level, reterr);
                 if (r < 0)
                         return r;
         }
-        *ret = level;
+        *ret = parsed;
         return 0;
 }

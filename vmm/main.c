@@ -25,13 +25,15 @@ static int fail(int status, const TextError *error, int r) {
         return status;
 }
 
-static void set_log_level(const char *filter) {
+static void set_log_filter(const char *text) {
         _cleanup_(text_error_deinit) TextError error = {0};
-        LogLevel level;
+        LogFilter filter;
 
         /* Parsed once already, as an option. */
-        if (filter && crosvm_log_filter_parse(filter, &level, &error) == 0)
-                log_set_level(level);
+        if (!text || crosvm_log_filter_parse(text, &filter, &error) < 0)
+                return;
+        log_set_level(filter.level);
+        log_set_rules(filter.rules, filter.n_rules);
 }
 
 /* `vivarium-vmm probe`: one line for each hypervisor; see config/hypervisor_probe.h. */
@@ -154,6 +156,6 @@ int main(int argc, char *argv[]) {
                                : 0;
         if (r < 0)
                 return fail(VMM_EXIT_INVALID_ARGS, &error, r);
-        set_log_level(config.log_level);
+        set_log_filter(config.log_level);
         return run(&config);
 }

@@ -42,6 +42,25 @@ static void test_lines_below_the_level_never_reach_the_sink(void **state) {
         assert_string_equal(seen.text, "loud 7");
 }
 
+static void test_the_longest_rule_for_a_file_decides(void **state) {
+        static const LogRule rules[] = {
+                {"virtio", LOG_LEVEL_WARNING},
+                {"virtio::blk", LOG_LEVEL_DEBUG},
+                {"vmm::hv", LOG_LEVEL_OFF},
+        };
+
+        log_set_rules(rules, ELEMENTSOF(rules));
+        assert_true(log_enabled_at("vmm/virtio/blk.c", LOG_LEVEL_DEBUG));
+        assert_true(log_enabled_at("vmm/virtio/net.c", LOG_LEVEL_WARNING));
+        assert_false(log_enabled_at("vmm/virtio/net.c", LOG_LEVEL_INFO));
+        assert_false(log_enabled_at("vmm/hv/kvm/exit.c", LOG_LEVEL_ERROR));
+        assert_true(log_enabled_at("vmm/virtiofs/a.c", LOG_LEVEL_INFO)); /* another module */
+        assert_true(log_enabled_at("vmm/main.c", LOG_LEVEL_INFO));
+        assert_false(log_enabled_at("vmm/main.c", LOG_LEVEL_DEBUG));
+        log_set_rules(NULL, 0);
+        assert_false(log_enabled_at("vmm/virtio/blk.c", LOG_LEVEL_DEBUG));
+}
+
 static void test_control_characters_of_outside_text_are_replaced(void **state) {
         log_line(LOG_LEVEL_ERROR, "vm1", "name %s", "a\nb\x1b[2J");
         assert_string_equal(seen.text, "name a?b?[2J");
@@ -72,6 +91,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(test_lines_below_the_level_never_reach_the_sink,
                                        start_remembering),
+                cmocka_unit_test_setup(test_the_longest_rule_for_a_file_decides, start_remembering),
                 cmocka_unit_test_setup(test_control_characters_of_outside_text_are_replaced,
                                        start_remembering),
                 cmocka_unit_test_setup(test_logging_keeps_errno_and_bounds_the_line,

@@ -9,45 +9,58 @@
 
 #include "config/crosvm_flags.h"
 
-static LogLevel level_of(const char *filter) {
-        LogLevel level;
+static LogFilter parse(const char *text) {
+        LogFilter filter;
 
-        assert_int_equal(crosvm_log_filter_parse(filter, &level, NULL), 0);
-        return level;
+        assert_int_equal(crosvm_log_filter_parse(text, &filter, NULL), 0);
+        return filter;
 }
 
 static void assert_refused(const char *filter, const char *message) {
         _cleanup_(text_error_deinit) TextError error = {0};
-        LogLevel level;
+        LogFilter parsed;
 
-        assert_int_equal(crosvm_log_filter_parse(filter, &level, &error), -EINVAL);
+        assert_int_equal(crosvm_log_filter_parse(filter, &parsed, &error), -EINVAL);
         assert_string_equal(error.message, message);
 }
 
 static void test_the_level_without_a_module_is_the_level(void **state) {
-        assert_int_equal(level_of("error"), LOG_LEVEL_ERROR);
-        assert_int_equal(level_of("warn"), LOG_LEVEL_WARNING);
-        assert_int_equal(level_of("trace"), LOG_LEVEL_DEBUG);
-        assert_int_equal(level_of("info,disk=warn"), LOG_LEVEL_INFO);
-        assert_int_equal(level_of("disk=debug,debug"), LOG_LEVEL_DEBUG);
-        assert_int_equal(level_of("disk=warn"), LOG_LEVEL_INFO);
+        assert_int_equal(parse("error").level, LOG_LEVEL_ERROR);
+        assert_int_equal(parse("warn").level, LOG_LEVEL_WARNING);
+        assert_int_equal(parse("trace").level, LOG_LEVEL_DEBUG);
+        assert_int_equal(parse("off").level, LOG_LEVEL_OFF);
+        assert_int_equal(parse("info,disk=warn").level, LOG_LEVEL_INFO);
+        assert_int_equal(parse("disk=debug,debug").level, LOG_LEVEL_DEBUG);
+        assert_int_equal(parse("disk=warn").level, LOG_LEVEL_INFO);
 }
 
-static void test_what_modules_cannot_have_is_refused(void **state) {
+static void test_modules_have_levels_of_their_own(void **state) {
+        LogFilter filter = parse("warn,virtio=debug,hv::kvm=off");
+
+        assert_int_equal(filter.n_rules, 2);
+        assert_string_equal(filter.rules[0].module, "virtio");
+        assert_int_equal(filter.rules[0].level, LOG_LEVEL_DEBUG);
+        assert_string_equal(filter.rules[1].module, "hv::kvm");
+        assert_int_equal(filter.rules[1].level, LOG_LEVEL_OFF);
+}
+
+static void test_mistakes_are_named(void **state) {
         assert_refused("", "the filter is empty");
-        assert_refused("loud", "expected error, warn, info or debug, not 'loud'");
-        assert_refused("info,disk=loud", "expected error, warn, info or debug, not 'loud'");
+        assert_refused("loud", "expected off, error, warn, info or debug, not 'loud'");
+        assert_refused("info,disk=loud", "expected off, error, warn, info or debug, not 'loud'");
         assert_refused("info,error", "two levels in 'info,error'");
-        assert_refused("disk=debug",
-                       "disk=debug: a module's own debug level is not supported by this version");
-        assert_refused("debug,disk=warn",
-                       "disk=warn: a module's own debug level is not supported by this version");
+        assert_refused("=debug", "a module's name has 1 to 47 bytes");
+        assert_refused(
+                "a=info,a=info,a=info,a=info,a=info,a=info,a=info,a=info,a=info,a=info,a=info,"
+                "a=info,a=info,a=info,a=info,a=info,a=info",
+                "more than 16 modules");
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_level_without_a_module_is_the_level),
-                cmocka_unit_test(test_what_modules_cannot_have_is_refused),
+                cmocka_unit_test(test_modules_have_levels_of_their_own),
+                cmocka_unit_test(test_mistakes_are_named),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
