@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/crc32.h"
 #include "base/le.h"
 #include "config/utf8.h"
 
@@ -19,18 +20,6 @@
 /* 0fc63daf-8483-4772-8e79-3d69d8477de4, "Linux filesystem data" */
 static const uint8_t linux_filesystem[16] = {0x0f, 0xc6, 0x3d, 0xaf, 0x84, 0x83, 0x47, 0x72,
                                              0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4};
-
-/* CRC-32 of IEEE 802.3, bit by bit: 16 KiB a disk is all there ever is. */
-static uint32_t crc32(const uint8_t *data, size_t len) {
-        uint32_t crc = UINT32_MAX;
-
-        for (size_t i = 0; i < len; i++) {
-                crc ^= data[i];
-                for (unsigned bit = 0; bit < 8; bit++)
-                        crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0xedb88320) : 0);
-        }
-        return ~crc;
-}
 
 /* The first three fields of a GUID are little-endian on disk, the rest is bytes. */
 static void put_guid(uint8_t *p, const uint8_t guid[static 16]) {
@@ -137,8 +126,8 @@ static void put_header(uint8_t *p, const uint8_t disk_guid[static 16], const uin
         le64_store(p + 72, backup ? last - ENTRIES_SECTORS : 2);
         le32_store(p + 80, GPT_PARTITIONS_MAX);
         le32_store(p + 84, ENTRY_SIZE);
-        le32_store(p + 88, crc32(entries, ENTRIES_SIZE));
-        le32_store(p + 16, crc32(p, HEADER_SIZE)); /* over itself with this field zero */
+        le32_store(p + 88, crc32_ieee(entries, ENTRIES_SIZE));
+        le32_store(p + 16, crc32_ieee(p, HEADER_SIZE)); /* over itself with this field zero */
 }
 
 /** gpt_image_deinit() - release head and tail; the image is empty again */
