@@ -12,8 +12,8 @@
 #include "base/fd.h"
 
 /*
- * PR_SET_PDEATHSIG is not used on purpose: a VM outlives a restart of the daemon. Nor are capabilities and uids changed
- * here: that needs what only the daemon knows.
+ * PR_SET_PDEATHSIG is cleared on purpose: a VM outlives the daemon, and its keeper if need be. Nor are capabilities and
+ * uids changed here: that needs what only the daemon knows.
  */
 
 /* Replaces *@fd by a copy under a number that neither the map nor the standard streams use; unset stays unset. */
@@ -145,6 +145,8 @@ int launch_exec(const LaunchExec *launch, int *status_fd, TextError *reterr) {
                 r = arrange_descriptors(launch->map, err, *status_fd, reterr);
         if (r < 0)
                 return r;
+        if (prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0)
+                return text_error_prefix(reterr, -errno, "cannot forget the parent");
         (void) execve(launch->path, launch->argv, environment);
         return text_error_prefix(reterr, -errno, "cannot execute %s", launch->path);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vivarium-launch: reads a launch plan and becomes the VMM that it describes. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -12,19 +14,25 @@
 #include "config/launch_plan.h"
 #include "crosvm_launcher/args.h"
 #include "crosvm_launcher/exec.h"
+#include "crosvm_launcher/keeper.h"
 
 #define LOG_PIECE 1500
 
 static void print_help(void) {
-        (void) printf("usage: vivarium-launch --plan-fd=N\n"
-                      "\n"
-                      "Becomes the virtual machine monitor that the launch plan in descriptor N "
-                      "describes.\n"
-                      "Started by vivariumd; of no use by hand.\n"
-                      "\n"
-                      "      --plan-fd=N   descriptor of the plan, a JSON document\n"
-                      "      --version     print the version and exit\n"
-                      "  -h, --help        print this text and exit\n");
+        (void) printf(
+                "usage: vivarium-launch --plan-fd=N [--keep=FDS]\n"
+                "\n"
+                "Becomes the virtual machine monitor that the launch plan in descriptor N "
+                "describes.\n"
+                "Started by vivariumd; of no use by hand.\n"
+                "\n"
+                "      --plan-fd=N   descriptor of the plan, a JSON document\n"
+                "      --keep=FDS    wait for SIGUSR1, let a child become the monitor, and "
+                "stay as\n"
+                "                    its parent to record its end; FDS are the descriptors of\n"
+                "                    record,bell,bell,status,failure,console,stderr\n"
+                "      --version     print the version and exit\n"
+                "  -h, --help        print this text and exit\n");
 }
 
 static int read_plan(int fd, LaunchPlan *ret, TextError *reterr) {
@@ -105,8 +113,41 @@ static int launch(int plan_fd) {
         return EXIT_FAILURE;
 }
 
+/* The parent keeps, the child launches. Nothing of the plan is read before, so that the keeper stays small. */
+static int keep(const char *fds, int plan_fd, const char *self) {
+        const char *slash = strrchr(self, '/');
+        Keeper keeper = {0};
+        pid_t child;
+        int r;
+
+        if (keeper_fds_parse(fds, &keeper.fds) < 0) {
+                log_error("%s%s: expected seven descriptors", KEEPER_OPTION, fds);
+                return EXIT_FAILURE;
+        }
+        r = keeper_wait_for_go(&keeper);
+        if (r < 0) {
+                log_error("keep the VMM: %s", strerror(-r));
+                return EXIT_FAILURE;
+        }
+        child = fork();
+        if (child < 0) {
+                log_error("fork: %m");
+                (void) keeper_write_failed(keeper.fds.record, "cannot fork");
+                return EXIT_FAILURE;
+        }
+        if (child == 0) {
+                /* Until the VMM runs; what happens to its keeper is no matter to a VM then. */
+                if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
+                    getppid() != keeper.record.keeper.pid)
+                        return EXIT_FAILURE;
+                return launch(plan_fd);
+        }
+        return keeper_watch(&keeper, child, slash ? slash + 1 : self) < 0 ? EXIT_FAILURE
+                                                                          : EXIT_SUCCESS;
+}
+
 int main(int argc, char *argv[]) {
-        const char *number;
+        const char *number, *kept;
         int fd;
 
         log_set_program("vivarium-launch");
@@ -118,10 +159,12 @@ int main(int argc, char *argv[]) {
                 (void) printf("vivarium-launch %s\n", VIVARIUM_VERSION);
                 return EXIT_SUCCESS;
         }
-        number = argc == 2 ? str_after_prefix(argv[1], LAUNCH_PLAN_OPTION) : NULL;
-        if (!number || parse_fd(number, &fd) < 0) {
-                log_error("expected %sN and nothing else; see --help", LAUNCH_PLAN_OPTION);
+        number = argc >= 2 ? str_after_prefix(argv[1], LAUNCH_PLAN_OPTION) : NULL;
+        kept = argc == 3 ? str_after_prefix(argv[2], KEEPER_OPTION) : NULL;
+        if (!number || parse_fd(number, &fd) < 0 || argc > 3 || (argc == 3 && !kept)) {
+                log_error("expected %sN, perhaps %sFDS, and nothing else; see --help",
+                          LAUNCH_PLAN_OPTION, KEEPER_OPTION);
                 return EXIT_FAILURE;
         }
-        return launch(fd);
+        return kept ? keep(kept, fd, argv[0]) : launch(fd);
 }

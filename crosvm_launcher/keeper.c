@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crosvm_launcher/keeper.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/proc_stat.h"
+#include "base/str.h"
+
+/*
+ * The kernel tells how a process ended to its parent, once, and to nobody afterwards; before Linux 6.15 a pidfd does
+ * not tell it either. If that parent were the daemon, a VMM that ends while the daemon is being replaced would have
+ * ended for reasons that nobody can know. So each VMM has a parent of its own that does nothing else: it holds some
+ * 100 KiB, reads no input but signals, and writes down what it saw before it reaps.
+ *
+ * It blocks every signal: who stops the VM's cgroup means the VMM, and the keeper goes when that has gone.
+ */
+
+#define COMM_MAX 15 /* TASK_COMM_LEN less its terminator */
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define SMALL_FILE_MAX 4096u
+/* What the VMM left behind is killed in so many rounds; each child that forks anew costs one. */
+#define ORPHAN_ROUNDS_MAX 64u
+
+static int process_of(pid_t pid, KeeperProcess *ret) {
+        ret->pid = pid;
+        return proc_stat_read(pid, PROC_STAT_START_TIME, &ret->start_time);
+}
+
+/* No signal ends or stops it but SIGKILL and SIGSTOP; its own session keeps a terminal's away. */
+static int become_keeper(void) {
+        sigset_t all;
+
+        (void) sigfillset(&all);
+        if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || (setsid() < 0 && errno != EPERM) ||
+            /* What the VMM leaves behind must come to whoever ends it. */
+            prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+                return -errno;
+        return 0;
+}
+
+/**
+ * keeper_wait_for_go() - say who keeps, then wait until the daemon has put this process where it belongs
+ *
+ * Return: 0 to launch; -ETIMEDOUT; -ECANCELED when the VM was given up meanwhile; other negative errno.
+ */
+int keeper_wait_for_go(Keeper *keeper) {
+        const struct timespec timeout = {.tv_sec = KEEPER_GO_TIMEOUT_SEC};
+        sigset_t go;
+        struct stat st;
+        int r;
+
+        r = become_keeper();
+        if (r == 0)
+                r = process_of(getpid(), &keeper->record.keeper);
+        if (r == 0)
+                r = keeper_write_self(keeper->fds.record, &keeper->record.keeper, &keeper->fds);
+        if (r < 0)
+                return r;
+        (void) sigemptyset(&go);
+        (void) sigaddset(&go, KEEPER_GO_SIGNAL);
+        while (sigtimedwait(&go, NULL, &timeout) < 0)
+                if (errno != EINTR)
+                        return errno == EAGAIN ? -ETIMEDOUT : -errno;
+        /* Who gave the VM up removed its directory. */
+        if (fstat(keeper->fds.record, &st) < 0)
+                return -errno;
+        return st.st_nlink > 0 ? 0 : -ECANCELED;
+}
+
+/* Holds nothing of the VM but what it must; the VMM has the rest. */
+static void close_all_but(const KeeperFds *fds) {
+        const int kept[] = {fds->record,  fds->bell_in, fds->bell_out, fds->status_in,
+                            fds->failure, fds->console, fds->err};
+        int next = 0;
+
+        /* In ascending order, the gaps between them. */
+        for (;;) {
+                int lowest = -1;
+
+                for (size_t i = 0; i < ELEMENTSOF(kept); i++)
+                        if (kept[i] >= next && (lowest < 0 || kept[i] < lowest))
+                                lowest = kept[i];
+                if (lowest < 0)
+                        break;
+                if (lowest > next)
+                        (void) close_range((unsigned) next, (unsigned) lowest - 1, 0);
+                next = lowest + 1;
+        }
+        (void) close_range((unsigned) next, ~0u, 0);
+        /* 0 to 2 are free now: the lowest are handed out. */
+        for (int fd = open("/dev/null", O_RDWR | O_CLOEXEC); fd >= 0 && fd < STDERR_FILENO;)
+                fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+/* Reads the launcher's sentence until the last copy of the pipe's end is closed: by its exec or by its end. */
+static void read_status(int fd, char *buf, size_t size) {
+        char rest[256];
+        size_t len = 0;
+
+        for (;;) {
+                bool full = len >= size - 1;
+                ssize_t n =
+                        full ? read(fd, rest, sizeof(rest)) : read(fd, buf + len, size - 1 - len);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        break;
+                if (!full)
+                        len += (size_t) n;
+        }
+        buf[len] = '\0';
+}
+
+/*
+ * An ending process gives up its memory first, its descriptors then, and becomes a zombie last. So one whose
+ * descriptors were seen to close is ending exactly if it has no memory any more, and with it no executable.
+ */
+static bool is_ending(pid_t pid) {
+        char path[64], target[8];
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+        return readlink(path, target, sizeof(target)) < 0 && errno == ENOENT;
+}
+
+/* Whether the child, ending or a zombie, still carries the name that execve() gave it for the launcher. */
+static bool is_named(pid_t pid, const char *name) {
+        char path[64], comm[COMM_MAX + 2] = {0};
+        _cleanup_(fd_closep) int fd = -EBADF;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || read(fd, comm, sizeof(comm) - 1) <= 0)
+                return false;
+        comm[strcspn(comm, "\n")] = '\0';
+        return strncmp(comm, name, COMM_MAX) == 0;
+}
+
+static int settle_launch(Keeper *keeper, pid_t child, const char *launcher_name) {
+        char error[KEEPER_ERROR_MAX + 1];
+        int r = 0;
+
+        read_status(keeper->fds.status_in, error, sizeof(error));
+        if (error[0])
+                r = keeper_write_failed(keeper->fds.record, error);
+        else if (!is_ending(child) || !is_named(child, launcher_name)) {
+                keeper->record.executed = true;
+                r = keeper_write_executed(keeper->fds.record);
+        }
+        /* Whoever waits for the news reads the record now. */
+        (void) fd_close(TAKE_FD(keeper->fds.bell_out));
+        (void) fd_close(TAKE_FD(keeper->fds.bell_in));
+        (void) fd_close(TAKE_FD(keeper->fds.status_in));
+        return r;
+}
+
+static int read_small(const char *path, char **ret) {
+        _cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd_read_bounded(fd, SMALL_FILE_MAX, ret, NULL);
+}
+
+/* OOM kills in the own cgroup, if it is one of version 2 that was made for this VM alone. */
+static uint64_t count_oom_kills(void) {
+        _cleanup_(freep) char *cgroup = NULL, *events = NULL, *path = NULL;
+        uint64_t count = 0;
+        char *line;
+
+        if (read_small("/proc/self/cgroup", &cgroup) < 0)
+                return 0;
+        assert(cgroup);
+        line = strstr(cgroup, "0::/");
+        if (!line || (line != cgroup && line[-1] != '\n'))
+                return 0;
+        line += 3;
+        line[strcspn(line, "\n")] = '\0';
+        if (!strstr(line, "/vm-") || asprintf(&path, CGROUP_ROOT "%s/memory.events", line) < 0) {
+                path = NULL;
+                return 0;
+        }
+        if (read_small(path, &events) < 0)
+                return 0;
+        assert(events);
+        line = strstr(events, "oom_kill ");
+        if (!line)
+                return 0;
+        line += strlen("oom_kill ");
+        line[strcspn(line, "\n")] = '\0';
+        return parse_u64(line, &count) == 0 ? count : 0;
+}
+
+/* A zombie still has its times, and its number is nobody else's. */
+static int record_end(Keeper *keeper, const siginfo_t *info) {
+        KeeperRecord *record = &keeper->record;
+
+        record->end = info->si_code == CLD_EXITED   ? KEEPER_END_EXITED
+                      : info->si_code == CLD_DUMPED ? KEEPER_END_DUMPED
+                                                    : KEEPER_END_KILLED;
+        record->status = info->si_status;
+        if (proc_stat_read(info->si_pid, PROC_STAT_GUEST_TIME, &record->guest_ticks) < 0)
+                record->guest_ticks = 0;
+        record->oom_kills = count_oom_kills();
+        return keeper_write_ended(keeper->fds.record, record);
+}
+
+/* All children that are left belonged to the VMM. */
+static void end_orphans(void) {
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+        for (unsigned round = 0; round < ORPHAN_ROUNDS_MAX; round++) {
+                _cleanup_(freep) char *list = NULL;
+                char *state = NULL;
+                siginfo_t info;
+
+                if (read_small(path, &list) < 0)
+                        return;
+                assert(list);
+                if (list[0] == '\0')
+                        return;
+                for (char *word = strtok_r(list, " ", &state); word;
+                     word = strtok_r(NULL, " ", &state)) {
+                        uint32_t pid;
+
+                        if (parse_u32(word, &pid) == 0 && pid > 1)
+                                (void) kill((pid_t) pid, SIGKILL);
+                }
+                if (waitid(P_ALL, 0, &info, WEXITED) < 0)
+                        return;
+        }
+}
+
+/**
+ * keeper_watch() - see the launcher become the VMM, and the VMM to its end
+ * @child:         the launcher, forked just now
+ * @launcher_name: that of its executable, without its folder
+ *
+ * Return: 0 when its end is on record; negative errno.
+ */
+int keeper_watch(Keeper *keeper, pid_t child, const char *launcher_name) {
+        siginfo_t info = {0};
+        int r;
+
+        close_all_but(&keeper->fds);
+        (void) prctl(PR_SET_NAME, "vm-keeper", 0, 0, 0);
+        if (chdir("/") < 0)
+                log_debug("change to /: %m, ignoring");
+        r = process_of(child, &keeper->record.vmm);
+        if (r == 0)
+                r = keeper_write_spawned(keeper->fds.record, &keeper->record.vmm);
+        if (r == 0)
+                r = settle_launch(keeper, child, launcher_name);
+        if (r < 0)
+                (void) kill(child, SIGKILL); /* nobody could be told of it */
+        while (waitid(P_PID, (id_t) child, &info, WEXITED | WNOWAIT) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        /* The VMM is the head of a group of its own, as the launcher made it. */
+        if (getpgid(child) == child)
+                (void) kill(-child, SIGKILL);
+        if (r == 0)
+                r = record_end(keeper, &info);
+        (void) waitid(P_PID, (id_t) child, &info, WEXITED);
+        end_orphans();
+        return r;
+}
