@@ -123,7 +123,10 @@ static int start_probe(Capabilities *caps) {
         int r;
 
         caps->timed_out = false;
-        r = drain_new(caps->event, DRAIN_KEEP_HEAD, PROBE_OUTPUT_BYTES_MAX, NULL, NULL,
+        r = drain_new(caps->event,
+                      &(DrainSpec){.keep = DRAIN_KEEP_HEAD,
+                                   .keep_bytes = PROBE_OUTPUT_BYTES_MAX,
+                                   .file = -EBADF},
                       &caps->output, &out);
         if (r < 0)
                 return r;

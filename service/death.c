@@ -14,7 +14,8 @@
  * The decision, first match wins:
  *
  * 1. The start failed before the VMM ran: START_FAILED, or KILLED when that was because somebody asked for the end.
- * 2. Nobody could wait for the VMM: INFRASTRUCTURE_ERROR; it vanished while the daemon was down: LOST.
+ * 2. Nobody could wait for the VMM: INFRASTRUCTURE_ERROR; it and its keeper vanished while the daemon was down: LOST,
+ *    unless the daemon had killed it: KILLED.
  * 3. The guest named a reason on its failure port: that one, whatever the exit status.
  * 4. The guest named none and its payload hung: HANGUP.
  * 5. The exit status or the signal, each cause with a reason of its own. A SIGKILL that this daemon sent is KILLED;
@@ -105,7 +106,8 @@ DeathReason death_decide(const DeathFacts *facts) {
         case EXIT_WAIT_FAILED:
                 return DEATH_INFRASTRUCTURE_ERROR;
         case EXIT_UNSEEN:
-                return DEATH_LOST;
+                /* How it ended is unknown, that it was ended is not. */
+                return facts->kill_sent ? DEATH_KILLED : DEATH_LOST;
         case EXIT_STATUS:
         case EXIT_SIGNAL:
                 break;
@@ -148,8 +150,8 @@ const char *stop_requester_to_string(StopRequester by) {
                 return "client";
         case STOP_BY_DISCONNECT:
                 return "disconnect";
-        case STOP_BY_DAEMON:
-                return "daemon";
+        case STOP_BY_DRAIN:
+                return "drain";
         }
         return "";
 }

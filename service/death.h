@@ -43,13 +43,14 @@ typedef enum StopRequester {
         STOP_BY_NOBODY,
         STOP_BY_CLIENT,     /* Kill() */
         STOP_BY_DISCONNECT, /* the creator left the bus */
-        STOP_BY_DAEMON,     /* vivariumd is being stopped */
+        STOP_BY_DRAIN,      /* Drain() */
 } StopRequester;
+#define STOP_BY_LAST STOP_BY_DRAIN
 
 typedef struct StopRequest {
         StopRequester by;
-        uid_t uid; /* for STOP_BY_CLIENT */
-        pid_t pid; /* for STOP_BY_CLIENT */
+        uid_t uid; /* for STOP_BY_CLIENT and STOP_BY_DRAIN */
+        pid_t pid; /* likewise */
 } StopRequest;
 
 /* How the VMM's process ended. */

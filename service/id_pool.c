@@ -33,6 +33,16 @@ int id_pool_take(IdPool *pool, uint32_t *ret) {
         return ID_POOL_E_EXHAUSTED;
 }
 
+/** id_pool_claim() - take @cid, which a VM of an earlier daemon has. Return: 0 or ID_POOL_E_TAKEN. */
+int id_pool_claim(IdPool *pool, uint32_t cid) {
+        assert(cid >= CID_MIN && cid <= CID_MAX);
+
+        if (is_taken(pool, cid))
+                return ID_POOL_E_TAKEN;
+        pool->taken[(cid - CID_MIN) / 64] |= UINT64_C(1) << ((cid - CID_MIN) % 64);
+        return 0;
+}
+
 /** id_pool_release() - give back a CID that was taken */
 void id_pool_release(IdPool *pool, uint32_t cid) {
         assert(cid >= CID_MIN && cid <= CID_MAX && is_taken(pool, cid));

@@ -2,6 +2,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
+#include <systemd/sd-id128.h>
 
 #include <errno.h>
 #include <getopt.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,9 +23,8 @@
 #include "service/manager.h"
 #include "service/metrics/server.h"
 #include "service/metrics/textfile.h"
+#include "service/unit/scope.h"
 
-/* VMs that are killed end at once; one that hangs in the kernel must not keep the daemon from ending. */
-#define STOP_TIMEOUT_USEC (5 * USEC_PER_SEC)
 /* No call to the bus itself takes longer, unless the bus is in trouble. */
 #define BUS_CALL_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
@@ -31,7 +32,7 @@ static const char *arg_bus_address; /* NULL: by arg_user */
 static bool arg_user;
 static const char *arg_vmm = VIVARIUM_BINDIR "/vivarium-vmm";
 static const char *arg_launcher = VIVARIUM_LIBEXECDIR "/vivarium-launch";
-static const char *arg_runtime_dir;
+static const char *arg_runtime_dir, *arg_state_dir;
 static const char *arg_vmm_log_level;
 static const char *arg_metrics_socket, *arg_metrics_textfile;
 static uint32_t arg_vms_max = MANAGER_VMS_MAX_DEFAULT;
@@ -47,9 +48,12 @@ static void print_help(void) {
                "  --launcher=PATH        its launcher (%s)\n"
                "  --runtime-dir=DIR      where VMs have their directories\n"
                "                         (/run/vivarium; with --user $XDG_RUNTIME_DIR/vivarium)\n"
+               "  --state-dir=DIR        where the history of deaths is kept\n"
+               "                         (/var/lib/vivarium; with --user\n"
+               "                         $XDG_STATE_HOME/vivarium; with --runtime-dir that one)\n"
                "  --vmm-log-level=FILTER log filter of the VMM\n"
                "  --max-vms=N            VMs that may exist besides dead ones (%u)\n"
-               "  --history=N            dead VMs that stay readable (%u)\n"
+               "  --history=N            deaths that are remembered (%u)\n"
                "  --metrics-socket=PATH  answer HTTP requests for metrics on a Unix socket\n"
                "  --metrics-textfile=PATH\n"
                "                         write metrics for Prometheus' node exporter every 15 s\n"
@@ -102,6 +106,7 @@ enum {
         ARG_VMM,
         ARG_LAUNCHER,
         ARG_RUNTIME_DIR,
+        ARG_STATE_DIR,
         ARG_VMM_LOG_LEVEL,
         ARG_MAX_VMS,
         ARG_HISTORY,
@@ -119,6 +124,7 @@ static const struct option long_options[] = {
         {"vmm", required_argument, NULL, ARG_VMM},
         {"launcher", required_argument, NULL, ARG_LAUNCHER},
         {"runtime-dir", required_argument, NULL, ARG_RUNTIME_DIR},
+        {"state-dir", required_argument, NULL, ARG_STATE_DIR},
         {"vmm-log-level", required_argument, NULL, ARG_VMM_LOG_LEVEL},
         {"max-vms", required_argument, NULL, ARG_MAX_VMS},
         {"history", required_argument, NULL, ARG_HISTORY},
@@ -148,6 +154,8 @@ static int apply_option(int option) {
                 return parse_path("launcher", optarg, &arg_launcher);
         case ARG_RUNTIME_DIR:
                 return parse_path("runtime-dir", optarg, &arg_runtime_dir);
+        case ARG_STATE_DIR:
+                return parse_path("state-dir", optarg, &arg_state_dir);
         case ARG_VMM_LOG_LEVEL:
                 arg_vmm_log_level = optarg;
                 return 0;
@@ -232,49 +240,20 @@ static int open_bus(sd_bus **ret) {
         return 0;
 }
 
-static void on_stopped(void *userdata) {
-        (void) sd_event_exit(userdata, EXIT_SUCCESS);
-}
-
-static void on_stopped_by_failure(void *userdata) {
-        (void) sd_event_exit(userdata, EXIT_FAILURE);
-}
-
-static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
-        log_error("some VMMs did not end within 5 s after SIGKILL, leaving them behind");
-        return sd_event_exit(sd_event_source_get_event(source), EXIT_FAILURE);
-}
-
-/* Ends all VMs, with their records, and then the loop. */
-static void stop(sd_event *event, Manager *manager, ManagerStoppedFn stopped) {
-        (void) sd_notify(/* unset_environment= */ 0, "STOPPING=1");
-        (void) sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, STOP_TIMEOUT_USEC,
-                                          /* accuracy= */ 0, on_stop_timeout, NULL);
-        manager_stop(manager, stopped, event);
-}
-
+/* VMs go on without the daemon, and the next one takes them over; see Drain() for the end of all. */
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
-        stop(sd_event_source_get_event(source), userdata, on_stopped);
-        return 0;
+        (void) sd_notify(/* unset_environment= */ 0, "STOPPING=1");
+        return sd_event_exit(sd_event_source_get_event(source), EXIT_SUCCESS);
 }
 
-/* A bus that is closing belongs to no event loop any more. */
-typedef struct Daemon {
-        sd_event *event;  /* borrowed */
-        Manager *manager; /* borrowed */
-} Daemon;
-
-/* Without its bus the daemon is of no use to anybody: no client can see its VM, or end it. systemd starts a new one. */
+/* Without its bus the daemon is of no use to anybody. systemd starts a new one, which finds the VMs as they are. */
 static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        const Daemon *daemon = userdata;
-
-        log_error("the bus is gone, ending all VMs");
-        stop(daemon->event, daemon->manager, on_stopped_by_failure);
-        return 0;
+        log_error("the bus is gone");
+        return sd_event_exit(userdata, EXIT_FAILURE);
 }
 
 /* SIGTERM and SIGINT arrive through the loop; a pipe whose reader is gone is an error of write(). */
-static int setup_signals(sd_event *event, Manager *manager) {
+static int setup_signals(sd_event *event) {
         sigset_t mask;
         int r;
 
@@ -283,10 +262,10 @@ static int setup_signals(sd_event *event, Manager *manager) {
         (void) sigaddset(&mask, SIGINT);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
                 return -errno;
-        r = sd_event_add_signal(event, NULL, SIGTERM, on_signal, manager);
+        r = sd_event_add_signal(event, NULL, SIGTERM, on_signal, NULL);
         if (r < 0)
                 return r;
-        return sd_event_add_signal(event, NULL, SIGINT, on_signal, manager);
+        return sd_event_add_signal(event, NULL, SIGINT, on_signal, NULL);
 }
 
 /* A running VM takes up to 8 descriptors, one not started as many as its client passed. */
@@ -325,9 +304,22 @@ static int publish_metrics(sd_event *event, Manager *manager, MetricsServer **re
         return r < 0 ? failed(arg_metrics_textfile, r) : 0;
 }
 
+static int take_over(sd_bus *bus, Manager *manager, Scopes *scopes) {
+        char bus_id[SD_ID128_STRING_MAX] = "";
+        sd_id128_t id;
+        int r;
+
+        r = sd_bus_get_bus_id(bus, &id);
+        if (r < 0)
+                return failed("ask which bus this is", r);
+        r = manager_restore(manager, scopes, sd_id128_to_string(id, bus_id));
+        return r < 0 ? failed("take over the VMs", r) : 0;
+}
+
+/* The name comes first: whoever has it is the only one to touch the VMs. Calls wait until the loop runs. */
 static int serve(sd_event *event, Manager *manager) {
-        Daemon daemon = {event, manager};
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(scopes_freep) Scopes *scopes = NULL;
         _cleanup_(bus_service_freep) BusService *service = NULL;
         _cleanup_(metrics_server_freep) MetricsServer *metrics_server = NULL;
         _cleanup_(metrics_textfile_freep) MetricsTextfile *metrics_file = NULL;
@@ -338,12 +330,20 @@ static int serve(sd_event *event, Manager *manager) {
                 return r;
         r = sd_bus_match_signal(bus, NULL, NULL, "/org/freedesktop/DBus/Local",
                                 "org.freedesktop.DBus.Local", "Disconnected", on_disconnected,
-                                &daemon);
+                                event);
         if (r < 0)
                 return failed("watch the connection to the bus", r);
         r = bus_service_new(bus, event, manager, &service);
         if (r < 0)
                 return failed("take the name on the bus", r);
+        r = scopes_new(bus, &scopes);
+        if (r < 0)
+                return failed("look for systemd on the bus", r);
+        r = take_over(bus, manager, scopes);
+        if (r == 0)
+                r = bus_service_check_owners(service);
+        if (r < 0)
+                return r;
         r = sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL);
         if (r < 0)
                 return failed("attach the bus to the event loop", r);
@@ -356,13 +356,35 @@ static int serve(sd_event *event, Manager *manager) {
         return r < 0 ? failed("run the event loop", r) : r;
 }
 
+static int choose_state_dir(const char *runtime_dir, char **ret) {
+        const char *state_home = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+        if (arg_state_dir)
+                *ret = strdup(arg_state_dir);
+        else if (arg_runtime_dir)
+                *ret = strdup(runtime_dir);
+        else if (!arg_user)
+                *ret = strdup("/var/lib/vivarium");
+        else if (state_home && state_home[0] == '/') {
+                if (asprintf(ret, "%s/vivarium", state_home) < 0)
+                        *ret = NULL;
+        } else if (!home || home[0] != '/') {
+                log_error("--user: $HOME is not set; use --state-dir=");
+                return -ENXIO;
+        } else if (asprintf(ret, "%s/.local/state/vivarium", home) < 0)
+                *ret = NULL;
+        return *ret ? 0 : failed("choose the state directory", -ENOMEM);
+}
+
 static int run(void) {
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(manager_freep) Manager *manager = NULL;
-        _cleanup_(freep) char *runtime_dir = NULL;
+        _cleanup_(freep) char *runtime_dir = NULL, *state_dir = NULL;
         int r;
 
         r = choose_runtime_dir(&runtime_dir);
+        if (r == 0)
+                r = choose_state_dir(runtime_dir, &state_dir);
         if (r < 0)
                 return r;
         r = sd_event_default(&event);
@@ -375,16 +397,17 @@ static int run(void) {
                         &(ManagerConfig){.vmm_path = arg_vmm,
                                          .launcher_path = arg_launcher,
                                          .runtime_dir = runtime_dir,
+                                         .state_dir = state_dir,
                                          .vmm_log_level = arg_vmm_log_level,
                                          .vms_max = arg_vms_max,
                                          .history_max = arg_history_max},
                         &manager);
         if (r < 0) {
-                log_error("prepare %s: %s", runtime_dir, strerror(-r));
+                log_error("prepare %s and %s: %s", runtime_dir, state_dir, strerror(-r));
                 return r;
         }
         manager_set_journal(manager, journal_is_stderr());
-        r = setup_signals(event, manager);
+        r = setup_signals(event);
         if (r < 0)
                 return failed("set up signals", r);
         return serve(event, manager);
@@ -401,6 +424,9 @@ int main(int argc, char **argv) {
                 log_set_sink(journal_sink);
         (void) umask(0077);
         raise_fd_limit();
+        /* A VMM whose keeper is killed becomes our child, so that its end is still seen. */
+        if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+                log_warning("become a subreaper: %m, ignoring");
         r = run();
         return r < 0 ? EXIT_FAILURE : r;
 }

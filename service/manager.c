@@ -7,47 +7,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
+#include "base/fd.h"
 #include "base/log.h"
-#include "service/id_pool.h"
 #include "service/journal.h"
+#include "service/manager_internal.h"
 #include "service/runtime_dir.h"
+#include "service/vm_fields.h"
 
 /*
  * A VM is freed only by the sweep, at the end of a turn of the event loop: whoever tells of a VM's end is in the
  * middle of it, and the bus may be about to answer those who waited.
  */
 
-typedef struct Entry {
-        const char *id; /* of @vm; the key of the tree */
-        Vm *vm;         /* owned */
-        bool has_cid;
-        bool orphan; /* its creator left; nobody can release it */
-        bool doomed; /* the next sweep frees it */
-        TAILQ_ENTRY(Entry) all;
-        TAILQ_ENTRY(Entry) history; /* only in a final state */
-} Entry;
-
-typedef TAILQ_HEAD(EntryList, Entry) EntryList;
-
-struct Manager {
-        ManagerConfig config; /* borrowed strings */
-        VmEnv env;
-        ManagerObserver observer;
-        Capabilities *capabilities; /* owned */
-        OomWatch oom;
-        IdPool cids;
-        Totals totals;
-        void *by_id;       /* tree of Entry */
-        EntryList all;     /* in order of creation */
-        EntryList history; /* ended VMs in order of death */
-        unsigned n_vms, n_history;
-        sd_event_source *sweep; /* owned */
-        bool journal;
-        ManagerStoppedFn stopped; /* NULL until the daemon is being stopped */
-        void *stopped_userdata;
-};
+/* Of each long text in a record of the history. */
+#define HISTORY_TEXT_BYTES_MAX 4096u
 
 static int compare_ids(const void *a, const void *b) {
         return strcmp(((const Entry *) a)->id, ((const Entry *) b)->id);
@@ -72,7 +46,7 @@ static void free_entry(Manager *manager, Entry *entry) {
         TAILQ_REMOVE(&manager->all, entry, all);
         manager->n_vms--;
         (void) tdelete(entry, &manager->by_id, compare_ids);
-        (void) vm_free(entry->vm);
+        (void) vm_remove(entry->vm);
         free(entry);
 }
 
@@ -90,8 +64,8 @@ static int on_sweep(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-/* NULL is nobody to doom. */
-static void doom(Manager *manager, Entry *entry) {
+/* manager_doom() - have it gone by the next turn of the loop; NULL is nobody to doom */
+void manager_doom(Manager *manager, Entry *entry) {
         if (!entry)
                 return;
         entry->doomed = true;
@@ -105,9 +79,32 @@ static void on_vm_changed(void *userdata, Vm *vm, unsigned changes) {
                 manager->observer.changed(manager->observer.userdata, vm, changes);
 }
 
-static void check_stopped(Manager *manager) {
-        if (manager->stopped && manager_n_active(manager) == 0)
-                manager->stopped(manager->stopped_userdata);
+static void keep_record(Manager *manager, const Vm *vm) {
+        const VmInfo *info = vm_info(vm);
+        _cleanup_(fields_deinit) Fields fields = {0};
+        int r;
+
+        vm_info_to_fields(info, &info->record.stop, HISTORY_TEXT_BYTES_MAX, &fields);
+        r = history_add(manager->history_log, &fields);
+        if (r < 0)
+                log_line(LOG_LEVEL_WARNING, info->name, "write the history: %s, ignoring",
+                         strerror(-r));
+}
+
+/*
+ * manager_tell_death() - to the history, the journal and the bus
+ * @again: an earlier daemon was killed while it did this; the history gets each record once all the same
+ *
+ * Told, then marked as told: told twice is better than never.
+ */
+void manager_tell_death(Manager *manager, Vm *vm, bool again) {
+        if (!again || !history_has(manager->history_log, "ID", vm_info(vm)->id))
+                keep_record(manager, vm);
+        journal_death(vm_info(vm), manager->journal);
+        totals_count_death(&manager->totals, &vm_info(vm)->record);
+        if (manager->observer.ended)
+                manager->observer.ended(manager->observer.userdata, vm);
+        vm_died_was_told(vm);
 }
 
 /* The VM with this id is in the history now, and the oldest may have to leave it. */
@@ -120,16 +117,13 @@ static void on_vm_ended(void *userdata, Vm *vm) {
         entry->has_cid = false;
         TAILQ_INSERT_TAIL(&manager->history, entry, history);
         manager->n_history++;
-        journal_death(vm_info(vm), manager->journal);
-        totals_count_death(&manager->totals, &vm_info(vm)->record);
         /* Before it is doomed, for the bus finds it no more from then on. */
-        if (manager->observer.ended)
-                manager->observer.ended(manager->observer.userdata, vm);
+        manager_tell_death(manager, vm, /* again= */ false);
         if (manager->n_history > manager->config.history_max)
-                doom(manager, TAILQ_FIRST(&manager->history));
+                manager_doom(manager, TAILQ_FIRST(&manager->history));
         if (entry->orphan)
-                doom(manager, entry);
-        check_stopped(manager);
+                manager_doom(manager, entry);
+        manager_check_drained(manager);
 }
 
 static void on_capabilities_known(void *userdata) {
@@ -142,9 +136,17 @@ static void on_capabilities_known(void *userdata) {
 static int manager_init(Manager *manager, sd_event *event) {
         int r;
 
-        r = runtime_dir_prepare(manager->config.runtime_dir);
+        r = runtime_dir_prepare(manager->config.runtime_dir, &manager->env.state_dir);
         if (r < 0)
                 return r;
+        r = history_open(manager->config.state_dir, manager->config.history_max,
+                         &manager->history_log);
+        if (r < 0)
+                return r;
+        r = fdstore_new(&manager->fdstore);
+        if (r < 0)
+                return r;
+        manager->env.fdstore = manager->fdstore;
         r = oom_watch_init(&manager->oom, "/proc/self/cgroup", "/sys/fs/cgroup");
         if (r < 0)
                 return r;
@@ -178,12 +180,15 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
                                .runtime_dir = config->runtime_dir,
                                .vmm_log_level = config->vmm_log_level,
                                .oom = &manager->oom,
+                               .state_dir = -EBADF,
+                               .bus_id = manager->bus_id,
                                .changed = on_vm_changed,
                                .ended = on_vm_ended,
                                .userdata = manager};
         totals_init(&manager->totals);
         TAILQ_INIT(&manager->all);
         TAILQ_INIT(&manager->history);
+        TAILQ_INIT(&manager->drained);
         r = manager_init(manager, event);
         if (r < 0)
                 return r;
@@ -191,18 +196,31 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
         return 0;
 }
 
-/** manager_free() - free all VMs, killing what still runs, without telling the observer. Return: NULL. */
+/** manager_free() - let go of all VMs, which run on, without telling the observer. Return: NULL. */
 Manager *manager_free(Manager *manager) {
         Entry *entry;
+        DrainWaiter *waiter;
 
         if (!manager)
                 return NULL;
-        manager->observer = (ManagerObserver){0};
-        while ((entry = TAILQ_FIRST(&manager->all)))
-                free_entry(manager, entry);
+        while ((waiter = TAILQ_FIRST(&manager->drained))) {
+                TAILQ_REMOVE(&manager->drained, waiter, link);
+                free(waiter);
+        }
+        while ((entry = TAILQ_FIRST(&manager->all))) {
+                TAILQ_REMOVE(&manager->all, entry, all);
+                (void) tdelete(entry, &manager->by_id, compare_ids);
+                (void) vm_free(entry->vm);
+                free(entry);
+        }
         (void) sd_event_source_disable_unref(manager->sweep);
+        (void) sd_event_source_disable_unref(manager->tell);
+        (void) sd_event_source_disable_unref(manager->patience);
         (void) capabilities_free(manager->capabilities);
         oom_watch_deinit(&manager->oom);
+        (void) history_free(manager->history_log);
+        (void) fdstore_free(manager->fdstore);
+        (void) fd_close(manager->env.state_dir);
         free(manager);
         return NULL;
 }
@@ -299,14 +317,27 @@ static int take_cid(Manager *manager, bool named, uint32_t *ret) {
         return ID_POOL_E_EXHAUSTED;
 }
 
-static int insert(Manager *manager, Vm *vm, Entry **ret) {
+/* Beside the history, so that numbers go on after a restart of the host, too. */
+static void save_last_cid(const Manager *manager) {
+        Fields fields = {0};
+        int r;
+
+        fields_set_u64(&fields, "LAST_CID", manager->cids.last);
+        r = history_save_fields(manager->history_log, LAST_CID_FILE, &fields);
+        fields_deinit(&fields);
+        if (r < 0)
+                log_warning("write the last CID: %s, ignoring", strerror(-r));
+}
+
+/* manager_insert() - take @vm over. Return: 0 or -ENOMEM. */
+int manager_insert(Manager *manager, Vm *vm, Entry **ret) {
         Entry *entry = calloc(1, sizeof(*entry));
 
         if (!entry)
                 return -ENOMEM;
         entry->id = vm_info(vm)->id;
         entry->vm = vm;
-        entry->has_cid = true;
+        entry->has_cid = !vm_state_is_final(vm_info(vm)->state);
         if (!tsearch(entry, &manager->by_id, compare_ids)) {
                 free(entry);
                 return -ENOMEM;
@@ -332,8 +363,9 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
         uint32_t cid;
         int r;
 
-        if (manager->stopped)
-                return text_error_set(reterr, -ESHUTDOWN, "create VM: vivariumd is being stopped");
+        if (manager->draining)
+                return text_error_set(reterr, SERVICE_E_DRAINING,
+                                      "create VM: this host is being drained");
         r = check_hypervisor(manager, request->hypervisor, reterr);
         if (r != 0)
                 return r;
@@ -348,11 +380,13 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
         request->hypervisor = resolve_hypervisor(manager, request->hypervisor);
         r = vm_new(&manager->env, request, cid, owner, &vm);
         if (r == 0)
-                r = insert(manager, vm, &entry);
+                r = manager_insert(manager, vm, &entry);
         if (r < 0) {
                 id_pool_release(&manager->cids, cid);
                 return text_error_set(reterr, r, "create VM: %s", strerror(-r));
         }
+        save_last_cid(manager);
+        vm_keep(vm);
         *ret = TAKE(vm);
         if (manager->observer.added)
                 manager->observer.added(manager->observer.userdata, *ret);
@@ -370,56 +404,45 @@ int manager_release_vm(Manager *manager, Vm *vm, TextError *reterr) {
                                       "release VM \"%s\": it is running or being started; kill "
                                       "it first",
                                       vm_info(vm)->name);
-        doom(manager, find_entry(manager, vm_info(vm)->id));
+        manager_doom(manager, find_entry(manager, vm_info(vm)->id));
         return 0;
+}
+
+/* manager_abandon() - its creator left: end it, and have it gone with that */
+void manager_abandon(Manager *manager, Entry *entry) {
+        const StopRequest by = {.by = STOP_BY_DISCONNECT};
+
+        entry->orphan = true;
+        if (!vm_is_active(entry->vm))
+                manager_doom(manager, entry);
+        else if (vm_kill(entry->vm, &by, NULL, NULL, NULL) < 0)
+                log_line(LOG_LEVEL_ERROR, vm_info(entry->vm)->name,
+                         "kill after its creator left: failed");
 }
 
 /** manager_client_vanished() - end and remove the VMs whose creator left the bus, but for detached ones */
 void manager_client_vanished(Manager *manager, const char *bus_name) {
-        const StopRequest by = {.by = STOP_BY_DISCONNECT};
         Entry *entry;
 
         TAILQ_FOREACH(entry, &manager->all, all) {
                 const VmInfo *info = vm_info(entry->vm);
 
-                if (info->detached || strcmp(info->owner_bus_name, bus_name) != 0)
-                        continue;
-                entry->orphan = true;
-                if (!vm_is_active(entry->vm))
-                        doom(manager, entry);
-                else if (vm_kill(entry->vm, &by, NULL, NULL, NULL) < 0)
-                        log_line(LOG_LEVEL_ERROR, info->name,
-                                 "kill after its creator left: failed");
+                if (!info->detached && str_eq(info->owner_bus_name, bus_name))
+                        manager_abandon(manager, entry);
         }
 }
 
 /**
- * manager_start_vm() - vm_start(), unless the daemon is being stopped
+ * manager_start_vm() - vm_start(), unless the host is being drained
  *
- * Return: as vm_start(); -ESHUTDOWN.
+ * Return: as vm_start(); SERVICE_E_DRAINING.
  */
 int manager_start_vm(Manager *manager, Vm *vm, VmDoneFn done, void *userdata, TextError *reterr) {
-        if (manager->stopped)
-                return text_error_set(reterr, -ESHUTDOWN,
-                                      "start VM \"%s\": vivariumd is being stopped",
+        if (manager->draining)
+                return text_error_set(reterr, SERVICE_E_DRAINING,
+                                      "start VM \"%s\": this host is being drained",
                                       vm_info(vm)->name);
         return vm_start(vm, done, userdata, reterr);
-}
-
-/**
- * manager_stop() - kill all VMs and take no new ones
- * @stopped: called once no VM has a process any more, which may be before this returns
- */
-void manager_stop(Manager *manager, ManagerStoppedFn stopped, void *userdata) {
-        const StopRequest by = {.by = STOP_BY_DAEMON};
-        Entry *entry;
-
-        manager->stopped = stopped;
-        manager->stopped_userdata = userdata;
-        TAILQ_FOREACH(entry, &manager->all, all)
-        if (vm_is_active(entry->vm) && vm_kill(entry->vm, &by, NULL, NULL, NULL) < 0)
-                log_line(LOG_LEVEL_ERROR, vm_info(entry->vm)->name, "kill: failed");
-        check_stopped(manager);
 }
 
 /** manager_n_vms() - VM objects in any state */
@@ -503,4 +526,20 @@ Vm *manager_find_cid(const Manager *manager, uint32_t cid) {
 /** manager_find_pid() - by the process id of its running VMM */
 Vm *manager_find_pid(const Manager *manager, uint32_t pid) {
         return pid == 0 ? NULL : find_match(manager, pid_matches, &pid);
+}
+
+/** manager_history_n() - records of deaths that are kept, of VMs that are gone too */
+size_t manager_history_n(const Manager *manager) {
+        return history_n(manager->history_log);
+}
+
+/**
+ * manager_history_read() - one of them, see vm_fields.h
+ * @age: the youngest is 0
+ * @ret: release with fields_deinit()
+ *
+ * Return: 0 or negative errno.
+ */
+int manager_history_read(const Manager *manager, size_t age, Fields *ret) {
+        return history_read(manager->history_log, age, ret);
 }

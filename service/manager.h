@@ -22,13 +22,15 @@ typedef struct Manager Manager;
 
 typedef struct ManagerConfig {
         const char *vmm_path, *launcher_path; /* absolute */
-        const char *runtime_dir;
-        const char *vmm_log_level; /* optional */
-        unsigned vms_max;          /* VMs that are not-started or running */
-        unsigned history_max;      /* dead VMs that stay readable, at least 1 */
+        const char *runtime_dir;              /* lost with the host's power, as the VMs are */
+        const char *state_dir;                /* outlives it: the history */
+        const char *vmm_log_level;            /* optional */
+        unsigned vms_max;                     /* VMs that are not-started or running */
+        unsigned history_max;                 /* dead VMs that stay readable, at least 1 */
 } ManagerConfig;
 
-typedef void (*ManagerStoppedFn)(void *userdata);
+/* All VMs have ended; @r is -ECANCELED if it was decided otherwise meanwhile. */
+typedef void (*ManagerDrainedFn)(void *userdata, int r);
 
 /* All optional; none may free a VM or change the manager. */
 typedef struct ManagerObserver {
@@ -57,7 +59,15 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
 int manager_release_vm(Manager *manager, Vm *vm, TextError *reterr);
 void manager_client_vanished(Manager *manager, const char *bus_name);
 int manager_start_vm(Manager *manager, Vm *vm, VmDoneFn done, void *userdata, TextError *reterr);
-void manager_stop(Manager *manager, ManagerStoppedFn stopped, void *userdata);
+
+int manager_restore(Manager *manager, Scopes *scopes, const char *bus_id);
+void manager_check_owners(Manager *manager, char *const *names, size_t n);
+int manager_drain(Manager *manager, const StopRequest *by, usec_t timeout_usec,
+                  ManagerDrainedFn done, void *userdata);
+void manager_cancel_drain(Manager *manager);
+bool manager_is_draining(const Manager *manager);
+size_t manager_history_n(const Manager *manager);
+int manager_history_read(const Manager *manager, size_t age, Fields *ret);
 
 unsigned manager_n_vms(const Manager *manager);
 unsigned manager_n_active(const Manager *manager);

@@ -14,6 +14,7 @@
 #include "base/str.h"
 
 #define VMS_DIR "vm"
+#define STATE_DIR "state"
 /* A VMM may put sockets and files into its directory, but never a tree of directories. */
 #define ENTRIES_MAX 65536u
 
@@ -66,23 +67,94 @@ static int make_dir(const char *path) {
         return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+static int make_sub_dir(const char *base, const char *name, char **ret) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        if (asprintf(&path, "%s/%s", base, name) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        r = make_dir(path);
+        if (r < 0)
+                return r;
+        *ret = TAKE(path);
+        return 0;
+}
+
 /**
- * runtime_dir_prepare() - create @base (its parent exists) and the directory that holds the VMs'
+ * runtime_dir_prepare() - create @base (its parent exists), the directory that holds the VMs' and that of their state
+ * @ret_state: the latter, open; owned by the caller
  *
  * Return: 0 or negative errno.
  */
-int runtime_dir_prepare(const char *base) {
-        _cleanup_(freep) char *vms = NULL;
-        int r;
+int runtime_dir_prepare(const char *base, int *ret_state) {
+        _cleanup_(freep) char *vms = NULL, *state = NULL;
+        int fd, r;
 
         r = make_dir(base);
         if (r < 0)
                 return r;
+        r = make_sub_dir(base, VMS_DIR, &vms);
+        if (r < 0)
+                return r;
+        r = make_sub_dir(base, STATE_DIR, &state);
+        if (r < 0)
+                return r;
+        fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        *ret_state = fd;
+        return 0;
+}
+
+/** runtime_dir_of() - path of the directory of the VM with @cid, owned by the caller. Return: 0 or -ENOMEM. */
+int runtime_dir_of(const char *base, uint32_t cid, char **ret) {
+        char *path;
+
+        if (asprintf(&path, "%s/" VMS_DIR "/%u", base, cid) < 0)
+                return -ENOMEM;
+        *ret = path;
+        return 0;
+}
+
+/**
+ * runtime_dir_sweep() - remove the directories of VMs that nobody knows any more
+ * @is_known: whether there is a VM with that CID
+ * @stale:    told of each before it is removed; optional
+ *
+ * Return: number of those that were removed; negative errno.
+ */
+int runtime_dir_sweep(const char *base, RuntimeDirKnownFn is_known, RuntimeDirStaleFn stale,
+                      const void *userdata) {
+        _cleanup_(freep) char *vms = NULL;
+        _cleanup_(closedirp) DIR *dir = NULL;
+        const struct dirent *entry;
+        int removed = 0;
+
         if (asprintf(&vms, "%s/" VMS_DIR, base) < 0) {
                 vms = NULL;
                 return -ENOMEM;
         }
-        return make_dir(vms);
+        dir = opendir(vms);
+        if (!dir)
+                return -errno;
+        while ((entry = readdir(dir))) {
+                _cleanup_(freep) char *path = NULL;
+                uint32_t cid;
+
+                if (entry->d_name[0] == '.' ||
+                    (parse_u32(entry->d_name, &cid) == 0 && is_known(userdata, cid)))
+                        continue;
+                if (asprintf(&path, "%s/%s", vms, entry->d_name) < 0) {
+                        path = NULL;
+                        return -ENOMEM;
+                }
+                if (stale)
+                        stale(path);
+                removed += runtime_dir_remove(path) == 0;
+        }
+        return removed;
 }
 
 /**
@@ -95,10 +167,9 @@ int runtime_dir_create(const char *base, uint32_t cid, char **ret) {
         _cleanup_(freep) char *path = NULL;
         int r;
 
-        if (asprintf(&path, "%s/" VMS_DIR "/%u", base, cid) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
+        r = runtime_dir_of(base, cid, &path);
+        if (r < 0)
+                return r;
         r = runtime_dir_remove(path);
         if (r < 0)
                 return r;

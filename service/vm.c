@@ -10,9 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "service/runtime_dir.h"
+#include "service/vm_fields.h"
 #include "service/vm_internal.h"
 
 /* Second sample after 1 s, when a guest has booted, then every 10 s. A failed one is repeated after 1 s. */
@@ -60,6 +63,17 @@ static int make_id(char **ret) {
         return 0;
 }
 
+/* After the id, which nobody else has and every unit name can hold. */
+static int name_unit(Vm *vm) {
+        bool has = vm->env->scopes && scopes_available(vm->env->scopes);
+
+        if (asprintf(&vm->info.unit, has ? "vm-%s.scope" : "%.0s", vm->info.id) < 0) {
+                vm->info.unit = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
 /**
  * vm_new() - make a VM in state "not-started"
  * @env:     borrowed, outlives the VM
@@ -83,6 +97,7 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
                          .owner_uid = owner->uid,
                          .owner_pid = (uint32_t) owner->pid,
                          .owner_bus_name = strdup(owner->bus_name),
+                         .owner_bus_id = strdup(env->bus_id),
                          .detached = request->detach,
                          .memory_bytes = request->config.memory_mib << 20,
                          .n_vcpus = count_vcpus(&request->config),
@@ -91,9 +106,10 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
                          .record = {.exit_status = -1}},
                 .env = env,
                 .phase = VM_PHASE_IDLE,
+                .record_file = -EBADF,
         };
         request_init(&vm->request);
-        if (!vm->info.owner_bus_name)
+        if (!vm->info.owner_bus_name || !vm->info.owner_bus_id)
                 return -ENOMEM;
         r = choose_name(request, cid, &vm->info.name);
         if (r < 0)
@@ -104,35 +120,58 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
         r = runtime_dir_create(env->runtime_dir, cid, &vm->dir);
         if (r < 0)
                 return r;
+        r = name_unit(vm);
+        if (r < 0)
+                return r;
         vm->request = *request;
         request_init(request);
         *ret = TAKE(vm);
         return 0;
 }
 
-/** vm_free() - release a VM; one that still runs is killed, without a record. Return: NULL. */
+/** vm_keep() - have a VM that was just made outlive the daemon: its files first, then the state that names them */
+void vm_keep(Vm *vm) {
+        vm_store_files(vm);
+        vm_save(vm);
+}
+
+/**
+ * vm_free() - release a VM
+ *
+ * One that is active goes on without this object, for the next daemon to find; of any other nothing stays but its state
+ * file. Return: NULL.
+ */
 Vm *vm_free(Vm *vm) {
         if (!vm)
                 return NULL;
         (void) sd_event_source_disable_unref(vm->deadline);
         (void) sd_event_source_disable_unref(vm->sampler);
-        (void) process_free(vm->process);
-        (void) drain_free(vm->status);
+        (void) sd_event_source_disable_unref(vm->later);
+        (void) scope_job_forget(vm->scope);
+        (void) process_leave(vm->keeper);
+        (void) process_leave(vm->vmm);
+        (void) drain_free(vm->bell);
         (void) drain_free(vm->failure);
         (void) drain_free(vm->console);
         (void) drain_free(vm->vmm_stderr);
-        if (vm->dir && runtime_dir_remove(vm->dir) < 0)
-                log_line(LOG_LEVEL_WARNING, vm->info.name, "remove %s: %m, ignoring", vm->dir);
+        (void) fd_close(vm->record_file);
         free(vm->dir);
         request_deinit(&vm->request);
-        death_record_deinit(&vm->info.record);
+        vm_info_deinit(&vm->info);
         free(vm->start_error);
         free(vm->death_waiters);
-        free(vm->info.id);
-        free(vm->info.name);
-        free(vm->info.owner_bus_name);
         free(vm);
         return NULL;
+}
+
+/** vm_remove() - vm_free() of a VM that is not active and that nobody shall find again. Return: NULL. */
+Vm *vm_remove(Vm *vm) {
+        assert(!vm_is_active(vm));
+
+        vm_release_all(vm);
+        if (unlinkat(vm->env->state_dir, vm->info.id, 0) < 0 && errno != ENOENT)
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "remove the state file: %m, ignoring");
+        return vm_free(vm);
 }
 
 /** vm_info() - what may be seen of @vm; borrowed, changes with it */
@@ -188,17 +227,39 @@ int vm_kill(Vm *vm, const StopRequest *by, VmDoneFn done, void *userdata, TextEr
                 if (r != 0)
                         return r;
         }
-        r = process_kill(vm->process, SIGKILL);
+        if (vm->stop.by == STOP_BY_NOBODY)
+                vm->stop = *by;
+        /* On record before the signal: whoever sees its effect must know whose it was. */
+        if (!vm->kill_sent) {
+                vm->kill_sent = true;
+                vm_save(vm);
+        }
+        r = vm_kill_process(vm);
         if (r < 0) {
                 if (done)
                         vm->n_death_waiters--;
-                return text_error_set(reterr, r, "kill VM \"%s\", process %d: %s", vm->info.name,
-                                      process_pid(vm->process), strerror(-r));
+                return text_error_set(reterr, r, "kill VM \"%s\", process %u: %s", vm->info.name,
+                                      vm->info.pid, strerror(-r));
         }
-        vm->kill_sent = true;
-        if (vm->stop.by == STOP_BY_NOBODY)
-                vm->stop = *by;
         return 0;
+}
+
+/**
+ * vm_terminate() - SIGTERM, upon which a VMM stops its guest and ends; a start under way is killed
+ * @by: who wants it; recorded unless somebody else was first
+ *
+ * Return: 0, and the end follows unless the VMM has other ideas; SERVICE_E_NOT_RUNNING; negative errno.
+ */
+int vm_terminate(Vm *vm, const StopRequest *by) {
+        if (!vm_is_active(vm))
+                return SERVICE_E_NOT_RUNNING;
+        if (vm->phase != VM_PHASE_EXECUTED)
+                return vm_kill(vm, by, NULL, NULL, NULL);
+        if (vm->stop.by == STOP_BY_NOBODY) {
+                vm->stop = *by;
+                vm_save(vm);
+        }
+        return vm->vmm ? process_kill(vm->vmm, SIGTERM) : 0;
 }
 
 static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -206,7 +267,7 @@ static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
         usec_t next = SAMPLE_INTERVAL_USEC;
         int r;
 
-        r = sample_usage(process_pid(vm->process), &vm->info.usage);
+        r = vm->vmm ? sample_usage(process_pid(vm->vmm), &vm->info.usage) : -ESRCH;
         if (r < 0)
                 log_line(LOG_LEVEL_DEBUG, vm->info.name, "sample usage: %s, trying again",
                          strerror(-r));

@@ -18,6 +18,9 @@
 #include "service/metrics/sample.h"
 #include "service/monitor/oom.h"
 #include "service/request.h"
+#include "service/store/fdstore.h"
+#include "service/store/fields.h"
+#include "service/unit/scope.h"
 #include "service/vm_state.h"
 
 #define VM_ID_LEN 32u
@@ -38,7 +41,9 @@ typedef struct VmInfo {
         uint32_t owner_uid;
         uint32_t owner_pid;
         char *owner_bus_name; /* owned; unique name of the creator's connection */
-        int detached;         /* boolean, in the width that sd-bus reads */
+        char *owner_bus_id; /* owned; of the bus that has that name; another one may have it too */
+        char *unit;         /* owned; systemd's name of the scope; "" where VMs have none */
+        int detached;       /* boolean, in the width that sd-bus reads */
         uint64_t memory_bytes;
         uint32_t n_vcpus;
         uint32_t pid; /* of the VMM while it runs, else 0 */
@@ -64,6 +69,10 @@ typedef struct VmEnv {
         const char *runtime_dir;
         const char *vmm_log_level; /* optional */
         OomWatch *oom;
+        FdStore *fdstore;
+        int state_dir;      /* directory of the VMs' state files */
+        Scopes *scopes;     /* NULL where there is no bus */
+        const char *bus_id; /* "" where there is no bus */
         /* Properties changed. Must not free the VM. */
         void (*changed)(void *userdata, Vm *vm, unsigned changes);
         /* The VM reached a final state and holds nothing any more. Must not free the VM. */
@@ -86,10 +95,17 @@ typedef struct VmOwner {
 typedef void (*VmDoneFn)(void *userdata, int r, const char *message);
 
 int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *owner, Vm **ret);
+void vm_keep(Vm *vm);
 Vm *vm_free(Vm *vm);
 DEFINE_CLEANUP(Vm *, vm_free)
+Vm *vm_remove(Vm *vm);
 
 const VmInfo *vm_info(const Vm *vm);
 bool vm_is_active(const Vm *vm);
 int vm_start(Vm *vm, VmDoneFn done, void *userdata, TextError *reterr);
+int vm_restore(const VmEnv *env, const Fields *state, Vm **ret);
+void vm_resume(Vm *vm);
+void vm_died_was_told(Vm *vm);
+bool vm_death_is_told(const Vm *vm);
+int vm_terminate(Vm *vm, const StopRequest *by);
 int vm_kill(Vm *vm, const StopRequest *by, VmDoneFn done, void *userdata, TextError *reterr);

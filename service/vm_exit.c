@@ -3,15 +3,18 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/checked.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "service/runtime_dir.h"
 #include "service/vm_internal.h"
 
 /*
  * The end of a VM, in an order that clients may rely on: what is left of its processes is killed, the pipes are
- * drained, the VMM is reaped, everything is released, and only then is the death told. A client that starts the next
- * VM on hearing of it finds nothing in its way.
+ * drained, the keeper's record is read, everything is released, and only then is the death told. A client that starts
+ * the next VM on hearing of it finds nothing in its way.
  */
 
 /* A record never fails for want of memory: what cannot be copied is missing in it. */
@@ -37,44 +40,81 @@ static void collect_texts(Vm *vm) {
         copy_tail(vm->vmm_stderr, &record->stderr_tail, &record->stderr_tail_len);
 }
 
-/* Reaps the VMM and fills in how it ended. */
-static void collect_exit(Vm *vm, DeathFacts *facts) {
+static void take_exit(Vm *vm, DeathFacts *facts, bool exited, int status, bool core_dumped) {
         DeathRecord *record = &vm->info.record;
-        ProcessExit end;
-        int r;
 
-        /* A zombie still has its CPU time. */
-        (void) sample_guest_cpu(process_pid(vm->process), &vm->info.usage);
-        r = process_reap(vm->process, &end);
-        if (r < 0) {
-                facts->exit = EXIT_WAIT_FAILED;
-                record->message = strdup(strerror(-r));
-                log_line(LOG_LEVEL_ERROR, vm->info.name, "wait for process %d: %s",
-                         process_pid(vm->process), strerror(-r));
+        facts->exit = exited ? EXIT_STATUS : EXIT_SIGNAL;
+        facts->status = status;
+        record->exited = exited;
+        record->exit_status = exited ? status : -1;
+        record->exit_signal = exited ? 0 : status;
+        record->core_dumped = core_dumped;
+}
+
+/* As the keeper saw it. */
+static void take_witness(Vm *vm, const KeeperRecord *seen, DeathFacts *facts) {
+        uint64_t usec;
+
+        take_exit(vm, facts, seen->end == KEEPER_END_EXITED, seen->status,
+                  seen->end == KEEPER_END_DUMPED);
+        if (MUL_CHECKED(seen->guest_ticks, USEC_PER_SEC, &usec))
+                vm->info.usage.guest_cpu_usec =
+                        MAX(vm->info.usage.guest_cpu_usec, usec / (uint64_t) sysconf(_SC_CLK_TCK));
+        facts->oom_kill = facts->exit == EXIT_SIGNAL && seen->status == SIGKILL && !vm->kill_sent &&
+                          (seen->oom_kills > 0 || oom_watch_attribute(vm->env->oom, vm->oom_count));
+}
+
+/* The keeper was killed before it could tell. The kernel tells us if it gave us the VMM as a child. */
+static void take_orphan(Vm *vm, DeathFacts *facts) {
+        ProcessExit end;
+
+        facts->exit = EXIT_UNSEEN;
+        vm->info.record.message = strdup("the VMM's keeper was killed, so nobody saw how it ended");
+        if (!vm->vmm)
                 return;
-        }
-        facts->exit = end.exited ? EXIT_STATUS : EXIT_SIGNAL;
-        facts->status = end.status;
-        record->exited = end.exited;
-        record->exit_status = end.exited ? end.status : -1;
-        record->exit_signal = end.exited ? 0 : end.status;
-        record->core_dumped = end.core_dumped;
+        process_kill_group(vm->vmm);
+        (void) sample_guest_cpu(process_pid(vm->vmm), &vm->info.usage);
+        if (process_reap(vm->vmm, &end) < 0)
+                return;
+        free(TAKE(vm->info.record.message));
+        take_exit(vm, facts, end.exited, end.status, end.core_dumped);
         facts->oom_kill = !end.exited && end.status == SIGKILL && !vm->kill_sent &&
                           oom_watch_attribute(vm->env->oom, vm->oom_count);
 }
 
-static void release_all(Vm *vm) {
+/* Fills in how the VMM ended. */
+static void collect_exit(Vm *vm, DeathFacts *facts) {
+        _cleanup_(keeper_record_deinit) KeeperRecord seen = {0};
+        int r = vm_read_record(vm, &seen);
+
+        if (r < 0)
+                log_line(LOG_LEVEL_ERROR, vm->info.name, "read the keeper's record: %s",
+                         strerror(-r));
+        if (r == 0 && seen.end != KEEPER_END_NONE)
+                take_witness(vm, &seen, facts);
+        else
+                take_orphan(vm, facts);
+}
+
+/* vm_release_all() - everything that is there for the sake of a process; none is left by now */
+void vm_release_all(Vm *vm) {
         int r;
 
         vm->deadline = sd_event_source_disable_unref(vm->deadline);
         vm->sampler = sd_event_source_disable_unref(vm->sampler);
-        vm->process = process_free(vm->process);
-        vm->status = drain_free(vm->status);
+        vm->later = sd_event_source_disable_unref(vm->later);
+        vm->scope = scope_job_forget(vm->scope);
+        vm->keeper = process_free(vm->keeper);
+        vm->vmm = process_leave(vm->vmm);
+        vm->bell = drain_free(vm->bell);
         vm->failure = drain_free(vm->failure);
         vm->console = drain_free(vm->console);
         vm->vmm_stderr = drain_free(vm->vmm_stderr);
+        vm->record_file = fd_close(vm->record_file);
+        vm_unstore_files(vm);
+        vm_unstore_processes(vm);
         request_deinit(&vm->request);
-        r = runtime_dir_remove(vm->dir);
+        r = vm->dir ? runtime_dir_remove(vm->dir) : 0;
         if (r < 0)
                 log_line(LOG_LEVEL_WARNING, vm->info.name, "remove %s: %s, ignoring", vm->dir,
                          strerror(-r));
@@ -89,7 +129,7 @@ static void complete_record(Vm *vm, const DeathFacts *facts) {
         vm->info.died_monotonic_usec = clock_monotonic_usec();
         record->reason = death_decide(facts);
         record->run_time_usec =
-                facts->exit == EXIT_NEVER_RAN
+                vm->phase != VM_PHASE_EXECUTED
                         ? 0
                         : vm->info.died_monotonic_usec - vm->info.started_monotonic_usec;
         record->guest_cpu_usec = vm->info.usage.guest_cpu_usec;
@@ -132,31 +172,21 @@ void vm_end(Vm *vm, bool ran) {
                             .kill_sent = vm->kill_sent,
                             .payload_hangup = vm->info.payload == VM_PAYLOAD_HANGUP};
 
-        if (vm->process)
-                process_kill_group(vm->process);
         collect_texts(vm);
         facts.failure_text = record->failure_text ? record->failure_text : "";
         if (ran)
                 collect_exit(vm, &facts);
-        else
+        else {
                 record->message = TAKE(vm->start_error);
-        release_all(vm);
+                facts.exit = vm->files_lost ? EXIT_UNSEEN : EXIT_NEVER_RAN;
+        }
+        vm_release_all(vm);
         complete_record(vm, &facts);
         vm->phase = VM_PHASE_ENDED;
         vm_set_state(vm, ran ? VM_DEAD : VM_FAILED);
+        vm_save(vm); /* before it is told: told twice is better than never */
         vm->env->changed(vm->env->userdata, vm,
                          VM_CHANGED_STATE | VM_CHANGED_START | VM_CHANGED_DEATH | VM_CHANGED_USAGE);
         vm->env->ended(vm->env->userdata, vm);
         answer_all(vm, ran);
-}
-
-/* The launcher, or the VMM that it became, is a zombie. */
-void vm_on_process_ended(void *userdata) {
-        Vm *vm = userdata;
-        bool ran = vm->phase == VM_PHASE_EXECUTED || vm_launch_settle(vm);
-
-        if (!ran && !vm->start_error)
-                vm->start_error = strdup(vm->kill_sent ? "it was killed before the VMM ran"
-                                                       : "the launcher ended without a word");
-        vm_end(vm, ran);
 }

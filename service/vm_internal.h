@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The inside of a VM, shared by the files of its life: vm.c, vm_start.c, vm_exit.c. */
+/* The inside of a VM, shared by the files of its life: vm.c and vm_*.c. */
 
+#include "config/keeper.h"
 #include "service/monitor/drain.h"
 #include "service/monitor/process.h"
+#include "service/store/fields.h"
+#include "service/unit/scope.h"
 #include "service/vm.h"
 
 /* Bytes kept of what the guest and the VMM say; Android's number for the failure text. */
 #define FAILURE_BYTES_MAX 50000u
 #define CONSOLE_TAIL_BYTES 4096u
 #define STDERR_TAIL_BYTES 4096u
-#define LAUNCH_ERROR_BYTES_MAX 4096u
 
 typedef struct VmWaiter {
         VmDoneFn done; /* optional */
@@ -20,8 +22,8 @@ typedef struct VmWaiter {
 
 typedef enum VmPhase {
         VM_PHASE_IDLE,
-        VM_PHASE_LAUNCHING, /* the launcher runs and has not executed the VMM yet */
-        VM_PHASE_EXECUTED,  /* the process is the VMM */
+        VM_PHASE_LAUNCHING, /* there is a keeper, and it has not seen the launcher execute the VMM yet */
+        VM_PHASE_EXECUTED, /* the VMM ran, as far as is known it still does */
         VM_PHASE_ENDED,
 } VmPhase;
 
@@ -30,17 +32,27 @@ struct Vm {
         const VmEnv *env;  /* borrowed */
         VmRequest request; /* emptied when the VMM runs */
         VmPhase phase;
-        char *dir;        /* owned; NULL once removed */
-        Process *process; /* owned; launcher, then VMM */
-        Drain *status;    /* owned; what the launcher says before it executes the VMM */
+        char *dir;       /* owned; NULL once removed */
+        int record_file; /* owned; what the keeper writes; -EBADF before the start */
+        Process *keeper; /* owned; the VMM's parent; NULL when it ended before the VMM */
+        Process *
+                vmm; /* owned; NULL until it runs, and if it was gone before it could be attached */
+        Drain *bell; /* owned; tells when the record says how the launch went */
         Drain *failure, *console, *vmm_stderr; /* owned; console NULL if the client has it */
         sd_event_source *deadline;             /* owned; of the launch */
         sd_event_source *sampler;              /* owned */
-        unsigned n_samples;                    /* taken since the start */
-        char *start_error;                     /* owned; why the start failed */
-        StopRequest stop;                      /* first one wins */
+        sd_event_source *later; /* owned; what a restored VM does at the first turn of the loop */
+        unsigned n_samples;     /* taken since the start */
+        char *start_error;      /* owned; why the start failed */
+        StopRequest stop;       /* first one wins */
         bool kill_sent;
-        uint64_t oom_count; /* when the VMM was started */
+        ScopeJob *scope;                     /* while systemd makes it; owned by env->scopes */
+        ScopeResources resources;            /* of the scope */
+        bool files_lost;                     /* those of the client did not come to this daemon */
+        bool told;                           /* the death was */
+        bool files_stored, processes_stored; /* with systemd */
+        size_t n_stored;                     /* files */
+        uint64_t oom_count;                  /* when the VMM was started */
         VmWaiter start_waiter;
         VmWaiter *death_waiters; /* owned array */
         size_t n_death_waiters;
@@ -48,7 +60,29 @@ struct Vm {
 
 void vm_set_state(Vm *vm, VmState state);
 void vm_answer_start(Vm *vm, int r, const char *message);
+void vm_set_start_error(Vm *vm, const char *text);
 void vm_start_sampling(Vm *vm);
-void vm_on_process_ended(void *userdata);
-bool vm_launch_settle(Vm *vm);
+void vm_now_running(Vm *vm, const KeeperRecord *record);
+int vm_set_deadline(Vm *vm);
+int vm_launch(Vm *vm);
+int vm_begin(Vm *vm);
 void vm_end(Vm *vm, bool ran);
+
+/* vm_keeper.c */
+int vm_open_record(Vm *vm);
+bool vm_watch_keeperless(Vm *vm, const KeeperRecord *record);
+int vm_spawn_keeper(Vm *vm);
+int vm_read_record(const Vm *vm, KeeperRecord *ret);
+int vm_kill_process(Vm *vm);
+int vm_attach_keeper(Vm *vm, const KeeperRecord *record);
+void vm_attach_vmm(Vm *vm, const KeeperRecord *record);
+
+/* vm_exit.c */
+void vm_release_all(Vm *vm);
+
+/* vm_store.c */
+void vm_save(Vm *vm);
+void vm_store_files(Vm *vm);
+void vm_store_processes(Vm *vm);
+void vm_unstore_files(Vm *vm);
+void vm_unstore_processes(Vm *vm);

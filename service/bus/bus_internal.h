@@ -55,6 +55,16 @@ int vm_bus_emit_died(sd_bus *bus, const Vm *vm);
 int manager_bus_emit_vm(sd_bus *bus, const char *signal, const Vm *vm);
 int manager_bus_answer_capabilities(PendingCall *call);
 
+int bus_identify(BusService *service, sd_bus_message *message, Caller *ret);
+int bus_require_manage(BusService *service, sd_bus_message *message, const char *act,
+                       Caller *ret_caller, sd_bus_error *error);
+int manager_bus_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int manager_bus_drain(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int manager_bus_cancel_drain(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int manager_bus_get_draining(sd_bus *bus, const char *path, const char *interface,
+                             const char *property, sd_bus_message *reply, void *userdata,
+                             sd_bus_error *error);
+
 int pending_call_new(BusService *service, sd_bus_message *message, PendingCall **ret);
 PendingCall *pending_call_free(PendingCall *call);
 void pending_call_done(void *userdata, int r, const char *message);

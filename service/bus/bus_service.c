@@ -216,6 +216,36 @@ int bus_service_new(sd_bus *bus, sd_event *event, Manager *manager, BusService *
         return 0;
 }
 
+static int compare_names(const void *a, const void *b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/**
+ * bus_service_check_owners() - end the restored VMs whose creators left while there was no daemon
+ *
+ * Those that leave from now on are seen. Return: 0 or negative errno.
+ */
+int bus_service_check_owners(BusService *service) {
+        char **names = NULL;
+        size_t n = 0;
+        int r;
+
+        r = sd_bus_list_names(service->bus, &names, NULL);
+        if (r < 0) {
+                log_error("list the names on the bus: %s", strerror(-r));
+                return r;
+        }
+        while (names && names[n])
+                n++;
+        if (n > 0)
+                qsort(names, n, sizeof(*names), compare_names);
+        manager_check_owners(service->manager, names, n);
+        for (size_t i = 0; i < n; i++)
+                free(names[i]);
+        free(names);
+        return 0;
+}
+
 /** bus_service_free() - send what is due and let go of the manager; @bus must not be processed again. Return: NULL. */
 BusService *bus_service_free(BusService *service) {
         PendingCall *call;

@@ -29,6 +29,7 @@ static const Group vm_groups[] = {
 static const Group manager_groups[] = {
         {MANAGER_CHANGED_COUNT, {"VmCount"}},
         {MANAGER_CHANGED_HYPERVISOR, {"DefaultHypervisor"}},
+        {MANAGER_CHANGED_DRAINING, {"Draining"}},
 };
 
 typedef struct Mark {

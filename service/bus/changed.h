@@ -14,6 +14,7 @@ typedef struct Changed Changed;
 typedef enum ManagerChange {
         MANAGER_CHANGED_COUNT = 1 << 0,
         MANAGER_CHANGED_HYPERVISOR = 1 << 1,
+        MANAGER_CHANGED_DRAINING = 1 << 2,
 } ManagerChange;
 
 int changed_new(sd_bus *bus, sd_event *event, Changed **ret);

@@ -21,6 +21,7 @@ static const char *const names[] = {
         [SERVICE_E_INVALID_TRANSITION] = VIVARIUM_ERROR_INVALID_TRANSITION,
         [SERVICE_E_NAME_TAKEN] = VIVARIUM_ERROR_NAME_TAKEN,
         [SERVICE_E_ACCESS_DENIED] = SD_BUS_ERROR_ACCESS_DENIED,
+        [SERVICE_E_DRAINING] = VIVARIUM_ERROR_DRAINING,
 };
 
 /** errors_name() - the D-Bus name of a SERVICE_E_* condition; NULL for any other number */

@@ -19,7 +19,8 @@
 /* Kinds of device that a config can ask for or that every VM has. */
 static const char *const devices[] = {"disk", "console", "log", "rng", NULL};
 
-static int identify(BusService *service, sd_bus_message *message, Caller *ret) {
+/* bus_identify() - who sent @message. Return: 0; negative errno, which was logged. */
+int bus_identify(BusService *service, sd_bus_message *message, Caller *ret) {
         int r = caller_identify(&service->callers, message, ret);
 
         if (r < 0)
@@ -27,10 +28,10 @@ static int identify(BusService *service, sd_bus_message *message, Caller *ret) {
         return r;
 }
 
-/* Whether the sender may do @act at all. Return: 0, or negative errno with @error set. */
-static int require_manage(BusService *service, sd_bus_message *message, const char *act,
-                          Caller *ret_caller, sd_bus_error *error) {
-        int r = identify(service, message, ret_caller);
+/* bus_require_manage() - whether the sender may do @act at all. Return: 0, or negative errno with @error set. */
+int bus_require_manage(BusService *service, sd_bus_message *message, const char *act,
+                       Caller *ret_caller, sd_bus_error *error) {
+        int r = bus_identify(service, message, ret_caller);
 
         if (r < 0)
                 return r;
@@ -99,7 +100,7 @@ static int method_create_vm(sd_bus_message *message, void *userdata, sd_bus_erro
         int r;
 
         request_init(&request);
-        r = require_manage(service, message, "create VM", &caller, error);
+        r = bus_require_manage(service, message, "create VM", &caller, error);
         if (r < 0)
                 return r;
         r = create_vm(service, message, &request, &caller, &vm, error);
@@ -132,7 +133,7 @@ static int method_list_vms(sd_bus_message *message, void *userdata, sd_bus_error
         Caller caller;
         int r;
 
-        r = identify(service, message, &caller);
+        r = bus_identify(service, message, &caller);
         if (r < 0)
                 return r;
         r = sd_bus_message_new_method_return(message, &reply);
@@ -162,7 +163,7 @@ static int reply_vm(BusService *service, sd_bus_message *message, const Vm *vm, 
         Caller caller;
         int r;
 
-        r = identify(service, message, &caller);
+        r = bus_identify(service, message, &caller);
         if (r < 0)
                 return r;
         if (!vm || !caller_may_touch(&caller, service->uid, vm_info(vm)->owner_uid))
@@ -226,7 +227,7 @@ static int method_allocate_instance_id(sd_bus_message *message, void *userdata,
         Caller caller;
         int r;
 
-        r = require_manage(userdata, message, "allocate an instance id", &caller, error);
+        r = bus_require_manage(userdata, message, "allocate an instance id", &caller, error);
         if (r < 0)
                 return r;
         /* Up to 256 bytes come whole, and without waiting once the kernel's pool was ever ready. */
@@ -250,7 +251,7 @@ static int method_check_config(sd_bus_message *message, void *userdata, sd_bus_e
         int r;
 
         request_init(&request);
-        r = require_manage(userdata, message, "check config", &caller, error);
+        r = bus_require_manage(userdata, message, "check config", &caller, error);
         if (r < 0)
                 return r;
         r = read_request(message, /* with_options= */ false, &request, &text);
@@ -383,7 +384,7 @@ static int method_probe_capabilities(sd_bus_message *message, void *userdata, sd
         Caller caller;
         int r;
 
-        r = require_manage(service, message, "probe capabilities", &caller, error);
+        r = bus_require_manage(service, message, "probe capabilities", &caller, error);
         if (r < 0)
                 return r;
         r = pending_call_new(service, message, &call);
@@ -415,7 +416,7 @@ static int method_get_metrics(sd_bus_message *message, void *userdata, sd_bus_er
         Caller caller;
         int r;
 
-        r = require_manage(service, message, "read metrics", &caller, error);
+        r = bus_require_manage(service, message, "read metrics", &caller, error);
         if (r < 0)
                 return r;
         r = sd_bus_message_read(message, "s", &name);
@@ -493,6 +494,13 @@ const sd_bus_vtable manager_bus_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_ARGS("s", format), SD_BUS_RESULT("s", text),
                                 method_get_metrics, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("s", name, "u", max),
+                                SD_BUS_RESULT("aa{sv}", records), manager_bus_get_history,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Drain", SD_BUS_ARGS("t", timeout_usec), SD_BUS_NO_RESULT,
+                                manager_bus_drain, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CancelDrain", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
+                                manager_bus_cancel_drain, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("VmNew", SD_BUS_ARGS("o", vm, "s", name), 0),
         SD_BUS_SIGNAL_WITH_ARGS("VmRemoved", SD_BUS_ARGS("o", vm, "s", name), 0),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -500,6 +508,8 @@ const sd_bus_vtable manager_bus_vtable[] = {
                         SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("VmCount", "u", get_vm_count, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("DefaultHypervisor", "s", get_default_hypervisor, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Draining", "b", manager_bus_get_draining, 0,
                         SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_VTABLE_END,
 };

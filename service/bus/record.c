@@ -40,7 +40,7 @@ static int append_stop(sd_bus_message *message, const StopRequest *stop) {
                 return 0;
         r = sd_bus_message_append(message, "{sv}", "stop-requested-by", "s",
                                   stop_requester_to_string(stop->by));
-        if (r < 0 || stop->by != STOP_BY_CLIENT)
+        if (r < 0 || (stop->by != STOP_BY_CLIENT && stop->by != STOP_BY_DRAIN))
                 return r;
         return sd_bus_message_append(message, "{sv}{sv}", "stop-requested-uid", "u",
                                      (uint32_t) stop->uid, "stop-requested-pid", "u",
@@ -103,5 +103,37 @@ int record_append(sd_bus_message *message, const VmInfo *info) {
                 if (r < 0)
                         return r;
         }
+        return sd_bus_message_close_container(message);
+}
+
+static int append_identity(sd_bus_message *message, const VmInfo *info) {
+        int r;
+
+        r = sd_bus_message_append(message, "{sv}{sv}{sv}{sv}{sv}{sv}", "id", "s", info->id, "name",
+                                  "s", info->name, "cid", "u", info->cid, "owner", "u",
+                                  info->owner_uid, "state", "s", vm_state_to_string(info->state),
+                                  "hypervisor", "s",
+                                  request_hypervisor_to_string(info->hypervisor));
+        if (r < 0)
+                return r;
+        return sd_bus_message_append(message, "{sv}{sv}{sv}{sv}{sv}", "memory-bytes", "t",
+                                     info->memory_bytes, "vcpus", "u", info->n_vcpus,
+                                     "created-usec", "t", info->created_usec, "started-usec", "t",
+                                     info->started_usec, "died-usec", "t", info->died_usec);
+}
+
+/** record_append_history() - a death of the history: whose, when, and the record. Return: 0 or negative errno. */
+int record_append_history(sd_bus_message *message, const VmInfo *info) {
+        int r;
+
+        r = sd_bus_message_open_container(message, 'a', "{sv}");
+        if (r < 0)
+                return r;
+        r = append_identity(message, info);
+        if (r < 0)
+                return r;
+        r = append_entries(message, &info->record);
+        if (r < 0)
+                return r;
         return sd_bus_message_close_container(message);
 }

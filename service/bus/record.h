@@ -7,4 +7,5 @@
 
 #include "service/vm.h"
 
+int record_append_history(sd_bus_message *message, const VmInfo *info);
 int record_append(sd_bus_message *message, const VmInfo *info);

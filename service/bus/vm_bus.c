@@ -270,6 +270,7 @@ const sd_bus_vtable vm_bus_vtable[] = {
         FIXED("MemoryBytes", "t", NULL, memory_bytes),
         FIXED("Vcpus", "u", NULL, n_vcpus),
         CHANGING("Pid", "u", NULL, pid),
+        FIXED("Unit", "s", NULL, unit),
         FIXED("CreatedTimestamp", "t", NULL, created_usec),
         FIXED("CreatedTimestampMonotonic", "t", NULL, created_monotonic_usec),
         CHANGING("StartTimestamp", "t", NULL, started_usec),

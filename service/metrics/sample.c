@@ -11,13 +11,10 @@
 
 #include "base/checked.h"
 #include "base/fd.h"
+#include "base/proc_stat.h"
 #include "base/str.h"
 
 #define PROC_FILE_BYTES_MAX 8192u
-
-/* proc(5) numbers the fields of stat from 1; the name, field 2, ends with the last ')'. */
-#define STAT_FIELD_AFTER_NAME 3u
-#define STAT_FIELD_GUEST_TIME 43u
 
 static int read_proc(pid_t pid, const char *file, char **ret) {
         _cleanup_(fd_closep) int fd = -EBADF;
@@ -33,31 +30,13 @@ static int read_proc(pid_t pid, const char *file, char **ret) {
 /**
  * sample_parse_stat() - guest time out of /proc/PID/stat
  *
- * The process may have any name, so fields are counted from behind the last ')'.
- *
  * Return: 0; -EBADMSG for text that is not of that form.
  */
 int sample_parse_stat(const char *text, long ticks_per_sec, usec_t *ret_guest_cpu_usec) {
-        const char *p = strrchr(text, ')');
-        char number[24];
         uint64_t ticks, usec;
-        size_t n;
 
-        if (!p || p[1] != ' ')
-                return -EBADMSG;
-        p += 2;
-        for (unsigned field = STAT_FIELD_AFTER_NAME; field < STAT_FIELD_GUEST_TIME; field++) {
-                p = strchr(p, ' ');
-                if (!p)
-                        return -EBADMSG;
-                p++;
-        }
-        n = strcspn(p, " \n");
-        if (n == 0 || n >= sizeof(number))
-                return -EBADMSG;
-        memcpy(number, p, n);
-        number[n] = '\0';
-        if (parse_u64(number, &ticks) < 0 || !MUL_CHECKED(ticks, USEC_PER_SEC, &usec))
+        if (proc_stat_field(text, PROC_STAT_GUEST_TIME, &ticks) < 0 ||
+            !MUL_CHECKED(ticks, USEC_PER_SEC, &usec))
                 return -EBADMSG;
         *ret_guest_cpu_usec = usec / (uint64_t) ticks_per_sec;
         return 0;

@@ -5,85 +5,101 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+
+/*
+ * What is to be kept goes from the pipe to its file by splice(): one system call takes it from the one and has it in
+ * the other, so no moment exists in which a daemon that is killed has it in neither. A tail's file grows up to a bound
+ * and is then cut to what is kept of it, last bytes first, so that it is right at every moment too.
+ */
 
 #define CHUNK_BYTES 8192u
 /* Read at one turn of the event loop, so that a flood delays nobody by more than some 10 µs. */
 #define TURN_BYTES_MAX (64u * 1024u)
 /* Read by drain_now(); a pipe holds 64 KiB unless a privileged writer enlarged it to at most 1 MiB. */
 #define FINAL_BYTES_MAX (1024u * 1024u)
+/* A tail's file is cut when it holds so many times what is kept. */
+#define TAIL_SLACK 4u
 
 struct Drain {
         int fd;                  /* owned, non-blocking */
+        int file;                /* owned */
         sd_event_source *source; /* owned */
         DrainKeep keep;
         size_t keep_bytes;
-        char *data; /* owned; a head grows up to keep_bytes, a tail has them from the start and is a ring */
-        size_t len;  /* bytes in @data */
-        size_t head; /* where the next byte of a full ring goes */
-        size_t room;
-        uint64_t total; /* bytes read in all */
+        uint64_t size;  /* of the file */
+        uint64_t total; /* bytes read in all, as far as it is known */
         bool eof;
         DrainEofFn eof_fn; /* optional */
         void *userdata;    /* borrowed */
 };
 
-/* Makes room for @want bytes as far as the limit goes. Without memory what fits already is what is kept. */
-static void reserve(Drain *drain, size_t want) {
-        size_t room = MIN(MAX(want, drain->room * 2), drain->keep_bytes);
-        char *grown;
+/* Leaves the last @keep_bytes of a tail. Failing, it grows a while longer. */
+static void cut_tail(Drain *drain) {
+        char chunk[CHUNK_BYTES];
+        uint64_t from = drain->size - drain->keep_bytes;
 
-        if (room <= drain->room)
-                return;
-        grown = realloc(drain->data, room);
-        if (!grown)
-                return;
-        drain->data = grown;
-        drain->room = room;
-}
+        for (size_t done = 0; done < drain->keep_bytes;) {
+                size_t n = MIN(drain->keep_bytes - done, sizeof(chunk));
 
-static void keep_tail(Drain *drain, const char *p, size_t n) {
-        while (n > 0) {
-                size_t part = MIN(n, drain->room - drain->head);
-
-                memcpy(drain->data + drain->head, p, part);
-                drain->head = (drain->head + part) % drain->room;
-                p += part;
-                n -= part;
+                if (fd_pread_all(drain->file, chunk, n, from + done) < 0 ||
+                    pwrite(drain->file, chunk, n, (off_t) done) != (ssize_t) n)
+                        return;
+                done += n;
         }
+        if (ftruncate(drain->file, (off_t) drain->keep_bytes) == 0)
+                drain->size = drain->keep_bytes;
 }
 
-static void keep(Drain *drain, const char *p, size_t n) {
-        size_t fits;
-
-        reserve(drain, drain->len + n);
-        fits = MIN(n, drain->room - drain->len);
-        if (fits > 0)
-                memcpy(drain->data + drain->len, p, fits);
-        drain->len += fits;
+/* How much of the next bytes may go into the file. */
+static size_t room(const Drain *drain) {
         if (drain->keep == DRAIN_KEEP_TAIL)
-                keep_tail(drain, p + fits, n - fits);
+                return MIN(drain->keep_bytes * TAIL_SLACK, (size_t) TURN_BYTES_MAX);
+        return drain->size < drain->keep_bytes ? (size_t) (drain->keep_bytes - drain->size) : 0;
+}
+
+/* Return: bytes moved, 0 at the end, negative errno. */
+static ssize_t keep_some(Drain *drain, size_t max) {
+        off_t offset = (off_t) drain->size;
+        ssize_t n = splice(drain->fd, NULL, drain->file, &offset, max,
+                           SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+        if (n < 0)
+                return -errno;
+        drain->size += (uint64_t) n;
+        if (drain->keep == DRAIN_KEEP_TAIL && drain->size > drain->keep_bytes * TAIL_SLACK)
+                cut_tail(drain);
+        return n;
+}
+
+static ssize_t discard_some(const Drain *drain) {
+        char chunk[CHUNK_BYTES];
+        ssize_t n = read(drain->fd, chunk, sizeof(chunk));
+
+        return n < 0 ? -errno : n;
 }
 
 /* Reads until the pipe is empty, at most @max bytes. */
 static void read_some(Drain *drain, size_t max) {
-        char chunk[CHUNK_BYTES];
-        size_t done = 0;
+        for (size_t done = 0; done < max;) {
+                size_t fits = MIN(room(drain), max - done);
+                ssize_t n = fits > 0 ? keep_some(drain, fits) : discard_some(drain);
 
-        while (done < max) {
-                ssize_t n = read(drain->fd, chunk, sizeof(chunk));
-
-                if (n < 0 && errno == EINTR)
+                /* The file system has no room, or cannot do this: what cannot be kept still must be read. */
+                if (n < 0 && n != -EINTR && n != -EAGAIN)
+                        n = discard_some(drain);
+                if (n == -EINTR)
                         continue;
-                if (n < 0 && errno == EAGAIN)
+                if (n == -EAGAIN)
                         return;
                 if (n <= 0) {
                         drain->eof = true;
                         return;
                 }
-                keep(drain, chunk, (size_t) n);
                 drain->total += (uint64_t) n;
                 done += (size_t) n;
         }
@@ -101,39 +117,44 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
         return 0;
 }
 
+static int open_file(Drain *drain, int file) {
+        struct stat st;
+
+        drain->file =
+                file >= 0 ? fd_dup_cloexec(file) : memfd_create("vivarium-drain", MFD_CLOEXEC);
+        if (drain->file < 0)
+                return file >= 0 ? drain->file : -errno;
+        if (fstat(drain->file, &st) < 0)
+                return -errno;
+        drain->size = (uint64_t) st.st_size;
+        drain->total = drain->size;
+        return 0;
+}
+
 /**
- * drain_new() - make a pipe and read it from the event loop
- * @event:        referenced as long as the drain lives
- * @keep_bytes:   bound of what is kept, more than 0
- * @eof:          optional
- * @ret_write_fd: the writing end, blocking, owned by the caller
+ * drain_attach() - read a pipe from the event loop
+ * @event:   referenced as long as the drain lives
+ * @read_fd: consumed
  *
  * Return: 0 or negative errno.
  */
-int drain_new(sd_event *event, DrainKeep keep_what, size_t keep_bytes, DrainEofFn eof,
-              void *userdata, Drain **ret, int *ret_write_fd) {
+int drain_attach(sd_event *event, const DrainSpec *spec, int read_fd, Drain **ret) {
         _cleanup_(drain_freep) Drain *drain = NULL;
-        _cleanup_(fd_closep) int write_fd = -EBADF;
-        int fds[2], r;
+        _cleanup_(fd_closep) int fd = read_fd;
+        int r;
 
         drain = malloc(sizeof(*drain));
         if (!drain)
                 return -ENOMEM;
-        *drain = (Drain){.fd = -EBADF,
-                         .keep = keep_what,
-                         .keep_bytes = keep_bytes,
-                         .eof_fn = eof,
-                         .userdata = userdata};
-        if (keep_what == DRAIN_KEEP_TAIL) {
-                drain->data = malloc(keep_bytes); /* costs nothing before it is written to */
-                if (!drain->data)
-                        return -ENOMEM;
-                drain->room = keep_bytes;
-        }
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return -errno;
-        drain->fd = fds[0];
-        write_fd = fds[1];
+        *drain = (Drain){.fd = TAKE_FD(fd),
+                         .file = -EBADF,
+                         .keep = spec->keep,
+                         .keep_bytes = spec->keep_bytes,
+                         .eof_fn = spec->eof,
+                         .userdata = spec->userdata};
+        r = open_file(drain, spec->file);
+        if (r < 0)
+                return r;
         r = fd_set_nonblock(drain->fd, true);
         if (r < 0)
                 return r;
@@ -141,17 +162,36 @@ int drain_new(sd_event *event, DrainKeep keep_what, size_t keep_bytes, DrainEofF
         if (r < 0)
                 return r;
         *ret = TAKE(drain);
+        return 0;
+}
+
+/**
+ * drain_new() - drain_attach() to a new pipe
+ * @ret_write_fd: its writing end, blocking, owned by the caller
+ *
+ * Return: 0 or negative errno.
+ */
+int drain_new(sd_event *event, const DrainSpec *spec, Drain **ret, int *ret_write_fd) {
+        _cleanup_(fd_closep) int write_fd = -EBADF;
+        int fds[2], r;
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        write_fd = fds[1];
+        r = drain_attach(event, spec, fds[0], ret);
+        if (r < 0)
+                return r;
         *ret_write_fd = TAKE_FD(write_fd);
         return 0;
 }
 
-/** drain_free() - stop reading. Return: NULL. */
+/** drain_free() - stop reading; the file stays. Return: NULL. */
 Drain *drain_free(Drain *drain) {
         if (!drain)
                 return NULL;
         (void) sd_event_source_disable_unref(drain->source);
         (void) fd_close(drain->fd);
-        free(drain->data);
+        (void) fd_close(drain->file);
         free(drain);
         return NULL;
 }
@@ -167,29 +207,35 @@ bool drain_now(Drain *drain) {
         return drain->eof;
 }
 
-/** drain_total() - bytes read so far, kept or not */
+/** drain_total() - bytes read so far, kept or not; after a restart, those not kept before it are missing */
 uint64_t drain_total(const Drain *drain) {
         return drain->total;
+}
+
+/** drain_fd() - the reading end, borrowed */
+int drain_fd(const Drain *drain) {
+        return drain->fd;
 }
 
 /**
  * drain_copy() - what is kept, oldest byte first
  * @ret: NUL-terminated besides its length, owned by the caller
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0 or negative errno.
  */
 int drain_copy(const Drain *drain, char **ret, size_t *ret_len) {
-        char *copy = malloc(drain->len + 1);
-        size_t first = drain->len - drain->head; /* bytes from the ring's oldest one to its end */
+        size_t len = (size_t) MIN(drain->size, (uint64_t) drain->keep_bytes);
+        uint64_t from = drain->keep == DRAIN_KEEP_TAIL ? drain->size - len : 0;
+        _cleanup_(freep) char *copy = malloc(len + 1);
+        int r;
 
         if (!copy)
                 return -ENOMEM;
-        if (drain->len > 0) {
-                memcpy(copy, drain->data + drain->head, first);
-                memcpy(copy + first, drain->data, drain->head);
-        }
-        copy[drain->len] = '\0';
-        *ret = copy;
-        *ret_len = drain->len;
+        r = fd_pread_all(drain->file, copy, len, from);
+        if (r < 0)
+                return r;
+        copy[len] = '\0';
+        *ret = TAKE(copy);
+        *ret_len = len;
         return 0;
 }

@@ -3,7 +3,8 @@
 
 /*
  * The reading end of a pipe whose writer is a VMM or its guest, neither of which may be trusted: everything is read
- * so that the writer never blocks, a bounded part is kept, and one writer cannot keep the event loop to itself.
+ * so that the writer never blocks, a bounded part is kept, and one writer cannot keep the event loop to itself. What
+ * is kept is in a file, so that it outlives the daemon.
  */
 
 #include <systemd/sd-event.h>
@@ -24,11 +25,21 @@ typedef enum DrainKeep {
 /* Called once when the last writer is gone, never from within drain_new() or drain_now(). */
 typedef void (*DrainEofFn)(void *userdata);
 
-int drain_new(sd_event *event, DrainKeep keep, size_t keep_bytes, DrainEofFn eof, void *userdata,
-              Drain **ret, int *ret_write_fd);
+/* What to keep, and whom to tell. */
+typedef struct DrainSpec {
+        DrainKeep keep;
+        size_t keep_bytes; /* bound, more than 0 */
+        int file; /* borrowed; holds what is kept, perhaps of an earlier drain; -EBADF: memory alone */
+        DrainEofFn eof; /* optional */
+        void *userdata; /* borrowed */
+} DrainSpec;
+
+int drain_new(sd_event *event, const DrainSpec *spec, Drain **ret, int *ret_write_fd);
+int drain_attach(sd_event *event, const DrainSpec *spec, int read_fd, Drain **ret);
 Drain *drain_free(Drain *drain);
 DEFINE_CLEANUP(Drain *, drain_free)
 
 bool drain_now(Drain *drain);
 uint64_t drain_total(const Drain *drain);
 int drain_copy(const Drain *drain, char **ret, size_t *ret_len);
+int drain_fd(const Drain *drain);

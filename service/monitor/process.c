@@ -5,21 +5,19 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
-
-#define COMM_MAX 15 /* TASK_COMM_LEN less its terminator */
+#include "base/proc_stat.h"
 
 struct Process {
         pid_t pid;
         int pidfd;               /* owned */
-        sd_event_source *source; /* owned */
+        sd_event_source *source; /* owned; NULL while nobody watches */
+        bool child;              /* this process spawned it, and must reap it */
         bool reaped;
         ProcessEndedFn ended; /* optional */
         void *userdata;       /* borrowed */
@@ -48,13 +46,15 @@ static int fill_actions(posix_spawn_file_actions_t *actions, const ProcessSpec *
 }
 
 /* The daemon blocks and ignores signals for its own ends; the child starts with a clean slate. */
-static int fill_attributes(posix_spawnattr_t *attr) {
-        sigset_t none, all;
+static int fill_attributes(posix_spawnattr_t *attr, int blocked_signal) {
+        sigset_t mask, all;
         int r;
 
-        (void) sigemptyset(&none);
+        (void) sigemptyset(&mask);
+        if (blocked_signal > 0)
+                (void) sigaddset(&mask, blocked_signal);
         (void) sigfillset(&all);
-        r = posix_spawnattr_setsigmask(attr, &none);
+        r = posix_spawnattr_setsigmask(attr, &mask);
         if (r == 0)
                 r = posix_spawnattr_setsigdefault(attr, &all);
         if (r == 0)
@@ -78,7 +78,7 @@ static int spawn(const ProcessSpec *spec, pid_t *ret) {
         }
         r = fill_actions(&actions, spec);
         if (r == 0)
-                r = fill_attributes(&attr);
+                r = fill_attributes(&attr, spec->blocked_signal);
         if (r == 0)
                 r = -posix_spawn(ret, spec->argv[0], &actions, &attr, spec->argv, no_environment);
         (void) posix_spawnattr_destroy(&attr);
@@ -101,7 +101,7 @@ int process_spawn(sd_event *event, const ProcessSpec *spec, ProcessEndedFn ended
         process = malloc(sizeof(*process));
         if (!process)
                 return -ENOMEM;
-        *process = (Process){.pidfd = -EBADF, .reaped = true, .ended = ended, .userdata = userdata};
+        *process = (Process){.pidfd = -EBADF, .child = true, .reaped = true};
         r = spawn(spec, &process->pid);
         if (r < 0)
                 return r;
@@ -115,18 +115,67 @@ int process_spawn(sd_event *event, const ProcessSpec *spec, ProcessEndedFn ended
                 process->reaped = true;
                 return r;
         }
-        r = sd_event_add_io(event, &process->source, process->pidfd, EPOLLIN, on_ended, process);
+        r = process_watch(process, event, ended, userdata);
         if (r < 0)
                 return r;
         *ret = TAKE(process);
         return 0;
 }
 
-/** process_free() - forget the child; one that was not reaped is killed first. Return: NULL. */
+/**
+ * process_attach() - know a process that somebody else spawned, perhaps a daemon before this one
+ * @start_time: as PROC_STAT_START_TIME; a process of that number with another one is not meant
+ * @pidfd:      consumed; -EBADF to open one
+ *
+ * Return: 0; -ESRCH when it is gone, reaped and all; other negative errno.
+ */
+int process_attach(pid_t pid, uint64_t start_time, int pidfd, Process **ret) {
+        _cleanup_(fd_closep) int fd = pidfd;
+        uint64_t actual;
+        Process *process;
+
+        if (fd < 0)
+                fd = pidfd_open(pid, 0);
+        if (fd < 0)
+                return -errno;
+        /* After the opening: then the number cannot have changed hands in between. */
+        if (proc_stat_read(pid, PROC_STAT_START_TIME, &actual) < 0 || actual != start_time)
+                return -ESRCH;
+        process = malloc(sizeof(*process));
+        if (!process)
+                return -ENOMEM;
+        *process = (Process){.pid = pid, .pidfd = TAKE_FD(fd)};
+        *ret = process;
+        return 0;
+}
+
+/** process_watch() - hear of its end; once in its life. Return: 0 or negative errno. */
+int process_watch(Process *process, sd_event *event, ProcessEndedFn ended, void *userdata) {
+        int r;
+
+        process->ended = ended;
+        process->userdata = userdata;
+        r = sd_event_add_io(event, &process->source, process->pidfd, EPOLLIN, on_ended, process);
+        return r < 0 ? r : 0;
+}
+
+/** process_leave() - forget the process and let it run on. Return: NULL. */
+Process *process_leave(Process *process) {
+        if (process)
+                process->child = false;
+        return process_free(process);
+}
+
+/** process_pidfd() - borrowed */
+int process_pidfd(const Process *process) {
+        return process->pidfd;
+}
+
+/** process_free() - forget the process; a child that was not reaped is killed first. Return: NULL. */
 Process *process_free(Process *process) {
         if (!process)
                 return NULL;
-        if (!process->reaped) {
+        if (process->child && !process->reaped) {
                 siginfo_t info;
 
                 process_kill_group(process);
@@ -162,44 +211,9 @@ void process_kill_group(Process *process) {
 }
 
 /**
- * process_is_ending() - whether the child is a zombie, gone, or about to be
- *
- * An ending process gives up its memory first, its descriptors then, and becomes a zombie last. So one whose
- * descriptors were seen to close is ending exactly if it has no memory any more, and with it no executable.
- */
-bool process_is_ending(const Process *process) {
-        char path[64], target[8];
-
-        if (process->reaped)
-                return true;
-        (void) snprintf(path, sizeof(path), "/proc/%d/exe", process->pid);
-        return readlink(path, target, sizeof(target)) < 0 && errno == ENOENT;
-}
-
-/**
- * process_runs_program() - whether the child, ending or a zombie, still carries the name execve() gave it for @path
- *
- * Tells a child that ended in its first program from one that ended in a program which that one executed.
- */
-bool process_runs_program(const Process *process, const char *path) {
-        char proc[64], comm[COMM_MAX + 2] = {0};
-        _cleanup_(fd_closep) int fd = -EBADF;
-        const char *slash = strrchr(path, '/');
-        ssize_t n;
-
-        (void) snprintf(proc, sizeof(proc), "/proc/%d/comm", process->pid);
-        fd = open(proc, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return false;
-        n = read(fd, comm, sizeof(comm) - 1);
-        if (n <= 0)
-                return false;
-        comm[strcspn(comm, "\n")] = '\0';
-        return strncmp(comm, slash ? slash + 1 : path, COMM_MAX) == 0;
-}
-
-/**
  * process_reap() - collect how the ended child ended
+ *
+ * Works for what came to this process as the nearest subreaper, too.
  *
  * Return: 0; -EAGAIN if it has not ended; other negative errno when waiting failed, and no status can be had.
  */

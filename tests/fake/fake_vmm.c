@@ -141,7 +141,7 @@ int main(int argc, char **argv) {
 
         if (argc == 2 && str_eq(argv[1], HYPERVISOR_PROBE_VERB))
                 return probe();
-        if (argc == 2 && str_after_prefix(argv[1], LAUNCH_PLAN_OPTION))
+        if (argc >= 2 && str_after_prefix(argv[1], LAUNCH_PLAN_OPTION))
                 wait_for_the_end();
         if (crosvm_flags_parse(argc, argv, &config, &error) < 0) {
                 (void) fprintf(stderr, "fake_vmm: %s\n", text_error_message(&error, -EINVAL));

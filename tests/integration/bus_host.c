@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/integration/bus_host.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -147,7 +148,9 @@ int bus_host_setup_with(void **state, const char *const *more_arguments) {
 
         assert_non_null(host);
         *state = host;
-        (void) snprintf(host->dir, sizeof(host->dir), "/tmp/vivarium-test.XXXXXX");
+        /* In memory, as /run is. */
+        (void) snprintf(host->dir, sizeof(host->dir), "%s/vivarium-test.XXXXXX",
+                        access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
         assert_non_null(mkdtemp(host->dir));
         /* Clients of other users must get to the bus. */
         assert_int_equal(chmod(host->dir, 0755), 0);
@@ -189,6 +192,39 @@ void bus_host_forget_signals(BusHost *host) {
         host->n_signals = 0;
 }
 
+/** bus_host_drain() - all VMs end, at once */
+void bus_host_drain(BusHost *host) {
+        assert_true(sd_bus_call_method(host->bus, VIVARIUM_BUS_NAME, VIVARIUM_MANAGER_PATH,
+                                       VIVARIUM_MANAGER_INTERFACE, "Drain", NULL, NULL, "t",
+                                       (uint64_t) 0) >= 0);
+}
+
+/* What the daemon is right to leave behind: the history, and the state of VMs that are not released. */
+static void clear_runtime(const BusHost *host) {
+        static const char *const files[] = {"history", "last-cid", "state/draining", "vm", "state"};
+        static const char *const dirs[] = {"state", "vm"};
+        char path[128];
+
+        for (size_t i = 0; i < ELEMENTSOF(dirs); i++) {
+                const struct dirent *entry;
+                DIR *dir;
+
+                (void) snprintf(path, sizeof(path), "%s/%s", host->runtime, dirs[i]);
+                dir = opendir(path);
+                /* A state file, or the empty directory of a VM that was not started. */
+                while (dir && (entry = readdir(dir)))
+                        if (i == 1 || strlen(entry->d_name) == 32)
+                                (void) unlinkat(dirfd(dir), entry->d_name,
+                                                i == 1 ? AT_REMOVEDIR : 0);
+                if (dir)
+                        (void) closedir(dir);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                (void) snprintf(path, sizeof(path), "%s/%s", host->runtime, files[i]);
+                (void) remove(path);
+        }
+}
+
 /* The daemon must end with success, which it does not when it leaks under a sanitizer. */
 int bus_host_teardown(void **state) {
         BusHost *host = *state;
@@ -196,6 +232,8 @@ int bus_host_teardown(void **state) {
         int status = 0;
 
         bus_host_forget_signals(host);
+        if (host->daemon_pid > 0)
+                bus_host_drain(host);
         (void) sd_bus_flush_close_unref(host->bus);
         if (host->daemon_pid > 0)
                 status = bus_host_stop_daemon(host, SIGTERM);
@@ -205,8 +243,7 @@ int bus_host_teardown(void **state) {
         (void) unlink(command);
         (void) snprintf(command, sizeof(command), "%s/bus", host->dir);
         (void) unlink(command);
-        (void) snprintf(command, sizeof(command), "%s/vm", host->runtime);
-        (void) rmdir(command);
+        clear_runtime(host);
         (void) rmdir(host->runtime);
         /* Fails if the daemon left anything behind. */
         assert_int_equal(rmdir(host->dir), 0);

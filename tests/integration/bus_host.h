@@ -25,9 +25,9 @@ typedef struct HostSignal {
 } HostSignal;
 
 typedef struct BusHost {
-        char dir[32];     /* temporary; holds the bus' socket and the runtime directory */
-        char address[64]; /* of the bus */
-        char runtime[48]; /* --runtime-dir */
+        char dir[40];     /* temporary; holds the bus' socket and the runtime directory */
+        char address[72]; /* of the bus */
+        char runtime[56]; /* --runtime-dir */
         pid_t bus_pid, daemon_pid;
         sd_bus *bus; /* owned; the client */
         HostSignal signals[HOST_SIGNALS_MAX];
@@ -40,6 +40,7 @@ int bus_host_teardown(void **state);
 int bus_host_setup_with(void **state, const char *const *more_arguments);
 
 void bus_host_connect(const BusHost *host, sd_bus **ret);
+void bus_host_drain(BusHost *host);
 int bus_host_stop_daemon(BusHost *host, int signo);
 void bus_host_forget_signals(BusHost *host);
 sd_bus_message *bus_host_wait_signal(BusHost *host, const char *member, const char *path);

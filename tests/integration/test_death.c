@@ -193,20 +193,31 @@ static void test_a_sigkill_from_elsewhere_is_no_client_s_wish(void **state) {
         }
 }
 
-static void test_the_end_of_the_daemon_is_the_end_of_its_vms(void **state) {
+static void test_a_drain_is_the_end_of_all_vms_and_of_new_ones(void **state) {
         BusHost *host = *state;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(freep) char *path = vm_create(host->bus, &(VmSpec){.params = "sleep"});
+        _cleanup_(freep) char *idle = vm_create(host->bus, &(VmSpec){.params = "sleep"});
+        _cleanup_(freep) char *refused = NULL;
         pid_t pid;
         Record record;
 
         vm_call_ok(host->bus, path, "Start");
         pid = (pid_t) vm_get_number(host->bus, path, "Pid");
-        assert_int_equal(bus_host_stop_daemon(host, SIGTERM), 0);
+        bus_host_drain(host);
         vm_wait_death(host, path, &record);
         assert_string_equal(record.reason, "KILLED");
-        assert_string_equal(record.by, "daemon");
+        assert_string_equal(record.by, "drain");
+        assert_int_equal(record.by_pid, getpid());
         assert_int_equal(kill(pid, 0), -1);
         assert_int_equal(errno, ESRCH);
+        vm_call_fails(host->bus, idle, "Start", VIVARIUM_ERROR_DRAINING);
+        assert_true(vm_try_create(host->bus, &(VmSpec){0}, &refused, &error) < 0);
+        assert_string_equal(error.name, VIVARIUM_ERROR_DRAINING);
+        assert_true(sd_bus_call_method(host->bus, VIVARIUM_BUS_NAME, VIVARIUM_MANAGER_PATH,
+                                       VIVARIUM_MANAGER_INTERFACE, "CancelDrain", NULL, NULL,
+                                       NULL) >= 0);
+        vm_call_ok(host->bus, idle, "Start");
 }
 
 static bool process_is_alive(pid_t pid) {
@@ -315,7 +326,7 @@ int main(void) {
                 TEST(test_the_last_words_are_kept),
                 TEST(test_kill_is_answered_after_the_record_exists),
                 TEST(test_a_sigkill_from_elsewhere_is_no_client_s_wish),
-                TEST(test_the_end_of_the_daemon_is_the_end_of_its_vms),
+                TEST(test_a_drain_is_the_end_of_all_vms_and_of_new_ones),
                 TEST(test_what_the_vmm_forked_dies_with_it),
                 TEST(test_a_client_s_console_gets_all_and_the_record_nothing),
                 TEST(test_use_is_sampled_from_the_start_and_peaks_are_kept),

@@ -32,9 +32,19 @@ static int teardown(void **state) {
 
         (void) snprintf(vms, sizeof(vms), "%s/vm", dir);
         (void) rmdir(vms);
+        (void) snprintf(vms, sizeof(vms), "%s/state", dir);
+        (void) rmdir(vms);
         assert_int_equal(rmdir(dir), 0);
         free(dir);
         return 0;
+}
+
+static void prepare(const char *dir) {
+        int state_dir = -EBADF;
+
+        assert_int_equal(runtime_dir_prepare(dir, &state_dir), 0);
+        assert_true(state_dir >= 0);
+        (void) fd_close(state_dir);
 }
 
 static void touch(const char *dir, const char *name) {
@@ -51,7 +61,7 @@ static void test_a_directory_is_private_and_goes_with_its_files(void **state) {
         _cleanup_(freep) char *path = NULL;
         struct stat st;
 
-        assert_int_equal(runtime_dir_prepare(*state), 0);
+        prepare(*state);
         assert_int_equal(runtime_dir_create(*state, 2048, &path), 0);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0700);
@@ -64,8 +74,8 @@ static void test_a_directory_is_private_and_goes_with_its_files(void **state) {
 static void test_what_an_earlier_daemon_left_is_replaced(void **state) {
         _cleanup_(freep) char *first = NULL, *second = NULL;
 
-        assert_int_equal(runtime_dir_prepare(*state), 0);
-        assert_int_equal(runtime_dir_prepare(*state), 0);
+        prepare(*state);
+        prepare(*state);
         assert_int_equal(runtime_dir_create(*state, 2048, &first), 0);
         touch(first, "stale");
         assert_int_equal(runtime_dir_create(*state, 2048, &second), 0);
@@ -89,11 +99,31 @@ static void test_a_link_is_not_followed(void **state) {
         assert_int_equal(runtime_dir_remove(victim), 0);
 }
 
+static bool is_2048(const void *userdata, uint32_t cid) {
+        return cid == 2048;
+}
+
+static void test_a_sweep_takes_all_but_the_known(void **state) {
+        _cleanup_(freep) char *known = NULL, *stale = NULL;
+        struct stat st;
+
+        prepare(*state);
+        assert_int_equal(runtime_dir_create(*state, 2048, &known), 0);
+        assert_int_equal(runtime_dir_create(*state, 2049, &stale), 0);
+        touch(stale, "vsock_1");
+        assert_int_equal(runtime_dir_sweep(*state, is_2048, NULL, NULL), 1);
+        assert_int_equal(stat(known, &st), 0);
+        assert_int_equal(stat(stale, &st), -1);
+        assert_int_equal(runtime_dir_remove(known), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_a_directory_is_private_and_goes_with_its_files,
                                                 setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_an_earlier_daemon_left_is_replaced, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_a_sweep_takes_all_but_the_known, setup,
                                                 teardown),
                 cmocka_unit_test_setup_teardown(test_a_link_is_not_followed, setup, teardown),
         };

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "base/fd.h"
 #include "service/monitor/drain.h"
@@ -32,7 +33,14 @@ static void test_the_head_is_kept_and_all_is_counted(void **state) {
         size_t len;
 
         assert_true(sd_event_new(&event) >= 0);
-        assert_int_equal(drain_new(event, DRAIN_KEEP_HEAD, 5, NULL, NULL, &drain, &fd), 0);
+        assert_int_equal(drain_new(event,
+                                   &(DrainSpec){.keep = DRAIN_KEEP_HEAD,
+                                                .keep_bytes = 5,
+                                                .file = -EBADF,
+                                                .eof = NULL,
+                                                .userdata = NULL},
+                                   &drain, &fd),
+                         0);
         write_bytes(fd, 'a', 3);
         assert_false(drain_now(drain));
         write_bytes(fd, 'k', 20);
@@ -53,7 +61,14 @@ static void test_the_tail_is_kept_in_order_however_it_arrives(void **state) {
                 size_t len;
 
                 assert_true(sd_event_new(&event) >= 0);
-                assert_int_equal(drain_new(event, DRAIN_KEEP_TAIL, 7, NULL, NULL, &drain, &fd), 0);
+                assert_int_equal(drain_new(event,
+                                           &(DrainSpec){.keep = DRAIN_KEEP_TAIL,
+                                                        .keep_bytes = 7,
+                                                        .file = -EBADF,
+                                                        .eof = NULL,
+                                                        .userdata = NULL},
+                                           &drain, &fd),
+                                 0);
                 for (size_t i = 0; i < 26; i += step) {
                         for (size_t j = i; j < i + step && j < 26; j++)
                                 write_bytes(fd, (char) ('a' + (char) j), 1);
@@ -75,7 +90,14 @@ static void test_the_end_is_told_once_from_the_loop(void **state) {
         int fd;
 
         assert_true(sd_event_new(&event) >= 0);
-        assert_int_equal(drain_new(event, DRAIN_KEEP_HEAD, 10, on_eof, &n, &drain, &fd), 0);
+        assert_int_equal(drain_new(event,
+                                   &(DrainSpec){.keep = DRAIN_KEEP_HEAD,
+                                                .keep_bytes = 10,
+                                                .file = -EBADF,
+                                                .eof = on_eof,
+                                                .userdata = &n},
+                                   &drain, &fd),
+                         0);
         write_bytes(fd, 'a', 2);
         assert_true(sd_event_run(event, 0) > 0);
         assert_int_equal(n, 0);
@@ -92,7 +114,14 @@ static void test_one_turn_reads_a_bounded_part_of_a_flood(void **state) {
         static char flood[512 * 1024];
 
         assert_true(sd_event_new(&event) >= 0);
-        assert_int_equal(drain_new(event, DRAIN_KEEP_TAIL, 10, NULL, NULL, &drain, &fd), 0);
+        assert_int_equal(drain_new(event,
+                                   &(DrainSpec){.keep = DRAIN_KEEP_TAIL,
+                                                .keep_bytes = 10,
+                                                .file = -EBADF,
+                                                .eof = NULL,
+                                                .userdata = NULL},
+                                   &drain, &fd),
+                         0);
         if (fcntl(fd, F_SETPIPE_SZ, sizeof(flood)) < 0) {
                 print_message("pipes cannot be enlarged here\n");
                 skip();
@@ -104,12 +133,55 @@ static void test_one_turn_reads_a_bounded_part_of_a_flood(void **state) {
         assert_int_equal(drain_total(drain), sizeof(flood));
 }
 
+static void test_what_is_kept_outlives_the_reader(void **state) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(fd_closep) int file = memfd_create("kept", MFD_CLOEXEC), fd = -EBADF;
+        const DrainSpec spec = {.keep = DRAIN_KEEP_TAIL, .keep_bytes = 7, .file = file};
+        _cleanup_(freep) char *text = NULL;
+        Drain *drain = NULL;
+        int again;
+        size_t len;
+
+        assert_true(sd_event_new(&event) >= 0);
+        assert_int_equal(drain_new(event, &spec, &drain, &fd), 0);
+        write_bytes(fd, 'a', 26);
+        (void) drain_now(drain);
+        again = fd_dup_cloexec(drain_fd(drain));
+        (void) drain_free(drain);
+        write_bytes(fd, 'a', 3);
+        drain = NULL;
+        assert_int_equal(drain_attach(event, &spec, again, &drain), 0);
+        (void) drain_now(drain);
+        assert_int_equal(drain_copy(drain, &text, &len), 0);
+        assert_string_equal(text, "wxyzabc");
+        (void) drain_free(drain);
+}
+
+static void test_a_file_without_room_does_not_stop_the_reading(void **state) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(drain_freep) Drain *drain = NULL;
+        _cleanup_(fd_closep) int full = open("/dev/full", O_WRONLY | O_CLOEXEC), fd = -EBADF;
+
+        assert_true(sd_event_new(&event) >= 0);
+        assert_int_equal(
+                drain_new(event,
+                          &(DrainSpec){.keep = DRAIN_KEEP_HEAD, .keep_bytes = 100, .file = full},
+                          &drain, &fd),
+                0);
+        write_bytes(fd, 'a', 50);
+        fd = fd_close(fd);
+        assert_true(drain_now(drain));
+        assert_int_equal(drain_total(drain), 50);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_head_is_kept_and_all_is_counted),
                 cmocka_unit_test(test_the_tail_is_kept_in_order_however_it_arrives),
                 cmocka_unit_test(test_the_end_is_told_once_from_the_loop),
                 cmocka_unit_test(test_one_turn_reads_a_bounded_part_of_a_flood),
+                cmocka_unit_test(test_what_is_kept_outlives_the_reader),
+                cmocka_unit_test(test_a_file_without_room_does_not_stop_the_reading),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,8 +13,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "base/fd.h"
+#include "base/proc_stat.h"
 #include "service/monitor/process.h"
 
 static void on_ended(void *userdata) {
@@ -50,9 +52,6 @@ static void test_the_way_a_child_ended_is_told(void **state) {
                         run_shell(event, cases[i].command, NULL, 0);
                 ProcessExit end;
 
-                assert_true(process_is_ending(process));
-                assert_true(process_runs_program(process, "/usr/bin/sh"));
-                assert_false(process_runs_program(process, "/bin/other"));
                 assert_int_equal(process_reap(process, &end), 0);
                 assert_int_equal(end.exited, cases[i].exited);
                 assert_int_equal(end.status, cases[i].status);
@@ -103,11 +102,57 @@ static void test_a_child_that_is_forgotten_is_killed(void **state) {
                                        NULL, NULL, &process),
                          0);
         pid = process_pid(process);
-        assert_false(process_is_ending(process));
         assert_int_equal(process_reap(process, &end), -EAGAIN);
         (void) process_free(process);
         assert_int_equal(kill(pid, 0), -1);
         assert_int_equal(errno, ESRCH);
+}
+
+static void test_a_process_is_met_again_by_number_and_start_time(void **state) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        char *argv[] = {(char[]){"/bin/sleep"}, (char[]){"1000"}, NULL};
+        Process *spawned = NULL, *met = NULL;
+        bool ended = false;
+        uint64_t start;
+        ProcessExit end;
+        pid_t pid;
+
+        assert_true(sd_event_new(&event) >= 0);
+        assert_int_equal(process_spawn(event, &(ProcessSpec){.argv = argv, .stdout_fd = -EBADF},
+                                       NULL, NULL, &spawned),
+                         0);
+        pid = process_pid(spawned);
+        assert_int_equal(proc_stat_read(pid, PROC_STAT_START_TIME, &start), 0);
+        assert_int_equal(process_attach(pid, start + 1, -EBADF, &met), -ESRCH);
+        assert_int_equal(process_attach(pid, start, -EBADF, &met), 0);
+        assert_int_equal(process_watch(met, event, on_ended, &ended), 0);
+        assert_int_equal(process_kill(met, SIGKILL), 0);
+        while (!ended)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+        assert_int_equal(process_reap(spawned, &end), 0);
+        assert_int_equal(end.status, SIGKILL);
+        (void) process_free(spawned);
+        /* Nobody's child: nothing to reap, and nothing to kill when it is forgotten. */
+        assert_int_equal(process_reap(met, &end), -ECHILD);
+        (void) process_free(met);
+        met = NULL;
+        assert_int_equal(process_attach(pid, start, -EBADF, &met), -ESRCH);
+}
+
+static void test_a_child_that_is_left_runs_on(void **state) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        char *argv[] = {(char[]){"/bin/sleep"}, (char[]){"1000"}, NULL};
+        Process *process = NULL;
+        pid_t pid;
+
+        assert_true(sd_event_new(&event) >= 0);
+        assert_int_equal(process_spawn(event, &(ProcessSpec){.argv = argv, .stdout_fd = -EBADF},
+                                       NULL, NULL, &process),
+                         0);
+        pid = process_pid(process);
+        (void) process_leave(process);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 int main(void) {
@@ -116,6 +161,8 @@ int main(void) {
                 cmocka_unit_test(test_only_the_given_descriptors_are_inherited),
                 cmocka_unit_test(test_a_program_that_is_not_there_is_an_error),
                 cmocka_unit_test(test_a_child_that_is_forgotten_is_killed),
+                cmocka_unit_test(test_a_process_is_met_again_by_number_and_start_time),
+                cmocka_unit_test(test_a_child_that_is_left_runs_on),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

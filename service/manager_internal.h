@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The inside of the manager, shared by manager.c, manager_restore.c and manager_drain.c. */
+
+#include <systemd/sd-event.h>
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "service/id_pool.h"
+#include "service/manager.h"
+#include "service/store/fdstore.h"
+#include "service/store/history.h"
+
+/* Small files: beside the history, and among the VMs' state. */
+#define LAST_CID_FILE "last-cid"
+#define DRAINING_FILE "draining"
+
+typedef struct Entry {
+        const char *id; /* of @vm; the key of the tree */
+        Vm *vm;         /* owned */
+        bool has_cid;
+        bool orphan; /* its creator left; nobody can release it */
+        bool doomed; /* the next sweep frees it */
+        TAILQ_ENTRY(Entry) all;
+        TAILQ_ENTRY(Entry) history; /* only in a final state */
+} Entry;
+
+typedef TAILQ_HEAD(EntryList, Entry) EntryList;
+
+typedef struct DrainWaiter {
+        ManagerDrainedFn done;
+        void *userdata;
+        TAILQ_ENTRY(DrainWaiter) link;
+} DrainWaiter;
+
+typedef TAILQ_HEAD(DrainWaiterList, DrainWaiter) DrainWaiterList;
+
+struct Manager {
+        ManagerConfig config; /* borrowed strings */
+        VmEnv env;
+        ManagerObserver observer;
+        Capabilities *capabilities; /* owned */
+        OomWatch oom;
+        IdPool cids;
+        Totals totals;
+        FdStore *fdstore;     /* owned */
+        History *history_log; /* owned; records, also of VMs that are gone */
+        char bus_id[33];      /* "" without a bus */
+        void *by_id;          /* tree of Entry */
+        EntryList all;        /* in order of creation */
+        EntryList history;    /* ended VMs in order of death */
+        unsigned n_vms, n_history;
+        sd_event_source *sweep; /* owned */
+        bool journal;
+        bool draining;
+        DrainWaiterList drained;   /* who waits for the last VM's end */
+        StopRequest drained_by;    /* the last one who asked for it */
+        sd_event_source *patience; /* owned; with VMs that were asked to end */
+        sd_event_source *tell;     /* owned; deaths that an earlier daemon left untold */
+};
+
+int manager_insert(Manager *manager, Vm *vm, Entry **ret);
+void manager_doom(Manager *manager, Entry *entry);
+void manager_abandon(Manager *manager, Entry *entry);
+void manager_tell_death(Manager *manager, Vm *vm, bool again);
+void manager_check_drained(Manager *manager);

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What runs for a VM that nobody knows. */
+
+void vm_stray_end(const char *directory);
