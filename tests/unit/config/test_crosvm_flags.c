@@ -216,8 +216,8 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"run|k|--hypervisor|xen", "expected auto, kvm or soft, not 'xen'"},
                 {"run|k|--hypervisor|kvm[", "expected kvm[device=PATH]"},
                 {"run|k|--hypervisor|kvm[speed=9]", "--hypervisor: speed: unknown key"},
-                {"--log-level|loud|run|k", "--log-level: expected error, warn, info or debug"},
-                {"--log-level|info,disk=debug|run|k", "disk=debug: a module's own debug level"},
+                {"--log-level|loud|run|k", "--log-level: expected off, error, warn, info or debug"},
+                {"--log-level|info,=debug|run|k", "a module's name has"},
                 {"--log-level|info,warn|run|k", "two levels"},
         };
 
