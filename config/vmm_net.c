@@ -45,8 +45,9 @@ int vmm_net_validate(const VmmNet *net, TextError *reterr) {
                                       net->n_pairs);
         if (net->user && net->n_pairs > 1)
                 return text_error_set(reterr, -EINVAL, "--net: user has one pair of queues");
-        if (net->user && net->vhost)
-                return text_error_set(reterr, -EINVAL, "--net: vhost-net needs a TAP interface");
+        if (net->vhost)
+                return text_error_set(reterr, -EINVAL,
+                                      "--net: vhost-net: not supported by this version");
         if (net->has_mac && (net->mac[0] & 1))
                 return text_error_set(reterr, -EINVAL, "--net: mac: a group address names no card");
         return check_forwards(net, reterr);
