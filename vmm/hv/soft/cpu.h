@@ -262,7 +262,12 @@ typedef union Xmm {
         uint64_t q[2];
 } __attribute__((aligned(16))) Xmm;
 
-typedef enum Activity { ACTIVITY_RUNNING, ACTIVITY_HALTED, ACTIVITY_WAIT_FOR_SIPI } Activity;
+typedef enum Activity {
+        ACTIVITY_RUNNING,
+        ACTIVITY_HALTED,
+        ACTIVITY_WAIT_FOR_INIT, /* after RESET#: it hears INIT only */
+        ACTIVITY_WAIT_FOR_SIPI,
+} Activity;
 
 /* An event that was interrupted on its way to its handler, or that a debugger gives back. */
 typedef struct Injected {

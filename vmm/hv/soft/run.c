@@ -278,7 +278,7 @@ static bool service(SoftCpu *c) {
                         start_ap(c);
                 if (what & ATTENTION_NMI)
                         take_nmi_requests(c);
-                if (c->activity == ACTIVITY_WAIT_FOR_SIPI) {
+                if (c->activity >= ACTIVITY_WAIT_FOR_INIT) {
                         wait(c);
                         continue;
                 }
@@ -563,7 +563,9 @@ void soft_cpu_reset(SoftCpu *c, bool init) {
                 c->misc_enable = 1;
                 c->kvmclock_msr = 0;
         }
-        c->activity = c->index == 0 ? ACTIVITY_RUNNING : ACTIVITY_WAIT_FOR_SIPI;
+        c->activity = c->index == 0 ? ACTIVITY_RUNNING
+                      : init        ? ACTIVITY_WAIT_FOR_SIPI
+                                    : ACTIVITY_WAIT_FOR_INIT;
         lapic_reset(c->lapic, c->index == 0, init);
         cpu_mode_changed(c);
         mmu_flush_all(c);

@@ -122,10 +122,15 @@ static void set_xsave(SoftCpu *c, const VcpuXsave *x) {
 }
 
 static void get_activity(SoftCpu *c, VcpuActivity *a) {
+        static const VcpuRunState states[] = {
+                [ACTIVITY_RUNNING] = VCPU_RUNNING,
+                [ACTIVITY_HALTED] = VCPU_HALTED,
+                [ACTIVITY_WAIT_FOR_INIT] = VCPU_WAIT_FOR_INIT,
+                [ACTIVITY_WAIT_FOR_SIPI] = VCPU_WAIT_FOR_SIPI,
+        };
+
         *a = (VcpuActivity){
-                .run_state = c->activity == ACTIVITY_RUNNING  ? VCPU_RUNNING
-                             : c->activity == ACTIVITY_HALTED ? VCPU_HALTED
-                                                              : VCPU_WAIT_FOR_SIPI,
+                .run_state = states[c->activity],
                 .nmi_pending = c->nmi_pending > 0,
                 .nmi_masked = c->nmi_masked,
                 .interrupt_shadow_sti = c->shadow == SHADOW_STI,
@@ -145,9 +150,14 @@ static void get_activity(SoftCpu *c, VcpuActivity *a) {
 }
 
 static void set_activity(SoftCpu *c, const VcpuActivity *a) {
-        c->activity = a->run_state == VCPU_RUNNING  ? ACTIVITY_RUNNING
-                      : a->run_state == VCPU_HALTED ? ACTIVITY_HALTED
-                                                    : ACTIVITY_WAIT_FOR_SIPI;
+        static const Activity activities[] = {
+                [VCPU_RUNNING] = ACTIVITY_RUNNING,
+                [VCPU_HALTED] = ACTIVITY_HALTED,
+                [VCPU_WAIT_FOR_INIT] = ACTIVITY_WAIT_FOR_INIT,
+                [VCPU_WAIT_FOR_SIPI] = ACTIVITY_WAIT_FOR_SIPI,
+        };
+
+        c->activity = activities[a->run_state];
         c->nmi_pending = a->nmi_pending ? 1 : 0;
         c->nmi_masked = a->nmi_masked;
         c->shadow = a->interrupt_shadow_mov_ss ? SHADOW_MOV_SS

@@ -174,6 +174,16 @@ static void test_all_state_is_as_after_a_reset(void **state) {
         assert_string_equal(vcpu_state_check_reset(guest->vcpu) ?: "none", "none");
 }
 
+static void test_application_processors_are_as_after_a_reset_too(void **state) {
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = NULL;
+        Vcpu *vcpu = NULL;
+
+        assert_int_equal(tiny_guest_new(&soft_hv_ops, 2, &guest, NULL), 0);
+        assert_int_equal(guest->partition->ops->vcpu_bind(guest->partition, 1, &vcpu), 0);
+        assert_string_equal(vcpu_state_check_reset(vcpu) ?: "none", "none");
+        (void) vcpu_free(vcpu);
+}
+
 static void test_every_element_of_state_reads_as_it_was_set(void **state) {
         static const uint8_t code[] = {0xf4};
         _cleanup_(tiny_guest_freep) TinyGuest *guest = start(code, sizeof(code));
@@ -245,6 +255,7 @@ int main(void) {
                 cmocka_unit_test(test_processor_is_bound_once),
                 cmocka_unit_test(test_a_device_stops_the_processor_that_called_it_without_a_kick),
                 cmocka_unit_test(test_all_state_is_as_after_a_reset),
+                cmocka_unit_test(test_application_processors_are_as_after_a_reset_too),
                 cmocka_unit_test(test_every_element_of_state_reads_as_it_was_set),
                 cmocka_unit_test(test_pages_that_a_processor_or_a_device_wrote_are_told_once),
         };
