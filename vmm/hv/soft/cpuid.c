@@ -233,14 +233,14 @@ void soft_cpuid(const SoftModel *model, unsigned index, uint32_t function, uint3
                 e.edx = feature_bits(model, 0x80000001, CPUID_EDX);
                 break;
         case 0x80000002:
-                e.eax = 0x69766956; /* "Vivarium software CPU" */
-                e.ebx = 0x75697261;
-                e.ecx = 0x6f73206d;
-                e.edx = 0x61777466;
+                e.eax = 0x61766956; /* "Vivarium software CPU" */
+                e.ebx = 0x6d756972;
+                e.ecx = 0x666f7320;
+                e.edx = 0x72617774;
                 break;
         case 0x80000003:
-                e.eax = 0x43206572;
-                e.ebx = 0x00005550;
+                e.eax = 0x50432065;
+                e.ebx = 0x00000055;
                 break;
         case 0x80000007:
                 e.edx = feature_bits(model, 0x80000007, CPUID_EDX);

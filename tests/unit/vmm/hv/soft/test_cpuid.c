@@ -38,6 +38,20 @@ static void test_features_come_and_go_in_their_own_bits(void **state) {
                          1u << 26);
 }
 
+static void test_the_processor_has_its_name(void **state) {
+        char name[49] = "";
+
+        for (uint32_t i = 0; i < 3; i++) {
+                const CpuidEntry e = leaf(NULL, 0x80000002 + i);
+
+                memcpy(name + i * 16, &e.eax, 4);
+                memcpy(name + i * 16 + 4, &e.ebx, 4);
+                memcpy(name + i * 16 + 8, &e.ecx, 4);
+                memcpy(name + i * 16 + 12, &e.edx, 4);
+        }
+        assert_string_equal(name, "Vivarium software CPU");
+}
+
 static void test_what_cannot_be_shown_or_hidden_is_named(void **state) {
         static const char *const bad[] = {"+avx", "+la57", "+svm", "-sse2", "-lm", "-lahf_lm"};
 
@@ -98,6 +112,7 @@ static void test_hidden_instructions_are_invalid(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_features_come_and_go_in_their_own_bits),
+                cmocka_unit_test(test_the_processor_has_its_name),
                 cmocka_unit_test(test_what_cannot_be_shown_or_hidden_is_named),
                 cmocka_unit_test(test_hidden_instructions_are_invalid),
         };
