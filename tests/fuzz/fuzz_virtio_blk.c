@@ -27,6 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define SLOT_BLK 1u
 #define SLOT_CONSOLE 2u
 #define SLOT_RNG 3u
+#define SLOT_BALLOON 4u
+#define SLOTS 5u
 
 enum { ACT_CONFIG_READ, ACT_CONFIG_WRITE, ACT_BAR_READ, ACT_BAR_WRITE, ACT_MEMORY, ACT_TURN };
 
@@ -89,6 +91,10 @@ static void fuzzed_init(Fuzzed *f) {
         r = virtio_rng_new(&dev);
         assert(r == 0);
         attach(f, dev, SLOT_RNG);
+        r = virtio_balloon_new(
+                &(VirtioBalloonConfig){.loop = f->board->loop, .reporting = true}, &dev);
+        assert(r == 0);
+        attach(f, dev, SLOT_BALLOON);
         r = loop_add_timer(f->board->loop, end_turn, f->board->loop, &f->stop);
         assert(r == 0);
 }
@@ -105,7 +111,7 @@ static uint64_t bar_of(Fuzzed *f, unsigned slot) {
 }
 
 static void perform(Fuzzed *f, const uint8_t *record) {
-        FakeDriver driver = {.board = f->board, .slot = record[1] % 4};
+        FakeDriver driver = {.board = f->board, .slot = record[1] % SLOTS};
         unsigned size = 1u << (record[2] % 4);
         uint32_t offset = le32_load(record + 4);
         uint64_t value = le64_load(record + 8);

@@ -5,7 +5,7 @@
 #
 # usage: build.sh OUTDIR
 #
-# OUTDIR gets vmlinuz, vmlinux (the same kernel as ELF), config, release, modules/ and initrd.img. The kernel package is
+# OUTDIR gets vmlinuz, vmlinux (the same kernel as ELF), config, release, modules/, initrd.img and vsock_peer. The kernel package is
 # downloaded once and kept; everything else is made again when the package, busybox or the init script changed.
 set -eu
 
@@ -20,7 +20,7 @@ die() {
 }
 
 missing=
-for tool in busybox:busybox-static dpkg-deb:dpkg apt-get:apt cpio:cpio lz4:lz4 gzip:gzip; do
+for tool in busybox:busybox-static gcc:gcc dpkg-deb:dpkg apt-get:apt cpio:cpio lz4:lz4 gzip:gzip; do
         command -v "${tool%%:*}" >/dev/null || missing="$missing ${tool##*:}"
 done
 # shellcheck source=tests/guest/initramfs.sh
@@ -60,7 +60,7 @@ find_package() {
 deb=$(find_package)
 [ -n "$deb" ] || die "no kernel package: apt knows none to download; run as root: apt-get update"
 
-key=$(cat "$deb" "$busybox" "$here/init" "$here"/*.sh | sha256sum | cut -d' ' -f1)
+key=$(cat "$deb" "$busybox" "$here/init" "$here"/*.sh "$here/vsock_peer.c" | sha256sum | cut -d' ' -f1)
 [ "$(cat "$out/key" 2>/dev/null)" = "$key" ] && exit 0
 rm -f "$out/key"
 
@@ -88,8 +88,11 @@ mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/mnt" "$tree/tmp
 cp "$busybox" "$tree/bin/busybox"
 cp "$here/init" "$tree/init"
 chmod 755 "$tree/init"
+# The other end of the socket tests runs on the host, too.
+gcc -std=gnu17 -D_GNU_SOURCE -O2 -static -o "$out/vsock_peer" "$here/vsock_peer.c"
+cp "$out/vsock_peer" "$tree/bin/"
 copy_modules "$out" "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net \
-        pvpanic-mmio pvpanic-pci wdat_wdt button evdev
+        pvpanic-mmio pvpanic-pci wdat_wdt button evdev vmw_vsock_virtio_transport
 pack "$tree" "$out/initrd.cpio"
 gzip -9nc "$out/initrd.cpio" >"$out/initrd.img"
 
