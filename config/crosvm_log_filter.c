@@ -30,7 +30,7 @@ static int add_rule(char *directive, char *equals, LogFilter *filter, TextError 
         if (filter->n_rules == LOG_RULES_MAX)
                 return text_error_set(reterr, -EINVAL, "more than %u modules", LOG_RULES_MAX);
         rule = &filter->rules[filter->n_rules++];
-        strcpy(rule->module, directive);
+        memcpy(rule->module, directive, strlen(directive) + 1);
         return level_parse(equals + 1, &rule->level, reterr);
 }
 

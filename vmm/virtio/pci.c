@@ -140,7 +140,8 @@ static void bar_write(PciDevice *pci, unsigned bar, uint64_t offset, unsigned si
                 virtio_pci_common_write(vpci, offset, size, value);
         else if (offset >= CONFIG_OFFSET && offset < NOTIFY_OFFSET) {
                 if (vpci->dev->ops->config_write && !vpci->resetting)
-                        vpci->dev->ops->config_write(vpci->dev, offset - CONFIG_OFFSET, size, value);
+                        vpci->dev->ops->config_write(vpci->dev, offset - CONFIG_OFFSET, size,
+                                                     value);
         } else if (offset >= NOTIFY_OFFSET && offset < TABLE_OFFSET) {
                 uint64_t queue = (offset - NOTIFY_OFFSET) / NOTIFY_STEP;
 
