@@ -24,7 +24,7 @@ RULES = {
     "vmm/event": ["base"],
     "vmm/mem": ["base", "vmm/event"],
     "vmm/irq": VMM_BASE + ["vmm/hv/hv.h"],
-    "vmm/hv": VMM_BASE + ["config/vmm_config.h", "vmm/irq/irq_line.h"],
+    "vmm/hv": VMM_BASE + ["config/vmm_config.h", "config/cpu_features.h", "vmm/irq/irq_line.h"],
     "vmm/hv/kvm": VMM_BASE + ["config/vmm_config.h", "vmm/irq/irq_line.h", "vmm/hv"],
     "vmm/hv/soft": VMM_BASE + ["vmm/irq/irq_line.h", "vmm/hv"],
     "vmm/chardev": ["base", "vmm/event", "config/vmm_config.h"],
