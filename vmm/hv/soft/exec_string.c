@@ -179,6 +179,8 @@ static uint64_t bulk(SoftCpu *c, const Uop *u, unsigned op, uint64_t count) {
 }
 
 static inline void string(SoftCpu *c, const Uop *u, unsigned op) {
+        /* A step is one element, and so is what a watchpoint traps after. */
+        const unsigned max = unlikely((c->flags & FLAG_TF) || c->debug_armed) ? 1 : RUN_MAX;
         uint64_t count;
 
         if (op >= STRING_INS)
@@ -187,14 +189,14 @@ static inline void string(SoftCpu *c, const Uop *u, unsigned op) {
                 one(c, u, op);
                 NEXT(c, u);
         }
-        for (unsigned done = 0; done < RUN_MAX;) {
+        for (unsigned done = 0; done < max;) {
                 uint64_t n = 0;
 
                 count = index_get(c, u, RCX);
                 if (count == 0)
                         NEXT(c, u);
                 if (op == STRING_MOVS || op == STRING_STOS)
-                        n = bulk(c, u, op, count);
+                        n = bulk(c, u, op, MIN(count, max));
                 if (n == 0) {
                         one(c, u, op);
                         n = 1;

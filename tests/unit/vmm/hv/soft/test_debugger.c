@@ -57,6 +57,21 @@ static void test_steps_are_single_instructions_until_the_debugger_goes(void **st
         assert_int_equal(guest->events[0].address, STOP_PORT);
 }
 
+/* mov $3, %cx; mov $0x3000, %di; rep stosb; hlt */
+static const uint8_t repeat_code[] = {0xb9, 0x03, 0x00, 0xbf, 0x00, 0x30, 0xf3, 0xaa, 0xf4};
+
+static void test_a_step_of_a_repeated_instruction_is_one_element(void **state) {
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = start(repeat_code, sizeof(repeat_code));
+        const VcpuDebug step = {.single_step = true};
+
+        assert_int_equal(debug(guest, &step), 0);
+        assert_stops(guest, VCPU_DEBUG_STEP, 0, TINY_CODE + 3);
+        assert_stops(guest, VCPU_DEBUG_STEP, 0, TINY_CODE + 6);
+        assert_stops(guest, VCPU_DEBUG_STEP, 0, TINY_CODE + 6);
+        assert_stops(guest, VCPU_DEBUG_STEP, 0, TINY_CODE + 6);
+        assert_stops(guest, VCPU_DEBUG_STEP, 0, TINY_CODE + 8);
+}
+
 static void test_an_execute_break_stops_before_its_instruction_again_and_again(void **state) {
         _cleanup_(tiny_guest_freep) TinyGuest *guest = start(plain_code, sizeof(plain_code));
         const VcpuDebug want = {
@@ -160,6 +175,7 @@ static void test_addresses_translate_as_the_processor_would(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_steps_are_single_instructions_until_the_debugger_goes),
+                cmocka_unit_test(test_a_step_of_a_repeated_instruction_is_one_element),
                 cmocka_unit_test(
                         test_an_execute_break_stops_before_its_instruction_again_and_again),
                 cmocka_unit_test(test_watches_stop_after_the_access_that_they_are_for),
