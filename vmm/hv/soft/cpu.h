@@ -434,6 +434,7 @@ bool debug_stop_before(SoftCpu *c);
 bool debug_stop_after(SoftCpu *c);
 bool debug_page_watched(const SoftCpu *c, uint64_t va);
 void debug_check_data(SoftCpu *c, uint64_t va, unsigned size, bool write);
+void debug_check_port(SoftCpu *c, uint16_t port, unsigned size);
 void debug_check_code(SoftCpu *c);
 void debug_check_access(SoftCpu *c, const Uop *u);
 void debug_enter(SoftCpu *c, uint32_t causes);

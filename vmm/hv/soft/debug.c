@@ -20,7 +20,8 @@ typedef struct Break {
         unsigned kind; /* as DR7 has it; KIND_NONE */
         uint64_t start, len;
 } Break;
-#define KIND_NONE 2u /* of I/O ports, while CR4.DE is clear */
+#define KIND_IO 2u /* while CR4.DE is set */
+#define KIND_NONE 4u
 
 static Break break_of_guest(const SoftCpu *c, unsigned n) {
         static const uint8_t bytes[] = {1, 2, 8, 4};
@@ -32,7 +33,7 @@ static Break break_of_guest(const SoftCpu *c, unsigned n) {
 
         if (b.kind == KIND_EXECUTE)
                 b = (Break){.kind = KIND_EXECUTE, .start = c->dr[n], .len = 1};
-        if (!(dr7 >> (2 * n) & 3))
+        if (!(dr7 >> (2 * n) & 3) || (b.kind == KIND_IO && !(c->cr4 & CR4_DE)))
                 b.kind = KIND_NONE;
         return b;
 }
@@ -90,6 +91,16 @@ void debug_check_data(SoftCpu *c, uint64_t va, unsigned size, bool write) {
 
                 if (watches(&b) && (write || b.kind == KIND_READ_WRITE) && va < b.start + b.len &&
                     b.start < va + size)
+                        c->debug_hits |= 1u << n;
+        }
+}
+
+/** debug_check_port() - note the breakpoints on ports that an access hits; likewise */
+void debug_check_port(SoftCpu *c, uint16_t port, unsigned size) {
+        for (unsigned n = 0; n < 4; n++) {
+                const Break b = break_at(c, n);
+
+                if (b.kind == KIND_IO && port < b.start + b.len && b.start < port + size)
                         c->debug_hits |= 1u << n;
         }
 }

@@ -265,6 +265,8 @@ static void write_cr4(SoftCpu *c, const Uop *u, uint64_t v) {
         if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP))
                 mmu_flush_all(c);
         mmu_role_changed(c);
+        if (changed & CR4_DE)
+                debug_changed(c);
 }
 
 /* A register that does not exist is invalid at any privilege. */

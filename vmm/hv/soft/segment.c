@@ -418,4 +418,6 @@ void io_check(SoftCpu *c, const Uop *u, uint16_t port, unsigned size) {
         if (cpu_protected(c) && c->cpl > (c->flags & FLAG_IOPL) >> 12 &&
             !io_permitted(c, u, port, size))
                 cpu_raise_code(c, u, EXC_GP, 0);
+        if (unlikely(c->debug_armed))
+                debug_check_port(c, port, size);
 }

@@ -47,6 +47,15 @@ static const uint8_t break_code[] = {
         0xe7, 0x22, 0x66, 0x31, 0xc0, 0x0f, 0x23, 0xf8, 0x5d, 0xcf};
 #define BREAK_AT 0x1028u
 
+/* ...; CR4.DE; DR1 = $NEXT_PORT, DR7: I/O of a byte; out %al, $NEXT_PORT; out %al, $STOP_PORT; handler as in watch_code */
+static const uint8_t port_code[] = {
+        0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xd0, 0xbc, 0x00, 0x80, 0xc7, 0x06, 0x04, 0x00, 0x34,
+        0x10, 0xc7, 0x06, 0x06, 0x00, 0x00, 0x00, 0x66, 0xb8, 0x08, 0x00, 0x00, 0x00, 0x0f,
+        0x22, 0xe0, 0xb0, 0x24, 0x0f, 0x23, 0xc8, 0x66, 0xb8, 0x04, 0x04, 0x20, 0x00, 0x0f,
+        0x23, 0xf8, 0xe6, 0x24, 0xe6, 0x26, 0xe6, 0x10, 0xf4, 0x90, 0x55, 0x89, 0xe5, 0x8b,
+        0x46, 0x02, 0xe7, 0x20, 0x0f, 0x21, 0xf0, 0xe7, 0x22, 0x5d, 0xcf};
+#define PORT_AFTER 0x102eu
+
 /* ...; sti; nop; cli; out %al, $NEXT_PORT; handler of vector 0x30: out %al, $STOP_PORT; hlt */
 static const uint8_t window_code[] = {0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xd0, 0xbc, 0x00, 0x80, 0xc7,
                                       0x06, 0xc0, 0x00, 0x1a, 0x10, 0xc7, 0x06, 0xc2, 0x00, 0x00,
@@ -107,6 +116,17 @@ static void test_a_breakpoint_is_told_before_its_instruction(void **state) {
         assert_int_equal(guest->events[3].address, STOP_PORT);
 }
 
+static void test_a_watched_port_is_told_after_its_access(void **state) {
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = start(port_code, sizeof(port_code));
+
+        assert_int_equal(tiny_guest_run(guest), HALT_STOP);
+        assert_int_equal(guest->events[0].address, NEXT_PORT);
+        assert_event(guest, 1, IP_PORT, PORT_AFTER);
+        assert_event(guest, 2, DR6_PORT, 0x0ff2);
+        assert_int_equal(guest->events[3].address, NMI_PORT);
+        assert_int_equal(guest->events[4].address, STOP_PORT);
+}
+
 static void test_an_interrupt_comes_between_the_instruction_after_sti_and_cli(void **state) {
         _cleanup_(tiny_guest_freep) TinyGuest *guest = start(window_code, sizeof(window_code));
 
@@ -135,6 +155,7 @@ int main(void) {
                 cmocka_unit_test(test_steps_are_told_but_not_that_of_mov_ss),
                 cmocka_unit_test(test_a_watched_write_is_told_after_it_and_a_read_is_not),
                 cmocka_unit_test(test_a_breakpoint_is_told_before_its_instruction),
+                cmocka_unit_test(test_a_watched_port_is_told_after_its_access),
                 cmocka_unit_test(test_an_interrupt_comes_between_the_instruction_after_sti_and_cli),
                 cmocka_unit_test(test_two_nmis_that_arrive_together_are_both_delivered),
         };
