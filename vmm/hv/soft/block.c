@@ -15,10 +15,22 @@
 #define ARENA_SIZE (64u * 1024u * 1024u)
 #define HASH_SIZE 65536u
 
+#define STRADDLERS 64u
+#define INSTRUCTION_BYTES 15u
+
+/* An instruction that lies in two pages; good as long as both are as they were. */
+typedef struct Straddler {
+        uint64_t phys, phys2;
+        const _Atomic uint32_t *version_at, *version_at2; /* NULL = none */
+        uint32_t version, version2;
+        uint8_t block[sizeof(Block) + 2 * sizeof(Uop)] __attribute__((aligned(16)));
+} Straddler;
+
 struct BlockCache {
         uint8_t *arena;
         size_t used;
         Block *hash[HASH_SIZE];
+        Straddler straddlers[STRADDLERS];
 };
 
 static void block_stop(SoftCpu *c, const Uop *u) {
@@ -54,6 +66,7 @@ void block_cache_free(struct BlockCache *cache) {
 /** block_cache_flush() - forget all blocks; not from inside one */
 void block_cache_flush(SoftCpu *c) {
         memset(c->cache->hash, 0, sizeof(c->cache->hash));
+        memset(c->cache->straddlers, 0, sizeof(c->cache->straddlers));
         c->cache->used = 0;
         native_cache_flush(c->native);
         block_generation_next(c, true);
@@ -77,6 +90,8 @@ static size_t block_size(unsigned n) {
 
 static void finish(Block *b, uint64_t phys, unsigned mode, unsigned n, unsigned bytes) {
         b->phys = phys;
+        b->page_version = NULL;
+        b->linkable = false;
         b->chain = NULL;
         b->heat = NATIVE_HEAT_NEVER;
         b->mode = (uint8_t) mode;
@@ -101,15 +116,27 @@ static void make_room_for_thunks(SoftCpu *c) {
         thunk_cache_flush(c->thunks);
 }
 
+/* One instruction that begins with @avail bytes at @code and goes on in the page at @next, or in nothing for NULL. */
+static unsigned decode_two(SoftCpu *c, const uint8_t *code, unsigned avail, const uint8_t *next,
+                           Uop *uops, unsigned *ret_bytes) {
+        uint8_t both[2 * INSTRUCTION_BYTES];
+
+        memcpy(both, code, avail);
+        if (next)
+                memcpy(both + avail, next, INSTRUCTION_BYTES);
+        else
+                memset(both + avail, 0xff, INSTRUCTION_BYTES);
+        return decode_block(c->thunks, both, avail + INSTRUCTION_BYTES, c->mode, 1, uops,
+                            ret_bytes);
+}
+
 /* One instruction that lies in two pages, or must run alone: decoded for this once. */
 static Block *decode_once(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host,
                           unsigned max) {
         Block *b = (Block *) (void *) c->temp_block;
         unsigned offset = lin & 0xfff, avail = 0x1000 - offset, n, bytes;
-        uint8_t both[32];
 
         make_room_for_thunks(c);
-        b->linkable = false;
         if (!host) { /* no RAM to fetch from */
                 b->uops[0] = (Uop){.fn = op_invalid, .base = REG_ZERO, .index = REG_ZERO};
                 finish(b, phys, c->mode, 1, 0);
@@ -121,13 +148,39 @@ static Block *decode_once(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t
                 bool global;
                 const uint8_t *host2 = mmu_fetch_page(c, (lin | 0xfff) + 1, &phys2, &global);
 
-                memcpy(both, host + offset, avail);
-                if (host2)
-                        memcpy(both + avail, host2, 16);
-                else
-                        memset(both + avail, 0xff, 16);
-                n = decode_block(c->thunks, both, avail + 16, c->mode, 1, b->uops, &bytes);
+                n = decode_two(c, host + offset, avail, host2, b->uops, &bytes);
         }
+        finish(b, phys, c->mode, n, bytes);
+        return b;
+}
+
+/* A page has one place for what begins in it and does not end there. */
+static Straddler *straddler_at(SoftCpu *c, uint64_t phys) {
+        return &c->cache->straddlers[(phys >> 12) % STRADDLERS];
+}
+
+/* One instruction that begins at @lin and ends in the next page; decode_once() where it cannot be kept. */
+static Block *find_straddler(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host) {
+        Straddler *s = straddler_at(c, phys);
+        Block *b = (Block *) (void *) s->block;
+        unsigned avail = 0x1000 - (lin & 0xfff), n, bytes;
+        uint64_t phys2;
+        bool global;
+        const uint8_t *host2 = mmu_fetch_page(c, (lin | 0xfff) + 1, &phys2, &global);
+
+        if (s->version_at && s->phys == phys && s->phys2 == phys2 && b->mode == c->mode &&
+            *s->version_at == s->version && *s->version_at2 == s->version2)
+                return b;
+        if (!host2 || !ram_page_add_code(c, phys2, host2))
+                return decode_once(c, lin, phys, host, 1);
+        make_room_for_thunks(c);
+        *s = (Straddler){.phys = phys,
+                         .phys2 = phys2,
+                         .version_at = ram_page_version(c->partition, phys),
+                         .version_at2 = ram_page_version(c->partition, phys2)};
+        s->version = atomic_load_explicit(s->version_at, memory_order_acquire);
+        s->version2 = atomic_load_explicit(s->version_at2, memory_order_acquire);
+        n = decode_two(c, host + (lin & 0xfff), avail, host2, b->uops, &bytes);
         finish(b, phys, c->mode, n, bytes);
         return b;
 }
@@ -149,6 +202,8 @@ static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8
 
         if (!ram_page_add_code(c, phys, host))
                 return decode_once(c, lin, phys, host, BLOCK_UOPS_MAX);
+        if (straddler_at(c, phys)->version_at && straddler_at(c, phys)->phys == phys)
+                return find_straddler(c, lin, phys, host);
         make_room_for_thunks(c);
         if (cache->used + block_size(BLOCK_UOPS_MAX) > ARENA_SIZE)
                 block_cache_flush(c);
@@ -157,7 +212,7 @@ static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8
         n = decode_block(c->thunks, host + offset, 0x1000 - offset, c->mode, BLOCK_UOPS_MAX,
                          b->uops, &bytes);
         if (n == 0)
-                return decode_once(c, lin, phys, host, 1);
+                return find_straddler(c, lin, phys, host);
         finish(b, phys, c->mode, n, bytes);
         b->linkable = ends_directly(b);
         b->heat = 0;
@@ -209,7 +264,7 @@ static Block *find(SoftCpu *c, bool *ret_global) {
         b = find_cached(c, bucket, phys);
         if (!b) {
                 b = decode_cached(c, lin, phys, host, bucket);
-                if ((uint8_t *) b == c->temp_block)
+                if (!b->page_version)
                         return b;
         }
         *j = (JumpEntry){.rip = lin,
@@ -242,7 +297,7 @@ Block *block_find_and_link(SoftCpu *c, Block *from) {
         Block *b = find(c, &global);
 
         /* A flush of the blocks on the way took @from with it. */
-        if (c->generation[1] == generation && (uint8_t *) b != c->temp_block) {
+        if (c->generation[1] == generation && b->page_version) {
                 BlockLink *link = &from->links[rip == c->r[REG_BLOCK] + from->n_bytes];
 
                 *link = (BlockLink){.rip = rip,

@@ -104,50 +104,6 @@ static void emit_leave(Emitter *e) {
         emit_byte(e, 0xc3);
 }
 
-#define JUMP(field)                                                                                \
-        (Operand) {                                                                                \
-                .memory = true, .base = H_RDI, .index = H_RAX, .scale = 3,                         \
-                .disp = (int32_t) (offsetof(SoftCpu, jumps) + offsetof(JumpEntry, field))          \
-        }
-_Static_assert(sizeof(JumpEntry) == 8 << 2, "rax counts in eight bytes");
-
-/* See find() in block.c. */
-static void emit_look_up(Emitter *e, const uint8_t *leave) {
-        uint8_t *jumps[5];
-
-        emit_mov(e, H_RAX, H_R15);
-        emit_op_imm(e, 0xc1 | OP_W, 5, operand_reg(H_RAX), 12, 1); /* shr */
-        emit_op(e, 0x33, H_RAX, operand_reg(H_R15));
-        emit_op_imm(e, 0x81, 4, operand_reg(H_RAX), JUMP_CACHE - 1, 4);
-        emit_op_imm(e, 0xc1, 4, operand_reg(H_RAX), 2, 1); /* shl */
-        emit_op(e, 0x3b | OP_W, H_R15, JUMP(rip));
-        jumps[0] = emit_jcc(e, CC_NZ);
-        emit_op(e, 0xb6 | OP_0F, H_RCX, JUMP(global)); /* movzx */
-        emit_op(e, 0x8b | OP_W, H_RCX,
-                (Operand){.memory = true,
-                          .base = H_RDI,
-                          .index = H_RCX,
-                          .scale = 3,
-                          .disp = (int32_t) offsetof(SoftCpu, generation)});
-        emit_op(e, 0x3b | OP_W, H_RCX, JUMP(generation));
-        jumps[1] = emit_jcc(e, CC_NZ);
-        emit_op(e, 0x8b, H_RCX, CPU_FIELD(jump_mode));
-        emit_op(e, 0x3b, H_RCX, JUMP(mode));
-        jumps[2] = emit_jcc(e, CC_NZ);
-        emit_op(e, 0x8b | OP_W, H_RCX, JUMP(block));
-        emit_op(e, 0x8b | OP_W, H_RDX, operand_mem(H_RCX, (int32_t) offsetof(Block, page_version)));
-        emit_op(e, 0x8b, H_RDX, operand_mem(H_RDX, 0));
-        emit_op(e, 0x3b, H_RDX, operand_mem(H_RCX, (int32_t) offsetof(Block, version)));
-        jumps[3] = emit_jcc(e, CC_NZ);
-        emit_op(e, 0x8b | OP_W, H_RCX, operand_mem(H_RCX, (int32_t) offsetof(Block, chain)));
-        emit_op(e, 0x85 | OP_W, H_RCX, operand_reg(H_RCX)); /* test */
-        jumps[4] = emit_jcc(e, CC_Z);
-        emit_op(e, 0xff, 4, operand_reg(H_RCX)); /* jmp */
-        for (unsigned i = 0; i < 5; i++)
-                emit_target(e, jumps[i]);
-        emit_jmp_to(e, leave);
-}
-
 static void emit_common(struct NativeCache *cache) {
         Emitter e = {.at = cache->area.write, .end = cache->area.write + BLOCK_CODE_MAX};
 
@@ -157,8 +113,6 @@ static void emit_common(struct NativeCache *cache) {
         emit_op(&e, 0x89 | OP_W, H_RAX, CPU_FIELD(exit_link));
         cache->common[COMMON_LEAVE] = e.at;
         emit_leave(&e);
-        cache->common[COMMON_LOOK_UP] = e.at;
-        emit_look_up(&e, cache->common[COMMON_LEAVE]);
         cache->used = cache->used_at_start = align_up((uint64_t) (e.at - cache->area.write), 16);
 }
 

@@ -475,6 +475,11 @@ static void add_one_operand(struct NativeCache *cache) {
         for (uint32_t op = 0; op < 8; op++) {
                 uint32_t digit = DIGIT(op == 6 ? 4 : op);
 
+                /* Shifts of whole registers by a number leave nothing of the flags that were; the first form counts. */
+                if (op >= 4) {
+                        native_add_sizes(cache, shift_ri[op], 2, shift_reg_imm, 0xc0 | digit);
+                        native_add_sizes(cache, shift_mi[op], 2, shift_mem_imm, 0xc0 | digit);
+                }
                 native_add_sizes(cache, shift_ri[op], 0, shift_reg_imm, 0xc0 | digit | NEEDS_FLAGS);
                 native_add_sizes(cache, shift_mi[op], 0, shift_mem_imm, 0xc0 | digit | NEEDS_FLAGS);
                 native_add_sizes(cache, shift_rc[op], 0, shift_reg_cl, 0xd2 | digit);

@@ -183,13 +183,55 @@ static bool call_rel(Translator *t, const NativeForm *form) {
         return true;
 }
 
+#define JUMP(field)                                                                                \
+        (Operand) {                                                                                \
+                .memory = true, .base = H_RDI, .index = H_RAX, .scale = 3,                         \
+                .disp = (int32_t) (offsetof(SoftCpu, jumps) + offsetof(JumpEntry, field))          \
+        }
+_Static_assert(sizeof(JumpEntry) == 8 << 2, "rax counts in eight bytes");
+
+/* To the block at r15 by the jump cache, see find() in block.c. Each such branch has one of its own for the host to predict. */
+static void look_up(Translator *t) {
+        const uint8_t *leave = native_common(t->cache, COMMON_LEAVE);
+        Emitter *e = &t->e;
+
+        emit_mov(e, H_RAX, H_R15);
+        emit_op_imm(e, 0xc1 | OP_W, 5, operand_reg(H_RAX), 12, 1); /* shr */
+        emit_op(e, 0x33, H_RAX, operand_reg(H_R15));
+        emit_op_imm(e, 0x81, 4, operand_reg(H_RAX), JUMP_CACHE - 1, 4);
+        emit_op_imm(e, 0xc1, 4, operand_reg(H_RAX), 2, 1); /* shl */
+        emit_op(e, 0x3b | OP_W, H_R15, JUMP(rip));
+        emit_jcc_to(e, CC_NZ, leave);
+        emit_op(e, 0xb6 | OP_0F, H_RCX, JUMP(global)); /* movzx */
+        emit_op(e, 0x8b | OP_W, H_RCX,
+                (Operand){.memory = true,
+                          .base = H_RDI,
+                          .index = H_RCX,
+                          .scale = 3,
+                          .disp = (int32_t) offsetof(SoftCpu, generation)});
+        emit_op(e, 0x3b | OP_W, H_RCX, JUMP(generation));
+        emit_jcc_to(e, CC_NZ, leave);
+        emit_op(e, 0x8b, H_RCX, CPU_FIELD(jump_mode));
+        emit_op(e, 0x3b, H_RCX, JUMP(mode));
+        emit_jcc_to(e, CC_NZ, leave);
+        emit_op(e, 0x8b | OP_W, H_RCX, JUMP(block));
+        emit_op(e, 0x8b | OP_W, H_RDX, operand_mem(H_RCX, (int32_t) offsetof(Block, page_version)));
+        emit_op(e, 0x8b, H_RDX, operand_mem(H_RDX, 0));
+        emit_op(e, 0x3b, H_RDX, operand_mem(H_RCX, (int32_t) offsetof(Block, version)));
+        emit_jcc_to(e, CC_NZ, leave);
+        emit_op(e, 0x8b | OP_W, H_RCX, operand_mem(H_RCX, (int32_t) offsetof(Block, chain)));
+        emit_op(e, 0x85 | OP_W, H_RCX, operand_reg(H_RCX)); /* test */
+        emit_jcc_to(e, CC_Z, leave);
+        emit_op(e, 0xff, 4, operand_reg(H_RCX)); /* jmp */
+}
+
 /* To the target in rdx. */
 static void go_indirect(Translator *t) {
         settle(t);
         if (t->loop)
                 native_store_registers(t, &t->registers);
         emit_mov(&t->e, H_R15, H_RDX);
-        emit_jmp_to(&t->e, native_common(t->cache, COMMON_LOOK_UP));
+        look_up(t);
         t->ended = true;
 }
 

@@ -73,7 +73,6 @@ typedef enum CommonCode {
         COMMON_INTERPRET,  /* rsi: the Uop, rax: its handler */
         COMMON_LEAVE,      /* at the instruction in r15 */
         COMMON_LEAVE_LINK, /* the same, and rax is the NativeLink that was not good */
-        COMMON_LOOK_UP,    /* to the block at r15, if the jump cache knows it */
         COMMON_CODES,
 } CommonCode;
 const uint8_t *native_common(const struct NativeCache *cache, CommonCode code);
