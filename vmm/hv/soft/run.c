@@ -17,7 +17,7 @@
 #include "vmm/hv/soft/soft_internal.h"
 
 /* Blocks between two looks at the timer. */
-#define TIMER_BLOCKS 512
+#define TIMER_BLOCKS 2048
 
 /* ---- flags and modes ---- */
 
