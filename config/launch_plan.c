@@ -299,7 +299,7 @@ static int check_plan(const LaunchPlan *plan, TextError *reterr) {
                 return text_error_set(reterr, -EINVAL, "vmm_path: expected an absolute path");
         if (!plan->vm_name || !vm_name_is_valid(plan->vm_name))
                 return text_error_set(reterr, -EINVAL, "vm_name: expected a name");
-        if (!plan->config.kernel)
+        if (!plan->config.kernel && !plan->config.bootloader)
                 return text_error_set(reterr, -EINVAL, "config: is missing");
         return vm_config_each_file(&plan->config, check_file, &check);
 }

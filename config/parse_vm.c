@@ -41,7 +41,7 @@ int vm_file_read(const JsonValue *value, const JsonField *field, void *object, T
         return set_string(string_member(object, field), name);
 }
 
-/* null is accepted, since a firmware image is not: the sentence comes from validation. */
+/* null is the same as no key, as Android's configs have it. */
 static int read_bootloader(const JsonValue *value, const JsonField *field, void *object,
                            TextError *reterr) {
         return json_is_null(value) ? 0 : vm_file_read(value, field, object, reterr);

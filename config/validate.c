@@ -11,10 +11,11 @@ static int check_boot(const VmConfig *config, TextError *reterr) {
                 return text_error_set(reterr, -EINVAL, "bootloader: excludes kernel");
         if (config->bootloader && config->initrd)
                 return text_error_set(reterr, -EINVAL, "bootloader: excludes initrd");
-        if (config->bootloader)
-                return text_error_set(reterr, -EINVAL, "bootloader: not supported by this version");
-        if (!config->kernel)
-                return text_error_set(reterr, -EINVAL, "kernel: is missing");
+        if (config->bootloader && config->params)
+                return text_error_set(reterr, -EINVAL,
+                                      "params: are a kernel's, and bootloader excludes it");
+        if (!config->kernel && !config->bootloader)
+                return text_error_set(reterr, -EINVAL, "kernel: is missing, and so is bootloader");
         return 0;
 }
 

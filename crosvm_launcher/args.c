@@ -149,7 +149,7 @@ static unsigned host_cpus(void) {
 static int add_params(LaunchArgs *args, const LaunchPlan *plan) {
         int r = 0;
 
-        if (plan->ramdump_out >= 0)
+        if (plan->ramdump_out >= 0 && plan->config.kernel)
                 r = strvec_addf(&args->vmm.params, "crashkernel=%uM", RAMDUMP_RESERVED_MIB);
         if (r == 0 && plan->config.params)
                 r = strvec_add(&args->vmm.params, plan->config.params);
@@ -194,6 +194,9 @@ int launch_args_build(const LaunchPlan *plan, LaunchArgs *ret, TextError *reterr
         if (r < 0)
                 return text_error_prefix(reterr, r, "a console's descriptor");
         r = map_file(&args, plan, "kernel", plan->config.kernel, &args.vmm.kernel, reterr);
+        if (r == 0)
+                r = map_file(&args, plan, "bootloader", plan->config.bootloader, &args.vmm.bios,
+                             reterr);
         if (r == 0)
                 r = map_file(&args, plan, "initrd", plan->config.initrd, &args.vmm.initrd, reterr);
         if (r == 0)

@@ -53,7 +53,7 @@ make_efi() {
         grub-mkstandalone -O x86_64-efi -o "$work/bootx64.efi" --install-modules="part_gpt fat linux serial terminal \
 echo normal search search_fs_file configfile all_video" --locales= --fonts= --themes= "boot/grub/grub.cfg=$work/grub.cfg"
         truncate -s "${mib}M" "$work/part"
-        mformat -i "$work/part" -F ::
+        mformat -i "$work/part" ::
         mmd -i "$work/part" ::/EFI ::/EFI/BOOT
         mcopy -i "$work/part" "$work/bootx64.efi" ::/EFI/BOOT/BOOTX64.EFI
         mcopy -i "$work/part" "$kernel" ::/vmlinuz
