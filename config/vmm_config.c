@@ -186,10 +186,10 @@ static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
         for (size_t i = 0; i < config->n_serials; i++)
                 n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
         if (n > VMM_PCI_DEVICES_MAX)
-                return text_error_set(
-                        reterr, -EINVAL,
-                        "--block, --net, --serial, --vhost-user-fs: %zu PCI devices in all, the bus takes %u", n,
-                        VMM_PCI_DEVICES_MAX);
+                return text_error_set(reterr, -EINVAL,
+                                      "--block, --net, --serial, --vhost-user-fs: %zu PCI devices "
+                                      "in all, the bus takes %u",
+                                      n, VMM_PCI_DEVICES_MAX);
         return 0;
 }
 

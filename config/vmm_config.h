@@ -112,6 +112,10 @@ typedef struct VmmConfig {
         uint32_t vsock_cid;     /* VMM_CID_MIN..MAX; 0: no sockets */
         char *vsock_socket_dir; /* owned; where the host's ends are */
         bool test_device;     /* what test programs for processors expect: exit port and the like */
+        bool hugepages;
+        bool lock_guest_memory;
+        bool unmap_guest_memory_on_fork;
+        bool boost_uclamp;
         bool no_balloon;
         bool balloon_page_reporting;
         uint64_t init_memory_bytes; /* RAM that the guest starts with; 0: all of it */

@@ -91,8 +91,8 @@ static void fuzzed_init(Fuzzed *f) {
         r = virtio_rng_new(&dev);
         assert(r == 0);
         attach(f, dev, SLOT_RNG);
-        r = virtio_balloon_new(
-                &(VirtioBalloonConfig){.loop = f->board->loop, .reporting = true}, &dev);
+        r = virtio_balloon_new(&(VirtioBalloonConfig){.loop = f->board->loop, .reporting = true},
+                               &dev);
         assert(r == 0);
         attach(f, dev, SLOT_BALLOON);
         r = loop_add_timer(f->board->loop, end_turn, f->board->loop, &f->stop);

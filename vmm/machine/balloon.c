@@ -9,7 +9,8 @@
 #include "vmm/mem/memmap.h"
 #include "vmm/virtio/devices.h"
 
-#define ANSWER_NSEC (10 * NSEC_PER_SEC)
+#define STATS_NSEC (10 * NSEC_PER_SEC)
+#define ADJUST_NSEC (60 * NSEC_PER_SEC)
 
 static void fail_call(ControlCall **call, const char *why) {
         if (*call)
@@ -108,7 +109,7 @@ static void on_adjust(void *userdata, ControlCall *call) {
                 return;
         }
         balloon->adjusting = call;
-        balloon->adjust_until_nsec = clock_monotonic_nsec() + ANSWER_NSEC;
+        balloon->adjust_until_nsec = clock_monotonic_nsec() + ADJUST_NSEC;
         resized(machine);
         arm(balloon);
 }
@@ -126,7 +127,7 @@ static void on_stats(void *userdata, ControlCall *call) {
                 return;
         }
         if (balloon->n_asking == 0)
-                balloon->asked_until_nsec = clock_monotonic_nsec() + ANSWER_NSEC;
+                balloon->asked_until_nsec = clock_monotonic_nsec() + STATS_NSEC;
         balloon->asking[balloon->n_asking++] = call;
         arm(balloon);
 }

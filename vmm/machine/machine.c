@@ -61,6 +61,29 @@ int machine_check_features(const VmmConfig *config, const HvOps *hv, TextError *
         return hv->check_features(&hv_config, reterr);
 }
 
+/* What options ask of RAM beyond being there. */
+static int apply_memory_options(const GuestMem *mem, const VmmConfig *config, TextError *reterr) {
+        const struct {
+                bool wanted;
+                const char *name;
+                int (*apply)(const GuestMem *mem);
+        } options[] = {
+                {config->hugepages, "--hugepages", guest_mem_use_huge_pages},
+                {config->lock_guest_memory, "--lock-guest-memory", guest_mem_lock},
+                {config->unmap_guest_memory_on_fork, "--unmap-guest-memory-on-fork",
+                 guest_mem_unmap_on_fork},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(options); i++) {
+                int r = options[i].wanted ? options[i].apply(mem) : 0;
+
+                if (r < 0)
+                        return text_error_set(reterr, r, "%s: the host's kernel refuses: %s",
+                                              options[i].name, strerror(-r));
+        }
+        return 0;
+}
+
 static int new_partition(Machine *machine, const VmmConfig *config, const HvOps *hv,
                          TextError *reterr) {
         const HvConfig hv_config = hv_config_from(config);
@@ -77,6 +100,9 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
                 return text_error_set(reterr, r,
                                       "cannot allocate %" PRIu64 " MiB of guest memory: %s",
                                       config->memory_bytes >> 20, strerror(-r));
+        r = apply_memory_options(machine->mem, config, reterr);
+        if (r < 0)
+                return r;
         r = place_pci64_window(machine, hv->proto_physical_bits(proto), reterr);
         if (r < 0)
                 return r;
@@ -91,6 +117,7 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
                 return r;
         TAKE(proto);
         machine->n_vcpus = machine->n_kicks = config->n_vcpus;
+        machine->boost_uclamp = config->boost_uclamp;
         return 0;
 }
 

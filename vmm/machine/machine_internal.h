@@ -166,6 +166,7 @@ struct Machine {
         MachineVcpu *vcpus;
         MachineGate gate;
         MachinePark park;
+        bool boost_uclamp;              /* of vCPU threads */
         bool suspended;                 /* by machine_suspend(): holds one pause */
         bool devices_suspended;         /* and so are the devices */
         atomic_bool stop;               /* vCPUs leave the guest: paused or halted */
@@ -231,6 +232,9 @@ void machine_unplug(Machine *machine, unsigned slot, ControlCall *call);
 
 /* vsock.c */
 int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
+
+/* uclamp.c */
+int machine_boost_thread(void);
 
 /* vcpu_thread.c */
 int machine_start_vcpus(Machine *machine, TextError *reterr);

@@ -109,6 +109,8 @@ static void *vcpu_main(void *userdata) {
         r = machine->partition->ops->vcpu_bind(machine->partition, self->index, &vcpu);
         if (r >= 0)
                 r = machine_prepare_vcpu(machine, vcpu);
+        if (r >= 0 && machine->boost_uclamp)
+                r = machine_boost_thread();
         if (gate_pass(&machine->gate, r))
                 vcpu_run(self, vcpu);
         machine_park_leave(machine, self);
@@ -178,7 +180,10 @@ int machine_start_vcpus(Machine *machine, TextError *reterr) {
         if (r >= 0) {
                 r = gate_wait_bound(&machine->gate, n_vcpus);
                 if (r < 0)
-                        text_error_set(reterr, r, "cannot set up the vCPUs: %s", strerror(-r));
+                        text_error_set(reterr, r, "cannot set up the vCPUs: %s",
+                                       r == -ENOSYS ? "--boost-uclamp: the host's kernel has no "
+                                                      "utilization clamps"
+                                                    : strerror(-r));
         }
         gate_decide(&machine->gate, r >= 0);
         if (r < 0)

@@ -167,6 +167,33 @@ void guest_mem_watch(GuestMem *mem, void (*written)(void *userdata, gpa_t gpa, u
         mem->written_userdata = userdata;
 }
 
+static int advise(const GuestMem *mem, int advice) {
+        return madvise(mem->base, mem->size_bytes, advice) < 0 ? -errno : 0;
+}
+
+/**
+ * guest_mem_use_huge_pages() - ask the host for transparent huge pages; it takes them where its own settings allow it
+ *
+ * Return: 0; -EINVAL for a kernel without them.
+ */
+int guest_mem_use_huge_pages(const GuestMem *mem) {
+        return advise(mem, MADV_HUGEPAGE);
+}
+
+/**
+ * guest_mem_lock() - never give pages that the guest has touched to the host's swap
+ *
+ * Return: 0; -ENOMEM or -EPERM when the limit of locked memory (RLIMIT_MEMLOCK) is lower than all of RAM.
+ */
+int guest_mem_lock(const GuestMem *mem) {
+        return mlock2(mem->base, mem->size_bytes, MLOCK_ONFAULT) < 0 ? -errno : 0;
+}
+
+/** guest_mem_unmap_on_fork() - processes that the VMM makes do not have RAM mapped. Return: 0 or negative errno. */
+int guest_mem_unmap_on_fork(const GuestMem *mem) {
+        return advise(mem, MADV_DONTFORK);
+}
+
 /**
  * guest_mem_ptr() - the host address of a range of guest RAM; any thread
  * @gpa, @len:  must lie inside one region as a whole; @len may be 0

@@ -80,6 +80,10 @@ static inline void guest_mem_will_write(const GuestMem *mem, gpa_t gpa, uint64_t
                 mem->written(mem->written_userdata, gpa, len);
 }
 
+int guest_mem_use_huge_pages(const GuestMem *mem);
+int guest_mem_lock(const GuestMem *mem);
+int guest_mem_unmap_on_fork(const GuestMem *mem);
+
 int guest_mem_read(const GuestMem *mem, gpa_t gpa, void *data, size_t len);
 int guest_mem_write(const GuestMem *mem, gpa_t gpa, const void *data, size_t len);
 void *guest_mem_ptr(const GuestMem *mem, gpa_t gpa, uint64_t len);

@@ -360,6 +360,10 @@ static void random_config(uint32_t *seed, VmmConfig *c) {
         for (unsigned i = 0; coin(seed) && i < CPU_FEATURES; i++)
                 cpu_feature_set_put(coin(seed) ? &c->cpu_features.add : &c->cpu_features.hide,
                                     (CpuFeature) i, coin(seed));
+        c->hugepages = coin(seed);
+        c->lock_guest_memory = coin(seed);
+        c->unmap_guest_memory_on_fork = coin(seed);
+        c->boost_uclamp = coin(seed);
         c->no_balloon = coin(seed);
         c->balloon_page_reporting = !c->no_balloon && coin(seed);
         c->init_memory_bytes = c->no_balloon || coin(seed) ? 0 : c->memory_bytes;
@@ -395,6 +399,10 @@ static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
         assert_int_equal(a->no_rng, b->no_rng);
         assert_int_equal(a->test_device, b->test_device);
         assert_memory_equal(&a->cpu_features, &b->cpu_features, sizeof(a->cpu_features));
+        assert_int_equal(a->hugepages, b->hugepages);
+        assert_int_equal(a->lock_guest_memory, b->lock_guest_memory);
+        assert_int_equal(a->unmap_guest_memory_on_fork, b->unmap_guest_memory_on_fork);
+        assert_int_equal(a->boost_uclamp, b->boost_uclamp);
         assert_int_equal(a->no_balloon, b->no_balloon);
         assert_int_equal(a->balloon_page_reporting, b->balloon_page_reporting);
         assert_true(a->init_memory_bytes == b->init_memory_bytes);

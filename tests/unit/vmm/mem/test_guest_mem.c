@@ -175,6 +175,43 @@ static void test_rom_lies_apart_from_ram_and_other_rom(void **state) {
         assert_int_equal(guest_mem_add_rom(mem, 3 * MIB, bytes, 4096, &index), -ENOSPC);
 }
 
+/* The flags of the mapping at @at, as /proc/self/smaps has them: "rd wr sh … ". */
+static bool mapping_has(const void *at, const char *flag) {
+        FILE *maps = fopen("/proc/self/smaps", "re");
+        char line[512], want[8];
+        bool inside = false, has = false;
+
+        assert_non_null(maps);
+        (void) snprintf(want, sizeof(want), " %s", flag);
+        while (fgets(line, sizeof(line), maps)) {
+                unsigned long start, end;
+
+                if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+                        inside = start <= (uintptr_t) at && (uintptr_t) at < end;
+                else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+                        has = strstr(line, want);
+        }
+        assert_int_equal(fclose(maps), 0);
+        return has;
+}
+
+static void test_the_host_is_told_how_to_hold_memory(void **state) {
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        int r;
+
+        assert_int_equal(guest_mem_new(UINT64_C(4) << 20, &mem), 0);
+        assert_false(mapping_has(mem->base, "dc"));
+        assert_int_equal(guest_mem_unmap_on_fork(mem), 0);
+        assert_true(mapping_has(mem->base, "dc"));
+        r = guest_mem_lock(mem);
+        if (r == 0)
+                assert_true(mapping_has(mem->base, "lo"));
+        else
+                assert_true(r == -ENOMEM || r == -EPERM); /* the limit of locked memory */
+        r = guest_mem_use_huge_pages(mem);
+        assert_true(r == 0 ? mapping_has(mem->base, "hg") : r == -EINVAL);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_small_ram_is_one_region_from_zero),
@@ -187,6 +224,7 @@ int main(void) {
                 cmocka_unit_test(test_the_hole_may_begin_lower),
                 cmocka_unit_test(test_rom_is_not_memory_for_devices),
                 cmocka_unit_test(test_rom_lies_apart_from_ram_and_other_rom),
+                cmocka_unit_test(test_the_host_is_told_how_to_hold_memory),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
