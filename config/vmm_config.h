@@ -111,7 +111,7 @@ typedef struct VmmConfig {
         bool no_rng;
         uint32_t vsock_cid;     /* VMM_CID_MIN..MAX; 0: no sockets */
         char *vsock_socket_dir; /* owned; where the host's ends are */
-        bool test_device;     /* what test programs for processors expect: exit port and the like */
+        bool test_device; /* what test programs for processors expect: exit port and the like */
         bool hugepages;
         bool lock_guest_memory;
         bool unmap_guest_memory_on_fork;
@@ -119,8 +119,8 @@ typedef struct VmmConfig {
         bool no_balloon;
         bool balloon_page_reporting;
         uint64_t init_memory_bytes; /* RAM that the guest starts with; 0: all of it */
-        bool no_usb;          /* accepted: there is no USB */
-        bool disable_sandbox; /* accepted: the VMM does not sandbox itself yet */
+        bool no_usb;                /* accepted: there is no USB */
+        bool disable_sandbox;       /* accepted: the VMM does not sandbox itself yet */
 
         VmmSerial serials[VMM_SERIALS_MAX];
         size_t n_serials;

@@ -36,7 +36,7 @@ scenario_sockets() {
         ask sockets stop
         wait "$vm"
         same "the VM stops" 0 $?
-        same "its socket is gone" "" "$(ls sockets.d | grep -x vsock)"
+        if [ -e sockets.d/vsock ]; then fail "its socket is gone"; else pass "its socket is gone"; fi
         kill "$service"
 }
 
