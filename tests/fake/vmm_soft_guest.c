@@ -88,8 +88,10 @@ int soft_guest_blocks(SoftGuest *guest, unsigned n) {
         if (setjmp(c->on_fault) != 0)
                 return 1;
         atomic_store(&c->attention, 0);
+        c->exit_link = NULL;
         for (unsigned i = 0; i < n && c->activity == ACTIVITY_RUNNING; i++) {
-                const Block *b = block_warm(c, block_find(c));
+                Block *found = c->exit_link ? block_find_and_chain(c) : block_find(c);
+                const Block *b = block_warm(c, found);
 
                 c->budget = (int32_t) (n - i) - 1;
                 c->r[REG_BLOCK] = c->rip;

@@ -93,7 +93,7 @@ static void finish(Block *b, uint64_t phys, unsigned mode, unsigned n, unsigned 
         b->page_version = NULL;
         b->linkable = false;
         b->chain = NULL;
-        b->heat = NATIVE_HEAT_NEVER;
+        b->heat = 0;
         b->mode = (uint8_t) mode;
         b->n_uops = (uint8_t) n;
         b->n_bytes = (uint16_t) bytes;
@@ -215,7 +215,6 @@ static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8
                 return find_straddler(c, lin, phys, host);
         finish(b, phys, c->mode, n, bytes);
         b->linkable = ends_directly(b);
-        b->heat = 0;
         memset(b->links, 0, sizeof(b->links));
         b->page_version = version;
         b->version = at_version;
@@ -340,7 +339,8 @@ Block *block_find_and_chain(SoftCpu *c) {
 Block *block_warm(SoftCpu *c, Block *b) {
         if (likely(++b->heat != c->native_heat))
                 return b;
-        if (b->mode != MODE_64 || native_translate(c->native, b))
+        /* What lies in two pages would have to be checked against both. */
+        if (b->mode != MODE_64 || !b->page_version || native_translate(c->native, b))
                 return b;
         block_cache_flush(c);
         thunk_cache_flush(c->thunks);

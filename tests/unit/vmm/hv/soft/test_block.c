@@ -35,6 +35,15 @@ static int setup(void **state) {
         return 0;
 }
 
+/* The same with every block translated before it runs for the first time. */
+static int setup_translated(void **state) {
+        int r = setup(state);
+
+        if (r == 0)
+                ((SoftGuest *) *state)->cpu->native_heat = 1;
+        return r;
+}
+
 static int teardown(void **state) {
         soft_guest_deinit(*state);
         return 0;
@@ -141,6 +150,17 @@ static void test_instruction_in_two_pages_runs_and_changes(void **state) {
         assert_int_equal(run(g, CODE + 0xffd).r[RAX], 0x30205);
 }
 
+static void test_instruction_in_two_pages_is_reached_again_and_again(void **state) {
+        SoftGuest *g = *state;
+
+        PUT(g, CODE + 0x10, "\xe9\xe8\x0f\x00\x00");      /* jmp CODE + 0xffd */
+        PUT(g, CODE + 0xffd, "\xb8\x01\x02\x00\x00\xf4"); /* mov $0x201, %eax */
+        for (unsigned i = 0; i < 8; i++)
+                assert_int_equal(run(g, CODE + 0x10).r[RAX], 0x201);
+        PUT(g, CODE + 0x1000, "\x03");
+        assert_int_equal(run(g, CODE + 0x10).r[RAX], 0x30201);
+}
+
 static void test_instruction_whose_end_is_not_mapped_faults_there(void **state) {
         SoftGuest *g = *state;
         CpuImage image = {.rip = CODE + 0x1ffd, .flags = 0x202};
@@ -223,7 +243,11 @@ static void test_instructions_that_cpuid_does_not_offer_are_invalid(void **state
         }
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+/* Interpreted and translated. */
+#define TEST(test)                                                                                 \
+        cmocka_unit_test_setup_teardown(test, setup, teardown), {                                  \
+#test " when translated", test, setup_translated, teardown, NULL                   \
+        }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
@@ -233,6 +257,7 @@ int main(void) {
                 TEST(test_device_that_writes_memory_changes_the_code),
                 TEST(test_new_mapping_of_the_page_runs_the_new_code),
                 TEST(test_instruction_in_two_pages_runs_and_changes),
+                TEST(test_instruction_in_two_pages_is_reached_again_and_again),
                 TEST(test_instruction_whose_end_is_not_mapped_faults_there),
                 TEST(test_instruction_of_more_than_15_bytes_is_refused),
                 TEST(test_same_code_is_decoded_anew_in_another_mode),
