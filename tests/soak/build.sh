@@ -11,6 +11,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:?usage: build.sh OUTDIR}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
+exec 9>"$out/lock"
+flock 9 # one build at a time
 guest=$(dirname "$out")/guest
 
 die() {
@@ -98,7 +100,7 @@ openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2>/dev/null | head -c 400000
 cp "$here/guest/soak.service" "$root/etc/systemd/system/"
 mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
 ln -s ../soak.service "$root/etc/systemd/system/multi-user.target.wants/"
-rm -rf "$root"/var/cache/apt "$root"/var/lib/apt/lists "$root"/boot/*
+rm -rf "${root:?}"/var/cache/apt "$root"/var/lib/apt/lists "${root:?}"/boot/*
 echo soak >"$root/etc/hostname"
 : >"$root/etc/fstab"
 # No first-boot questions, no waiting for devices nobody needs, nobody else on the console, no clock of its own.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# usage: step-perl.sh [FILE+FILE...]
 # perl's own tests of the language: numbers, strings, packing, formats, regular expressions. Left out is what wants more
 # of perl's source tree than its tests (its keyword tables, its manifest, its test-only modules, its Unicode tables), or
 # a perl that is told to taint, and fails for that on any processor.
@@ -12,6 +13,7 @@ for test in base/*.t cmd/*.t op/*.t re/*.t uni/*.t; do
         *) tests+=("$test") ;;
         esac
 done
+[ -z "${1:-}" ] || IFS=+ read -ra tests <<<"$1"
 # Watchdogs of the tests think of a processor that nobody else uses.
 export PERL_TEST_TIME_OUT_FACTOR=20
-prove -Q -j4 -e perl "${tests[@]}"
+prove -j4 -e perl "${tests[@]}"
