@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2016
 # What a VM's control socket must do, with a stock guest: sourced by the integration test (software processor) and by the
 # system test (KVM). The sourcing script sets $vmm, $guest and $hypervisor, and has pass(), fail() and same().
 
@@ -75,36 +75,42 @@ scenario_buttons() {
 }
 
 scenario_disks() {
+        local first second
         truncate -s 8M first.img
         truncate -s 4M second.img
-        vm_begin disks plug:vdb,resize:vdb:16384,resize:vda:40960,unplug:vdb,plug:vdb,unplug:vdb,unplug:vda,poweroff \
+        vm_begin disks plug:vdb,resize:vdb:16384,resize:vda:40960,unplug:vdb,plug:vdb,unplug:vdb,unplug:vda,gpe:02,poweroff \
                 --block first.img
         vm_says disks '^waiting for vdb'
         done_with "a disk is plugged in" disks disk add second.img
-        same "it is on the bus" '{"PciHotPlugResponse":{"bus":3}}' "$(cat answer)"
+        second=$(jq -r .PciHotPlugResponse.bus answer)
+        first=$(ask disks stats | jq -r ".Stats.devices | keys[] | select(. != \"virtio-blk@$second\") |
+                capture(\"^virtio-blk@(?<slot>.*)\").slot")
+        same "they are two on the bus" yes "$([ "$first" -gt 0 ] && [ "$second" -gt 0 ] && [ "$first" != "$second" ] && echo yes)"
         expect "the guest reads it" disks '^step plug: ok vdb 8192'
         done_with "it is enlarged" disks disk resize 1 8388608
         expect "the guest sees its new end" disks '^step resize: ok vdb:16384'
         done_with "so is one from the command line" disks disk resize 0 20971520
         expect "the guest sees that too" disks '^step resize: ok vda:40960'
-        done_with "the guest lets go of it" disks disk remove 3
+        done_with "the guest lets go of it" disks disk remove "$second"
         expect "it is gone" disks '^step unplug: ok vdb'
         done_with "a read-only one takes its place" disks disk add second.img,ro=true
         if ask disks disk resize 1 4096; then fail "which keeps its size"; else pass "which keeps its size"; fi
         vm_says disks '^step plug: ok vdb 16384' # its driver is done with it
-        done_with "and goes" disks disk remove 3
-        done_with "as does the one from the command line" disks disk remove 1
-        if ask disks disk remove 1; then fail "but only once"; else pass "but only once"; fi
+        done_with "and goes" disks disk remove "$second"
+        done_with "as does the one from the command line" disks disk remove "$first"
+        if ask disks disk remove "$first"; then fail "but only once"; else pass "but only once"; fi
+        ask disks gpe 2 # not before: the guest's end would overtake the last answer
         ends_with "the guest powers off without disks" 0
         same "the images have the sizes that were asked for" "20971520 8388608" "$(stat -c %s first.img second.img | xargs)"
 }
 
 # ROUNDS: suspensions in turn of the vCPUs alone and of the devices too, under load, and one that a guest would notice
 scenario_suspend() {
-        local i failed_rounds=0 full longest
+        local i failed_rounds=0 full began took guest_took
         truncate -s 16M load.img
         vm_begin suspend load:vda,poweroff --block load.img
         vm_says suspend '^load: running'
+        began=$(date +%s%3N)
         for ((i = 0; i < $1; i++)); do
                 full=$([ $((i % 2)) -eq 0 ] || echo --full)
                 # shellcheck disable=SC2086 # nothing, or one word
@@ -114,15 +120,16 @@ scenario_suspend() {
         done_with "one more is to last" suspend suspend --full
         same "its state is told" '{"State":{"vcpus":"suspended","devices":"suspended"}}' "$(ask suspend state)"
         if ask suspend resume; then fail "vCPUs do not run without devices"; else pass "vCPUs do not run without devices"; fi
-        sleep 3
+        sleep 6
         done_with "and to end" suspend resume --full
         sleep 1 # for rounds to follow
         echo stop >suspend.in
         expect "no interrupt was lost and no clock jumped" suspend '^step load: ok'
-        longest=$(sed -n 's/^load: .* longest \([0-9]*\) msec.*/\1/p' suspend.console)
-        # The last suspension alone was three seconds.
-        if [ "${longest:-9999}" -lt 2500 ]; then pass "the guest's time stood still: its longest round took $longest msec"; else
-                fail "the guest's time stood still: its longest round took $longest msec"
+        # All of it was under the guest's eyes but the suspensions, of which the last alone was six seconds.
+        took=$(($(date +%s%3N) - began))
+        guest_took=$(sed -n 's/^load: .* rounds in \([0-9]*\) msec.*/\1/p' suspend.console)
+        if [ "${guest_took:-999999}" -lt $((took - 3000)) ]; then pass "the guest's time stood still"; else
+                fail "the guest's time stood still: $guest_took of $took msec"
         fi
         ends_with "the guest goes on to its end" 0
 }
@@ -139,7 +146,7 @@ scenario_state() {
                         read -r n pid tid pid1 tid1
                         echo "$n $(cat "/proc/$pid/task/$tid/comm") $(cat "/proc/$pid1/task/$tid1/comm")"))"
         if [ "$(ask state stats | jq '.Stats | .vcpus["0"].pio_writes > 100 and .lines["4"].raised > 0 and
-                (.devices | keys[] | startswith("virtio-rng"))')" = true ]; then
+                any(.devices | keys[]; startswith("virtio-rng"))')" = true ]; then
                 pass "counters count"
         else fail "counters count"; fi
         done_with "it is stopped" state stop
