@@ -102,7 +102,7 @@ static bool make_room(VsockConn *conn, size_t n) {
 
         if (conn->kept_room - conn->kept_end >= n)
                 return true;
-        if (conn->kept_start > 0) {
+        if (conn->kept && conn->kept_start > 0) {
                 memmove(conn->kept, conn->kept + conn->kept_start, have);
                 conn->kept_start = 0;
                 conn->kept_end = have;
