@@ -20,6 +20,13 @@
 #define KEEPER_GO_SIGNAL SIGUSR1
 #define KEEPER_GO_TIMEOUT_SEC 60
 
+/*
+ * A pipe is gone with its last reader, and what is in it too. So a keeper that finds something in one when the VMM has
+ * ended stays until a daemon has read it and says so, KEEPER_DISMISS_TIMEOUT_SEC at the most.
+ */
+#define KEEPER_DISMISS_SIGNAL SIGUSR2
+#define KEEPER_DISMISS_TIMEOUT_SEC (24 * 3600)
+
 #define KEEPER_RECORD_MAX 8192u
 #define KEEPER_ERROR_MAX 4096u
 

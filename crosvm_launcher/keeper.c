@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -242,6 +243,25 @@ static void end_orphans(void) {
         }
 }
 
+static bool has_bytes(int fd) {
+        int n = 0;
+
+        return fd >= 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+}
+
+/* Until somebody has read what the VMM wrote last. */
+static void wait_for_readers(const KeeperFds *fds) {
+        const struct timespec timeout = {.tv_sec = KEEPER_DISMISS_TIMEOUT_SEC};
+        sigset_t dismiss;
+
+        if (!has_bytes(fds->failure) && !has_bytes(fds->console) && !has_bytes(fds->err))
+                return;
+        (void) sigemptyset(&dismiss);
+        (void) sigaddset(&dismiss, KEEPER_DISMISS_SIGNAL);
+        while (sigtimedwait(&dismiss, NULL, &timeout) < 0 && errno == EINTR)
+                ;
+}
+
 /**
  * keeper_watch() - see the launcher become the VMM, and the VMM to its end
  * @child:         the launcher, forked just now
@@ -274,5 +294,6 @@ int keeper_watch(Keeper *keeper, pid_t child, const char *launcher_name) {
                 r = record_end(keeper, &info);
         (void) waitid(P_PID, (id_t) child, &info, WEXITED);
         end_orphans();
+        wait_for_readers(&keeper->fds);
         return r;
 }

@@ -46,6 +46,7 @@ struct Vm {
         char *start_error;      /* owned; why the start failed */
         StopRequest stop;       /* first one wins */
         bool kill_sent;
+        bool vmm_ended;                      /* it was seen to; how, the keeper tells */
         ScopeJob *scope;                     /* while systemd makes it; owned by env->scopes */
         ScopeResources resources;            /* of the scope */
         bool files_lost;                     /* those of the client did not come to this daemon */
@@ -75,6 +76,7 @@ int vm_spawn_keeper(Vm *vm);
 int vm_read_record(const Vm *vm, KeeperRecord *ret);
 int vm_kill_process(Vm *vm);
 int vm_attach_keeper(Vm *vm, const KeeperRecord *record);
+void vm_watch_vmm(Vm *vm);
 void vm_attach_vmm(Vm *vm, const KeeperRecord *record);
 
 /* vm_exit.c */

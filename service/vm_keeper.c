@@ -174,9 +174,34 @@ static int make_plan(Vm *vm, KeeperEnds *ends) {
         return fd_budget_check(ends->plan);
 }
 
-/* VMM and keeper are both gone, as far as there were two. */
-static void on_keeperless_vmm_ended(void *userdata) {
-        vm_end(userdata, /* ran= */ true);
+/* The keeper may go once what the VMM wrote last is out of the pipes that it holds. */
+static void dismiss_keeper(Vm *vm) {
+        Drain *const drains[] = {vm->failure, vm->console, vm->vmm_stderr};
+
+        for (size_t i = 0; i < ELEMENTSOF(drains); i++)
+                if (drains[i])
+                        (void) drain_now(drains[i]);
+        (void) process_kill(vm->keeper, KEEPER_DISMISS_SIGNAL);
+}
+
+/* The end of the keeper tells how it ended; without one it is for us to see. */
+static void on_vmm_ended(void *userdata) {
+        Vm *vm = userdata;
+
+        vm->vmm_ended = true;
+        if (vm->keeper)
+                dismiss_keeper(vm);
+        else
+                vm_end(vm, /* ran= */ true);
+}
+
+/* vm_watch_vmm() - with a keeper: have it dismissed when the VMM has ended, which may have been long ago */
+void vm_watch_vmm(Vm *vm) {
+        if (!vm->vmm)
+                dismiss_keeper(vm);
+        else if (process_watch(vm->vmm, vm->env->event, on_vmm_ended, vm) < 0)
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "watch process %u: no memory",
+                         vm->info.pid);
 }
 
 /*
@@ -196,7 +221,10 @@ static bool outlives_keeper(Vm *vm, const KeeperRecord *record) {
         log_line(LOG_LEVEL_WARNING, vm->info.name,
                  "the keeper of process %d was killed, the VM runs on", record->vmm.pid);
         vm->keeper = process_free(vm->keeper);
-        return process_watch(vm->vmm, vm->env->event, on_keeperless_vmm_ended, vm) == 0;
+        if (vm->vmm_ended)
+                return false;
+        return process_is_watched(vm->vmm) ||
+               process_watch(vm->vmm, vm->env->event, on_vmm_ended, vm) == 0;
 }
 
 static void on_keeper_ended(void *userdata) {

@@ -178,6 +178,8 @@ static void resume_running(Vm *vm, const KeeperRecord *record) {
                 vm_end(vm, /* ran= */ true);
                 return;
         }
+        if (vm->keeper)
+                vm_watch_vmm(vm);
         vm_start_sampling(vm);
         if (vm->kill_sent)
                 (void) vm_kill_process(vm); /* the signal may not have been sent */

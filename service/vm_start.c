@@ -53,6 +53,8 @@ void vm_now_running(Vm *vm, const KeeperRecord *record) {
         vm_save(vm);
         vm_unstore_files(vm);
         vm_store_processes(vm);
+        if (vm->keeper)
+                vm_watch_vmm(vm);
         vm_start_sampling(vm);
         log_line(LOG_LEVEL_INFO, vm->info.name, "running as process %u, CID %u", vm->info.pid,
                  vm->info.cid);

@@ -159,6 +159,11 @@ int process_watch(Process *process, sd_event *event, ProcessEndedFn ended, void 
         return r < 0 ? r : 0;
 }
 
+/** process_is_watched() - whether process_watch() was called */
+bool process_is_watched(const Process *process) {
+        return process->source != NULL;
+}
+
 /** process_leave() - forget the process and let it run on. Return: NULL. */
 Process *process_leave(Process *process) {
         if (process)

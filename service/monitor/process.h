@@ -35,6 +35,7 @@ typedef struct ProcessSpec {
 int process_spawn(sd_event *event, const ProcessSpec *spec, ProcessEndedFn ended, void *userdata,
                   Process **ret);
 int process_attach(pid_t pid, uint64_t start_time, int pidfd, Process **ret);
+bool process_is_watched(const Process *process);
 int process_watch(Process *process, sd_event *event, ProcessEndedFn ended, void *userdata);
 Process *process_free(Process *process);
 Process *process_leave(Process *process);

@@ -35,8 +35,10 @@ static int receive(FdStore *store) {
         char **names = NULL;
         int n = sd_listen_fds_with_names(/* unset_environment= */ 1, &names);
 
+        if (n < 0)
+                log_warning("take over descriptors: %s, ignoring", strerror(-n));
         if (n <= 0)
-                return n;
+                return 0;
         store->received = calloc((size_t) n, sizeof(*store->received));
         for (int i = 0; i < n; i++) {
                 if (store->received)

@@ -8,6 +8,7 @@
  *     fork                                      leave a child behind that keeps all descriptors
  *     touch:BYTES                               use so much guest memory
  *     name:TEXT                                 be called that in /proc
+ *     await                                     wait for SIGUSR1
  *     exit:STATUS  signal:NUMBER  sleep         end, or wait for the end
  *
  * In the launcher's place it is one that hangs.
@@ -94,6 +95,25 @@ static void leave_child(void) {
                 wait_for_the_end();
 }
 
+/* Who sends it need not know how far we are. */
+static void block_usr1(void) {
+        sigset_t set;
+
+        (void) sigemptyset(&set);
+        (void) sigaddset(&set, SIGUSR1);
+        (void) sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static void await(void) {
+        sigset_t set;
+        int signo;
+
+        (void) sigemptyset(&set);
+        (void) sigaddset(&set, SIGUSR1);
+        (void) prctl(PR_SET_NAME, "awaiting"); /* for whoever is to send it */
+        (void) sigwait(&set, &signo);
+}
+
 static void do_word(const VmmConfig *config, char *word) {
         char *value = strchr(word, ':');
 
@@ -120,6 +140,8 @@ static void do_word(const VmmConfig *config, char *word) {
                 _exit(atoi(value));
         else if (str_eq(word, "signal"))
                 die_by(atoi(value));
+        else if (str_eq(word, "await"))
+                await();
         else if (str_eq(word, "sleep"))
                 wait_for_the_end();
 }
@@ -147,6 +169,7 @@ int main(int argc, char **argv) {
                 (void) fprintf(stderr, "fake_vmm: %s\n", text_error_message(&error, -EINVAL));
                 return VMM_EXIT_INVALID_ARGS;
         }
+        block_usr1();
         for (size_t i = 0; i < config.params.n; i++)
                 for (char *word = strtok_r(config.params.items[i], " ", &state); word;
                      word = strtok_r(NULL, " ", &state))

@@ -22,6 +22,8 @@
 #include "base/str.h"
 #include "dbus/names.h"
 
+#define STORE_MAX 1024u
+
 static const char bus_config[] =
         "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\"\n"
         " \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n"
@@ -105,13 +107,48 @@ static int on_name_appeared(sd_bus_message *message, void *userdata, sd_bus_erro
         return 0;
 }
 
-static void start_daemon(BusHost *host, const char *const *more) {
+/* As systemd would: what is in the store from number 3 on, told in the environment. */
+static pid_t start_with_store(NotifyHost *store, char *const *argv) {
+        static char names[STORE_MAX * 64];
+        char listen_fds[32], notify[160], *listen_names;
+        char *wrapped[32] = {(char[]){"/bin/sh"}, (char[]){"-c"},
+                             (char[]){"LISTEN_PID=$$ exec \"$0\" \"$@\""}};
+        char path[] = "PATH=/usr/bin:/bin", *environment[] = {path, notify, NULL, NULL, NULL};
+        posix_spawn_file_actions_t actions;
+        int fds[STORE_MAX];
+        size_t n = notify_host_list(store, fds, STORE_MAX, names, sizeof(names));
+        pid_t pid;
+
+        for (size_t i = 0; argv[i]; i++)
+                wrapped[3 + i] = argv[i];
+        (void) snprintf(notify, sizeof(notify), "NOTIFY_SOCKET=%s", notify_host_address(store));
+        (void) snprintf(listen_fds, sizeof(listen_fds), "LISTEN_FDS=%zu", n);
+        assert_true(asprintf(&listen_names, "LISTEN_FDNAMES=%s", names) > 0);
+        if (n > 0) {
+                environment[2] = listen_fds;
+                environment[3] = listen_names;
+        }
+        assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+        for (size_t i = 0; i < n; i++) {
+                int high = fcntl(fds[i], F_DUPFD_CLOEXEC, 3 + STORE_MAX);
+
+                assert_true(high >= 0);
+                (void) fd_close(fds[i]);
+                fds[i] = high;
+                assert_int_equal(posix_spawn_file_actions_adddup2(&actions, high, 3 + (int) i), 0);
+        }
+        assert_int_equal(posix_spawn(&pid, wrapped[0], &actions, NULL, wrapped, environment), 0);
+        (void) posix_spawn_file_actions_destroy(&actions);
+        for (size_t i = 0; i < n; i++)
+                (void) fd_close(fds[i]);
+        free(listen_names);
+        return pid;
+}
+
+static void spawn_daemon(BusHost *host, const char *const *more) {
         char daemon[256], vmm[256], launcher[256], options[4][320];
         char quiet[] = "--log-level=error";
         char *argv[16] = {daemon, options[0], options[1], options[2], options[3], quiet};
-        uint64_t deadline = clock_monotonic_usec() + HOST_TIMEOUT_USEC;
-        sd_bus_slot *slot = NULL;
-        bool ready = false;
         size_t n = 6;
 
         (void) host_program("vivariumd", daemon, sizeof(daemon));
@@ -123,27 +160,49 @@ static void start_daemon(BusHost *host, const char *const *more) {
                         host_program("vivarium-launch", launcher, sizeof(launcher)));
         for (; more && *more; more++)
                 argv[n++] = strdup(*more);
-        assert_true(sd_bus_add_match(host->bus, &slot,
-                                     "type='signal',sender='org.freedesktop.DBus',member="
-                                     "'NameOwnerChanged',arg0='" VIVARIUM_BUS_NAME "'",
-                                     on_name_appeared, &ready) >= 0);
-        host->daemon_pid = start(argv, -EBADF);
+        host->daemon_pid = host->store ? start_with_store(host->store, argv) : start(argv, -EBADF);
         while (n > 6)
                 free(argv[--n]);
+}
+
+static void start_daemon(BusHost *host, const char *const *more) {
+        uint64_t deadline = clock_monotonic_usec() + HOST_TIMEOUT_USEC;
+        sd_bus_slot *slot = NULL;
+        bool ready = false;
+
+        assert_true(sd_bus_add_match(host->bus, &slot,
+                                     "type='signal',sender='org.freedesktop.DBus',member="
+                                     "'NameOwnerChanged',arg0='" VIVARIUM_BUS_NAME "',arg1=''",
+                                     on_name_appeared, &ready) >= 0);
+        spawn_daemon(host, more);
         while (!ready) {
                 assert_true(clock_monotonic_usec() < deadline);
                 if (sd_bus_process(host->bus, NULL) == 0)
                         assert_true(sd_bus_wait(host->bus, 100 * 1000) >= 0);
         }
         (void) sd_bus_slot_unref(slot);
-        /* Answered when the probe is over, whose process a test would otherwise count. */
+}
+
+/* Answered when the probe is over, whose process a test would otherwise count. */
+static void wait_for_probe(BusHost *host) {
         assert_true(sd_bus_call_method(host->bus, VIVARIUM_BUS_NAME, VIVARIUM_MANAGER_PATH,
                                        VIVARIUM_MANAGER_INTERFACE, "GetCapabilities", NULL, NULL,
                                        NULL) >= 0);
 }
 
-/** bus_host_setup_with() - as bus_host_setup(), with more arguments for the daemon, which win over the usual ones */
-int bus_host_setup_with(void **state, const char *const *more_arguments) {
+/** bus_host_kill_daemon() - SIGKILL, and all it sent before has arrived */
+void bus_host_kill_daemon(BusHost *host) {
+        (void) bus_host_stop_daemon(host, SIGKILL);
+        if (host->store)
+                notify_host_settle(host->store);
+}
+
+/** bus_host_restart_daemon() - one more, after the end of the last; has its name when this returns */
+void bus_host_restart_daemon(BusHost *host) {
+        start_daemon(host, NULL);
+}
+
+static int setup(void **state, const char *const *more_arguments, bool with_store) {
         BusHost *host = calloc(1, sizeof(*host));
 
         assert_non_null(host);
@@ -157,15 +216,28 @@ int bus_host_setup_with(void **state, const char *const *more_arguments) {
         (void) snprintf(host->runtime, sizeof(host->runtime), "%s/run", host->dir);
         start_bus(host);
         bus_host_connect(host, &host->bus);
+        if (with_store)
+                host->store = notify_host_new(host->dir);
         start_daemon(host, more_arguments);
+        wait_for_probe(host);
         assert_true(sd_bus_add_match(host->bus, NULL,
                                      "type='signal',sender='" VIVARIUM_BUS_NAME "'", on_signal,
                                      host) >= 0);
         return 0;
 }
 
+/** bus_host_setup_with() - as bus_host_setup(), with more arguments for the daemon, which win over the usual ones */
+int bus_host_setup_with(void **state, const char *const *more_arguments) {
+        return setup(state, more_arguments, /* with_store= */ false);
+}
+
 int bus_host_setup(void **state) {
-        return bus_host_setup_with(state, NULL);
+        return setup(state, NULL, /* with_store= */ false);
+}
+
+/** bus_host_setup_with_store() - as bus_host_setup(), with a descriptor store for the daemon */
+int bus_host_setup_with_store(void **state) {
+        return setup(state, NULL, /* with_store= */ true);
 }
 
 static int wait_for(pid_t pid) {
@@ -237,6 +309,7 @@ int bus_host_teardown(void **state) {
         (void) sd_bus_flush_close_unref(host->bus);
         if (host->daemon_pid > 0)
                 status = bus_host_stop_daemon(host, SIGTERM);
+        host->store = notify_host_free(host->store);
         (void) kill(host->bus_pid, SIGTERM);
         (void) wait_for(host->bus_pid);
         (void) snprintf(command, sizeof(command), "%s/bus.conf", host->dir);

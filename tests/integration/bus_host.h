@@ -14,9 +14,10 @@
 #include <sys/types.h>
 
 #include "base/cleanup.h"
+#include "tests/integration/notify_host.h"
 
 #define HOST_TIMEOUT_USEC ((uint64_t) 20 * 1000 * 1000)
-#define HOST_SIGNALS_MAX 256u
+#define HOST_SIGNALS_MAX 65536u
 
 /* A signal that arrived, for later inspection. */
 typedef struct HostSignal {
@@ -29,18 +30,22 @@ typedef struct BusHost {
         char address[72]; /* of the bus */
         char runtime[56]; /* --runtime-dir */
         pid_t bus_pid, daemon_pid;
-        sd_bus *bus; /* owned; the client */
-        HostSignal signals[HOST_SIGNALS_MAX];
+        NotifyHost *store; /* owned; NULL unless the daemon has a descriptor store */
+        sd_bus *bus;       /* owned; the client */
+        HostSignal signals[HOST_SIGNALS_MAX]; /* touched as far as they are used */
         size_t n_signals;
 } BusHost;
 
 /* cmocka set-up and tear-down; *state is the BusHost. The plain one uses the fake VMM and default limits. */
 int bus_host_setup(void **state);
 int bus_host_teardown(void **state);
+int bus_host_setup_with_store(void **state);
 int bus_host_setup_with(void **state, const char *const *more_arguments);
 
 void bus_host_connect(const BusHost *host, sd_bus **ret);
 void bus_host_drain(BusHost *host);
+void bus_host_kill_daemon(BusHost *host);
+void bus_host_restart_daemon(BusHost *host);
 int bus_host_stop_daemon(BusHost *host, int signo);
 void bus_host_forget_signals(BusHost *host);
 sd_bus_message *bus_host_wait_signal(BusHost *host, const char *member, const char *path);
