@@ -60,7 +60,7 @@ find_package() {
 deb=$(find_package)
 [ -n "$deb" ] || die "no kernel package: apt knows none to download; run as root: apt-get update"
 
-key=$(cat "$deb" "$busybox" "$here/init" "$here"/*.sh "$here/vsock_peer.c" | sha256sum | cut -d' ' -f1)
+key=$(cat "$deb" "$busybox" "$here/init" "$here"/*.sh "$here"/*.c | sha256sum | cut -d' ' -f1)
 [ "$(cat "$out/key" 2>/dev/null)" = "$key" ] && exit 0
 rm -f "$out/key"
 
@@ -88,10 +88,12 @@ mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/mnt" "$tree/tmp
 cp "$busybox" "$tree/bin/busybox"
 cp "$here/init" "$tree/init"
 chmod 755 "$tree/init"
-# The other end of the socket tests runs on the host, too.
-gcc -std=gnu17 -D_GNU_SOURCE -O2 -static -o "$out/vsock_peer" "$here/vsock_peer.c"
-cp "$out/vsock_peer" "$tree/bin/"
-copy_modules "$out" "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net \
+# The other ends of the network and socket tests run on the host, too.
+for peer in netpeer vsock_peer; do
+        gcc -std=gnu17 -D_GNU_SOURCE -O2 -march=x86-64 -static -o "$out/$peer" "$here/$peer.c"
+        cp "$out/$peer" "$tree/bin/"
+done
+copy_modules "$out" "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net virtiofs \
         pvpanic-mmio pvpanic-pci wdat_wdt button evdev vmw_vsock_virtio_transport
 pack "$tree" "$out/initrd.cpio"
 gzip -9nc "$out/initrd.cpio" >"$out/initrd.img"

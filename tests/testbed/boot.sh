@@ -23,13 +23,14 @@ mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/root" "$payload/usr/lib/viv
 cp "$(command -v busybox)" "$tree/bin/busybox"
 cp $here/host/init "$tree/init"
 chmod 755 "$tree/init"
-copy_modules o/guest "$tree" virtio_pci virtio_blk virtio-rng kvm-amd autofs4
+copy_modules o/guest "$tree" virtio_pci virtio_blk virtio-rng kvm-amd autofs4 tun
 mkdir -p "$payload/usr/lib/modules"
 cp -r "$tree/lib/modules" "$payload/usr/lib/"
 ${MAKE:-make} --no-print-directory MODE="$(basename "$build")" install DESTDIR="$PWD/$payload"
 cp $here/host/*.sh $here/system/* "$payload/usr/lib/vivarium-testbed/"
 chmod 755 "$payload"/usr/lib/vivarium-testbed/*.sh
-cp o/guest/vmlinuz o/guest/initrd.img o/guest/tiny.elf o/guest/vsock_peer "$payload/usr/lib/vivarium-testbed/guest/"
+cp o/guest/vmlinuz o/guest/initrd.img o/guest/tiny.elf o/guest/netpeer o/guest/vsock_peer \
+        "$payload/usr/lib/vivarium-testbed/guest/"
 [ ! -e o/guest/vmlinux ] || cp o/guest/vmlinux "$payload/usr/lib/vivarium-testbed/guest/"
 [ -z "$overlay" ] || cp -r "$overlay/." "$payload/"
 units=$payload/usr/lib/systemd/system

@@ -70,7 +70,7 @@ static int new_folder(Machine *machine, const VmmFolder *folder, VirtioDevice **
 int machine_add_folders(Machine *machine, const VmmConfig *config, unsigned *slot,
                         TextError *reterr) {
         for (size_t i = 0; i < config->n_folders; i++) {
-                VirtioDevice *device;
+                VirtioDevice *device = NULL;
                 int r;
 
                 r = new_folder(machine, &config->folders[i], &device, reterr);

@@ -33,7 +33,7 @@ static int inherit(const VmmNet *config, int *ret_fds, TextError *reterr) {
 }
 
 static int new_backend(Machine *machine, const VmmNet *config, NetDev **ret, TextError *reterr) {
-        int fds[VMM_NET_PAIRS_MAX], r;
+        int fds[VMM_NET_PAIRS_MAX] = {0}, r;
 
         if (config->user)
                 return net_user_new(config, machine->loop, ret, reterr);
@@ -87,7 +87,7 @@ int machine_new_network(Machine *machine, const VmmNet *config, VirtioDevice **r
 int machine_add_networks(Machine *machine, const VmmConfig *config, unsigned *slot,
                          TextError *reterr) {
         for (size_t i = 0; i < config->n_nets; i++) {
-                VirtioDevice *card;
+                VirtioDevice *card = NULL;
                 int r;
 
                 r = machine_new_network(machine, &config->nets[i], &card, reterr);

@@ -253,7 +253,7 @@ static int open_queue(const char *name, bool multi, int *ret, TextError *reterr)
 
 /* Queues that nobody passed are opened by the interface's name, which takes the right to do so. */
 static int add_queues(Tap *tap, unsigned n_have, TextError *reterr) {
-        struct ifreq ifr;
+        struct ifreq ifr = {0};
         int r;
 
         for (unsigned i = 0; i < tap->net.n_pairs; i++) {
@@ -293,7 +293,8 @@ static int add_queues(Tap *tap, unsigned n_have, TextError *reterr) {
  */
 int net_tap_new_consume(const int *fds, unsigned n_fds, unsigned n_pairs, Loop *loop, NetDev **ret,
                         TextError *reterr) {
-        _cleanup_(net_freep) NetDev *net = calloc(1, sizeof(Tap));
+        Tap *tap = calloc(1, sizeof(*tap));
+        _cleanup_(net_freep) NetDev *net = tap ? &tap->net : NULL;
         int r;
 
         if (!net) {
@@ -304,11 +305,11 @@ int net_tap_new_consume(const int *fds, unsigned n_fds, unsigned n_pairs, Loop *
         net->ops = &tap_ops;
         net->n_pairs = n_pairs;
         net->link_up = true;
-        tap_of(net)->loop = loop;
+        tap->loop = loop;
         for (unsigned i = 0; i < NET_PAIRS_MAX; i++)
-                tap_of(net)->queues[i] =
+                tap->queues[i] =
                         (TapQueue){.net = net, .pair = i, .fd = i < n_fds ? fds[i] : -EBADF};
-        r = add_queues(tap_of(net), n_fds, reterr);
+        r = add_queues(tap, n_fds, reterr);
         if (r < 0)
                 return r;
         net->offloads = find_offloads(net);
@@ -322,7 +323,7 @@ int net_tap_new_consume(const int *fds, unsigned n_fds, unsigned n_pairs, Loop *
  * Otherwise as net_tap_new_consume().
  */
 int net_tap_open(const char *name, unsigned n_pairs, Loop *loop, NetDev **ret, TextError *reterr) {
-        int fd, r;
+        int fd = -EBADF, r;
 
         r = open_queue(name, n_pairs > 1, &fd, reterr);
         if (r < 0)

@@ -290,8 +290,8 @@ static int start_helper(UserNet *user, const VmmNet *config, TextError *reterr) 
  * The helper ends with the backend. Return: 0; negative errno with a sentence; -ENOMEM.
  */
 int net_user_new(const VmmNet *config, Loop *loop, NetDev **ret, TextError *reterr) {
-        _cleanup_(net_freep) NetDev *net = calloc(1, sizeof(UserNet));
-        UserNet *user = user_of(net);
+        UserNet *user = calloc(1, sizeof(*user));
+        _cleanup_(net_freep) NetDev *net = user ? &user->net : NULL;
         int r;
 
         if (!net)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Network cards and shared folders with a stock guest: sourced by the integration test (software processor) and by the
+# system test (KVM). The sourcing script runs in a network namespace of its own, sets $vmm, $guest and $hypervisor, and has
+# pass(), fail(), same() and skip(). VIVARIUM_NET_SECONDS (1): how long each stream of the TCP test runs.
+
+# shellcheck disable=SC2154 # set by the sourcing script
+: "$vmm" "$guest" "$hypervisor"
+seconds=${VIVARIUM_NET_SECONDS:-1}
+virtiofsd=/usr/lib/qemu/virtiofsd
+
+# guest NAME STEPS OPTIONS...: a guest to its end; NAME.console and NAME.log are left
+guest_runs() {
+        local name=$1 steps=$2
+        shift 2
+        timeout $((300 + 10 * seconds)) "$vmm" --extended-status run --hypervisor "$hypervisor" --mem 256 --cpus 2 \
+                --initrd "$guest/initrd.img" --serial type=stdout,hardware=serial,num=1,console=true \
+                -p "quiet panic=-1 cryptomgr.notests=1 vivarium.test=$steps" "$@" "$guest/vmlinuz" \
+                </dev/null >"$name.console" 2>"$name.log"
+        status=$?
+        sed "s/^/$name| /" "$name.console" "$name.log" >&2
+}
+
+says() { # SENTENCE NAME PATTERN
+        if grep -qE -- "$3" "$2.console"; then pass "$1"; else fail "$1"; fi
+}
+
+# rx or tx: mean bytes of a frame on the TAP interface, seen from the host; /sys is of another network namespace
+mean_frame() {
+        sed -n 's/^ *tap0: *//p' /proc/net/dev | awk -v at="$([ "$1" = rx ] && echo 1 || echo 9)" '{ print int($at / ($(at + 1) + 1)) }'
+}
+
+make_tap() { # FLAGS
+        ip link del tap0 2>/dev/null
+        # shellcheck disable=SC2086 # several
+        ip tuntap add dev tap0 mode tap vnet_hdr $1
+        ip addr add 10.9.0.1/24 dev tap0
+        ip addr add fd09::1/64 dev tap0 nodad
+        ip link set tap0 up
+}
+
+# Streams both ways, on IPv4 and IPv6. $1: what is said of it, $2: further steps before the streams, $3: --net's further keys
+tap_streams() {
+        local steps="net:10.9.0.2/24,net:fd09::2/64$2" mode address
+        for address in 10.9.0.1 fd09::1; do
+                for mode in send receive; do
+                        steps="$steps,run:netpeer+$mode+$address+5001+$seconds"
+                done
+        done
+        guest_runs tap "$steps,run:netpeer+echo+10.9.0.1+5001+1,poweroff" --net "tap-name=tap0$3"
+        same "a guest with a card on a TAP interface powers off, $1" 0 $status
+        for address in 10.9.0.1 fd09::1; do
+                for mode in send receive; do
+                        says "every byte arrives, $1: $mode, $address" tap "ok netpeer\+$mode\+$address"
+                done
+        done
+        says "small messages go to and fro, $1" tap "ok netpeer\+echo"
+}
+
+between() { # SENTENCE LOW HIGH VALUE
+        if [ "$4" -ge "$2" ] && [ "$4" -le "$3" ]; then pass "$1"; else fail "$1" && echo "$4 bytes"; fi
+}
+
+scenario_tap() {
+        local peer
+        ip link set lo up
+        make_tap multi_queue
+        "$guest/netpeer" listen 5001 &
+        peer=$!
+        tap_streams "with offloads" "" ,vq-pairs=2
+        between "the guest sends segments of many frames" 3000 70000 "$(mean_frame rx)"
+        between "it gets segments of many frames" 3000 70000 "$(mean_frame tx)"
+        make_tap ""
+        "$guest/netpeer" plain tap0
+        tap_streams "without offloads" ,run:netpeer+plain+eth0 ,mrg-rxbuf=false
+        between "without offloads the guest sends frames" 60 1514 "$(mean_frame rx)"
+        between "without offloads it gets frames" 60 1514 "$(mean_frame tx)"
+        kill $peer
+}
+
+# The host's side of passt: an interface with a default route, and an address that is reached through it.
+scenario_user() {
+        local peer client
+        command -v passt >passt.path || { skip "the user-mode network" "no passt"; return; }
+        ip link set lo up
+        ip tuntap add dev up0 mode tap
+        ip addr add 192.0.2.2/24 dev up0
+        ip link set up0 up
+        ip addr add 198.51.100.1/32 dev lo
+        ip route add default via 192.0.2.1
+        "$guest/netpeer" listen 5001 &
+        peer=$!
+        # passt takes connections before the guest does, and drops or forgets those
+        : >user.console
+        (until grep -q "^listening" user.console; do sleep 0.1; done
+                until timeout 20 "$guest/netpeer" send 127.0.0.1 8080 1; do sleep 0.2; done >forward.log 2>&1
+                timeout 20 "$guest/netpeer" receive 127.0.0.1 8080 1 >>forward.log 2>&1) &
+        client=$!
+        guest_runs user "dhcp,run:netpeer+send+198.51.100.1+5001+1,run:netpeer+receive+198.51.100.1+5001+1,$(
+                )run:echo+listening,run:netpeer+serve+80+2,poweroff" --net user,forward=tcp:127.0.0.1:8080:80
+        same "a guest on the user-mode network powers off" 0 $status
+        says "the guest gets the host's address by DHCP" user "^dhcp 192.0.2.2/24"
+        says "the guest sends through the helper" user "ok netpeer\+send"
+        says "the guest receives through the helper" user "ok netpeer\+receive"
+        kill $peer $client 2>/dev/null
+        same "a forwarded port leads to the guest, both ways" 2 "$(grep -cE '^netpeer (send|receive) [0-9]+ in' forward.log)"
+}
+
+# $1: mebibytes each way
+scenario_folder() {
+        local server
+        [ -x $virtiofsd ] || { skip "shared folders" "no virtiofsd"; return; }
+        mkdir -p folder
+        dd if=/dev/urandom of=folder/from-host bs=1M count="$1" 2>/dev/null
+        (cd folder && sha256sum from-host >from-host.sha256)
+        $virtiofsd --socket-path=fs.sock -o source="$PWD/folder" -o sandbox=chroot >fs.log 2>&1 &
+        server=$!
+        until [ -S fs.sock ]; do sleep 0.05; done
+        guest_runs folder "share:work:$1,poweroff" --vhost-user-fs fs.sock,tag=work
+        same "a guest with a shared folder powers off" 0 $status
+        says "the guest reads what the host wrote" folder "^from-host: OK"
+        says "the guest writes into the folder" folder "^step share: ok"
+        same "the host reads what the guest wrote" "from-guest: OK" "$(cd folder && sha256sum -c from-guest.sha256)"
+        wait $server
+}
+
+# A process that ends while the guest uses the folder: the reason is logged, the VM goes on.
+scenario_folder_lost() {
+        local server
+        [ -x $virtiofsd ] || return
+        mkdir -p folder
+        $virtiofsd --socket-path=lost.sock -o source="$PWD/folder" -o sandbox=chroot >fs.log 2>&1 &
+        server=$!
+        until [ -S lost.sock ]; do sleep 0.05; done
+        (until grep -q "reading" lost.console 2>/dev/null; do sleep 0.1; done; kill -KILL $server) &
+        guest_runs lost "module:virtiofs,run:mount+-t+virtiofs+work+/mnt,run:echo+reading,run:sleep+1,run:echo+alive,crash" \
+                --vhost-user-fs lost.sock,tag=work
+        # a guest that syncs would wait for the folder for ever
+        says "a VM whose folder is lost goes on" lost "^alive"
+        if grep -q "shared folder work: .* is lost" lost.log; then
+                pass "the loss of a folder's process is logged"
+        else
+                fail "the loss of a folder's process is logged"
+        fi
+        guest_runs gone poweroff --vhost-user-fs lost.sock,tag=work
+        same "a process that is not there is an error at the start" 1 $status
+}
