@@ -6,7 +6,7 @@
 # a perl that is told to taint, and fails for that on any processor.
 cd /soak/perl/t || exit 1
 tests=()
-for test in base/*.t cmd/*.t op/*.t re/*.t uni/*.t; do
+for test in base/*.t cmd/*.t opbasic/*.t op/*.t re/*.t uni/*.t; do
         case $test in
         op/coreamp.t | op/coresubs.t | op/goto_xs.t | op/readdir.t | op/signatures.t | op/threads-dirh.t) ;;
         op/taint.t | op/utftaint.t | re/substT.t | re/uniprops*.t) ;;

@@ -74,8 +74,8 @@ struct Lapic {
         _Atomic uint32_t lvt[6]; /* timer, thermal, pmc, lint0, lint1, error */
         uint64_t icr;
         uint32_t irr[8], isr[8], tmr[8];
-        uint64_t timer_due;   /* UINT64_MAX: not running */
-        uint64_t deadline;    /* TSC value, 0 = disarmed */
+        uint64_t timer_due; /* UINT64_MAX: not running */
+        uint64_t deadline;  /* TSC value, 0 = disarmed */
 };
 
 static int highest(const uint32_t *bits) {
