@@ -69,6 +69,8 @@ void manager_doom(Manager *manager, Entry *entry) {
         if (!entry)
                 return;
         entry->doomed = true;
+        /* Who was told that it is gone does not find it with the next daemon. */
+        vm_forget(entry->vm);
         (void) sd_event_source_set_enabled(manager->sweep, SD_EVENT_ONESHOT);
 }
 

@@ -164,13 +164,18 @@ Vm *vm_free(Vm *vm) {
         return NULL;
 }
 
+/** vm_forget() - have no later daemon know @vm */
+void vm_forget(const Vm *vm) {
+        if (unlinkat(vm->env->state_dir, vm->info.id, 0) < 0 && errno != ENOENT)
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "remove the state file: %m, ignoring");
+}
+
 /** vm_remove() - vm_free() of a VM that is not active and that nobody shall find again. Return: NULL. */
 Vm *vm_remove(Vm *vm) {
         assert(!vm_is_active(vm));
 
         vm_release_all(vm);
-        if (unlinkat(vm->env->state_dir, vm->info.id, 0) < 0 && errno != ENOENT)
-                log_line(LOG_LEVEL_WARNING, vm->info.name, "remove the state file: %m, ignoring");
+        vm_forget(vm);
         return vm_free(vm);
 }
 

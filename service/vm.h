@@ -98,6 +98,7 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
 void vm_keep(Vm *vm);
 Vm *vm_free(Vm *vm);
 DEFINE_CLEANUP(Vm *, vm_free)
+void vm_forget(const Vm *vm);
 Vm *vm_remove(Vm *vm);
 
 const VmInfo *vm_info(const Vm *vm);

@@ -47,18 +47,22 @@ static bool is_alive(pid_t pid) {
                !strstr(text, ") X");
 }
 
-/* Once the fake VMM awaits it. */
-static void send_usr1(pid_t pid) {
+static void wait_for_name(pid_t pid, const char *expected) {
         uint64_t deadline = clock_monotonic_usec() + HOST_TIMEOUT_USEC;
         char path[64], name[32] = "";
 
         (void) snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-        while (strncmp(name, "awaiting", 8) != 0) {
+        while (strncmp(name, expected, strlen(expected)) != 0) {
                 _cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
 
                 assert_true(clock_monotonic_usec() < deadline);
                 assert_true(fd >= 0 && read(fd, name, sizeof(name) - 1) > 0);
         }
+}
+
+/* Once the fake VMM awaits it. */
+static void send_usr1(pid_t pid) {
+        wait_for_name(pid, "awaiting");
         assert_int_equal(kill(pid, SIGUSR1), 0);
 }
 
@@ -98,12 +102,14 @@ static size_t history_count(BusHost *host, const char *name) {
 
 static void test_a_vm_runs_on_and_is_found_again(void **state) {
         BusHost *host = *state;
-        _cleanup_(freep) char *path = start_vm(host, "console:before%20 await console:after sleep");
+        _cleanup_(freep) char *path =
+                start_vm(host, "console:before%20 await console:after name:done sleep");
         pid_t pid = pid_of(host, path);
         Record record;
 
         bus_host_kill_daemon(host);
         send_usr1(pid);
+        wait_for_name(pid, "done");
         bus_host_restart_daemon(host);
         assert_state(host, path, "running");
         assert_int_equal(pid_of(host, path), pid);
@@ -306,7 +312,9 @@ static void test_cids_go_on_and_a_drain_lasts(void **state) {
         BusHost *host = *state;
         _cleanup_(freep) char *first = start_vm(host, "exit:0"), *second = NULL;
         uint64_t cid = vm_get_number(host->bus, first, "Cid");
+        Record record;
 
+        vm_wait_death(host, first, &record);
         vm_call_ok(host->bus, first, "Release");
         kill_and_restart(host);
         second = start_vm(host, "sleep");
