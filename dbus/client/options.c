@@ -55,6 +55,12 @@ const Option metrics_options[] = {
         {0},
 };
 
+const Option drain_options[] = {
+        {OPTION_TIMEOUT, 0, "timeout", "SECONDS", "Kill what has not stopped by then (90)"},
+        {OPTION_CANCEL, 0, "cancel", NULL, "Take new VMs again"},
+        {0},
+};
+
 /** verb_option_at() - the @i-th option of @verb's own tables, or NULL behind the last one */
 const Option *verb_option_at(const Verb *verb, size_t i) {
         for (size_t t = 0; t < VERB_OPTION_TABLES_MAX && verb->options[t]; t++)

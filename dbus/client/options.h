@@ -38,6 +38,8 @@ typedef enum OptionId {
         OPTION_LOG,
         OPTION_HYPERVISOR,
         OPTION_DETACH,
+        OPTION_CANCEL,
+        OPTION_TIMEOUT,
         OPTION_PROBE,
         OPTION_FORMAT,
 } OptionId;
@@ -79,7 +81,8 @@ struct Verb {
 extern const Option global_options[];
 extern const Option config_options[]; /* what the config says: run, create, check-config */
 extern const Option start_options[];  /* what is beside the config: run, create */
-extern const Option run_options[];    /* run alone */
+extern const Option run_options[];
+extern const Option drain_options[];    /* run alone */
 extern const Option capabilities_options[];
 extern const Option metrics_options[];
 

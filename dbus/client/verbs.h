@@ -18,6 +18,7 @@ int verb_list(Client *client, const Args *args, TextError *reterr);
 int verb_show(Client *client, const Args *args, TextError *reterr);
 int verb_capabilities(Client *client, const Args *args, TextError *reterr);
 int verb_metrics(Client *client, const Args *args, TextError *reterr);
+int verb_drain(Client *client, const Args *args, TextError *reterr);
 int verb_check_config(Client *client, const Args *args, TextError *reterr);
 
 /* A VM that was just made. */
