@@ -82,7 +82,7 @@ extern const Option global_options[];
 extern const Option config_options[]; /* what the config says: run, create, check-config */
 extern const Option start_options[];  /* what is beside the config: run, create */
 extern const Option run_options[];
-extern const Option drain_options[];    /* run alone */
+extern const Option drain_options[]; /* run alone */
 extern const Option capabilities_options[];
 extern const Option metrics_options[];
 
