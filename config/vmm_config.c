@@ -52,6 +52,7 @@ void vmm_config_deinit(VmmConfig *config) {
         free(config->initrd);
         free(config->kvm_device);
         free(config->socket);
+        free(config->gdb);
         free(config->vsock_socket_dir);
         *config = (VmmConfig){0};
 }

@@ -107,6 +107,7 @@ typedef struct VmmConfig {
         char *kvm_device; /* owned, optional: --hypervisor kvm[device=PATH] */
         CpuFeatureChange cpu_features;
         char *socket;   /* owned, optional: where the control socket listens */
+        char *gdb;      /* owned, optional: TCP port or Unix socket where a debugger connects */
         bool suspended; /* start suspended, until the control socket says otherwise */
         bool no_rng;
         uint32_t vsock_cid;     /* VMM_CID_MIN..MAX; 0: no sockets */

@@ -62,5 +62,6 @@ int machine_run(Machine *machine, HaltReason *ret, TextError *reterr) {
         if (r < 0)
                 return text_error_set(reterr, r, "the event loop failed");
         *ret = atomic_load(&machine->halt_reason);
+        machine_debugger_ended(machine, machine_exit_status(*ret, /* extended= */ true));
         return 0;
 }

@@ -59,6 +59,8 @@ typedef struct MachineVcpu {
         pthread_t thread;
         pid_t tid; /* of @thread; valid once the machine runs */
         MachineVcpuPlace place;
+        bool held;          /* waits in the park though the machine runs; under MachinePark.lock */
+        bool debug_stopped; /* the debugger has not been told yet; under MachinePark.lock */
         MachineExits exits; /* written by the vCPU's thread */
 } MachineVcpu;
 
@@ -129,6 +131,8 @@ typedef struct MachineBalloon {
 } MachineBalloon;
 
 /* Members are owned unless marked; the order is the order of making, and its reverse that of releasing. */
+typedef struct MachineDebugger MachineDebugger;
+
 struct Machine {
         Loop *loop;
         GuestClock *clock;
@@ -149,6 +153,7 @@ struct Machine {
         unsigned n_chardevs;
         Uart8250 *uarts[MACHINE_COM_PORTS];
         PciRoot *pci;
+        MachineDebugger *debugger; /* NULL without --gdb */
         PciHotplug *pci_hotplug;
         MachineHotplug hotplug;
         MachineDisk disks[VMM_DISKS_MAX];
@@ -212,6 +217,9 @@ void machine_park_deinit(MachinePark *park);
 void machine_park_wake(Machine *machine);
 bool machine_park_pass(Machine *machine, Vcpu *vcpu);
 void machine_park_leave(Machine *machine, MachineVcpu *vcpu);
+void machine_park_hold(Machine *machine, unsigned index, bool held);
+void machine_park_stop(Machine *machine, unsigned index);
+bool machine_park_take_stop(Machine *machine, unsigned index);
 
 /* control.c */
 int machine_open_control(Machine *machine, const VmmConfig *config, TextError *reterr);
@@ -239,3 +247,9 @@ int machine_boost_thread(void);
 /* vcpu_thread.c */
 int machine_start_vcpus(Machine *machine, TextError *reterr);
 void machine_join_vcpus(Machine *machine);
+
+/* debugger.c */
+int machine_open_debugger(Machine *machine, const VmmConfig *config, TextError *reterr);
+void machine_debugger_stopped(MachineVcpu *vcpu);
+void machine_debugger_ended(Machine *machine, int status);
+MachineDebugger *machine_debugger_free(MachineDebugger *debugger);

@@ -63,7 +63,7 @@ bool machine_park_pass(Machine *machine, Vcpu *vcpu) {
         pthread_mutex_lock(&park->lock);
         self->place = MACHINE_VCPU_PARKED;
         pthread_cond_broadcast(&park->changed);
-        while (park->n_pauses > 0 && !is_halted(machine))
+        while ((park->n_pauses > 0 || self->held) && !is_halted(machine))
                 if (!run_job(park, vcpu))
                         pthread_cond_wait(&park->changed, &park->lock);
         pass = !is_halted(machine);
@@ -71,6 +71,34 @@ bool machine_park_pass(Machine *machine, Vcpu *vcpu) {
                 self->place = MACHINE_VCPU_INSIDE;
         pthread_mutex_unlock(&park->lock);
         return pass;
+}
+
+/** machine_park_hold() - let a vCPU wait in the park whatever the machine does, or no longer; while it is paused */
+void machine_park_hold(Machine *machine, unsigned index, bool held) {
+        pthread_mutex_lock(&machine->park.lock);
+        machine->vcpus[index].held = held;
+        pthread_cond_broadcast(&machine->park.changed);
+        pthread_mutex_unlock(&machine->park.lock);
+}
+
+/** machine_park_stop() - a vCPU stops for the debugger, and is held; on its own thread */
+void machine_park_stop(Machine *machine, unsigned index) {
+        pthread_mutex_lock(&machine->park.lock);
+        machine->vcpus[index].held = true;
+        machine->vcpus[index].debug_stopped = true;
+        pthread_mutex_unlock(&machine->park.lock);
+}
+
+/** machine_park_take_stop() - whether the vCPU stopped for the debugger since the last call */
+bool machine_park_take_stop(Machine *machine, unsigned index) {
+        MachineVcpu *vcpu = &machine->vcpus[index];
+        bool stopped;
+
+        pthread_mutex_lock(&machine->park.lock);
+        stopped = vcpu->debug_stopped;
+        vcpu->debug_stopped = false;
+        pthread_mutex_unlock(&machine->park.lock);
+        return stopped;
 }
 
 /** machine_park_leave() - the vCPU's thread ends; nobody waits for it any more */

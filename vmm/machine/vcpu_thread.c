@@ -86,6 +86,10 @@ static void vcpu_run(MachineVcpu *self, Vcpu *vcpu) {
         while (reason == HALT_STOP && machine_park_pass(machine, vcpu)) {
                 counter_add(&self->exits.runs, 1);
                 reason = vcpu->ops->run(vcpu, &io, &machine->stop);
+                if (reason == HALT_DEBUG) {
+                        machine_debugger_stopped(self);
+                        reason = HALT_STOP;
+                }
         }
         if (reason == HALT_STOP)
                 return; /* the machine ended by another's doing */
