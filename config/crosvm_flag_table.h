@@ -46,7 +46,7 @@ struct Flag {
         int (*emit)(const VmmConfig *config, const Flag *flag, StrVec *argv);
 };
 
-#define CROSVM_N_FLAGS 33u
+#define CROSVM_N_FLAGS 34u
 
 /* In the order of emission, which is that of Android's manager. */
 extern const Flag crosvm_flags[CROSVM_N_FLAGS];

@@ -53,6 +53,7 @@ void vmm_config_deinit(VmmConfig *config) {
         free(config->kvm_device);
         free(config->socket);
         free(config->gdb);
+        free(config->ramdump);
         free(config->vsock_socket_dir);
         *config = (VmmConfig){0};
 }

@@ -108,6 +108,7 @@ typedef struct VmmConfig {
         CpuFeatureChange cpu_features;
         char *socket;   /* owned, optional: where the control socket listens */
         char *gdb;      /* owned, optional: TCP port or Unix socket where a debugger connects */
+        char *ramdump;  /* owned, optional: file for an ELF core when the guest panics */
         bool suspended; /* start suspended, until the control socket says otherwise */
         bool no_rng;
         uint32_t vsock_cid;     /* VMM_CID_MIN..MAX; 0: no sockets */

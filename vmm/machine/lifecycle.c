@@ -30,6 +30,12 @@ static void drain_consoles(Machine *machine) {
  * All vCPUs leave the guest soon after, and machine_run() returns.
  */
 void machine_halt(Machine *machine, HaltReason reason) {
+        if (!machine_ramdump_takes(machine->ramdump, reason))
+                machine_halt_now(machine, reason);
+}
+
+/** machine_halt_now() - machine_halt() for a panic whose dump is written, and for all else */
+void machine_halt_now(Machine *machine, HaltReason reason) {
         HaltReason none = HALT_NONE;
 
         if (!atomic_compare_exchange_strong(&machine->halt_reason, &none, reason))

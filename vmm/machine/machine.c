@@ -385,6 +385,9 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
         r = machine_open_control(machine, config, reterr);
         if (r < 0)
                 return r;
+        r = machine_open_ramdump(machine, config, reterr);
+        if (r < 0)
+                return r;
         r = machine_open_debugger(machine, config, reterr);
         if (r < 0)
                 return r;
@@ -401,6 +404,7 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
 Machine *machine_free(Machine *machine) {
         if (!machine)
                 return NULL;
+        (void) machine_ramdump_free(machine->ramdump);
         (void) machine_debugger_free(machine->debugger);
         (void) control_server_free(machine->control);
         (void) pci_hotplug_free(machine->pci_hotplug);

@@ -132,6 +132,7 @@ typedef struct MachineBalloon {
 
 /* Members are owned unless marked; the order is the order of making, and its reverse that of releasing. */
 typedef struct MachineDebugger MachineDebugger;
+typedef struct MachineRamdump MachineRamdump;
 
 struct Machine {
         Loop *loop;
@@ -154,6 +155,7 @@ struct Machine {
         Uart8250 *uarts[MACHINE_COM_PORTS];
         PciRoot *pci;
         MachineDebugger *debugger; /* NULL without --gdb */
+        MachineRamdump *ramdump;
         PciHotplug *pci_hotplug;
         MachineHotplug hotplug;
         MachineDisk disks[VMM_DISKS_MAX];
@@ -253,3 +255,11 @@ int machine_open_debugger(Machine *machine, const VmmConfig *config, TextError *
 void machine_debugger_stopped(MachineVcpu *vcpu);
 void machine_debugger_ended(Machine *machine, int status);
 MachineDebugger *machine_debugger_free(MachineDebugger *debugger);
+
+/* lifecycle.c */
+void machine_halt_now(Machine *machine, HaltReason reason);
+
+/* ramdump.c */
+int machine_open_ramdump(Machine *machine, const VmmConfig *config, TextError *reterr);
+bool machine_ramdump_takes(MachineRamdump *dump, HaltReason reason);
+MachineRamdump *machine_ramdump_free(MachineRamdump *dump);
