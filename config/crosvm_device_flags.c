@@ -281,7 +281,7 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret) {
         return strbuf_finish(&buf, ret);
 }
 
-/* --mem, --cpus, --hypervisor */
+/* --mem, --hypervisor */
 
 static int set_mem_size(void *object, const KvItem *item, TextError *reterr) {
         VmmConfig *config = object;
@@ -319,33 +319,6 @@ int crosvm_init_mem_parse(VmmConfig *config, const char *value, TextError *reter
         static const KvField fields[] = {{"size", set_init_mem}};
 
         return kv_apply(value, "size", fields, ELEMENTSOF(fields), config, reterr);
-}
-
-static int set_cpus_num_cores(void *object, const KvItem *item, TextError *reterr) {
-        VmmConfig *config = object;
-        uint64_t n;
-        int r;
-
-        r = kv_get_u64(item, 1, VM_VCPUS_MAX, &n, reterr);
-        if (r < 0)
-                return r;
-        config->n_vcpus = (unsigned) n;
-        return 0;
-}
-
-/** crosvm_cpus_parse() - "N" or "num-cores=N" */
-int crosvm_cpus_parse(VmmConfig *config, const char *value, TextError *reterr) {
-        static const KvField fields[] = {
-                {"num-cores", set_cpus_num_cores},
-                {"clusters", NULL},
-                {"core-types", NULL},
-                {"boot-cpu", NULL},
-                {"freq-domains", NULL},
-                {"sve", NULL},
-                {"mte", NULL},
-        };
-
-        return kv_apply(value, "num-cores", fields, ELEMENTSOF(fields), config, reterr);
 }
 
 static int set_kvm_device(void *object, const KvItem *item, TextError *reterr) {

@@ -13,7 +13,6 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret);
 
 int crosvm_mem_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_init_mem_parse(VmmConfig *config, const char *value, TextError *reterr);
-int crosvm_cpus_parse(VmmConfig *config, const char *value, TextError *reterr);
 
 int crosvm_vsock_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_cid_parse(VmmConfig *config, const char *value, TextError *reterr);

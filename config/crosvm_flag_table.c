@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/crosvm_cpu_flags.h"
 #include "config/crosvm_device_flags.h"
 #include "config/crosvm_flags.h"
 #include "config/crosvm_folder_flags.h"
@@ -37,10 +38,36 @@ static int emit_init_mem(const VmmConfig *config, const Flag *flag, StrVec *argv
                                    (unsigned long long) config->init_memory_bytes >> 20);
 }
 
+/* Nothing beside --host-cpu-topology, which counts them. */
 static int emit_cpus(const VmmConfig *config, const Flag *flag, StrVec *argv) {
-        int r = strvec_addf(argv, "--%s", flag->name);
+        char *value;
+        int r;
 
-        return r < 0 ? r : strvec_addf(argv, "%u", config->n_vcpus);
+        if (config->cpus.host_topology)
+                return 0;
+        r = crosvm_cpus_emit(config, &value);
+        return r < 0 ? r : crosvm_flag_emit_consume(flag, value, argv);
+}
+
+static int emit_cpu_affinity(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        char *value;
+        int r;
+
+        r = crosvm_cpu_affinity_emit(&config->cpus, &value);
+        return r < 0 || !value ? r : crosvm_flag_emit_consume(flag, value, argv);
+}
+
+static int emit_rt_cpus(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        char *value;
+        int r;
+
+        r = crosvm_rt_cpus_emit(&config->cpus, &value);
+        return r < 0 || !value ? r : crosvm_flag_emit_consume(flag, value, argv);
+}
+
+static int emit_core_scheduling(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        return config->cpus.core_scheduling ? crosvm_flag_emit_consume(flag, strdup("true"), argv)
+                                            : 0;
 }
 
 static int emit_serials(const VmmConfig *config, const Flag *flag, StrVec *argv) {
@@ -298,6 +325,64 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_cpus_parse,
          .emit = emit_cpus,
          .help = "number of virtual CPUs, also num-cores=N (default 1)"},
+        {.name = "cpu-cluster",
+         .scope = SCOPE_RUN,
+         .group = GROUP_CPUS,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_cpu_cluster_parse,
+         .emit = emit_nothing,
+         .help = "vCPUs that share a cache, as in the key clusters=[[0,1],[2,3]]"},
+        {.name = "no-smt",
+         .scope = SCOPE_RUN,
+         .group = GROUP_CPUS,
+         .kind = FLAG_SWITCH,
+         MEMBER(cpus.no_smt),
+         .help = "one thread a core, also when the number of vCPUs is even"},
+        {.name = "host-cpu-topology",
+         .scope = SCOPE_RUN,
+         .group = GROUP_CPUS,
+         .kind = FLAG_SWITCH,
+         MEMBER(cpus.host_topology),
+         .help = "a vCPU for each processor of the host, with its threads and cores"},
+        {.name = "cpu-affinity",
+         .scope = SCOPE_RUN,
+         .group = GROUP_CPUS,
+         .kind = FLAG_CUSTOM,
+         .metavar = "LIST",
+         .parse = crosvm_cpu_affinity_parse,
+         .emit = emit_cpu_affinity,
+         .help = "the host's processors, 0,2-3 for all vCPUs or 0=0:1=2,3 for each"},
+        {.name = "rt-cpus",
+         .scope = SCOPE_RUN,
+         .group = GROUP_CPUS,
+         .kind = FLAG_CUSTOM,
+         .metavar = "LIST",
+         .parse = crosvm_rt_cpus_parse,
+         .emit = emit_rt_cpus,
+         .help = "vCPUs that go before the host's other threads"},
+        {.name = "core-scheduling",
+         .scope = SCOPE_RUN,
+         .group = GROUP_CPUS,
+         .kind = FLAG_CUSTOM,
+         .metavar = "BOOL",
+         .parse = crosvm_core_scheduling_parse,
+         .emit = emit_core_scheduling,
+         .help = "no vCPU shares a core of the host with another thread"},
+        {.name = "per-vm-core-scheduling",
+         .scope = SCOPE_RUN,
+         .group = GROUP_CPUS,
+         .kind = FLAG_SWITCH,
+         MEMBER(cpus.vm_core_scheduling),
+         .help = "no vCPU shares a core of the host with a thread of others"},
+        {.name = "vcpu-cgroup-path",
+         .scope = SCOPE_RUN,
+         .group = GROUP_CPUS,
+         .kind = FLAG_STRING,
+         .metavar = "PATH",
+         MEMBER(cpus.cgroup_path),
+         .help = "directory of the control group that vCPU threads join"},
         {.name = "serial",
          .scope = SCOPE_RUN,
          .group = GROUP_DEVICES,

@@ -16,6 +16,7 @@ typedef enum FlagScope {
 typedef enum FlagGroup {
         GROUP_GLOBAL,
         GROUP_MACHINE,
+        GROUP_CPUS,
         GROUP_BOOT,
         GROUP_DEVICES,
         GROUP_ACCEPTED,
@@ -46,7 +47,7 @@ struct Flag {
         int (*emit)(const VmmConfig *config, const Flag *flag, StrVec *argv);
 };
 
-#define CROSVM_N_FLAGS 34u
+#define CROSVM_N_FLAGS 42u
 
 /* In the order of emission, which is that of Android's manager. */
 extern const Flag crosvm_flags[CROSVM_N_FLAGS];

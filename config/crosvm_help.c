@@ -45,6 +45,7 @@ void crosvm_flags_help(FILE *out) {
         control_verbs_help(out);
         help_group(out, GROUP_BOOT, "What to boot");
         help_group(out, GROUP_MACHINE, "The machine");
+        help_group(out, GROUP_CPUS, "Its processors");
         help_group(out, GROUP_DEVICES, "Devices");
         help_group(out, GROUP_ACCEPTED, "Accepted so that crosvm's command lines work");
         help_group(out, GROUP_OURS, "Not in crosvm in this form");

@@ -45,6 +45,7 @@ void vmm_config_deinit(VmmConfig *config) {
         for (size_t i = 0; i < config->n_folders; i++)
                 vmm_folder_deinit(&config->folders[i]);
         deinit_firmware(config);
+        vmm_cpus_deinit(&config->cpus);
         strvec_deinit(&config->params);
         free(config->log_level);
         free(config->name);
@@ -278,6 +279,9 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
         if (config->suspended && !config->socket)
                 return text_error_set(reterr, -EINVAL,
                                       "--suspended: without --socket nothing could resume it");
+        r = vmm_cpus_validate(&config->cpus, config->n_vcpus, reterr);
+        if (r < 0)
+                return r;
         r = check_params(config, reterr);
         if (r < 0)
                 return r;

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "base/text_error.h"
 #include "config/cpu_features.h"
+#include "config/vmm_cpus.h"
 #include "config/vmm_folder.h"
 #include "config/vmm_net.h"
 
@@ -103,6 +104,7 @@ typedef struct VmmConfig {
         StrVec params;
         uint64_t memory_bytes; /* default 256 MiB */
         unsigned n_vcpus;      /* default 1 */
+        VmmCpus cpus;
         VmmHypervisor hypervisor;
         char *kvm_device; /* owned, optional: --hypervisor kvm[device=PATH] */
         CpuFeatureChange cpu_features;

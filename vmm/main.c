@@ -81,7 +81,7 @@ static int block_stop_signals(int *ret_fd) {
         return 0;
 }
 
-static int run(const VmmConfig *config) {
+static int run(VmmConfig *config) {
         _cleanup_(text_error_deinit) TextError error = {0};
         _cleanup_(fd_closep) int signal_fd = -EBADF;
         _cleanup_(machine_freep) Machine *machine = NULL;
@@ -92,6 +92,9 @@ static int run(const VmmConfig *config) {
         if (config->name)
                 (void) prctl(PR_SET_NAME, config->name);
         r = block_stop_signals(&signal_fd);
+        if (r < 0)
+                return fail(VMM_EXIT_ERROR, &error, r);
+        r = machine_copy_host_topology(config, &error);
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
         r = machine_choose_hypervisor(config, &hv, &error);

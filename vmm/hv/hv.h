@@ -34,8 +34,10 @@ typedef struct Partition Partition;
 /* ---- what the machine wants ---- */
 
 typedef struct HvConfig {
-        unsigned n_vcpus;              /* 1..HV_VCPUS_MAX; APIC ids equal indices */
-        unsigned threads_per_core;     /* 1 or 2, divides n_vcpus unless n_vcpus is odd, then 1 */
+        unsigned n_vcpus;          /* 1..HV_VCPUS_MAX; APIC ids equal indices */
+        unsigned threads_per_core; /* 1 or 2, divides n_vcpus unless n_vcpus is odd, then 1 */
+        unsigned
+                cluster_size; /* vCPUs that share a level 2 cache, a power of two; 0: those of a core */
         CpuFeatureChange cpu_features; /* to the model that guests see by default */
         const char *
                 device; /* of the backend, NULL = its usual one (/dev/kvm); borrowed during the call */

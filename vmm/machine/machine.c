@@ -41,7 +41,8 @@ static int place_pci64_window(Machine *machine, unsigned physical_bits, TextErro
 static HvConfig hv_config_from(const VmmConfig *config) {
         return (HvConfig){
                 .n_vcpus = config->n_vcpus,
-                .threads_per_core = 1,
+                .threads_per_core = vmm_cpus_threads_per_core(&config->cpus, config->n_vcpus),
+                .cluster_size = vmm_cpus_cluster_size(&config->cpus),
                 .cpu_features = config->cpu_features,
                 .device = config->kvm_device,
         };
@@ -117,8 +118,7 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
                 return r;
         TAKE(proto);
         machine->n_vcpus = machine->n_kicks = config->n_vcpus;
-        machine->boost_uclamp = config->boost_uclamp;
-        return 0;
+        return machine_init_placement(&machine->placement, config, reterr);
 }
 
 static int new_buses(Machine *machine) {
@@ -309,7 +309,8 @@ static int load(Machine *machine, const VmmConfig *config, TextError *reterr) {
                 .board =
                         {
                                 .n_vcpus = config->n_vcpus,
-                                .threads_per_core = 1,
+                                .threads_per_core =
+                                        vmm_cpus_threads_per_core(&config->cpus, config->n_vcpus),
                                 .pci64_base = machine->pci64_base,
                                 .pci64_size = machine->pci64_size,
                                 .com = {true, true, true, true},
@@ -358,6 +359,7 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
         pthread_mutex_init(&machine->gate.lock, NULL);
         pthread_cond_init(&machine->gate.changed, NULL);
         machine_park_init(&machine->park);
+        machine->placement.cgroup_fd = -EBADF;
         r = loop_new(&machine->loop);
         if (r < 0)
                 return r;
@@ -430,6 +432,7 @@ Machine *machine_free(Machine *machine) {
         (void) guest_clock_free(machine->clock);
         (void) loop_free(machine->loop);
         free(machine->vcpus);
+        machine_deinit_placement(&machine->placement);
         machine_park_deinit(&machine->park);
         pthread_cond_destroy(&machine->gate.changed);
         pthread_mutex_destroy(&machine->gate.lock);

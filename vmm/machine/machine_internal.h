@@ -69,8 +69,9 @@ typedef struct MachineGate {
         pthread_mutex_t lock;
         pthread_cond_t changed;
         unsigned n_bound;
-        int error;         /* of the first vCPU that could not be bound */
-        bool open, closed; /* closed: give up without running */
+        int error;          /* of the first vCPU that could not be bound */
+        const char *option; /* that asked for what failed, or NULL */
+        bool open, closed;  /* closed: give up without running */
 } MachineGate;
 
 /* What a parked vCPU is asked to do on its own thread. */
@@ -80,6 +81,15 @@ typedef struct MachineJob {
         void *userdata;
         bool done;
 } MachineJob;
+
+/* What options want of the threads of vCPUs. */
+typedef struct MachinePlacement {
+        CpuSet *affinity; /* owned, one for each vCPU; empty: anywhere */
+        CpuSet realtime;  /* vCPUs */
+        bool core_scheduling, vm_core_scheduling;
+        bool boost_uclamp;
+        int cgroup_fd; /* owned: where a thread writes itself; -EBADF: stay */
+} MachinePlacement;
 
 /* Where vCPUs wait while the machine is paused. */
 typedef struct MachinePark {
@@ -173,7 +183,7 @@ struct Machine {
         MachineVcpu *vcpus;
         MachineGate gate;
         MachinePark park;
-        bool boost_uclamp;              /* of vCPU threads */
+        MachinePlacement placement;
         bool suspended;                 /* by machine_suspend(): holds one pause */
         bool devices_suspended;         /* and so are the devices */
         atomic_bool stop;               /* vCPUs leave the guest: paused or halted */
@@ -242,6 +252,12 @@ void machine_unplug(Machine *machine, unsigned slot, ControlCall *call);
 
 /* vsock.c */
 int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
+
+/* placement.c */
+int machine_init_placement(MachinePlacement *placement, const VmmConfig *config, TextError *reterr);
+void machine_deinit_placement(MachinePlacement *placement);
+int machine_place_threads(const MachinePlacement *placement, const char **ret_option);
+int machine_place_vcpu(const MachinePlacement *placement, unsigned index, const char **ret_option);
 
 /* uclamp.c */
 int machine_boost_thread(void);

@@ -55,13 +55,15 @@ static void io_handle_eoi(void *userdata, uint8_t vector) {
 }
 
 /* Reports the outcome of binding and waits until all vCPUs did. Return: whether to run. */
-static bool gate_pass(MachineGate *gate, int r) {
+static bool gate_pass(MachineGate *gate, int r, const char *option) {
         bool run;
 
         pthread_mutex_lock(&gate->lock);
         gate->n_bound++;
-        if (r < 0 && gate->error == 0)
+        if (r < 0 && gate->error == 0) {
                 gate->error = r;
+                gate->option = option;
+        }
         pthread_cond_broadcast(&gate->changed);
         while (!gate->open && !gate->closed)
                 pthread_cond_wait(&gate->changed, &gate->lock);
@@ -104,6 +106,7 @@ static void *vcpu_main(void *userdata) {
         MachineVcpu *self = userdata;
         Machine *machine = self->machine;
         _cleanup_(vcpu_freep) Vcpu *vcpu = NULL;
+        const char *option = NULL;
         char name[16];
         int r;
 
@@ -113,9 +116,9 @@ static void *vcpu_main(void *userdata) {
         r = machine->partition->ops->vcpu_bind(machine->partition, self->index, &vcpu);
         if (r >= 0)
                 r = machine_prepare_vcpu(machine, vcpu);
-        if (r >= 0 && machine->boost_uclamp)
-                r = machine_boost_thread();
-        if (gate_pass(&machine->gate, r))
+        if (r >= 0)
+                r = machine_place_vcpu(&machine->placement, self->index, &option);
+        if (gate_pass(&machine->gate, r, option))
                 vcpu_run(self, vcpu);
         machine_park_leave(machine, self);
         return NULL;
@@ -164,6 +167,11 @@ static int create_threads(Machine *machine, unsigned n_vcpus) {
         return r;
 }
 
+static const char *placement_error(int r) {
+        return r == -ENOSYS || r == -ENODEV || r == -EINVAL ? "the host's kernel does not have it"
+                                                            : strerror(-r);
+}
+
 /**
  * machine_start_vcpus() - create the threads and let the guest run once every vCPU is ready
  *
@@ -171,23 +179,26 @@ static int create_threads(Machine *machine, unsigned n_vcpus) {
  */
 int machine_start_vcpus(Machine *machine, TextError *reterr) {
         unsigned n_vcpus = machine->n_vcpus;
+        const char *option;
         int r;
 
         machine->vcpus = calloc(n_vcpus, sizeof(*machine->vcpus));
         if (!machine->vcpus)
                 return -ENOMEM;
         machine->n_vcpus = 0;
+        r = machine_place_threads(&machine->placement, &option);
+        if (r < 0)
+                return text_error_set(reterr, r, "%s: %s", option, placement_error(r));
         r = create_threads(machine, n_vcpus);
         if (r < 0)
                 text_error_set(reterr, r, "cannot create a thread for vCPU %u: %s",
                                machine->n_vcpus, strerror(-r));
         if (r >= 0) {
                 r = gate_wait_bound(&machine->gate, n_vcpus);
+                option = machine->gate.option;
                 if (r < 0)
-                        text_error_set(reterr, r, "cannot set up the vCPUs: %s",
-                                       r == -ENOSYS ? "--boost-uclamp: the host's kernel has no "
-                                                      "utilization clamps"
-                                                    : strerror(-r));
+                        text_error_set(reterr, r, "cannot set up the vCPUs: %s%s%s", option ?: "",
+                                       option ? ": " : "", placement_error(r));
         }
         gate_decide(&machine->gate, r >= 0);
         if (r < 0)

@@ -160,7 +160,7 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"run|k|--mem|5k", "not '5k'"},
                 {"run|k|--cpus|0", "--cpus: num-cores: expected a number from 1 to 254"},
                 {"run|k|--cpus|255", "--cpus: num-cores: expected a number from 1 to 254"},
-                {"run|k|--cpus|2,clusters=[[0],[1]]", "--cpus: clusters: not supported"},
+                {"run|k|--cpus|2,freq-domains=[[0],[1]]", "--cpus: freq-domains: not supported"},
                 {"run|k|--cpus|num-cores=[2]", "--cpus: num-cores: a list is not accepted"},
                 {"run|k|--no-rng=true", "--no-rng: takes no value"},
                 {"run|k|--name|", "--name: the value is empty"},

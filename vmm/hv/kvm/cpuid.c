@@ -132,9 +132,16 @@ static void set_extended_topology(struct kvm_cpuid2 *cpuid, const HvConfig *conf
         cpuid_add(cpuid, &level);
 }
 
-/* Levels 1 and 2 belong to a core, level 3 to the package; leaves 4 and 0x8000001D share the layout of EAX. */
+/* Level 1 belongs to a core, level 2 to a cluster or core, level 3 to the package. */
+static unsigned cache_bits(const HvConfig *config, unsigned level) {
+        if (level == 2 && config->cluster_size > 0)
+                return log2_ceil(config->cluster_size);
+        return level < 3 ? thread_bits(config) : package_bits(config);
+}
+
+/* Leaves 4 and 0x8000001D share the layout of EAX. */
 static void set_cache_sharing(struct kvm_cpuid_entry2 *entry, const HvConfig *config) {
-        unsigned bits = CACHE_LEVEL(entry->eax) < 3 ? thread_bits(config) : package_bits(config);
+        unsigned bits = cache_bits(config, CACHE_LEVEL(entry->eax));
         unsigned core_bits = package_bits(config) - thread_bits(config);
 
         if (CACHE_TYPE(entry->eax) == 0)

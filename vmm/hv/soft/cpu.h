@@ -280,6 +280,7 @@ typedef struct Injected {
 /* What CPUID shows, the same on all processors but for the APIC id. */
 struct SoftModel {
         unsigned n_vcpus;
+        unsigned threads_per_core, cluster_size; /* as in HvConfig */
         CpuFeatureSet features;
 };
 

@@ -90,7 +90,7 @@ int soft_model_init(SoftModel *model, unsigned n_vcpus, const CpuFeatureChange *
                     TextError *reterr) {
         CpuFeatureSet able, fixed = {0};
 
-        *model = (SoftModel){.n_vcpus = n_vcpus};
+        *model = (SoftModel){.n_vcpus = n_vcpus, .threads_per_core = 1};
         put_all(&model->features, offered, ELEMENTSOF(offered));
         for (size_t i = 0; i < ELEMENTSOF(of_the_host); i++)
                 if (host_leaf1_ecx() >> cpu_feature_infos[of_the_host[i]].bit & 1)
@@ -152,6 +152,39 @@ uint64_t soft_cr4_known(const SoftModel *model) {
         return known;
 }
 
+/*
+ * Leaf 4, deterministic cache parameters: 32 KiB each for data and instructions of a core, 512 KiB for a cluster. Only
+ * with clusters, which are known by the processors that share level 2.
+ */
+static void set_cache(const SoftModel *model, uint32_t sub, CpuidEntry *e) {
+        enum { DATA = 1, INSTRUCTION = 2, UNIFIED = 3 };
+        const uint32_t type = sub == 0 ? DATA : sub == 1 ? INSTRUCTION : UNIFIED;
+        const uint32_t shared = sub == 2 ? model->cluster_size : model->threads_per_core;
+        const uint32_t sets = sub == 2 ? 1024 : 64;
+
+        if (model->cluster_size == 0 || sub > 2)
+                return;
+        e->eax = type | (sub == 2 ? 2u : 1u) << 5 | 1u << 8 | (shared - 1) << 14 |
+                 MIN(model->n_vcpus / model->threads_per_core - 1, 63u) << 26;
+        e->ebx = 7u << 22 | 63u; /* 8 ways, lines of 64 bytes */
+        e->ecx = sets - 1;
+}
+
+/* Leaf 0xb: an APIC id is 8 bits of the package's one, the lowest of which tells two threads of a core apart. */
+static void set_topology(const SoftModel *model, uint32_t sub, CpuidEntry *e) {
+        if (sub == 0) {
+                e->eax = model->threads_per_core - 1;
+                e->ebx = model->threads_per_core;
+                e->ecx = 1 << 8;
+        } else if (sub == 1) {
+                e->eax = 8;
+                e->ebx = model->n_vcpus;
+                e->ecx = 2 << 8 | 1;
+        } else {
+                e->ecx = sub;
+        }
+}
+
 /**
  * soft_cpuid() - one leaf of the model
  * @index:     of the processor, its APIC id
@@ -183,6 +216,9 @@ void soft_cpuid(const SoftModel *model, unsigned index, uint32_t function, uint3
                         e.ecx &= ~(1u << 21);
                 }
                 break;
+        case 4:
+                set_cache(model, sub, &e);
+                break;
         case 6:
                 e.eax = feature_bits(model, 6, CPUID_EAX);
                 break;
@@ -194,17 +230,7 @@ void soft_cpuid(const SoftModel *model, unsigned index, uint32_t function, uint3
                 }
                 break;
         case 0xb:
-                if (sub == 0) {
-                        e.eax = 0;
-                        e.ebx = 1;
-                        e.ecx = 1 << 8;
-                } else if (sub == 1) {
-                        e.eax = 8;
-                        e.ebx = n_vcpus;
-                        e.ecx = 2 << 8 | 1;
-                } else {
-                        e.ecx = sub;
-                }
+                set_topology(model, sub, &e);
                 e.edx = index;
                 break;
         case 0x15:

@@ -460,6 +460,8 @@ static int soft_proto_new(const HvConfig *config, ProtoPartition **ret, TextErro
                 return text_error_set(reterr, -ENOMEM, "no memory for the processor model");
         proto->proto.hv = &soft_hv_ops;
         r = soft_model_init(&proto->model, config->n_vcpus, &config->cpu_features, reterr);
+        proto->model.threads_per_core = config->threads_per_core;
+        proto->model.cluster_size = config->cluster_size;
         if (r < 0) {
                 free(proto);
                 return r;

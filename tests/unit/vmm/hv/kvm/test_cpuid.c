@@ -110,6 +110,18 @@ static void test_caches_are_shared_by_core_or_package(void **state) {
         assert_int_equal(l1 & 0x3fff, 0x0121);
 }
 
+static void test_level_2_is_shared_by_a_cluster(void **state) {
+        const HvConfig clusters = {.n_vcpus = 8, .threads_per_core = 2, .cluster_size = 4};
+        static Cpuid cpuid;
+
+        intel(&cpuid);
+        add(&cpuid, 4, 2)->eax = 0x0143;
+        kvm_cpuid_set_topology(&cpuid.header, &clusters);
+        assert_int_equal((kvm_cpuid_find(&cpuid.header, 4, 0)->eax >> 14) & 0xfff, 1);
+        assert_int_equal((kvm_cpuid_find(&cpuid.header, 4, 2)->eax >> 14) & 0xfff, 3);
+        assert_int_equal((kvm_cpuid_find(&cpuid.header, 4, 3)->eax >> 14) & 0xfff, 7);
+}
+
 static void test_amd_leaves_carry_the_core_count(void **state) {
         static Cpuid cpuid;
 
@@ -141,6 +153,7 @@ int main(void) {
                 cmocka_unit_test(test_extended_topology_has_threads_and_cores),
                 cmocka_unit_test(test_leaf_1_counts_logical_processors),
                 cmocka_unit_test(test_caches_are_shared_by_core_or_package),
+                cmocka_unit_test(test_level_2_is_shared_by_a_cluster),
                 cmocka_unit_test(test_amd_leaves_carry_the_core_count),
                 cmocka_unit_test(test_each_vcpu_finds_its_own_apic_id),
         };

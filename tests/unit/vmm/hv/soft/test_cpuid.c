@@ -52,6 +52,31 @@ static void test_the_processor_has_its_name(void **state) {
         assert_string_equal(name, "Vivarium software CPU");
 }
 
+static void test_threads_cores_and_clusters_are_in_their_leaves(void **state) {
+        const CpuFeatureChange none = {0};
+        CpuidEntry e;
+        SoftModel model;
+
+        assert_int_equal(soft_model_init(&model, 8, &none, NULL), 0);
+        soft_cpuid(&model, 5, 4, 0, APIC_ON, &e);
+        assert_int_equal(e.eax, 0); /* no caches are told of without clusters */
+        model.threads_per_core = 2;
+        model.cluster_size = 4;
+        soft_cpuid(&model, 5, 0xb, 0, APIC_ON, &e);
+        assert_int_equal(e.eax, 1);
+        assert_int_equal(e.ebx, 2);
+        assert_int_equal(e.edx, 5);
+        soft_cpuid(&model, 5, 0xb, 1, APIC_ON, &e);
+        assert_int_equal(e.ebx, 8);
+        for (uint32_t sub = 0; sub < 4; sub++) {
+                static const uint32_t types[] = {1, 2, 3, 0}, shared[] = {2, 2, 4, 1};
+
+                soft_cpuid(&model, 5, 4, sub, APIC_ON, &e);
+                assert_int_equal(e.eax & 0x1f, types[sub]);
+                assert_int_equal((e.eax >> 14 & 0xfff) + 1, shared[sub]);
+        }
+}
+
 static void test_what_cannot_be_shown_or_hidden_is_named(void **state) {
         static const char *const bad[] = {"+avx", "+la57", "+svm", "-sse2", "-lm", "-lahf_lm"};
 
@@ -113,6 +138,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_features_come_and_go_in_their_own_bits),
                 cmocka_unit_test(test_the_processor_has_its_name),
+                cmocka_unit_test(test_threads_cores_and_clusters_are_in_their_leaves),
                 cmocka_unit_test(test_what_cannot_be_shown_or_hidden_is_named),
                 cmocka_unit_test(test_hidden_instructions_are_invalid),
         };
