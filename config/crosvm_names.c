@@ -43,7 +43,6 @@ static const char *const run_options[] = {
         "ffa",
         "file-backed-mapping",
         "force-calibrated-tsc-leaf",
-        "gdb",
         "gpu",
         "gpu-cgroup-path",
         "gpu-display",
