@@ -349,7 +349,7 @@ static int set_unsupported(Reading *reading, const char *group, const char *name
 }
 
 static int read_request(const JsonValue *root, Reading *reading, TextError *reterr) {
-        const char *name, *group = NULL;
+        const char *name = "", *group = NULL;
         JsonValue command, body;
         int r;
 

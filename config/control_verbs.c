@@ -254,7 +254,7 @@ static int take_words(const Verb *verb, int argc, char *const *argv, ControlComm
 int control_verb_parse(int argc, char *const *argv, ControlCommand *ret, TextError *reterr) {
         _cleanup_(control_command_deinit) ControlCommand command = {.request.fd_index = -1};
         const Verb *verb = find(argv[0], argc > 1 ? argv[1] : NULL);
-        char *words[ARGUMENTS_MAX];
+        char *words[ARGUMENTS_MAX] = {NULL};
         int skip, n, r;
 
         if (!verb)

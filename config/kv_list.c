@@ -195,7 +195,7 @@ static int kv_split(const char *list, StrVec *ret, TextError *reterr) {
         int r;
 
         do {
-                char *word;
+                char *word = NULL;
 
                 r = kv_read_word(&p, &word, reterr);
                 if (r < 0)

@@ -38,7 +38,7 @@ static void restored_deinit(Restored *restored) {
 static int add(Restored *restored, Vm *vm) {
         if (restored->n == restored->room) {
                 size_t room = MAX(restored->room * 2, (size_t) 16);
-                Vm **grown = reallocarray(restored->vms, room, sizeof(*grown));
+                Vm **grown = reallocarray(restored->vms, room, sizeof(Vm *));
 
                 if (!grown)
                         return -ENOMEM;
@@ -129,7 +129,7 @@ static int insert_all(Manager *manager, Restored *restored) {
         if (!dead)
                 return -ENOMEM;
         if (restored->n > 0)
-                qsort(restored->vms, restored->n, sizeof(*restored->vms), by_creation);
+                qsort(restored->vms, restored->n, sizeof(Vm *), by_creation);
         for (size_t i = 0; i < restored->n; i++) {
                 Entry *entry;
 

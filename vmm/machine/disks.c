@@ -47,7 +47,7 @@ static int new_disk(const Machine *machine, const VmmDisk *config, VirtioDevice 
 int machine_add_disks(Machine *machine, const VmmConfig *config, unsigned *slot,
                       TextError *reterr) {
         for (size_t i = 0; i < config->n_disks; i++) {
-                VirtioDevice *device;
+                VirtioDevice *device = NULL;
                 int r;
 
                 r = new_disk(machine, &config->disks[i], &device, reterr);
@@ -106,7 +106,7 @@ static int parse_disk(const ControlRequest *request, int fd, VmmConfig *config, 
 static int plug_disk(Machine *machine, const VmmDisk *config, unsigned *ret_slot,
                      TextError *reterr) {
         MachineDisk *disk = free_number(machine);
-        VirtioDevice *device;
+        VirtioDevice *device = NULL;
         int r;
 
         if (!disk)

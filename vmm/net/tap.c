@@ -243,7 +243,7 @@ static int open_queue(const char *name, bool multi, int *ret, TextError *reterr)
                                       strerror(errno));
         if (strlen(name) >= sizeof(ifr.ifr_name))
                 return text_error_set(reterr, -EINVAL, "'%s' is no name of an interface", name);
-        strcpy(ifr.ifr_name, name); /* NOLINT: measured above */
+        memcpy(ifr.ifr_name, name, strlen(name) + 1);
         if (ioctl(fd, TUNSETIFF, &ifr) < 0)
                 return text_error_set(reterr, -errno, "cannot attach to interface %s: %s", name,
                                       strerror(errno));

@@ -20,7 +20,7 @@ static int parse(const char *line, ControlCommand *ret, TextError *error) {
         char *rest = words;
 
         assert_true(strlen(line) < sizeof(words));
-        strcpy(words, line);
+        memcpy(words, line, strlen(line) + 1);
         while (rest && argc < 8)
                 argv[argc++] = strsep(&rest, "|");
         return control_verb_parse(argc, argv, ret, error);

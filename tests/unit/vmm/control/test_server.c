@@ -73,7 +73,7 @@ static int client(Fixture *f) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-        strcpy(address.sun_path, f->path);
+        memcpy(address.sun_path, f->path, sizeof(f->path));
         assert_int_equal(connect(fd, (const struct sockaddr *) &address, sizeof(address)), 0);
         turn(f);
         return fd;
@@ -324,7 +324,7 @@ static void test_a_socket_that_nobody_serves_is_replaced_and_a_served_one_is_not
         assert_int_equal(stat(f->path, &st), -1); /* ours is removed with the server */
 
         fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        strcpy(address.sun_path, f->path);
+        memcpy(address.sun_path, f->path, sizeof(f->path));
         assert_int_equal(bind(fd, (const struct sockaddr *) &address, sizeof(address)), 0);
         (void) fd_close(fd);
         assert_int_equal(control_server_listen(second, f->path, &f->error), 0);
