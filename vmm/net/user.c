@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,7 +36,7 @@
 
 typedef struct UserNet {
         NetDev net;
-        pid_t pid;          /* of the helper, 0 = none to wait for */
+        int pid_fd;         /* owned; of the helper; -EBADF = none to wait for */
         int fd;             /* owned socket */
         LoopSource *source; /* owned */
         bool watched;       /* readable() is wanted */
@@ -191,9 +192,14 @@ static NetDev *user_free(NetDev *net) {
 
         (void) loop_remove(user->source);
         (void) fd_close(user->fd);
-        if (user->pid > 0) {
-                (void) kill(user->pid, SIGKILL);
-                (void) waitpid(user->pid, NULL, 0);
+        if (user->pid_fd >= 0) {
+                siginfo_t info;
+
+                /* By its descriptor, so that the sandbox need not let us signal anybody else. A helper that has become
+                 * another user is out of reach, and ends because its socket did. */
+                (void) pidfd_send_signal(user->pid_fd, SIGKILL, NULL, 0);
+                (void) waitid(P_PIDFD, (id_t) user->pid_fd, &info, WEXITED);
+                (void) fd_close(user->pid_fd);
         }
         free(user);
         return NULL;
@@ -265,6 +271,7 @@ static int start_helper(UserNet *user, const VmmNet *config, TextError *reterr) 
         _cleanup_(strvec_deinit) StrVec argv = {0};
         _cleanup_(fd_closep) int theirs = -EBADF;
         int fds[2], r;
+        pid_t pid;
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
                 return -errno;
@@ -273,13 +280,17 @@ static int start_helper(UserNet *user, const VmmNet *config, TextError *reterr) 
         r = helper_arguments(config, &argv);
         if (r < 0)
                 return r;
-        r = spawn(theirs, argv.items, &user->pid);
-        if (r < 0) {
-                user->pid = 0;
+        r = spawn(theirs, argv.items, &pid);
+        if (r < 0)
                 return text_error_set(reterr, r, "cannot run the helper " HELPER ": %s",
                                       strerror(-r));
+        user->pid_fd = pidfd_open(pid, 0);
+        if (user->pid_fd < 0) {
+                r = -errno;
+                (void) kill(pid, SIGKILL);
+                (void) waitpid(pid, NULL, 0);
         }
-        return 0;
+        return r;
 }
 
 /**
@@ -300,7 +311,7 @@ int net_user_new(const VmmNet *config, Loop *loop, NetDev **ret, TextError *rete
         net->n_pairs = 1;
         net->mtu = MTU;
         net->link_up = true;
-        user->fd = -EBADF;
+        user->fd = user->pid_fd = -EBADF;
         r = start_helper(user, config, reterr);
         if (r < 0)
                 return r;
