@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/control/listen.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,8 @@ static int adopt(const char *path, int fd, ControlListener *ret, TextError *rete
                 return text_error_set(reterr, -EINVAL,
                                       "descriptor %d is not a SOCK_SEQPACKET socket", fd);
         (void) fd_set_nonblock(own, true);
-        *ret = (ControlListener){.fd = TAKE_FD(own)};
+        *ret = CONTROL_LISTENER_NONE;
+        ret->fd = TAKE_FD(own);
         return 0;
 }
 
@@ -64,6 +66,28 @@ static int socket_path(const char *path, char **ret) {
         return n < 0 ? -ENOMEM : 0;
 }
 
+/* The directory of @path and the name in it, to remove the socket by. */
+static int open_parent(const char *path, int *ret_fd, char **ret_name) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_(freep) char *dir = slash ? strndup(path, (size_t) (slash - path) + 1)
+                                           : strdup(".");
+        char *name = strdup(slash ? slash + 1 : path);
+        int fd;
+
+        if (!dir || !name) {
+                free(name);
+                return -ENOMEM;
+        }
+        fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) {
+                free(name);
+                return -errno;
+        }
+        *ret_fd = fd;
+        *ret_name = name;
+        return 0;
+}
+
 /**
  * control_listener_open() - see control_server_listen()
  *
@@ -91,20 +115,23 @@ int control_listener_open(const char *path, ControlListener *ret, TextError *ret
         if (r < 0)
                 return text_error_set(reterr, r, "%s: %s", name, strerror(-r));
         /* Whoever connects rules the machine. */
-        if (chmod(name, 0600) < 0 || listen(fd, BACKLOG) < 0) {
-                r = -errno;
+        r = chmod(name, 0600) < 0 || listen(fd, BACKLOG) < 0 ? -errno : 0;
+        if (r == 0)
+                r = open_parent(name, &ret->dir_fd, &ret->name);
+        if (r < 0) {
                 (void) unlink(name);
                 return r;
         }
-        *ret = (ControlListener){.fd = TAKE_FD(fd), .path = TAKE(name)};
+        ret->fd = TAKE_FD(fd);
         return 0;
 }
 
 /** control_listener_close() - close it, and remove the socket that was made for it */
 void control_listener_close(ControlListener *listener) {
-        if (listener->path)
-                (void) unlink(listener->path);
-        free(listener->path);
+        if (listener->name)
+                (void) unlinkat(listener->dir_fd, listener->name, 0);
+        free(listener->name);
+        (void) fd_close(listener->dir_fd);
         (void) fd_close(listener->fd);
         *listener = CONTROL_LISTENER_NONE;
 }
