@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/str.h"
 
@@ -63,4 +64,27 @@ int fd_path_open(const char *path, int flags, mode_t mode) {
                 return fd_dup_inherited(fd, flags);
         fd = open(path, flags | O_CLOEXEC | O_NOCTTY, mode);
         return fd < 0 ? -errno : fd;
+}
+
+/**
+ * fd_path_open_parent() - hold what @path names by its directory, where the path will lead nowhere
+ * @ret_fd:   set to the directory, for unlinkat() and the like; owned by the caller
+ * @ret_name: set to the name in it; owned by the caller
+ *
+ * Return: 0 or negative errno.
+ */
+int fd_path_open_parent(const char *path, int *ret_fd, char **ret_name) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_(freep) char *dir = slash ? strndup(path, (size_t) (slash - path) + 1) : NULL;
+        _cleanup_(freep) char *name = strdup(slash ? slash + 1 : path);
+        int fd;
+
+        if ((slash && !dir) || !name)
+                return -ENOMEM;
+        fd = open(dir ?: ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        *ret_fd = fd;
+        *ret_name = TAKE(name);
+        return 0;
 }

@@ -11,3 +11,4 @@
 
 bool fd_path_parse(const char *path, int *ret_fd);
 int fd_path_open(const char *path, int flags, mode_t mode);
+int fd_path_open_parent(const char *path, int *ret_fd, char **ret_name);

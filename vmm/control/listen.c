@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/control/listen.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,28 +65,6 @@ static int socket_path(const char *path, char **ret) {
         return n < 0 ? -ENOMEM : 0;
 }
 
-/* The directory of @path and the name in it, to remove the socket by. */
-static int open_parent(const char *path, int *ret_fd, char **ret_name) {
-        const char *slash = strrchr(path, '/');
-        _cleanup_(freep) char *dir = slash ? strndup(path, (size_t) (slash - path) + 1)
-                                           : strdup(".");
-        char *name = strdup(slash ? slash + 1 : path);
-        int fd;
-
-        if (!dir || !name) {
-                free(name);
-                return -ENOMEM;
-        }
-        fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0) {
-                free(name);
-                return -errno;
-        }
-        *ret_fd = fd;
-        *ret_name = name;
-        return 0;
-}
-
 /**
  * control_listener_open() - see control_server_listen()
  *
@@ -117,7 +94,7 @@ int control_listener_open(const char *path, ControlListener *ret, TextError *ret
         /* Whoever connects rules the machine. */
         r = chmod(name, 0600) < 0 || listen(fd, BACKLOG) < 0 ? -errno : 0;
         if (r == 0)
-                r = open_parent(name, &ret->dir_fd, &ret->name);
+                r = fd_path_open_parent(name, &ret->dir_fd, &ret->name);
         if (r < 0) {
                 (void) unlink(name);
                 return r;

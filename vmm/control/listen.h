@@ -8,7 +8,7 @@
 #include "base/text_error.h"
 
 typedef struct ControlListener {
-        int fd;     /* owned */
+        int fd; /* owned */
         int dir_fd; /* owned; where the socket is, which a path does not tell in the sandbox; or -EBADF */
         char *name; /* owned; in @dir_fd; removed with the listener; NULL for a descriptor that was handed in */
 } ControlListener;

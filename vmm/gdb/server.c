@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/fd_path.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "vmm/gdb/rsp.h"
@@ -28,7 +29,8 @@ struct GdbServer {
         Loop *loop; /* borrowed */
         const GdbTargetOps *ops;
         void *target;           /* borrowed */
-        char *path;             /* owned; of a Unix socket, removed at the end */
+        int dir_fd;             /* owned; where the Unix socket is, or -EBADF */
+        char *name;             /* owned; of the Unix socket in @dir_fd; NULL: a TCP port */
         int listen_fd;          /* owned */
         LoopSource *listen;     /* owned */
         int fd;                 /* owned; of the debugger, or -EBADF */
@@ -187,8 +189,10 @@ static int start_listening(GdbServer *server, const char *address) {
         r = listen_unix(address, &server->listen_fd);
         if (r < 0)
                 return r;
-        server->path = strdup(address);
-        return server->path ? 0 : -ENOMEM;
+        r = fd_path_open_parent(address, &server->dir_fd, &server->name);
+        if (r < 0)
+                (void) unlink(address);
+        return r;
 }
 
 /**
@@ -208,7 +212,7 @@ int gdb_server_new(Loop *loop, const char *address, const GdbTargetOps *ops, voi
         server->loop = loop;
         server->ops = ops;
         server->target = target;
-        server->listen_fd = server->fd = -EBADF;
+        server->listen_fd = server->fd = server->dir_fd = -EBADF;
         r = start_listening(server, address);
         if (r < 0)
                 return text_error_set(reterr, r, "cannot listen for a debugger at %s: %s", address,
@@ -227,9 +231,10 @@ GdbServer *gdb_server_free(GdbServer *server) {
         close_connection(server);
         (void) loop_remove(server->listen);
         (void) fd_close(server->listen_fd);
-        if (server->path)
-                (void) unlink(server->path);
-        free(server->path);
+        if (server->name)
+                (void) unlinkat(server->dir_fd, server->name, 0);
+        free(server->name);
+        (void) fd_close(server->dir_fd);
         free(server);
         return NULL;
 }
