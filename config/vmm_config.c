@@ -52,6 +52,7 @@ void vmm_config_deinit(VmmConfig *config) {
         free(config->kernel);
         free(config->initrd);
         free(config->kvm_device);
+        free(config->pivot_root);
         free(config->socket);
         free(config->gdb);
         free(config->ramdump);
@@ -276,6 +277,11 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
                                       VMM_NAME_MAX);
         if (config->kvm_device && config->hypervisor != VMM_HYPERVISOR_KVM)
                 return text_error_set(reterr, -EINVAL, "--hypervisor: only kvm takes device=");
+        if (config->disable_sandbox && (config->pivot_root || config->seccomp_log_failures))
+                return text_error_set(
+                        reterr, -EINVAL,
+                        "%s: --disable-sandbox leaves no sandbox that it could change",
+                        config->pivot_root ? "--pivot-root" : "--seccomp-log-failures");
         if (config->suspended && !config->socket)
                 return text_error_set(reterr, -EINVAL,
                                       "--suspended: without --socket nothing could resume it");

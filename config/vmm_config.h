@@ -124,7 +124,9 @@ typedef struct VmmConfig {
         bool balloon_page_reporting;
         uint64_t init_memory_bytes; /* RAM that the guest starts with; 0: all of it */
         bool no_usb;                /* accepted: there is no USB */
-        bool disable_sandbox;       /* accepted: the VMM does not sandbox itself yet */
+        bool disable_sandbox;
+        bool seccomp_log_failures; /* what the filters forbid is logged and done */
+        char *pivot_root; /* owned, optional: the empty directory that the sandbox has for its root */
 
         VmmSerial serials[VMM_SERIALS_MAX];
         size_t n_serials;

@@ -5,7 +5,7 @@
 # prints the command that would.
 set -eu
 
-build="gcc libc6-dev make pkg-config libsystemd-dev libjson-c-dev libcmocka-dev liburing-dev zlib1g-dev liblzma-dev
+build="gcc libc6-dev make pkg-config libsystemd-dev libjson-c-dev libcmocka-dev liburing-dev libseccomp-dev zlib1g-dev liblzma-dev
        liblz4-dev libzstd-dev"
 lint="clang clang-format clang-tidy python3-minimal shellcheck"
 run="dbus systemd procps util-linux jq gdb"

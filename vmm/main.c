@@ -18,6 +18,7 @@
 #include "config/hypervisor_probe.h"
 #include "vmm/control/client.h"
 #include "vmm/hv/kvm/kvm.h"
+#include "vmm/jail/jail.h"
 #include "vmm/machine/machine.h"
 
 static int fail(int status, const TextError *error, int r) {
@@ -81,6 +82,20 @@ static int block_stop_signals(int *ret_fd) {
         return 0;
 }
 
+static int enter_jail(const VmmConfig *config, TextError *reterr) {
+        const JailOptions options = {
+                .root = config->pivot_root,
+                .log_failures = config->seccomp_log_failures,
+                .core_dumps = log_level() >= LOG_LEVEL_DEBUG,
+        };
+
+        if (config->disable_sandbox) {
+                log_debug("sandbox: none, by --disable-sandbox");
+                return 0;
+        }
+        return jail_enter(&options, reterr);
+}
+
 static int run(VmmConfig *config) {
         _cleanup_(text_error_deinit) TextError error = {0};
         _cleanup_(fd_closep) int signal_fd = -EBADF;
@@ -110,6 +125,9 @@ static int run(VmmConfig *config) {
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
         r = loop_add_fd(machine_loop(machine), signal_fd, EPOLLIN, on_signal, machine, NULL);
+        if (r < 0)
+                return fail(VMM_EXIT_ERROR, &error, r);
+        r = enter_jail(config, &error);
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
         r = machine_run(machine, &reason, &error);

@@ -28,7 +28,8 @@ RULES = {
     "vmm/hv/kvm": VMM_BASE + ["config/vmm_config.h", "vmm/irq/irq_line.h", "vmm/hv"],
     "vmm/hv/soft": VMM_BASE + ["vmm/irq/irq_line.h", "vmm/hv"],
     "vmm/chardev": ["base", "vmm/event", "config/vmm_config.h"],
-    "vmm/block": ["base", "vmm/event", "config/composite.h"],
+    "vmm/jail": ["base"],
+    "vmm/block": ["base", "vmm/event", "config/composite.h", "vmm/jail/jail.h"],
     "vmm/net": ["base", "vmm/event", "config/vmm_net.h"],
     "vmm/vsock": ["base", "vmm/event"],
     "vmm/pci": DEVICE,
@@ -53,7 +54,8 @@ BACKEND_USERS = ("vmm/machine", "vmm/main.c", "tests")
 LIBRARIES = {
     "json-c/": ("config", "dbus/client", "tests"),
     "systemd/": ("base", "dbus", "service", "tests"),
-    "linux/kvm.h": ("vmm/hv/kvm", "tests"),
+    "linux/kvm.h": ("vmm/hv/kvm", "vmm/jail", "tests"),
+    "seccomp.h": ("vmm/jail", "tests"),
     "cmocka.h": ("tests",),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)

@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "vmm/block/aio.h"
+#include "vmm/jail/jail.h"
 
 /*
  * The engine of threads that block so that the loop does not, for hosts without io_uring. Threads are made when there
@@ -63,6 +64,9 @@ static void finish(Workers *workers, AioRequest *req, int64_t result) {
 static void *worker(void *userdata) {
         Workers *workers = userdata;
 
+        (void) pthread_setname_np(pthread_self(), "disk");
+        /* Failing it is no less confined: the filter of the loop, which made it, holds here too. */
+        (void) jail_enter_role(JAIL_DISK);
         pthread_mutex_lock(&workers->lock);
         while (!workers->stop) {
                 AioRequest *req = aio_fifo_pop(&workers->queue);
@@ -102,7 +106,6 @@ static int add_thread(Workers *workers) {
         pthread_attr_destroy(&attr);
         if (r != 0)
                 return -r;
-        (void) pthread_setname_np(*thread, "disk");
         workers->n_threads++;
         return 0;
 }

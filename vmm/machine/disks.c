@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "config/crosvm_device_flags.h"
+#include "vmm/jail/jail.h"
 #include "vmm/machine/machine_internal.h"
 #include "vmm/virtio/devices.h"
 
@@ -91,9 +92,17 @@ static int parse_disk(const ControlRequest *request, int fd, VmmConfig *config, 
         r = crosvm_block_parse(config, request->text ?: "path=file", reterr);
         if (r < 0)
                 return r;
+        if (fd < 0 && !disk->path)
+                return text_error_set(reterr, -EINVAL, "path= or a file is missing");
+        if (fd < 0 && jail_is_closed())
+                return text_error_set(reterr, -EACCES,
+                                      "the sandbox has no files: send the image, open, with the "
+                                      "request, as `disk add` does");
+        if (disk->direct && jail_is_closed())
+                return text_error_set(reterr, -EACCES,
+                                      "direct: the sandbox cannot open the image a second time");
         if (fd < 0)
-                return disk->path ? 0
-                                  : text_error_set(reterr, -EINVAL, "path= or a file is missing");
+                return 0;
         free(disk->path);
         if (asprintf(&disk->path, "/proc/self/fd/%d", fd) < 0) {
                 disk->path = NULL;

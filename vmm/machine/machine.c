@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "vmm/hv/kvm/kvm.h"
 #include "vmm/machine/machine_internal.h"
 #include "vmm/mem/memmap.h"
 #include "vmm/virtio/devices.h"
@@ -118,6 +119,7 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
                 return r;
         TAKE(proto);
         machine->n_vcpus = machine->n_kicks = config->n_vcpus;
+        machine->vcpu_role = hv == &kvm_hv_ops ? JAIL_VCPU_KVM : JAIL_VCPU_SOFT;
         return machine_init_placement(&machine->placement, config, reterr);
 }
 

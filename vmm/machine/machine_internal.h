@@ -17,6 +17,7 @@
 #include "vmm/hv/hv.h"
 #include "vmm/irq/irqchip.h"
 #include "vmm/irq/pit.h"
+#include "vmm/jail/jail.h"
 #include "vmm/legacy/devices.h"
 #include "vmm/machine/machine.h"
 #include "vmm/mem/bus.h"
@@ -184,6 +185,7 @@ struct Machine {
         MachineGate gate;
         MachinePark park;
         MachinePlacement placement;
+        JailRole vcpu_role;             /* of vCPU threads */
         bool suspended;                 /* by machine_suspend(): holds one pause */
         bool devices_suspended;         /* and so are the devices */
         atomic_bool stop;               /* vCPUs leave the guest: paused or halted */

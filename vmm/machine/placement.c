@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -91,6 +92,13 @@ int machine_copy_host_topology(VmmConfig *config, TextError *reterr) {
         return 0;
 }
 
+/* The threads ask for it when the sandbox has taken the capability that would do; a limit lasts. */
+static void allow_realtime(void) {
+        const struct rlimit limit = {.rlim_cur = REALTIME_PRIORITY, .rlim_max = REALTIME_PRIORITY};
+
+        (void) setrlimit(RLIMIT_RTPRIO, &limit);
+}
+
 static int open_cgroup(const char *path, int *ret_fd) {
         static const char *const names[] = {"cgroup.threads", "tasks"}; /* of version 2 and 1 */
         _cleanup_(fd_closep) int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -128,6 +136,8 @@ int machine_init_placement(MachinePlacement *placement, const VmmConfig *config,
         for (unsigned i = 0; i < config->n_vcpus; i++)
                 placement->affinity[i] =
                         cpus->vcpu_affinity ? cpus->vcpu_affinity[i] : cpus->affinity;
+        if (cpu_set_count(&cpus->realtime) > 0)
+                allow_realtime();
         if (!cpus->cgroup_path)
                 return 0;
         r = open_cgroup(cpus->cgroup_path, &placement->cgroup_fd);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vmm/jail/jail.h"
 #include "vmm/machine/machine_internal.h"
 
 /* A device model called from a vCPU needs little; a page of it is touched as a rule. */
@@ -118,6 +119,8 @@ static void *vcpu_main(void *userdata) {
                 r = machine_prepare_vcpu(machine, vcpu);
         if (r >= 0)
                 r = machine_place_vcpu(&machine->placement, self->index, &option);
+        if (r >= 0)
+                r = jail_enter_role(machine->vcpu_role);
         if (gate_pass(&machine->gate, r, option))
                 vcpu_run(self, vcpu);
         machine_park_leave(machine, self);
@@ -199,6 +202,12 @@ int machine_start_vcpus(Machine *machine, TextError *reterr) {
                 if (r < 0)
                         text_error_set(reterr, r, "cannot set up the vCPUs: %s%s%s", option ?: "",
                                        option ? ": " : "", placement_error(r));
+        }
+        /* After the vCPUs' threads, which would inherit it. */
+        if (r >= 0) {
+                r = jail_enter_role(JAIL_LOOP);
+                if (r < 0)
+                        text_error_set(reterr, r, "sandbox: no filter: %s", strerror(-r));
         }
         gate_decide(&machine->gate, r >= 0);
         if (r < 0)

@@ -125,6 +125,9 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
         static const struct {
                 const char *line, *words;
         } cases[] = {
+                {"run|--seccomp-policy-dir|d|k", "--seccomp-policy-dir: crosvm option, not supp"},
+                {"run|--disable-sandbox|--pivot-root|/d|k", "--pivot-root: --disable-sandbox"},
+                {"run|--disable-sandbox|--seccomp-log-failures|k", "--seccomp-log-failures: --dis"},
                 {"run|--gpu|k", "--gpu: crosvm option, not supported by this version"},
                 {"run|--no-balloon|--balloon-page-reporting|k", "exclude each other"},
                 {"run|--no-balloon|--init-mem|64|k", "--init-mem needs the balloon"},
@@ -373,6 +376,8 @@ static void random_config(uint32_t *seed, VmmConfig *c) {
         }
         c->no_usb = coin(seed);
         c->disable_sandbox = coin(seed);
+        c->seccomp_log_failures = !c->disable_sandbox && coin(seed);
+        c->pivot_root = c->disable_sandbox || coin(seed) ? NULL : strdup("/var/empty");
         random_serials(seed, c);
         random_disks(seed, c);
 }
@@ -410,6 +415,8 @@ static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
         assert_same_text(a->vsock_socket_dir, b->vsock_socket_dir);
         assert_int_equal(a->no_usb, b->no_usb);
         assert_int_equal(a->disable_sandbox, b->disable_sandbox);
+        assert_int_equal(a->seccomp_log_failures, b->seccomp_log_failures);
+        assert_same_text(a->pivot_root, b->pivot_root);
         assert_int_equal(a->n_serials, b->n_serials);
         for (size_t i = 0; i < a->n_serials; i++) {
                 const VmmSerial *x = &a->serials[i], *y = &b->serials[i];
@@ -489,6 +496,8 @@ static void test_help_names_every_option_once(void **state) {
                 "--no-usb",
                 "--no-ball",
                 "--disable-sandbox",
+                "--pivot-root",
+                "--seccomp-log-failures",
                 "--bios",
                 "--pflash",
                 "--fw-cfg",
