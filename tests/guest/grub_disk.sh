@@ -50,8 +50,9 @@ make_efi() {
                 echo "search --no-floppy --file /vmlinuz --set=root"
                 config
         } >"$work/grub.cfg"
-        grub-mkstandalone -O x86_64-efi -o "$work/bootx64.efi" --install-modules="part_gpt fat linux serial terminal \
-echo normal search search_fs_file configfile all_video" --locales= --fonts= --themes= "boot/grub/grub.cfg=$work/grub.cfg"
+        # Partition maps are looked for only among the modules that are loaded; file systems are loaded as needed.
+        grub-mkstandalone -O x86_64-efi -o "$work/bootx64.efi" --modules="part_gpt fat" --install-modules="part_gpt \
+fat linux serial terminal echo normal search search_fs_file configfile all_video" --locales= --fonts= --themes= "boot/grub/grub.cfg=$work/grub.cfg"
         truncate -s "${mib}M" "$work/part"
         mformat -i "$work/part" ::
         mmd -i "$work/part" ::/EFI ::/EFI/BOOT
