@@ -16,6 +16,7 @@
 #include "vmm/boot/cmdline.h"
 #include "vmm/boot/entry.h"
 #include "vmm/boot/multiboot.h"
+#include "vmm/boot/pvh.h"
 #include "vmm/boot/smbios.h"
 
 /* "act PATH: cause"; where the path is only a descriptor's number, with the file's own name beside it. */
@@ -87,6 +88,25 @@ static int boot_linux(const BootConfig *config, const LoadedKernel *kernel, cons
         return 0;
 }
 
+static int boot_pvh(const BootConfig *config, const LoadedKernel *kernel, const Initrd *initrd,
+                    gpa_t rsdp, BootEntry *ret, TextError *reterr) {
+        _cleanup_(freep) char *cmdline = NULL;
+        int r;
+
+        r = cmdline_build(config, kernel->cmdline_max, &cmdline, reterr);
+        if (r < 0)
+                return r;
+        r = pvh_prepare(
+                config->mem,
+                &(PvhConfig){
+                        .entry = kernel->entry, .initrd = initrd, .cmdline = cmdline, .rsdp = rsdp},
+                ret);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "writing start information");
+        log_debug("command line: %s", cmdline);
+        return 0;
+}
+
 static int boot_multiboot(const BootConfig *config, const LoadedKernel *kernel,
                           const Initrd *initrd, BootEntry *ret, TextError *reterr) {
         _cleanup_(freep) char *cmdline = NULL;
@@ -100,6 +120,19 @@ static int boot_multiboot(const BootConfig *config, const LoadedKernel *kernel,
                 return text_error_prefix(reterr, r, "writing boot information");
         log_debug("command line: %s", cmdline);
         return 0;
+}
+
+static int boot_enter(const BootConfig *config, const LoadedKernel *kernel, const Initrd *initrd,
+                      gpa_t rsdp, BootEntry *ret, TextError *reterr) {
+        switch (kernel->protocol) {
+        case KERNEL_LINUX64:
+                return boot_linux(config, kernel, initrd, rsdp, ret, reterr);
+        case KERNEL_MULTIBOOT:
+                return boot_multiboot(config, kernel, initrd, ret, reterr);
+        case KERNEL_PVH:
+                return boot_pvh(config, kernel, initrd, rsdp, ret, reterr);
+        }
+        return -ENOEXEC;
 }
 
 /**
@@ -127,8 +160,7 @@ int boot_load(const BootConfig *config, BootEntry *ret, TextError *reterr) {
         r = boot_write_tables(config, &rsdp, reterr);
         if (r < 0)
                 return r;
-        r = kernel.multiboot ? boot_multiboot(config, &kernel, &initrd, ret, reterr)
-                             : boot_linux(config, &kernel, &initrd, rsdp, ret, reterr);
+        r = boot_enter(config, &kernel, &initrd, rsdp, ret, reterr);
         if (r < 0)
                 return r;
 

@@ -18,6 +18,7 @@ static int boot_kernel_load_elf(const ImageFile *file, const GuestMem *mem, Load
         if (r < 0)
                 return r;
         *ret = (LoadedKernel){
+                .protocol = image.pvh ? KERNEL_PVH : KERNEL_LINUX64,
                 .entry = image.entry,
                 .end = image.end,
                 .initrd_addr_max = KERNEL_INITRD_ADDR_MAX,

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/log.h"
 #include "vmm/mem/memmap.h"
 
 #define ELF_NOTES_MAX 4096u /* more notes than this are not searched for the PVH entry */
@@ -96,11 +95,17 @@ static int elf_add_segment(ElfImage *image, const Elf64_Phdr *phdr, const GuestM
         return 0;
 }
 
-static int elf_check_entry(const ElfImage *image, TextError *reterr) {
+/** elf_has_code_at() - whether the byte at @gpa comes from the file */
+bool elf_has_code_at(const ElfImage *image, gpa_t gpa) {
         for (unsigned i = 0; i < image->n_segments; i++)
-                if (image->entry >= image->segments[i].gpa &&
-                    image->entry - image->segments[i].gpa < image->segments[i].file_size)
-                        return 0;
+                if (gpa >= image->segments[i].gpa &&
+                    gpa - image->segments[i].gpa < image->segments[i].file_size)
+                        return true;
+        return false;
+}
+
+/** elf_entry_error() - -ENOEXEC and the sentence for an entry point where elf_has_code_at() finds none */
+int elf_entry_error(const ElfImage *image, TextError *reterr) {
         return text_error_set(reterr, -ENOEXEC,
                               "the ELF entry point 0x%" PRIx64
                               " is not the physical address of loaded code",
@@ -166,9 +171,8 @@ int elf_parse(const void *head, size_t len, const GuestMem *mem, ElfImage *ret, 
         r = elf_order_segments(&image, reterr);
         if (r < 0)
                 return r;
-        r = elf_check_entry(&image, reterr);
-        if (r < 0)
-                return r;
+        if (image.note_size == 0 && !elf_has_code_at(&image, image.entry))
+                return elf_entry_error(&image, reterr);
         *ret = image;
         return 0;
 }
@@ -202,21 +206,35 @@ bool elf_find_pvh_entry(const void *notes, size_t len, uint32_t *ret_entry) {
         return false;
 }
 
-static void elf_log_pvh(const ImageFile *file, const ElfImage *image) {
+/*
+ * The 64-bit entry where e_entry is one: the physical address of loaded code, as in Linux. Other kernels have a
+ * virtual address there, which says nothing without page tables of theirs: they are entered where their note says.
+ */
+static int elf_choose_entry(const ImageFile *file, ElfImage *image, TextError *reterr) {
         uint8_t notes[ELF_NOTES_MAX];
         uint32_t entry;
+        int r;
 
-        if (!log_enabled(LOG_LEVEL_DEBUG) || image->note_size > sizeof(notes) ||
-            image_file_read(file, image->note_offset, notes, (size_t) image->note_size, NULL) < 0)
-                return;
-        if (elf_find_pvh_entry(notes, (size_t) image->note_size, &entry))
-                log_debug("kernel has a PVH entry at 0x%" PRIx32 "; using the 64-bit one", entry);
+        if (elf_has_code_at(image, image->entry))
+                return 0;
+        if (image->note_size > sizeof(notes))
+                return elf_entry_error(image, reterr);
+        r = image_file_read(file, image->note_offset, notes, (size_t) image->note_size, reterr);
+        if (r < 0)
+                return r;
+        if (!elf_find_pvh_entry(notes, (size_t) image->note_size, &entry))
+                return elf_entry_error(image, reterr);
+        image->entry = entry;
+        image->pvh = true;
+        return elf_has_code_at(image, entry) ? 0 : elf_entry_error(image, reterr);
 }
 
 /**
  * elf_load() - load an uncompressed ELF kernel from @file into guest RAM
  *
  * What a segment has beyond its bytes in the file is zero already: guest RAM is fresh.
+ *
+ * The entry point is the 64-bit one, or that of the PVH protocol in a kernel which has no other.
  *
  * Return: 0; -ENOEXEC, -EFBIG as elf_parse(); -ENODATA for a truncated file; other negative errno.
  */
@@ -243,7 +261,9 @@ int elf_load(const ImageFile *file, const GuestMem *mem, ElfImage *ret, TextErro
                 if (r < 0)
                         return r;
         }
-        elf_log_pvh(file, &image);
+        r = elf_choose_entry(file, &image, reterr);
+        if (r < 0)
+                return r;
         *ret = image;
         return 0;
 }

@@ -23,7 +23,8 @@ typedef struct ElfSegment {
 } ElfSegment;
 
 typedef struct ElfImage {
-        gpa_t entry; /* physical, inside a segment */
+        gpa_t entry; /* physical, inside a segment; before elf_load() maybe not, if there are notes */
+        bool pvh;    /* @entry is that of the PVH protocol */
         gpa_t end;   /* first address after all segments */
         unsigned n_segments;
         ElfSegment segments
@@ -34,6 +35,8 @@ typedef struct ElfImage {
 bool elf_has_magic(const uint8_t magic[static ELF_MAGIC_SIZE]);
 int elf_parse(const void *head, size_t len, const GuestMem *mem, ElfImage *ret, TextError *reterr);
 int elf_load(const ImageFile *file, const GuestMem *mem, ElfImage *ret, TextError *reterr);
+bool elf_has_code_at(const ElfImage *image, gpa_t gpa);
+int elf_entry_error(const ElfImage *image, TextError *reterr);
 bool elf_find_pvh_entry(const void *notes, size_t len, uint32_t *ret_entry);
 
 /* An ELF that arrives as a stream: collects its head, then sends each segment's bytes to its place. */

@@ -58,6 +58,8 @@ static int elf_stream_parse(ElfStream *stream) {
         r = elf_parse(stream->head, len, stream->mem, &stream->image, stream->reterr);
         if (r < 0)
                 return r;
+        if (!elf_has_code_at(&stream->image, stream->image.entry))
+                return elf_entry_error(&stream->image, stream->reterr);
         if (stream->image.end > stream->limit)
                 return text_error_set(stream->reterr, -ENOEXEC,
                                       "the kernel is larger than its setup header declares");

@@ -23,6 +23,11 @@
 #define ENTRY_ATTRIBUTES_DS 0xc093u  /* G, B, P, data, writable, accessed */
 #define ENTRY_ATTRIBUTES_TSS 0x008bu /* P, busy 64-bit TSS */
 
+/* For the 32-bit protocols. */
+#define ENTRY_PROTECTED_CR0 UINT64_C(0x11)    /* ET, PE */
+#define ENTRY_PROTECTED_ATTRIBUTES_CS 0xc09bu /* G, D, P, code, readable, accessed */
+#define ENTRY_PROTECTED_TSS_LIMIT 0x67u
+
 #define PAGE_PRESENT UINT64_C(0x1)
 #define PAGE_WRITE UINT64_C(0x2)
 #define PAGE_LARGE UINT64_C(0x80)
@@ -120,4 +125,31 @@ int entry_prepare(const GuestMem *mem, gpa_t rip, BootEntry *ret) {
                 return r;
         *ret = entry;
         return 0;
+}
+
+/**
+ * entry_set_protected() - the boot processor starts at @rip in protected mode: flat 32-bit segments, no paging
+ *
+ * Interrupts are off and all other registers 0. The segments are loaded, but there is no table of them.
+ */
+void entry_set_protected(gpa_t rip, BootEntry *ret) {
+        const VcpuSegment data = entry_flat_segment(ENTRY_SELECTOR_DS, ENTRY_ATTRIBUTES_DS);
+
+        *ret = (BootEntry){
+                .registers = {.rip = rip, .rflags = ENTRY_RFLAGS},
+                .system_registers =
+                        {
+                                .cs = entry_flat_segment(ENTRY_SELECTOR_CS,
+                                                         ENTRY_PROTECTED_ATTRIBUTES_CS),
+                                .ds = data,
+                                .es = data,
+                                .fs = data,
+                                .gs = data,
+                                .ss = data,
+                                .tr = {.attributes = ENTRY_ATTRIBUTES_TSS,
+                                       .limit = ENTRY_PROTECTED_TSS_LIMIT},
+                                .ldtr = {.attributes = 0x0082, .limit = 0xffff, .unusable = true},
+                                .cr0 = ENTRY_PROTECTED_CR0,
+                        },
+        };
 }

@@ -15,12 +15,18 @@
 #define SETUP_HEADER_OFFSET 0x1f1u
 #define SETUP_HEADER_SIZE_MAX 0x9fu /* up to 0x290, where boot parameters continue otherwise */
 
+typedef enum KernelProtocol {
+        KERNEL_LINUX64,   /* Linux's 64-bit boot protocol */
+        KERNEL_MULTIBOOT, /* 32 bits, as multiboot.c says */
+        KERNEL_PVH,       /* 32 bits, as pvh.c says */
+} KernelProtocol;
+
 typedef struct LoadedKernel {
-        gpa_t entry; /* 64-bit entry point */
+        KernelProtocol protocol;
+        gpa_t entry;
         gpa_t end; /* first address above 1 MiB that the kernel does not need before it reads E820 */
         uint64_t initrd_addr_max; /* last address that an initrd may have */
         uint32_t cmdline_max;     /* bytes without the terminator */
-        bool multiboot;           /* @entry is a 32-bit one, and the rest is as multiboot.c says */
         bool unpacked;            /* the kernel proper was entered, not a decompressor */
         uint8_t setup_header[SETUP_HEADER_SIZE_MAX]; /* to copy into the boot parameters */
         size_t setup_header_size;                    /* 0: the kernel came without one */

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/le.h"
 #include "vmm/boot/e820.h"
+#include "vmm/boot/entry.h"
 #include "vmm/mem/memmap.h"
 
 #define MULTIBOOT_HEADER_MAGIC 0x1badb002u
@@ -24,13 +25,6 @@
 #define INFO_CMDLINE 0x4u
 #define INFO_MODULES 0x8u
 #define INFO_MMAP 0x40u
-
-#define ENTRY_CR0 UINT64_C(0x11)   /* ET, PE */
-#define ENTRY_RFLAGS UINT64_C(0x2) /* interrupts off */
-#define ENTRY_SELECTOR_CS 0x10u
-#define ENTRY_SELECTOR_DS 0x18u
-#define ENTRY_ATTRIBUTES_CS 0xc09bu /* G, D, P, code, readable, accessed */
-#define ENTRY_ATTRIBUTES_DS 0xc093u /* G, B, P, data, writable, accessed */
 
 /* "Boot information format", section 3.3, up to what is filled in. */
 typedef struct MultibootInfo {
@@ -168,7 +162,7 @@ int multiboot_load(const ImageFile *file, const GuestMem *mem, LoadedKernel *ret
                 .initrd_addr_max = MEMMAP_LOW_RAM_END - 1,
                 .cmdline_max = MEMMAP_MULTIBOOT_CMDLINE_SIZE - 1,
                 .unpacked = true,
-                .multiboot = true,
+                .protocol = KERNEL_MULTIBOOT,
         };
         Elf32_Ehdr header;
         uint32_t flags = 0;
@@ -245,37 +239,6 @@ static void fill_info(MultibootPage *page, const GuestMem *mem, const Initrd *in
         }
 }
 
-static VcpuSegment flat_segment(uint16_t selector, uint16_t attributes) {
-        return (VcpuSegment){.limit = 0xffffffff, .selector = selector, .attributes = attributes};
-}
-
-/* "Machine state", section 3.2. */
-static void fill_entry(BootEntry *entry, gpa_t rip) {
-        const VcpuSegment data = flat_segment(ENTRY_SELECTOR_DS, ENTRY_ATTRIBUTES_DS);
-
-        *entry = (BootEntry){
-                .registers =
-                        {
-                                .rip = rip,
-                                .rax = MULTIBOOT_LOADER_MAGIC,
-                                .rbx = MEMMAP_MULTIBOOT_INFO,
-                                .rflags = ENTRY_RFLAGS,
-                        },
-                .system_registers =
-                        {
-                                .cs = flat_segment(ENTRY_SELECTOR_CS, ENTRY_ATTRIBUTES_CS),
-                                .ds = data,
-                                .es = data,
-                                .fs = data,
-                                .gs = data,
-                                .ss = data,
-                                .tr = {.attributes = 0x008b, .limit = 0xffff},
-                                .ldtr = {.attributes = 0x0082, .limit = 0xffff, .unusable = true},
-                                .cr0 = ENTRY_CR0,
-                        },
-        };
-}
-
 /**
  * multiboot_prepare() - write the boot information and say how the boot processor starts
  * @cmdline: shorter than MEMMAP_MULTIBOOT_CMDLINE_SIZE
@@ -294,6 +257,8 @@ int multiboot_prepare(const GuestMem *mem, const LoadedKernel *kernel, const Ini
         r = guest_mem_write(mem, MEMMAP_MULTIBOOT_CMDLINE, cmdline, strlen(cmdline) + 1);
         if (r < 0)
                 return r;
-        fill_entry(ret, kernel->entry);
+        entry_set_protected(kernel->entry, ret); /* "Machine state", section 3.2 */
+        ret->registers.rax = MULTIBOOT_LOADER_MAGIC;
+        ret->registers.rbx = MEMMAP_MULTIBOOT_INFO;
         return 0;
 }

@@ -90,7 +90,7 @@ static void test_segments_land_at_their_physical_addresses(void **state) {
         LoadedKernel kernel;
 
         assert_int_equal(load(f, sizeof(f->image), &kernel, NULL), 0);
-        assert_true(kernel.multiboot);
+        assert_int_equal(kernel.protocol, KERNEL_MULTIBOOT);
         assert_int_equal(kernel.entry, TEXT + 12);
         assert_int_equal(kernel.end, DATA + 0x1000);
         assert_memory_equal(guest_mem_ptr(f->mem, TEXT, TEXT_SIZE), f->image.header, TEXT_SIZE);
