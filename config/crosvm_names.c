@@ -68,7 +68,6 @@ static const char *const run_options[] = {
         "no-pmu",
         "no-rtc",
         "no-syslog",
-        "oem-strings",
         "pci",
         "pci-hotplug-slots",
         "pci-start",

@@ -22,6 +22,8 @@ void launch_plan_init(LaunchPlan *plan) {
                 .log_out = -EBADF,
                 .failure_out = -EBADF,
                 .ramdump_out = -EBADF,
+                .control = -EBADF,
+                .vsock_dir = -EBADF,
                 .vmm_stderr = -EBADF,
                 .status = -EBADF,
         };
@@ -114,7 +116,8 @@ static int build_roles(const LaunchPlan *plan, struct json_object *object) {
         } roles[] = {
                 {"console_out", plan->console_out}, {"console_in", plan->console_in},
                 {"log_out", plan->log_out},         {"failure_out", plan->failure_out},
-                {"ramdump_out", plan->ramdump_out}, {"vmm_stderr", plan->vmm_stderr},
+                {"ramdump_out", plan->ramdump_out}, {"control", plan->control},
+                {"vsock_dir", plan->vsock_dir},     {"vmm_stderr", plan->vmm_stderr},
                 {"status", plan->status},
         };
 
@@ -274,6 +277,8 @@ static const JsonField plan_fields[] = {
         {"log_out", read_fd, offsetof(LaunchPlan, log_out)},
         {"failure_out", read_fd, offsetof(LaunchPlan, failure_out)},
         {"ramdump_out", read_fd, offsetof(LaunchPlan, ramdump_out)},
+        {"control", read_fd, offsetof(LaunchPlan, control)},
+        {"vsock_dir", read_fd, offsetof(LaunchPlan, vsock_dir)},
         {"vmm_stderr", read_fd, offsetof(LaunchPlan, vmm_stderr)},
         {"status", read_fd, offsetof(LaunchPlan, status)},
 };

@@ -168,6 +168,11 @@ static int read_debug_level(const JsonValue *value, const JsonField *field, void
         return 0;
 }
 
+static int read_switch(const JsonValue *value, const JsonField *field, void *object,
+                       TextError *reterr) {
+        return json_read_bool(value, (bool *) (void *) ((char *) object + field->offset), reterr);
+}
+
 /* Keys that are known and ask for what this version cannot do; the value that asks for nothing is accepted. */
 
 static int refuse(const JsonValue *value, TextError *reterr) {
@@ -237,7 +242,7 @@ const JsonField vm_config_fields[] = {
         {"gpu_config", read_only_null},
         {"audio_config", read_only_null},
         {"usb_config", read_usb},
-        {"balloon", read_only_false},
+        {"balloon", read_switch, offsetof(VmConfig, balloon)},
         {"hugepages", read_only_false},
         {"boost_uclamp", read_only_false},
         {"gdb_port", read_only_zero, 0, UINT16_MAX},
@@ -245,7 +250,7 @@ const JsonField vm_config_fields[] = {
         {"device_tree_overlays", read_only_empty},
         {"custom_memory_backing_files", read_only_empty},
         {"debug_level", read_debug_level},
-        {"detect_hangup", read_only_false},
+        {"detect_hangup", read_switch, offsetof(VmConfig, detect_hangup)},
 };
 const size_t vm_config_n_fields = ELEMENTSOF(vm_config_fields);
 

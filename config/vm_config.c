@@ -25,6 +25,7 @@ void vm_config_init(VmConfig *config) {
                 .n_vcpus = 1,
                 .console_input = VM_CONSOLE_INPUT_HVC0,
                 .debug_level = VM_DEBUG_NONE,
+                .balloon = true,
         };
 }
 

@@ -70,6 +70,8 @@ typedef struct VmConfig {
         char *platform_version; /* owned; SemVer requirement, "~1.0" if absent */
         VmConsoleInput console_input;
         VmDebugLevel debug_level;
+        bool balloon;       /* default true */
+        bool detect_hangup; /* end the VM when its payload does not start in time */
 } VmConfig;
 
 void vm_config_init(VmConfig *config);

@@ -47,6 +47,7 @@ void vmm_config_deinit(VmmConfig *config) {
         deinit_firmware(config);
         vmm_cpus_deinit(&config->cpus);
         strvec_deinit(&config->params);
+        strvec_deinit(&config->oem_strings);
         free(config->log_level);
         free(config->name);
         free(config->kernel);
@@ -220,6 +221,21 @@ static int check_vsock(const VmmConfig *config, TextError *reterr) {
         return 0;
 }
 
+static int check_oem_strings(const VmmConfig *config, TextError *reterr) {
+        if (config->oem_strings.n > VMM_OEM_STRINGS_MAX)
+                return text_error_set(reterr, -EINVAL, "--oem-strings: more than %u",
+                                      VMM_OEM_STRINGS_MAX);
+        for (size_t i = 0; i < config->oem_strings.n; i++) {
+                size_t len = strlen(config->oem_strings.items[i]);
+
+                if (len == 0 || len > VMM_OEM_STRING_BYTES_MAX)
+                        return text_error_set(reterr, -EINVAL,
+                                              "--oem-strings: expected 1 to %u bytes, not %zu",
+                                              VMM_OEM_STRING_BYTES_MAX, len);
+        }
+        return 0;
+}
+
 static int check_params(const VmmConfig *config, TextError *reterr) {
         size_t total = 0;
 
@@ -289,6 +305,8 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
         if (r < 0)
                 return r;
         r = check_params(config, reterr);
+        if (r == 0)
+                r = check_oem_strings(config, reterr);
         if (r < 0)
                 return r;
         r = check_serials(config, reterr);

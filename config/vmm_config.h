@@ -85,6 +85,10 @@ typedef enum VmmHypervisor {
 #define VMM_SERIALS_MAX (4u + VMM_CONSOLES_MAX + VMM_DEBUGCONS_MAX)
 #define VMM_PCI_DEVICES_MAX 31u /* all virtio devices share one bus */
 
+/* SMBIOS structures of type 11 count their strings in one byte; all of them share a few pages with the other tables. */
+#define VMM_OEM_STRINGS_MAX 16u
+#define VMM_OEM_STRING_BYTES_MAX 255u
+
 /* Context ids that a guest may have (virtio 1.2 section 5.10.4). */
 #define VMM_CID_MIN 3u
 #define VMM_CID_MAX UINT32_C(0xfffffffe)
@@ -102,6 +106,7 @@ typedef struct VmmConfig {
         bool enable_fw_cfg; /* also without firmware */
         char *initrd;       /* owned, optional */
         StrVec params;
+        StrVec oem_strings;    /* SMBIOS type 11, in this order; none is empty */
         uint64_t memory_bytes; /* default 256 MiB */
         unsigned n_vcpus;      /* default 1 */
         VmmCpus cpus;

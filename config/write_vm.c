@@ -130,6 +130,10 @@ static int build_members(const VmConfig *config, struct json_object *object) {
                 r = add_string(object, "console_input_device", ttys0 ? "ttyS0" : "hvc0");
         if (r == 0)
                 r = add_string(object, "debug_level", full ? "full" : "none");
+        if (r == 0)
+                r = add_bool(object, "balloon", config->balloon);
+        if (r == 0)
+                r = add_bool(object, "detect_hangup", config->detect_hangup);
         return r;
 }
 

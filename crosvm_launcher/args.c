@@ -166,6 +166,21 @@ static bool is_our_vmm(const char *path) {
         return str_eq(slash ? slash + 1 : path, "vivarium-vmm");
 }
 
+/* Where the guest tells of its payload, as systemd's credential vmm.notify_socket has it. The port is the VM's CID. */
+#define NOTIFY_CREDENTIAL "io.systemd.credential:vmm.notify_socket=vsock-stream:2:%u"
+
+static int add_sockets(LaunchArgs *args, const LaunchPlan *plan) {
+        int r = 0;
+
+        if (plan->control >= 0)
+                r = map_path(args, plan->control, &args->vmm.socket);
+        if (r < 0 || plan->vsock_dir < 0)
+                return r;
+        args->vmm.vsock_cid = plan->cid;
+        r = map_path(args, plan->vsock_dir, &args->vmm.vsock_socket_dir);
+        return r < 0 ? r : strvec_addf(&args->vmm.oem_strings, NOTIFY_CREDENTIAL, plan->cid);
+}
+
 static int add_machine(LaunchArgs *args, const LaunchPlan *plan) {
         VmmConfig *vmm = &args->vmm;
 
@@ -174,8 +189,8 @@ static int add_machine(LaunchArgs *args, const LaunchPlan *plan) {
         vmm->memory_bytes = plan->config.memory_mib << 20;
         vmm->n_vcpus = plan->config.cpu_topology == VM_CPUS_MATCH_HOST ? host_cpus()
                                                                        : plan->config.n_vcpus;
+        vmm->no_balloon = !plan->config.balloon;
         /* What a real crosvm would otherwise add or need privileges for. */
-        vmm->no_balloon = true;
         vmm->no_usb = true;
         vmm->disable_sandbox = !is_our_vmm(plan->vmm_path);
         vmm->name = strdup(plan->vm_name);
@@ -203,6 +218,9 @@ int launch_args_build(const LaunchPlan *plan, LaunchArgs *ret, TextError *reterr
         r = add_serials(&args, plan);
         if (r < 0)
                 return text_error_prefix(reterr, r, "a console's descriptor");
+        r = add_sockets(&args, plan);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "a socket's descriptor");
         r = map_file(&args, plan, "kernel", plan->config.kernel, &args.vmm.kernel, reterr);
         if (r == 0)
                 r = map_file(&args, plan, "bootloader", plan->config.bootloader, &args.vmm.bios,

@@ -322,6 +322,7 @@ static int load(Machine *machine, const VmmConfig *config, TextError *reterr) {
                                 .watchdog = true,
                                 .firmware = config->bios != NULL,
                                 .fw_cfg = machine_has_fw_cfg(config),
+                                .oem_strings = &config->oem_strings,
                         },
                 .kernel = config->kernel,
                 .initrd = config->initrd,

@@ -280,7 +280,6 @@ static void test_the_command_line_is_androids_with_the_plans_descriptors(void **
                 "--name",
                 "crosvm_test",
                 "--disable-sandbox",
-                "--no-balloon",
                 "--no-usb",
                 "--mem",
                 "512",
