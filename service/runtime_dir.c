@@ -23,14 +23,40 @@ static void closedirp(DIR **dir) {
                 (void) closedir(*dir);
 }
 
-/* Unlinks the entries of the directory behind @fd, which is consumed. */
-static int empty_dir(int fd) {
+static int empty_dir(int fd, unsigned depth);
+
+/* Nothing of ours is deeper than this; what a VMM put there shall not take us farther. */
+#define DEPTH_MAX 2u
+
+static int remove_sub_dir(int parent, const char *name, unsigned depth) {
+        int fd, r;
+
+        if (depth == 0)
+                return -EISDIR;
+        fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        r = empty_dir(fd, depth - 1);
+        if (r < 0)
+                return r;
+        return unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int remove_entry(int parent, const char *name, unsigned depth) {
+        if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+                return 0;
+        return errno == EISDIR ? remove_sub_dir(parent, name, depth) : -errno;
+}
+
+/* Unlinks the entries of the directory behind @fd, which is consumed, and of those in it down to @depth. */
+static int empty_dir(int fd, unsigned depth) {
         _cleanup_(closedirp) DIR *dir = fdopendir(fd);
         const struct dirent *entry;
 
-        if (!dir) {
-                int r = -errno;
+        int r;
 
+        if (!dir) {
+                r = -errno;
                 (void) fd_close(fd);
                 return r;
         }
@@ -41,14 +67,15 @@ static int empty_dir(int fd) {
                         return -errno;
                 if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
                         continue;
-                if (unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
-                        return -errno;
+                r = remove_entry(dirfd(dir), entry->d_name, depth);
+                if (r < 0)
+                        return r;
         }
         return -EMLINK;
 }
 
 /**
- * runtime_dir_remove() - remove a VM's directory and the files in it
+ * runtime_dir_remove() - remove a VM's directory, the files in it and those of its directories
  *
  * Never follows a link. Return: 0, also when it is gone already; negative errno.
  */
@@ -57,7 +84,7 @@ int runtime_dir_remove(const char *path) {
 
         if (fd < 0)
                 return errno == ENOENT ? 0 : -errno;
-        r = empty_dir(fd);
+        r = empty_dir(fd, DEPTH_MAX);
         if (r < 0)
                 return r;
         return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The socket to which the VMM brings what its guest has to tell of the payload: one batch of assignments a connection. */
+
+#include <systemd/sd-event.h>
+
+#include "base/cleanup.h"
+#include "service/monitor/notify_message.h"
+
+typedef struct Notify Notify;
+
+/**
+ * NotifyFn - a well-formed batch; must not free the Notify
+ *
+ * Return: NULL; or why it is of no use, told to the guest; borrowed.
+ */
+typedef const char *(*NotifyFn)(void *userdata, const NotifyMessage *message);
+
+int notify_listen(int dir_fd, const char *name);
+int notify_new(sd_event *event, int listen_fd, NotifyFn fn, void *userdata, Notify **ret);
+Notify *notify_free(Notify *notify);
+DEFINE_CLEANUP(Notify *, notify_free)
+int notify_fd(const Notify *notify);
