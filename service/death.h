@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "service/stop_ladder.h"
 
 /* The numbers are Android's up to 99, ours from 100 on; both are part of the bus contract. */
 typedef enum DeathReason {
@@ -41,7 +42,7 @@ typedef enum DeathReason {
 /* Who asked the daemon to end the VM. */
 typedef enum StopRequester {
         STOP_BY_NOBODY,
-        STOP_BY_CLIENT,     /* Kill() */
+        STOP_BY_CLIENT,     /* Kill() or Stop() */
         STOP_BY_DISCONNECT, /* the creator left the bus */
         STOP_BY_DRAIN,      /* Drain() */
 } StopRequester;
@@ -86,6 +87,7 @@ typedef struct DeathRecord {
         usec_t guest_cpu_usec;
         uint64_t rss_guest_peak_bytes, rss_vmm_peak_bytes;
         StopRequest stop;
+        StopStep stop_step; /* of Stop(), the one during which it ended */
 } DeathRecord;
 
 DeathReason death_decide(const DeathFacts *facts);

@@ -138,5 +138,6 @@ void journal_death(const VmInfo *info, bool journal) {
                 record->guest_cpu_usec, "VM_RSS_GUEST_PEAK_BYTES=%" PRIu64,
                 record->rss_guest_peak_bytes, "VM_RSS_VMM_PEAK_BYTES=%" PRIu64,
                 record->rss_vmm_peak_bytes, "VM_STOP_REQUESTED_BY=%s",
-                stop_requester_to_string(record->stop.by), NULL);
+                stop_requester_to_string(record->stop.by), "VM_STOP_STEP=%s",
+                stop_step_to_string(record->stop_step), NULL);
 }

@@ -81,6 +81,19 @@ static void on_vm_changed(void *userdata, Vm *vm, unsigned changes) {
                 manager->observer.changed(manager->observer.userdata, vm, changes);
 }
 
+static void on_vm_payload(void *userdata, Vm *vm, const VmPayloadEvent *event) {
+        Manager *manager = userdata;
+        const VmInfo *info = vm_info(vm);
+
+        if (event->kind == VM_PAYLOAD_EVENT_STARTED) {
+                journal_boot(info, manager->journal);
+                totals_count_boot(&manager->totals, info->payload_started_monotonic_usec -
+                                                            info->started_monotonic_usec);
+        }
+        if (manager->observer.payload)
+                manager->observer.payload(manager->observer.userdata, vm, event);
+}
+
 static void keep_record(Manager *manager, const Vm *vm) {
         const VmInfo *info = vm_info(vm);
         _cleanup_(fields_deinit) Fields fields = {0};
@@ -185,6 +198,7 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
                                .state_dir = -EBADF,
                                .bus_id = manager->bus_id,
                                .changed = on_vm_changed,
+                               .payload = on_vm_payload,
                                .ended = on_vm_ended,
                                .userdata = manager};
         totals_init(&manager->totals);

@@ -37,6 +37,7 @@ typedef struct ManagerObserver {
         void (*added)(void *userdata, Vm *vm);
         void (*removed)(void *userdata, Vm *vm); /* still readable */
         void (*changed)(void *userdata, Vm *vm, unsigned changes);
+        void (*payload)(void *userdata, Vm *vm, const VmPayloadEvent *event);
         void (*ended)(void *userdata, Vm *vm);
         void (*capabilities_known)(void *userdata);
         void *userdata; /* borrowed */

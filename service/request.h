@@ -22,6 +22,8 @@ typedef struct VmRequest {
         char *name; /* owned, optional; goes before the config's */
         bool detach;
         VmmHypervisor hypervisor;
+        bool has_boot_timeout;
+        uint64_t boot_timeout_usec;           /* then; 0: none */
         int console_out, console_in, log_out; /* owned; -EBADF if absent */
 } VmRequest;
 

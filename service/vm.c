@@ -109,6 +109,7 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
                 .record_file = -EBADF,
         };
         request_init(&vm->request);
+        TAILQ_INIT(&vm->operations);
         if (!vm->info.owner_bus_name || !vm->info.owner_bus_id)
                 return -ENOMEM;
         r = choose_name(request, cid, &vm->info.name);
@@ -123,6 +124,7 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
         r = name_unit(vm);
         if (r < 0)
                 return r;
+        vm->boot_timeout_usec = vm_boot_timeout(request);
         vm->request = *request;
         request_init(request);
         *ret = TAKE(vm);
@@ -147,6 +149,10 @@ Vm *vm_free(Vm *vm) {
         (void) sd_event_source_disable_unref(vm->deadline);
         (void) sd_event_source_disable_unref(vm->sampler);
         (void) sd_event_source_disable_unref(vm->later);
+        (void) sd_event_source_disable_unref(vm->boot_timer);
+        (void) sd_event_source_disable_unref(vm->step_timer);
+        (void) notify_free(vm->notify);
+        vm_drop_operations(vm, /* tell= */ false);
         (void) scope_job_forget(vm->scope);
         (void) process_leave(vm->keeper);
         (void) process_leave(vm->vmm);
@@ -198,7 +204,8 @@ void vm_set_state(Vm *vm, VmState state) {
         vm->info.state = state;
 }
 
-static int add_death_waiter(Vm *vm, VmDoneFn done, void *userdata, TextError *reterr) {
+/* vm_add_death_waiter() - have @done called when the death record exists */
+int vm_add_death_waiter(Vm *vm, VmDoneFn done, void *userdata, TextError *reterr) {
         VmWaiter *grown;
 
         if (vm->n_death_waiters >= VM_WAITERS_MAX)
@@ -228,7 +235,7 @@ int vm_kill(Vm *vm, const StopRequest *by, VmDoneFn done, void *userdata, TextEr
                                       "kill VM \"%s\": it is %s, not running", vm->info.name,
                                       vm_state_to_string(vm->info.state));
         if (done) {
-                r = add_death_waiter(vm, done, userdata, reterr);
+                r = vm_add_death_waiter(vm, done, userdata, reterr);
                 if (r != 0)
                         return r;
         }

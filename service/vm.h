@@ -37,6 +37,11 @@ typedef struct VmInfo {
         uint32_t cid;
         VmState state;
         VmPayloadState payload;
+        int suspended;          /* boolean, in the width that sd-bus reads */
+        uint64_t balloon_bytes; /* that the guest was last asked to give up */
+        int payload_exit_code;  /* 0 unless the guest named one */
+        char *payload_status;   /* owned; the guest's words about it; NULL if there are none */
+        usec_t payload_started_usec, payload_started_monotonic_usec;
         VmmHypervisor hypervisor;
         uint32_t owner_uid;
         uint32_t owner_pid;
@@ -60,7 +65,23 @@ typedef enum VmChange {
         VM_CHANGED_START = 1 << 1,
         VM_CHANGED_DEATH = 1 << 2,
         VM_CHANGED_USAGE = 1 << 3,
+        VM_CHANGED_PAYLOAD = 1 << 4,
+        VM_CHANGED_SUSPENDED = 1 << 5,
+        VM_CHANGED_BALLOON = 1 << 6,
 } VmChange;
+
+typedef enum VmPayloadEventKind {
+        VM_PAYLOAD_EVENT_STARTED,
+        VM_PAYLOAD_EVENT_READY,
+        VM_PAYLOAD_EVENT_FINISHED, /* @code: its exit status */
+        VM_PAYLOAD_EVENT_ERROR,    /* @code and @text are the guest's */
+} VmPayloadEventKind;
+
+typedef struct VmPayloadEvent {
+        VmPayloadEventKind kind;
+        int code;
+        const char *text; /* borrowed, UTF-8; for an error */
+} VmPayloadEvent;
 
 /* What a VM borrows from its owner, who outlives it. */
 typedef struct VmEnv {
@@ -75,6 +96,8 @@ typedef struct VmEnv {
         const char *bus_id; /* "" where there is no bus */
         /* Properties changed. Must not free the VM. */
         void (*changed)(void *userdata, Vm *vm, unsigned changes);
+        /* The guest told of its payload. Must not free the VM. */
+        void (*payload)(void *userdata, Vm *vm, const VmPayloadEvent *event);
         /* The VM reached a final state and holds nothing any more. Must not free the VM. */
         void (*ended)(void *userdata, Vm *vm);
         void *userdata;
@@ -94,6 +117,14 @@ typedef struct VmOwner {
  */
 typedef void (*VmDoneFn)(void *userdata, int r, const char *message);
 
+/**
+ * VmReplyFn - the VMM answered, or will not
+ * @r:       as for VmDoneFn
+ * @value:   what was asked for, if it is a number
+ * @message: the sentence for a failure; borrowed
+ */
+typedef void (*VmReplyFn)(void *userdata, int r, uint64_t value, const char *message);
+
 int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *owner, Vm **ret);
 void vm_keep(Vm *vm);
 Vm *vm_free(Vm *vm);
@@ -110,3 +141,9 @@ void vm_died_was_told(Vm *vm);
 bool vm_death_is_told(const Vm *vm);
 int vm_terminate(Vm *vm, const StopRequest *by);
 int vm_kill(Vm *vm, const StopRequest *by, VmDoneFn done, void *userdata, TextError *reterr);
+int vm_stop(Vm *vm, const StopRequest *by, usec_t timeout_usec, VmDoneFn done, void *userdata,
+            TextError *reterr);
+int vm_suspend(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
+int vm_wake(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
+int vm_get_balloon(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
+int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextError *reterr);

@@ -103,6 +103,9 @@ void vm_release_all(Vm *vm) {
         vm->deadline = sd_event_source_disable_unref(vm->deadline);
         vm->sampler = sd_event_source_disable_unref(vm->sampler);
         vm->later = sd_event_source_disable_unref(vm->later);
+        vm->boot_timer = sd_event_source_disable_unref(vm->boot_timer);
+        vm->step_timer = sd_event_source_disable_unref(vm->step_timer);
+        vm->notify = notify_free(vm->notify);
         vm->scope = scope_job_forget(vm->scope);
         vm->keeper = process_free(vm->keeper);
         vm->vmm = process_leave(vm->vmm);
@@ -136,6 +139,8 @@ static void complete_record(Vm *vm, const DeathFacts *facts) {
         record->rss_guest_peak_bytes = vm->info.usage.rss_guest_peak_bytes;
         record->rss_vmm_peak_bytes = vm->info.usage.rss_vmm_peak_bytes;
         record->stop = vm->stop;
+        record->stop_step = vm->ladder.step;
+        vm->info.suspended = false;
         vm->info.usage.rss_guest_bytes = 0;
         vm->info.usage.rss_vmm_bytes = 0;
 }
@@ -156,6 +161,7 @@ static void answer_all(Vm *vm, bool ran) {
         vm->n_death_waiters = 0;
         if (!ran)
                 answer_failed_start(vm);
+        vm_drop_operations(vm, /* tell= */ true);
         for (size_t i = 0; i < n; i++)
                 if (waiters[i].done)
                         waiters[i].done(waiters[i].userdata, 0, NULL);
@@ -186,7 +192,8 @@ void vm_end(Vm *vm, bool ran) {
         vm_set_state(vm, ran ? VM_DEAD : VM_FAILED);
         vm_save(vm); /* before it is told: told twice is better than never */
         vm->env->changed(vm->env->userdata, vm,
-                         VM_CHANGED_STATE | VM_CHANGED_START | VM_CHANGED_DEATH | VM_CHANGED_USAGE);
+                         VM_CHANGED_STATE | VM_CHANGED_START | VM_CHANGED_DEATH | VM_CHANGED_USAGE |
+                                 VM_CHANGED_SUSPENDED);
         vm->env->ended(vm->env->userdata, vm);
         answer_all(vm, ran);
 }

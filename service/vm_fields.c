@@ -25,6 +25,16 @@ static void set_identity(const VmInfo *info, Fields *fields) {
         fields_set_u64(fields, "MEMORY_BYTES", info->memory_bytes);
         fields_set_u64(fields, "VCPUS", info->n_vcpus);
         fields_set_u64(fields, "PID", info->pid);
+        fields_set_u64(fields, "SUSPENDED", (uint64_t) info->suspended);
+        fields_set_u64(fields, "BALLOON_BYTES", info->balloon_bytes);
+}
+
+static void set_payload(const VmInfo *info, Fields *fields) {
+        fields_set_u64(fields, "PAYLOAD_EXIT_CODE", (uint64_t) info->payload_exit_code);
+        if (info->payload_status)
+                fields_set(fields, "PAYLOAD_STATUS", info->payload_status);
+        fields_set_u64(fields, "PAYLOAD_STARTED", info->payload_started_usec);
+        fields_set_u64(fields, "PAYLOAD_STARTED_MONOTONIC", info->payload_started_monotonic_usec);
 }
 
 static void set_history(const VmInfo *info, const StopRequest *stop, Fields *fields) {
@@ -56,6 +66,7 @@ static void set_record(const DeathRecord *record, size_t max, Fields *fields) {
         fields_set_u64(fields, "EXIT_STATUS", record->exited ? (uint64_t) record->exit_status : 0);
         fields_set_u64(fields, "EXIT_SIGNAL", (uint64_t) record->exit_signal);
         fields_set_u64(fields, "CORE_DUMPED", record->core_dumped);
+        fields_set_u64(fields, "STOP_STEP", record->stop_step);
         fields_set(fields, "MESSAGE", record->message);
         set_text(fields, "FAILURE_TEXT", text, text ? utf8_cut(text, max) : 0, max);
         set_text(fields, "FAILURE_INFO", info, info ? utf8_cut(info, max) : 0, max);
@@ -73,6 +84,7 @@ static void set_record(const DeathRecord *record, size_t max, Fields *fields) {
 void vm_info_to_fields(const VmInfo *info, const StopRequest *stop, size_t text_max,
                        Fields *fields) {
         set_identity(info, fields);
+        set_payload(info, fields);
         set_history(info, stop, fields);
         if (vm_state_is_final(info->state))
                 set_record(&info->record, text_max, fields);
@@ -136,6 +148,8 @@ static int get_identity(const Fields *fields, VmInfo *info) {
                 r = get_text(fields, "OWNER_BUS_NAME", "", &info->owner_bus_name);
         if (r == 0)
                 r = get_text(fields, "OWNER_BUS_ID", "", &info->owner_bus_id);
+        if (r == 0 && fields_get(fields, "PAYLOAD_STATUS"))
+                r = get_text(fields, "PAYLOAD_STATUS", "", &info->payload_status);
         return r < 0 ? r : get_text(fields, "UNIT", "", &info->unit);
 }
 
@@ -146,6 +160,12 @@ static void get_numbers(const Fields *fields, VmInfo *info) {
         info->memory_bytes = fields_get_u64(fields, "MEMORY_BYTES", 0);
         info->n_vcpus = (uint32_t) fields_get_u64(fields, "VCPUS", 0);
         info->pid = (uint32_t) fields_get_u64(fields, "PID", 0);
+        info->suspended = fields_get_u64(fields, "SUSPENDED", 0) != 0;
+        info->balloon_bytes = fields_get_u64(fields, "BALLOON_BYTES", 0);
+        info->payload_exit_code = (int) fields_get_u64(fields, "PAYLOAD_EXIT_CODE", 0);
+        info->payload_started_usec = fields_get_u64(fields, "PAYLOAD_STARTED", 0);
+        info->payload_started_monotonic_usec =
+                fields_get_u64(fields, "PAYLOAD_STARTED_MONOTONIC", 0);
         info->created_usec = fields_get_u64(fields, "CREATED", 0);
         info->created_monotonic_usec = fields_get_u64(fields, "CREATED_MONOTONIC", 0);
         info->started_usec = fields_get_u64(fields, "STARTED", 0);
@@ -167,6 +187,7 @@ static void get_stop(const Fields *fields, StopRequest *stop) {
 
 static int get_record(const Fields *fields, VmInfo *info) {
         DeathRecord *record = &info->record;
+        uint64_t step = fields_get_u64(fields, "STOP_STEP", STOP_STEP_NONE);
         size_t len;
         int r;
 
@@ -175,6 +196,8 @@ static int get_record(const Fields *fields, VmInfo *info) {
         if (record->exited)
                 record->exit_status = (int) fields_get_u64(fields, "EXIT_STATUS", 0);
         record->exit_signal = (int) fields_get_u64(fields, "EXIT_SIGNAL", 0);
+        if (step < STOP_STEP_COUNT)
+                record->stop_step = (StopStep) step;
         record->core_dumped = fields_get_u64(fields, "CORE_DUMPED", 0) != 0;
         record->failure_bytes = fields_get_u64(fields, "FAILURE_BYTES", 0);
         record->run_time_usec = fields_get_u64(fields, "RUN_TIME_USEC", 0);
@@ -221,5 +244,6 @@ void vm_info_deinit(VmInfo *info) {
         free(info->owner_bus_name);
         free(info->owner_bus_id);
         free(info->unit);
+        free(info->payload_status);
         *info = (VmInfo){0};
 }

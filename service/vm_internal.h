@@ -3,9 +3,14 @@
 
 /* The inside of a VM, shared by the files of its life: vm.c and vm_*.c. */
 
+#include <sys/queue.h>
+
 #include "config/keeper.h"
+#include "service/monitor/control.h"
 #include "service/monitor/drain.h"
+#include "service/monitor/notify.h"
 #include "service/monitor/process.h"
+#include "service/stop_ladder.h"
 #include "service/store/fields.h"
 #include "service/unit/scope.h"
 #include "service/vm.h"
@@ -26,6 +31,8 @@ typedef enum VmPhase {
         VM_PHASE_EXECUTED, /* the VMM ran, as far as is known it still does */
         VM_PHASE_ENDED,
 } VmPhase;
+
+typedef struct VmOperation VmOperation;
 
 struct Vm {
         VmInfo info;
@@ -57,6 +64,13 @@ struct Vm {
         VmWaiter start_waiter;
         VmWaiter *death_waiters; /* owned array */
         size_t n_death_waiters;
+        Notify *notify;                       /* owned; hears the guest */
+        usec_t boot_timeout_usec;             /* 0: there is none */
+        sd_event_source *boot_timer;          /* owned */
+        StopLadder ladder;                    /* of a Stop() that is under way */
+        sd_event_source *step_timer;          /* owned */
+        TAILQ_HEAD(, VmOperation) operations; /* owned; calls that wait for the VMM */
+        unsigned n_operations;
 };
 
 void vm_set_state(Vm *vm, VmState state);
@@ -88,3 +102,21 @@ void vm_store_files(Vm *vm);
 void vm_store_processes(Vm *vm);
 void vm_unstore_files(Vm *vm);
 void vm_unstore_processes(Vm *vm);
+
+/* vm.c */
+int vm_add_death_waiter(Vm *vm, VmDoneFn done, void *userdata, TextError *reterr);
+
+/* vm_control.c */
+int vm_make_sockets(Vm *vm, int *ret_control, int *ret_vsock);
+void vm_attach_sockets(Vm *vm);
+int vm_ask(Vm *vm, const ControlRequest *request, const char *act, VmReplyFn done, void *userdata,
+           TextError *reterr);
+void vm_drop_operations(Vm *vm, bool tell);
+
+/* vm_payload.c */
+usec_t vm_boot_timeout(const VmRequest *request);
+const char *vm_payload_take(void *userdata, const NotifyMessage *message);
+void vm_await_payload(Vm *vm, usec_t begin_usec);
+
+/* vm_stop.c */
+void vm_resume_stop(Vm *vm);

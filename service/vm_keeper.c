@@ -31,6 +31,7 @@ typedef struct KeeperEnds {
         int status;                       /* owned */
         int failure, console, vmm_stderr; /* owned */
         int plan;                         /* owned memfd */
+        int control, vsock_dir;           /* owned */
 } KeeperEnds;
 
 static void keeper_ends_deinit(KeeperEnds *ends) {
@@ -42,6 +43,8 @@ static void keeper_ends_deinit(KeeperEnds *ends) {
         (void) fd_close(ends->console);
         (void) fd_close(ends->vmm_stderr);
         (void) fd_close(ends->plan);
+        (void) fd_close(ends->control);
+        (void) fd_close(ends->vsock_dir);
 }
 
 /* Return: descriptor, owned by the caller; negative errno. */
@@ -156,6 +159,8 @@ static int make_plan(Vm *vm, KeeperEnds *ends) {
         plan.failure_out = ends->failure;
         plan.vmm_stderr = ends->vmm_stderr;
         plan.status = ends->status;
+        plan.control = ends->control;
+        plan.vsock_dir = ends->vsock_dir;
         /* A start happens once, so the plan may take the config. */
         plan.config = vm->request.config;
         vm_config_init(&vm->request.config);
@@ -267,7 +272,8 @@ static int spawn(Vm *vm, const KeeperEnds *ends) {
                              ends->vmm_stderr, ends->console,       request->console_out,
                              request->log_out, request->console_in, keeper->record,
                              keeper->bell_in,  keeper->bell_out,    keeper->status_in,
-                             keeper->failure,  keeper->console,     keeper->err};
+                             keeper->failure,  keeper->console,     keeper->err,
+                             ends->control,    ends->vsock_dir};
         _cleanup_(freep) int *fds = calloc(request->n_files + ELEMENTSOF(roles), sizeof(*fds));
         _cleanup_(freep) char *path = strdup(vm->env->launcher_path);
         char plan[sizeof(LAUNCH_PLAN_OPTION) + 12], keep[128] = KEEPER_OPTION;
@@ -314,6 +320,8 @@ int vm_spawn_keeper(Vm *vm) {
                                    -EBADF,
                                    -EBADF,
                                    -EBADF,
+                                   -EBADF,
+                                   -EBADF,
                                    -EBADF};
         int r;
 
@@ -324,6 +332,9 @@ int vm_spawn_keeper(Vm *vm) {
         r = make_pipes(vm, &ends);
         if (r < 0)
                 return failed(vm, r, "make pipes", "");
+        r = vm_make_sockets(vm, &ends.control, &ends.vsock_dir);
+        if (r < 0)
+                return failed(vm, r, "make sockets in", vm->dir);
         r = make_plan(vm, &ends);
         if (r < 0)
                 return failed(vm, r, "make the launch plan", "");

@@ -75,6 +75,16 @@ static VmPhase phase_of(const Vm *vm, const Fields *state) {
         return fields_get_u64(state, "LAUNCHING", 0) ? VM_PHASE_LAUNCHING : VM_PHASE_IDLE;
 }
 
+static void restore_ladder(Vm *vm, const Fields *state) {
+        uint64_t step = fields_get_u64(state, "STOP_LADDER", STOP_STEP_NONE);
+
+        if (step >= STOP_STEP_COUNT)
+                return;
+        vm->ladder.step = (StopStep) step;
+        stop_ladder_resume(&vm->ladder, clock_monotonic_usec(),
+                           fields_get_u64(state, "STOP_DEADLINE", 0));
+}
+
 /**
  * vm_restore() - the VM of a state file
  * @env: borrowed, outlives the VM
@@ -90,6 +100,7 @@ int vm_restore(const VmEnv *env, const Fields *state, Vm **ret) {
         vm->env = env;
         vm->record_file = -EBADF;
         request_init(&vm->request);
+        TAILQ_INIT(&vm->operations);
         r = vm_info_from_fields(state, &vm->info);
         if (r < 0)
                 return r;
@@ -98,6 +109,8 @@ int vm_restore(const VmEnv *env, const Fields *state, Vm **ret) {
         vm->told = fields_get_u64(state, "TOLD", 0) != 0;
         vm->kill_sent = fields_get_u64(state, "KILL_SENT", 0) != 0;
         vm->oom_count = fields_get_u64(state, "OOM_COUNT", 0);
+        vm->boot_timeout_usec = fields_get_u64(state, "BOOT_TIMEOUT", 0);
+        restore_ladder(vm, state);
         if (vm->phase != VM_PHASE_ENDED) {
                 r = runtime_dir_of(env->runtime_dir, vm->info.cid, &vm->dir);
                 if (r < 0)
@@ -181,6 +194,8 @@ static void resume_running(Vm *vm, const KeeperRecord *record) {
         if (vm->keeper)
                 vm_watch_vmm(vm);
         vm_start_sampling(vm);
+        vm_await_payload(vm, vm->info.started_monotonic_usec);
+        vm_resume_stop(vm);
         if (vm->kill_sent)
                 (void) vm_kill_process(vm); /* the signal may not have been sent */
         log_line(LOG_LEVEL_INFO, vm->info.name, "still running as process %u, CID %u", vm->info.pid,
@@ -202,6 +217,7 @@ static int on_later(sd_event_source *source, void *userdata) {
                 r = vm_read_record(vm, &record);
         if (r < 0)
                 record = (KeeperRecord){0};
+        vm_attach_sockets(vm);
         if (vm->phase == VM_PHASE_LAUNCHING)
                 resume_launch(vm, &record);
         else

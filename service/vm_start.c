@@ -56,6 +56,7 @@ void vm_now_running(Vm *vm, const KeeperRecord *record) {
         if (vm->keeper)
                 vm_watch_vmm(vm);
         vm_start_sampling(vm);
+        vm_await_payload(vm, vm->info.started_monotonic_usec);
         log_line(LOG_LEVEL_INFO, vm->info.name, "running as process %u, CID %u", vm->info.pid,
                  vm->info.cid);
         vm->env->changed(vm->env->userdata, vm, VM_CHANGED_STATE | VM_CHANGED_START);

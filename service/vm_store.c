@@ -20,7 +20,7 @@
  */
 
 static const char *const process_names[] = {"keeper",  "vmm",    "failure",
-                                            "console", "stderr", "control"};
+                                            "console", "stderr", "notify"};
 
 /** vm_stream() - the @i-th of the request's streams, named as in the descriptor store */
 int *vm_stream(VmRequest *request, size_t i, const char **ret_name) {
@@ -90,7 +90,8 @@ void vm_store_processes(Vm *vm) {
                    {"vmm", vm->vmm ? process_pidfd(vm->vmm) : -EBADF},
                    {"failure", vm->failure ? drain_fd(vm->failure) : -EBADF},
                    {"console", vm->console ? drain_fd(vm->console) : -EBADF},
-                   {"stderr", vm->vmm_stderr ? drain_fd(vm->vmm_stderr) : -EBADF}};
+                   {"stderr", vm->vmm_stderr ? drain_fd(vm->vmm_stderr) : -EBADF},
+                   {"notify", vm->notify ? notify_fd(vm->notify) : -EBADF}};
 
         for (size_t i = 0; i < ELEMENTSOF(all); i++)
                 fdstore_push(vm->env->fdstore, vm->info.id, all[i].what, all[i].fd);
@@ -111,6 +112,9 @@ static void save_progress(const Vm *vm, Fields *fields) {
         fields_set_u64(fields, "OOM_COUNT", vm->oom_count);
         fields_set_u64(fields, "KILL_SENT", vm->kill_sent);
         fields_set_u64(fields, "TOLD", vm->told);
+        fields_set_u64(fields, "BOOT_TIMEOUT", vm->boot_timeout_usec);
+        fields_set_u64(fields, "STOP_LADDER", vm->ladder.step);
+        fields_set_u64(fields, "STOP_DEADLINE", vm->ladder.deadline_usec);
 }
 
 /* The client's request, as long as it may still be needed. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "dbus/client/errors.h"
 #include "dbus/client/reasons.h"
@@ -16,8 +17,24 @@ void new_vm_deinit(NewVm *vm) {
         *vm = (NewVm){0};
 }
 
+#define BOOT_TIMEOUT_SEC_MAX 86400u
+
+static int append_boot_timeout(const Args *args, sd_bus_message *call, TextError *reterr) {
+        const char *text = args_value(args, OPTION_BOOT_TIMEOUT);
+        uint32_t sec;
+
+        if (!text)
+                return 0;
+        if (parse_u32(text, &sec) < 0 || sec > BOOT_TIMEOUT_SEC_MAX)
+                return text_error_set(reterr, -EINVAL,
+                                      "--boot-timeout: expected 0 to %u seconds, not \"%s\"",
+                                      BOOT_TIMEOUT_SEC_MAX, text);
+        return sd_bus_message_append(call, "{sv}", "boot-timeout-usec", "t",
+                                     (uint64_t) sec * USEC_PER_SEC);
+}
+
 static int append_options(const Args *args, const Console *console, bool detach,
-                          sd_bus_message *call) {
+                          sd_bus_message *call, TextError *reterr) {
         const char *hypervisor = args_value(args, OPTION_HYPERVISOR);
         int r = sd_bus_message_open_container(call, 'a', "{sv}");
 
@@ -25,6 +42,8 @@ static int append_options(const Args *args, const Console *console, bool detach,
                 r = sd_bus_message_append(call, "{sv}", "hypervisor", "s", hypervisor);
         if (r >= 0 && detach)
                 r = sd_bus_message_append(call, "{sv}", "detach", "b", 1);
+        if (r >= 0)
+                r = append_boot_timeout(args, call, reterr);
         if (r >= 0)
                 r = console_append_options(console, call);
         if (r >= 0)
@@ -71,7 +90,7 @@ int create_vm(Client *client, const Args *args, const VmRequest *request, const 
                 return r;
         r = vm_request_append(request, call);
         if (r >= 0)
-                r = append_options(args, console, detach, call);
+                r = append_options(args, console, detach, call, reterr);
         if (r >= 0)
                 r = client_send(client, call, &reply, &error);
         if (r >= 0)

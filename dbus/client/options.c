@@ -37,6 +37,8 @@ const Option start_options[] = {
          "Feed the console from FILE; - is standard input"},
         {OPTION_LOG, 0, "log", "FILE", "Write the guest's log port (hvc2) to FILE"},
         {OPTION_HYPERVISOR, 0, "hypervisor", "NAME", "auto (default), kvm or soft"},
+        {OPTION_BOOT_TIMEOUT, 0, "boot-timeout", "SECONDS",
+         "Kill the VM unless its payload starts by then; 0: never"},
         {0},
 };
 
@@ -52,6 +54,11 @@ const Option capabilities_options[] = {
 
 const Option metrics_options[] = {
         {OPTION_FORMAT, 0, "format", "NAME", "prometheus (default) or openmetrics"},
+        {0},
+};
+
+const Option stop_options[] = {
+        {OPTION_TIMEOUT, 0, "timeout", "SECONDS", "Kill what has not stopped by then (90)"},
         {0},
 };
 

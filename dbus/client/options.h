@@ -37,6 +37,7 @@ typedef enum OptionId {
         OPTION_CONSOLE_IN,
         OPTION_LOG,
         OPTION_HYPERVISOR,
+        OPTION_BOOT_TIMEOUT,
         OPTION_DETACH,
         OPTION_CANCEL,
         OPTION_TIMEOUT,
@@ -82,6 +83,7 @@ extern const Option global_options[];
 extern const Option config_options[]; /* what the config says: run, create, check-config */
 extern const Option start_options[];  /* what is beside the config: run, create */
 extern const Option run_options[];
+extern const Option stop_options[];
 extern const Option drain_options[]; /* run alone */
 extern const Option capabilities_options[];
 extern const Option metrics_options[];

@@ -60,6 +60,12 @@ static int describe_requester(const Value *record, Block *block) {
                           value_get_uint(record, "stop-requested-pid", 0));
 }
 
+static int describe_stop(const Value *record, Block *block) {
+        int r = describe_requester(record, block);
+
+        return r < 0 ? r : describe_text(record, "stop-step", "Stopped by", block);
+}
+
 static int describe_usage(const Value *record, Block *block) {
         uint64_t cpu = value_get_uint(record, "guest-cpu-usec", 0);
         uint64_t guest = value_get_uint(record, "rss-guest-peak-bytes", 0);
@@ -87,7 +93,7 @@ int record_describe(const Value *record, Block *block) {
         if (r >= 0)
                 r = describe_text(record, "failure-info", "Guest's details", block);
         if (r >= 0)
-                r = describe_requester(record, block);
+                r = describe_stop(record, block);
         return r < 0 ? r : describe_usage(record, block);
 }
 

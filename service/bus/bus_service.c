@@ -55,6 +55,26 @@ void pending_call_done(void *userdata, int r, const char *message) {
         (void) pending_call_free(call);
 }
 
+/** pending_call_number() - VmReplyFn: answer a call whose result is a number, and forget it */
+void pending_call_number(void *userdata, int r, uint64_t value, const char *message) {
+        PendingCall *call = userdata;
+
+        if (r != 0) {
+                pending_call_done(userdata, r, message);
+                return;
+        }
+        r = sd_bus_reply_method_return(call->message, "t", value);
+        if (r < 0 && r != -ENOTCONN)
+                log_warning("answer %s: %s, ignoring", sd_bus_message_get_member(call->message),
+                            strerror(-r));
+        (void) pending_call_free(call);
+}
+
+/** pending_call_replied() - VmReplyFn: pending_call_done() */
+void pending_call_replied(void *userdata, int r, uint64_t value, const char *message) {
+        pending_call_done(userdata, r, message);
+}
+
 static void notify_status(const BusService *service) {
         (void) sd_notifyf(/* unset_environment= */ 0, "STATUS=%u VMs, %u of them running",
                           manager_n_vms(service->manager), manager_n_active(service->manager));
@@ -101,6 +121,15 @@ static void on_vm_changed(void *userdata, Vm *vm, unsigned changes) {
         changed_mark_vm(service->changed, vm, changes);
         if (changes & VM_CHANGED_STATE)
                 notify_status(service);
+}
+
+static void on_vm_payload(void *userdata, Vm *vm, const VmPayloadEvent *event) {
+        BusService *service = userdata;
+
+        /* Who hears of it finds the state changed already. */
+        changed_mark_vm(service->changed, vm, VM_CHANGED_STATE | VM_CHANGED_PAYLOAD);
+        changed_flush_vm(service->changed, vm);
+        warn_signal(vm_bus_emit_payload(service->bus, vm, event), "Payload…", vm);
 }
 
 static void on_vm_ended(void *userdata, Vm *vm) {
@@ -205,6 +234,7 @@ int bus_service_new(sd_bus *bus, sd_event *event, Manager *manager, BusService *
                              &(ManagerObserver){.added = on_vm_added,
                                                 .removed = on_vm_removed,
                                                 .changed = on_vm_changed,
+                                                .payload = on_vm_payload,
                                                 .ended = on_vm_ended,
                                                 .capabilities_known = on_capabilities_known,
                                                 .userdata = service});

@@ -60,23 +60,32 @@ static int read_log(sd_bus_message *message, VmRequest *request, TextError *rete
         return r < 0 ? r : request_set_stream(&request->log_out, "log", fd, true, reterr);
 }
 
+static int read_boot_timeout(sd_bus_message *message, VmRequest *request, TextError *reterr) {
+        int r = sd_bus_message_read_basic(message, 't', &request->boot_timeout_usec);
+
+        if (r < 0)
+                return r;
+        request->has_boot_timeout = true;
+        return 0;
+}
+
 /* In the order of call_args_option_names. */
 static const struct {
         const char *type;
         ReadOptionFn read;
 } options[] = {
-        {"s", read_name},    {"b", read_detach},     {"s", read_hypervisor},
-        {"h", read_console}, {"h", read_console_in}, {"h", read_log},
+        {"s", read_name},       {"b", read_detach}, {"s", read_hypervisor},   {"h", read_console},
+        {"h", read_console_in}, {"h", read_log},    {"t", read_boot_timeout},
 };
 
 const char *const call_args_option_names[] = {
-        "name", "detach", "hypervisor", "console", "console-in", "log", NULL,
+        "name", "detach", "hypervisor", "console", "console-in", "log", "boot-timeout-usec", NULL,
 };
 static_assert(ELEMENTSOF(call_args_option_names) == ELEMENTSOF(options) + 1,
               "each option has a name");
 
 static int refuse_option(const char *name, TextError *reterr) {
-        if (str_eq(name, "dump-dt") || str_eq(name, "boot-timeout-usec"))
+        if (str_eq(name, "dump-dt"))
                 return text_error_set(reterr, SERVICE_E_UNSUPPORTED,
                                       "options: \"%s\" is not supported by this version", name);
         return text_error_set(reterr, SERVICE_E_INVALID_CONFIG, "options: \"%s\" is not known",

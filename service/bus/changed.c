@@ -24,6 +24,11 @@ static const Group vm_groups[] = {
           "DeathReasonCode", "FailureText", "FailureInfo"}},
         {VM_CHANGED_USAGE,
          {"GuestCpuUsec", "RssGuestBytes", "RssGuestPeakBytes", "RssVmmBytes", "RssVmmPeakBytes"}},
+        {VM_CHANGED_PAYLOAD,
+         {"PayloadStatus", "PayloadExitCode", "PayloadStartedTimestamp",
+          "PayloadStartedTimestampMonotonic"}},
+        {VM_CHANGED_SUSPENDED, {"Suspended"}},
+        {VM_CHANGED_BALLOON, {"BalloonBytes"}},
 };
 
 static const Group manager_groups[] = {

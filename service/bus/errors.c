@@ -22,6 +22,8 @@ static const char *const names[] = {
         [SERVICE_E_NAME_TAKEN] = VIVARIUM_ERROR_NAME_TAKEN,
         [SERVICE_E_ACCESS_DENIED] = SD_BUS_ERROR_ACCESS_DENIED,
         [SERVICE_E_DRAINING] = VIVARIUM_ERROR_DRAINING,
+        [SERVICE_E_TIMEOUT] = VIVARIUM_ERROR_TIMEOUT,
+        [SERVICE_E_NOT_SUSPENDED] = VIVARIUM_ERROR_NOT_SUSPENDED,
 };
 
 /** errors_name() - the D-Bus name of a SERVICE_E_* condition; NULL for any other number */

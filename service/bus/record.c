@@ -33,13 +33,17 @@ static int append_exit(sd_bus_message *message, const DeathRecord *record) {
                                      "core-dumped", "b", (int) record->core_dumped);
 }
 
-static int append_stop(sd_bus_message *message, const StopRequest *stop) {
+static int append_stop(sd_bus_message *message, const DeathRecord *record) {
+        const StopRequest *stop = &record->stop;
         int r;
 
         if (stop->by == STOP_BY_NOBODY)
                 return 0;
         r = sd_bus_message_append(message, "{sv}", "stop-requested-by", "s",
                                   stop_requester_to_string(stop->by));
+        if (r >= 0 && record->stop_step != STOP_STEP_NONE)
+                r = sd_bus_message_append(message, "{sv}", "stop-step", "s",
+                                          stop_step_to_string(record->stop_step));
         if (r < 0 || (stop->by != STOP_BY_CLIENT && stop->by != STOP_BY_DRAIN))
                 return r;
         return sd_bus_message_append(message, "{sv}{sv}", "stop-requested-uid", "u",
@@ -88,7 +92,7 @@ static int append_entries(sd_bus_message *message, const DeathRecord *record) {
                                   record->rss_vmm_peak_bytes);
         if (r < 0)
                 return r;
-        return append_stop(message, &record->stop);
+        return append_stop(message, record);
 }
 
 /** record_append() - the death record, empty while the VM lives. Return: 0 or negative errno. */

@@ -119,13 +119,13 @@ int vm_bus_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         return 0;
 }
 
-/* Handlers get what vm_bus_find() found; the service is the userdata of the vtable itself. */
-static BusService *current_service(sd_bus *bus) {
+/** bus_current_service() - handlers get what vm_bus_find() found; the service is the userdata of the vtable itself */
+BusService *bus_current_service(sd_bus *bus) {
         return sd_bus_slot_get_userdata(sd_bus_get_current_slot(bus));
 }
 
 static int method_start(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        BusService *service = current_service(sd_bus_message_get_bus(message));
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
         const VmInfo *info = userdata;
         _cleanup_(text_error_deinit) TextError text = {0};
         PendingCall *call;
@@ -144,7 +144,7 @@ static int method_start(sd_bus_message *message, void *userdata, sd_bus_error *e
 }
 
 static int method_kill(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        BusService *service = current_service(sd_bus_message_get_bus(message));
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
         const VmInfo *info = userdata;
         _cleanup_(text_error_deinit) TextError text = {0};
         PendingCall *call;
@@ -168,7 +168,7 @@ static int method_kill(sd_bus_message *message, void *userdata, sd_bus_error *er
 }
 
 static int method_release(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-        BusService *service = current_service(sd_bus_message_get_bus(message));
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
         const VmInfo *info = userdata;
         _cleanup_(text_error_deinit) TextError text = {0};
         int r;
@@ -253,21 +253,39 @@ const sd_bus_vtable vm_bus_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_start,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("t", timeout_usec), SD_BUS_NO_RESULT,
+                                vm_bus_stop, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_kill,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_release,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Suspend", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, vm_bus_suspend,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, vm_bus_resume,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetMemoryBalloon", SD_BUS_NO_ARGS, SD_BUS_RESULT("t", bytes),
+                                vm_bus_get_balloon, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SetMemoryBalloon", SD_BUS_ARGS("t", bytes), SD_BUS_NO_RESULT,
+                                vm_bus_set_balloon, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL("PayloadStarted", "", 0),
+        SD_BUS_SIGNAL("PayloadReady", "", 0),
+        SD_BUS_SIGNAL_WITH_ARGS("PayloadFinished", SD_BUS_ARGS("i", exit_code), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("PayloadError", SD_BUS_ARGS("i", code, "s", message), 0),
         SD_BUS_SIGNAL_WITH_ARGS("Died", SD_BUS_ARGS("s", reason, "i", code, "a{sv}", record), 0),
         FIXED("Id", "s", NULL, id),
         FIXED("Name", "s", NULL, name),
         FIXED("Cid", "u", NULL, cid),
         CHANGING("State", "s", get_state, state),
         CHANGING("PayloadState", "s", get_payload_state, payload),
+        CHANGING("PayloadStatus", "s", NULL, payload_status),
+        CHANGING("PayloadExitCode", "i", NULL, payload_exit_code),
+        CHANGING("Suspended", "b", NULL, suspended),
         FIXED("Hypervisor", "s", get_hypervisor, hypervisor),
         FIXED("Owner", "u", NULL, owner_uid),
         FIXED("OwnerPid", "u", NULL, owner_pid),
         FIXED("Detached", "b", NULL, detached),
         FIXED("MemoryBytes", "t", NULL, memory_bytes),
+        CHANGING("BalloonBytes", "t", NULL, balloon_bytes),
         FIXED("Vcpus", "u", NULL, n_vcpus),
         CHANGING("Pid", "u", NULL, pid),
         FIXED("Unit", "s", NULL, unit),
@@ -275,6 +293,8 @@ const sd_bus_vtable vm_bus_vtable[] = {
         FIXED("CreatedTimestampMonotonic", "t", NULL, created_monotonic_usec),
         CHANGING("StartTimestamp", "t", NULL, started_usec),
         CHANGING("StartTimestampMonotonic", "t", NULL, started_monotonic_usec),
+        CHANGING("PayloadStartedTimestamp", "t", NULL, payload_started_usec),
+        CHANGING("PayloadStartedTimestampMonotonic", "t", NULL, payload_started_monotonic_usec),
         CHANGING("DeathTimestamp", "t", NULL, died_usec),
         CHANGING("DeathTimestampMonotonic", "t", NULL, died_monotonic_usec),
         CHANGING("ExitStatus", "i", NULL, record.exit_status),

@@ -5,8 +5,8 @@
  * systemd's descriptor store: what is pushed there comes back to the next daemon, as long as the unit is not stopped.
  * Names are "vm-<id>-<what>". Without systemd nothing is kept, and nothing here is an error.
  *
- * What there is of a VM: keeper and vmm (pidfds); failure, console and stderr (reading ends of pipes); control (the
- * VMM's control socket); file-<n>, console-out, console-in and log-out (the client's, until the VMM has them).
+ * What there is of a VM: keeper and vmm (pidfds); failure, console and stderr (reading ends of pipes); notify (where
+ * the guest's words arrive); file-<n>, console-out, console-in and log-out (the client's, until the VMM has them).
  */
 
 #include "base/cleanup.h"

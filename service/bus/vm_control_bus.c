@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "dbus/names.h"
+#include "service/bus/bus_internal.h"
+#include "service/bus/errors.h"
+
+/* Methods of a VM that are answered when its VMM has done something, and the signals of what its guest says. */
+
+static Vm *vm_of(BusService *service, const void *userdata) {
+        return manager_find_id(service->manager, ((const VmInfo *) userdata)->id);
+}
+
+/* The call is answered by now or later, unless @r is a failure. */
+static int settle(PendingCall *call, int r, const TextError *text, sd_bus_error *error) {
+        if (r == 0)
+                return 1;
+        (void) pending_call_free(call);
+        return errors_set(error, r, text->message);
+}
+
+/** vm_bus_stop() - Stop(t timeout_usec) */
+int vm_bus_stop(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
+        _cleanup_(text_error_deinit) TextError text = {0};
+        uint64_t timeout_usec;
+        PendingCall *call;
+        Caller caller;
+        int r;
+
+        r = sd_bus_message_read(message, "t", &timeout_usec);
+        if (r < 0)
+                return r;
+        r = caller_identify(&service->callers, message, &caller);
+        if (r < 0)
+                return r;
+        r = pending_call_new(service, message, &call);
+        if (r < 0)
+                return r;
+        r = vm_stop(vm_of(service, userdata),
+                    &(StopRequest){.by = STOP_BY_CLIENT, .uid = caller.uid, .pid = caller.pid},
+                    timeout_usec, pending_call_done, call, &text);
+        return settle(call, r, &text, error);
+}
+
+typedef int (*ActFn)(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
+
+static int act(sd_bus_message *message, const void *userdata, ActFn fn, VmReplyFn answer,
+               sd_bus_error *error) {
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
+        _cleanup_(text_error_deinit) TextError text = {0};
+        PendingCall *call;
+        int r;
+
+        r = pending_call_new(service, message, &call);
+        if (r < 0)
+                return r;
+        r = fn(vm_of(service, userdata), answer, call, &text);
+        return settle(call, r, &text, error);
+}
+
+/** vm_bus_suspend() - Suspend() */
+int vm_bus_suspend(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return act(message, userdata, vm_suspend, pending_call_replied, error);
+}
+
+/** vm_bus_resume() - Resume() */
+int vm_bus_resume(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return act(message, userdata, vm_wake, pending_call_replied, error);
+}
+
+/** vm_bus_get_balloon() - GetMemoryBalloon() → t bytes */
+int vm_bus_get_balloon(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return act(message, userdata, vm_get_balloon, pending_call_number, error);
+}
+
+/** vm_bus_set_balloon() - SetMemoryBalloon(t bytes) */
+int vm_bus_set_balloon(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
+        _cleanup_(text_error_deinit) TextError text = {0};
+        PendingCall *call;
+        uint64_t bytes;
+        int r;
+
+        r = sd_bus_message_read(message, "t", &bytes);
+        if (r < 0)
+                return r;
+        r = pending_call_new(service, message, &call);
+        if (r < 0)
+                return r;
+        r = vm_set_balloon(vm_of(service, userdata), bytes, pending_call_replied, call, &text);
+        return settle(call, r, &text, error);
+}
+
+static const char *signal_of(VmPayloadEventKind kind) {
+        switch (kind) {
+        case VM_PAYLOAD_EVENT_STARTED:
+                return "PayloadStarted";
+        case VM_PAYLOAD_EVENT_READY:
+                return "PayloadReady";
+        case VM_PAYLOAD_EVENT_FINISHED:
+                return "PayloadFinished";
+        case VM_PAYLOAD_EVENT_ERROR:
+                return "PayloadError";
+        }
+        return NULL;
+}
+
+/** vm_bus_emit_payload() - the signal of what the guest said. Return: 0 or negative errno. */
+int vm_bus_emit_payload(sd_bus *bus, const Vm *vm, const VmPayloadEvent *event) {
+        _cleanup_(freep) char *path = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
+        int r;
+
+        r = vm_bus_path(vm, &path);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_new_signal(bus, &signal, path, VIVARIUM_VM_INTERFACE,
+                                      signal_of(event->kind));
+        if (r >= 0 && event->kind == VM_PAYLOAD_EVENT_FINISHED)
+                r = sd_bus_message_append(signal, "i", (int32_t) event->code);
+        if (r >= 0 && event->kind == VM_PAYLOAD_EVENT_ERROR)
+                r = sd_bus_message_append(signal, "is", (int32_t) event->code, event->text);
+        if (r >= 0)
+                r = sd_bus_send(bus, signal, NULL);
+        return r < 0 ? r : 0;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "service/fd_budget.h"
+#include "service/monitor/control.h"
+#include "service/monitor/unix_name.h"
+#include "service/store/fdstore.h"
+#include "service/vm_internal.h"
+
+/*
+ * The sockets of a VM's directory, and what is asked of a running VMM: each request is an operation with a deadline,
+ * and whatever becomes of the VM its caller is answered once.
+ */
+
+#define CONTROL_NAME "control"
+#define VSOCK_DIR "vsock"
+#define NOTIFY_NAME "vsock_%u"
+
+#define OPERATIONS_MAX 16u /* of one VM at once; the VMM has room for twice that */
+#define OPERATION_USEC (10 * USEC_PER_SEC)
+
+struct VmOperation {
+        Vm *vm;            /* borrowed */
+        ControlCall *call; /* owned until it is done */
+        ControlKind kind;
+        uint64_t bytes;  /* for BALLOON_ADJUST */
+        const char *act; /* static; for messages */
+        VmReplyFn done;
+        void *userdata;
+        TAILQ_ENTRY(VmOperation) link;
+};
+
+/* Return: descriptor of a directory, owned by the caller; negative errno. */
+static int open_dir(int parent, const char *path) {
+        int fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+static int listen_for_guest(Vm *vm, int vsock_dir) {
+        char name[sizeof(NOTIFY_NAME) + 10];
+        int fd;
+
+        (void) snprintf(name, sizeof(name), NOTIFY_NAME, vm->info.cid);
+        fd = notify_listen(vsock_dir, name);
+        if (fd < 0)
+                return fd;
+        vm->notify = notify_free(vm->notify);
+        return notify_new(vm->env->event, fd, vm_payload_take, vm, &vm->notify);
+}
+
+/**
+ * vm_make_sockets() - the VMM's control socket, the directory of its guest's sockets, and ours among them
+ * @ret_control: listens; owned by the caller
+ * @ret_vsock:   directory; owned by the caller
+ *
+ * Return: 0 or negative errno.
+ */
+int vm_make_sockets(Vm *vm, int *ret_control, int *ret_vsock) {
+        _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir), vsock = -EBADF,
+                                 control = -EBADF;
+        int r;
+
+        if (dir < 0)
+                return dir;
+        if (mkdirat(dir, VSOCK_DIR, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        vsock = open_dir(dir, VSOCK_DIR);
+        if (vsock < 0)
+                return vsock;
+        control = control_listen(dir, CONTROL_NAME);
+        if (control < 0)
+                return control;
+        r = listen_for_guest(vm, vsock);
+        if (r < 0)
+                return r;
+        *ret_control = TAKE_FD(control);
+        *ret_vsock = TAKE_FD(vsock);
+        return 0;
+}
+
+/** vm_attach_sockets() - hear the guest of a VM that an earlier daemon started; failing that is logged */
+void vm_attach_sockets(Vm *vm) {
+        _cleanup_(fd_closep) int dir = -EBADF, vsock = -EBADF;
+        int fd = fdstore_take(vm->env->fdstore, vm->info.id, "notify"), r;
+
+        if (fd >= 0)
+                r = notify_new(vm->env->event, fd, vm_payload_take, vm, &vm->notify);
+        else {
+                dir = open_dir(AT_FDCWD, vm->dir);
+                vsock = dir < 0 ? dir : open_dir(dir, VSOCK_DIR);
+                r = vsock < 0 ? vsock : listen_for_guest(vm, vsock);
+        }
+        if (r < 0)
+                log_line(LOG_LEVEL_WARNING, vm->info.name,
+                         "listen for the guest: %s; its payload's state stays as it is",
+                         strerror(-r));
+}
+
+static void free_operation(VmOperation *operation) {
+        Vm *vm = operation->vm;
+
+        TAILQ_REMOVE(&vm->operations, operation, link);
+        vm->n_operations--;
+        (void) control_call_free(operation->call);
+        free(operation);
+}
+
+/* What the VM is like since the VMM did as it was told. */
+static void take_effect(Vm *vm, const VmOperation *operation) {
+        switch ((unsigned) operation->kind) {
+        case CONTROL_SUSPEND_VCPUS:
+        case CONTROL_RESUME_VCPUS:
+                vm->info.suspended = operation->kind == CONTROL_SUSPEND_VCPUS;
+                vm_save(vm);
+                vm->env->changed(vm->env->userdata, vm, VM_CHANGED_SUSPENDED);
+                if (!vm->info.suspended)
+                        vm_await_payload(vm, clock_monotonic_usec());
+                break;
+        case CONTROL_BALLOON_ADJUST:
+                vm->info.balloon_bytes = operation->bytes;
+                vm_save(vm);
+                vm->env->changed(vm->env->userdata, vm, VM_CHANGED_BALLOON);
+                break;
+        default:
+                break;
+        }
+}
+
+static int condition_of(int r) {
+        switch (r) {
+        case -EREMOTEIO:
+                return SERVICE_E_UNSUPPORTED;
+        case -ETIMEDOUT:
+                return SERVICE_E_TIMEOUT;
+        default:
+                return r;
+        }
+}
+
+static void explain(const VmOperation *operation, int r, const char *text, TextError *reterr) {
+        text_error_set(reterr, condition_of(r), "%s VM \"%s\": %s%s", operation->act,
+                       operation->vm->info.name,
+                       text ? "the VMM says: " : "the VMM's answer: ", text ? text : strerror(-r));
+}
+
+static void on_answer(void *userdata, int r, const ControlAnswer *answer, const char *text) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        VmOperation *operation = userdata, own = *operation;
+
+        operation->call = NULL; /* frees itself */
+        if (r == 0 && own.kind == CONTROL_BALLOON_STATS && answer->kind != CONTROL_ANSWER_BALLOON)
+                r = -EBADMSG;
+        if (r == 0)
+                take_effect(own.vm, operation);
+        else
+                explain(operation, r, text, &error);
+        free_operation(operation);
+        if (own.done)
+                own.done(own.userdata, condition_of(r),
+                         r == 0 && own.kind == CONTROL_BALLOON_STATS
+                                 ? answer->balloon.balloon_actual
+                                 : 0,
+                         r == 0 ? NULL : text_error_message(&error, r));
+}
+
+static int connect_control(const Vm *vm) {
+        _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir);
+        _cleanup_(fd_closep) int fd = -EBADF;
+        int r;
+
+        if (dir < 0)
+                return dir;
+        fd = unix_name_connect(dir, CONTROL_NAME, SOCK_SEQPACKET);
+        if (fd < 0)
+                return fd;
+        r = fd_budget_check(fd);
+        return r < 0 ? r : TAKE_FD(fd);
+}
+
+static int require_running(const Vm *vm, const char *act, TextError *reterr) {
+        if (vm->phase != VM_PHASE_EXECUTED || vm->vmm_ended)
+                return text_error_set(reterr, SERVICE_E_NOT_RUNNING,
+                                      "%s VM \"%s\": it is %s, not running", act, vm->info.name,
+                                      vm_state_to_string(vm->info.state));
+        return 0;
+}
+
+/**
+ * vm_ask() - send a request to the VMM
+ * @act:  static; what it is, for messages
+ * @done: optional; called later and once
+ *
+ * Return: 0, and @done is called; SERVICE_E_NOT_RUNNING; SERVICE_E_QUOTA_EXCEEDED; negative errno.
+ */
+int vm_ask(Vm *vm, const ControlRequest *request, const char *act, VmReplyFn done, void *userdata,
+           TextError *reterr) {
+        VmOperation *operation;
+        int r, fd;
+
+        r = require_running(vm, act, reterr);
+        if (r != 0)
+                return r;
+        if (vm->n_operations >= OPERATIONS_MAX)
+                return text_error_set(reterr, SERVICE_E_QUOTA_EXCEEDED,
+                                      "%s VM \"%s\": %u calls wait for its VMM already", act,
+                                      vm->info.name, OPERATIONS_MAX);
+        operation = calloc(1, sizeof(*operation));
+        if (!operation)
+                return -ENOMEM;
+        *operation = (VmOperation){.vm = vm,
+                                   .kind = request->kind,
+                                   .bytes = request->bytes,
+                                   .act = act,
+                                   .done = done,
+                                   .userdata = userdata};
+        TAILQ_INSERT_TAIL(&vm->operations, operation, link);
+        vm->n_operations++;
+        fd = connect_control(vm);
+        r = fd < 0 ? fd
+                   : control_call_new(vm->env->event, fd, request, OPERATION_USEC, on_answer,
+                                      operation, &operation->call);
+        if (r < 0) {
+                free_operation(operation);
+                return text_error_set(reterr, r, "%s VM \"%s\": reach the VMM: %s", act,
+                                      vm->info.name, strerror(-r));
+        }
+        return 0;
+}
+
+/** vm_drop_operations() - the VM is over: answer all who wait for its VMM, or forget them if @tell is false */
+void vm_drop_operations(Vm *vm, bool tell) {
+        VmOperation *operation;
+
+        while ((operation = TAILQ_FIRST(&vm->operations))) {
+                VmOperation own = *operation;
+
+                free_operation(operation);
+                if (tell && own.done)
+                        own.done(own.userdata, SERVICE_E_NOT_RUNNING, 0,
+                                 "the VM ended before its VMM answered");
+        }
+}
+
+/** vm_suspend() - have all vCPUs leave the guest. Return: as vm_ask(); SERVICE_E_INVALID_TRANSITION. */
+int vm_suspend(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr) {
+        const ControlRequest request = {.kind = CONTROL_SUSPEND_VCPUS, .fd_index = -1};
+
+        if (vm->info.suspended)
+                return text_error_set(reterr, SERVICE_E_INVALID_TRANSITION,
+                                      "suspend VM \"%s\": it is suspended already", vm->info.name);
+        return vm_ask(vm, &request, "suspend", done, userdata, reterr);
+}
+
+/** vm_wake() - have the vCPUs of a suspended VM go on. Return: as vm_ask(); SERVICE_E_NOT_SUSPENDED. */
+int vm_wake(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr) {
+        const ControlRequest request = {.kind = CONTROL_RESUME_VCPUS, .fd_index = -1};
+        int r = require_running(vm, "resume", reterr);
+
+        if (r != 0)
+                return r;
+        if (!vm->info.suspended)
+                return text_error_set(reterr, SERVICE_E_NOT_SUSPENDED,
+                                      "resume VM \"%s\": it is not suspended", vm->info.name);
+        return vm_ask(vm, &request, "resume", done, userdata, reterr);
+}
+
+/** vm_get_balloon() - how many bytes the guest has given up. Return: as vm_ask(). */
+int vm_get_balloon(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr) {
+        const ControlRequest request = {.kind = CONTROL_BALLOON_STATS, .fd_index = -1};
+
+        return vm_ask(vm, &request, "read the balloon of", done, userdata, reterr);
+}
+
+/**
+ * vm_set_balloon() - ask the guest to give up @bytes of its memory, no more and no less
+ *
+ * The guest does so as it can. Return: as vm_ask(); SERVICE_E_INVALID_CONFIG for more than it has.
+ */
+int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextError *reterr) {
+        const ControlRequest request = {
+                .kind = CONTROL_BALLOON_ADJUST, .fd_index = -1, .bytes = bytes};
+
+        if (bytes > vm->info.memory_bytes)
+                return text_error_set(reterr, SERVICE_E_INVALID_CONFIG,
+                                      "set the balloon of VM \"%s\": its guest has %llu bytes",
+                                      vm->info.name, (unsigned long long) vm->info.memory_bytes);
+        return vm_ask(vm, &request, "set the balloon of", done, userdata, reterr);
+}
