@@ -32,8 +32,30 @@ same() { # SENTENCE EXPECTED ACTUAL
         if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" && printf 'expected: %s\nactual:   %s\n' "$2" "$3"; fi
 }
 
+# A card on a descriptor that comes along, as a manager would plug it in. $1: the guest's name, as of ask()
+plug_by_descriptor() {
+        python3 - "$1.sock" <<'PYTHON'
+import array, fcntl, json, os, socket, struct, sys
+TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 0x2, 0x1000, 0x4000
+def plug(**keys):
+    fds = array.array("i", [tap])
+    vm.sendmsg([json.dumps({"HotPlugNetCommand": {"AddTapFd": {"tap": 0, **keys}}}).encode()],
+               [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+    return vm.recv(65536).decode()
+tap = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", b"tap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+vm = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+vm.connect(sys.argv[1])
+for wrong in "tap-name=tap0", "user", "mac=01:00:00:00:00:00", "nonsense":
+    assert "ErrString" in plug(net=wrong), wrong
+print(plug(net="mac=02:00:00:00:00:07"))
+PYTHON
+}
+
 # shellcheck source=tests/testbed/system/network.sh
 . "$scenarios"
+plug_again=plug_by_descriptor
+scenario_cards
 scenario_tap
 scenario_user
 scenario_folder "${VIVARIUM_FOLDER_MIB:-16}"

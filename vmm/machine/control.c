@@ -111,6 +111,7 @@ int machine_open_control(Machine *machine, const VmmConfig *config, TextError *r
                 control_server_handle(machine->control, handlers[i].kind, handlers[i].handler,
                                       machine);
         machine_handle_disk_requests(machine);
+        machine_handle_network_requests(machine);
         machine_handle_stats_request(machine);
         if (!config->socket)
                 return 0;

@@ -45,6 +45,7 @@ static void on_ejected(void *userdata, unsigned slot) {
         ControlCall *call = TAKE(machine->hotplug.removing[slot].call);
 
         machine_forget_disk(machine, slot);
+        machine_forget_network(machine, slot);
         machine_pause(machine);
         pci_root_unplug(machine->pci, slot);
         machine_resume(machine);

@@ -106,6 +106,12 @@ typedef struct MachineDisk {
         unsigned slot;
 } MachineDisk;
 
+/* A network card; the order of the array says nothing. */
+typedef struct MachineNic {
+        VirtioDevice *device; /* borrowed from the bus; NULL: a free place */
+        unsigned slot;
+} MachineNic;
+
 /* Functions that were asked back from the guest. */
 typedef struct MachineHotplug {
         LoopSource *timer; /* owned */
@@ -170,6 +176,7 @@ struct Machine {
         PciHotplug *pci_hotplug;
         MachineHotplug hotplug;
         MachineDisk disks[VMM_DISKS_MAX];
+        MachineNic nics[VMM_NETS_MAX];
         ControlServer *control;
         MachineBalloon balloon;
 
@@ -222,8 +229,8 @@ int machine_add_folders(Machine *machine, const VmmConfig *config, unsigned *slo
 /* network.c */
 int machine_add_networks(Machine *machine, const VmmConfig *config, unsigned *slot,
                          TextError *reterr);
-int machine_new_network(Machine *machine, const VmmNet *config, VirtioDevice **ret,
-                        TextError *reterr);
+void machine_forget_network(Machine *machine, unsigned slot);
+void machine_handle_network_requests(Machine *machine);
 
 /* pause.c */
 void machine_park_init(MachinePark *park);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Network cards: which backend --net asks for. */
+/* Network cards: those of the command line, and those that come, go and lose their cable while the machine runs. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/fd_path.h"
+#include "config/crosvm_net_flags.h"
 #include "vmm/machine/machine_internal.h"
 #include "vmm/virtio/devices.h"
 
@@ -58,14 +59,7 @@ static int choose_mac(const VmmNet *config, uint8_t *ret) {
         return 0;
 }
 
-/**
- * machine_new_network() - the card that @config describes, to be put on the bus by the caller
- * @config: borrowed for the call; valid by vmm_net_validate()
- *
- * On the loop's thread; the guest may run already. Return: 0; negative errno with a sentence.
- */
-int machine_new_network(Machine *machine, const VmmNet *config, VirtioDevice **ret,
-                        TextError *reterr) {
+static int new_card(Machine *machine, const VmmNet *config, VirtioDevice **ret, TextError *reterr) {
         VirtioNetConfig net_config = {.mergeable = config->mergeable};
         _cleanup_(net_freep) NetDev *backend = NULL;
         int r;
@@ -90,12 +84,143 @@ int machine_add_networks(Machine *machine, const VmmConfig *config, unsigned *sl
                 VirtioDevice *card = NULL;
                 int r;
 
-                r = machine_new_network(machine, &config->nets[i], &card, reterr);
+                r = new_card(machine, &config->nets[i], &card, reterr);
                 if (r < 0)
                         return r;
-                r = machine_add_virtio(machine, card, (*slot)++);
+                r = machine_add_virtio(machine, card, *slot);
                 if (r < 0)
                         return r;
+                machine->nics[i] = (MachineNic){.device = card, .slot = *slot};
+                pci_hotplug_set_removable(machine->pci_hotplug, (*slot)++, true);
         }
         return 0;
+}
+
+static MachineNic *find_nic(Machine *machine, unsigned slot) {
+        for (unsigned i = 0; i < VMM_NETS_MAX; i++)
+                if (machine->nics[i].device && machine->nics[i].slot == slot)
+                        return &machine->nics[i];
+        return NULL;
+}
+
+static MachineNic *free_nic(Machine *machine) {
+        for (unsigned i = 0; i < VMM_NETS_MAX; i++)
+                if (!machine->nics[i].device)
+                        return &machine->nics[i];
+        return NULL;
+}
+
+/** machine_forget_network() - what is in @slot goes; nothing happens if it is no network card */
+void machine_forget_network(Machine *machine, unsigned slot) {
+        MachineNic *nic = find_nic(machine, slot);
+
+        if (nic)
+                *nic = (MachineNic){0};
+}
+
+/* ---- the control socket ---- */
+
+static int parse_tap_name(const ControlRequest *request, VmmNet *net) {
+        vmm_net_init(net);
+        net->tap_name = strdup(request->text);
+        return net->tap_name ? 0 : -ENOMEM;
+}
+
+/* A TAP interface by its descriptor; the request's text has the keys of --net that say how to use it. */
+static int parse_tap_fd(const ControlRequest *request, int fd, VmmConfig *config,
+                        TextError *reterr) {
+        VmmNet *net = &config->nets[0];
+        int r;
+
+        if (request->text) {
+                r = crosvm_net_parse(config, request->text, reterr);
+                if (r < 0)
+                        return r;
+                if (net->n_tap_fds > 0 || net->tap_name || net->user)
+                        return text_error_set(reterr, -EINVAL,
+                                              "the descriptor is the network, not a key");
+        } else
+                vmm_net_init(net);
+        config->n_nets = 1;
+        net->tap_fds[0] = fd;
+        net->n_tap_fds = 1;
+        /* How opening tells a descriptor that it may use from our own; there is no exec that could leak it. */
+        return fd_set_cloexec(fd, false);
+}
+
+static int parse_request(const ControlRequest *request, int fd, VmmConfig *config,
+                         TextError *reterr) {
+        int r;
+
+        if (request->kind == CONTROL_NET_ADD_FD)
+                r = parse_tap_fd(request, fd, config, reterr);
+        else {
+                config->n_nets = 1;
+                r = parse_tap_name(request, &config->nets[0]);
+        }
+        return r < 0 ? r : vmm_net_validate(&config->nets[0], reterr);
+}
+
+static int plug_card(Machine *machine, const VmmNet *config, unsigned *ret_slot,
+                     TextError *reterr) {
+        MachineNic *nic = free_nic(machine);
+        VirtioDevice *card;
+        int r;
+
+        if (!nic)
+                return text_error_set(reterr, -ENOSPC, "there are %u cards already", VMM_NETS_MAX);
+        r = new_card(machine, config, &card, reterr);
+        if (r < 0)
+                return r;
+        r = machine_plug_consume(machine, card, ret_slot, reterr);
+        if (r < 0)
+                return r;
+        *nic = (MachineNic){.device = card, .slot = *ret_slot};
+        return 0;
+}
+
+static void on_add(void *userdata, ControlCall *call) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        _cleanup_(vmm_config_deinit) VmmConfig config;
+        ControlAnswer answer = {.kind = CONTROL_ANSWER_HOTPLUG};
+        _cleanup_(fd_closep) int fd = control_call_take_fd(call);
+        int r;
+
+        vmm_config_init(&config);
+        r = parse_request(control_call_request(call), fd, &config, &error);
+        if (r >= 0)
+                r = plug_card(userdata, &config.nets[0], &answer.bus, &error);
+        if (r < 0)
+                control_call_fail(call, "%s", text_error_message(&error, r));
+        else
+                control_call_answer(call, &answer);
+}
+
+static void on_remove(void *userdata, ControlCall *call) {
+        const unsigned slot = control_call_request(call)->index;
+
+        if (!find_nic(userdata, slot))
+                control_call_fail(call, "bus %u is no network card", slot);
+        else
+                machine_unplug(userdata, slot, call);
+}
+
+static void on_set_link(void *userdata, ControlCall *call) {
+        const ControlRequest *request = control_call_request(call);
+        const MachineNic *nic = find_nic(userdata, request->index);
+
+        if (!nic) {
+                control_call_fail(call, "bus %u is no network card", request->index);
+                return;
+        }
+        virtio_net_set_link(nic->device, request->flag);
+        control_call_ok(call);
+}
+
+/** machine_handle_network_requests() - register what the control socket may ask of network cards */
+void machine_handle_network_requests(Machine *machine) {
+        control_server_handle(machine->control, CONTROL_NET_ADD, on_add, machine);
+        control_server_handle(machine->control, CONTROL_NET_ADD_FD, on_add, machine);
+        control_server_handle(machine->control, CONTROL_NET_REMOVE, on_remove, machine);
+        control_server_handle(machine->control, CONTROL_NET_LINK, on_set_link, machine);
 }

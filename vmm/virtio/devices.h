@@ -71,6 +71,7 @@ int virtio_blk_new(BlockDev *disk, const VirtioBlkConfig *config, VirtioDevice *
                    TextError *reterr);
 int virtio_console_new(CharDev *chardev, VirtioDevice **ret);
 int virtio_net_new(NetDev *backend, const VirtioNetConfig *config, VirtioDevice **ret);
+void virtio_net_set_link(VirtioDevice *dev, bool up);
 #define VIRTIO_FS_QUEUES 2u
 #define VIRTIO_FS_TAG_MAX 36u
 

@@ -61,7 +61,8 @@ static int transmit(VirtioNet *net, unsigned pair, const VirtqChain *chain) {
         unsigned n;
         int r;
 
-        if (chain->out_bytes <= NET_HEADER_LEN || chain->out_bytes > NET_FRAME_MAX)
+        if (net->unplugged || chain->out_bytes <= NET_HEADER_LEN ||
+            chain->out_bytes > NET_FRAME_MAX)
                 return 0;
         iov_gather(chain->iov, chain->n_out, 0, header, sizeof(header));
         if (!header_allowed(&net->dev, header))
@@ -116,8 +117,8 @@ static void on_writable(void *frontend, unsigned pair) {
         virtio_device_kick(&net->dev, 2 * pair + 1);
 }
 
-static void set_link(VirtioNet *net, bool up) {
-        uint16_t status = up ? NET_STATUS_LINK_UP : 0;
+static void update_link(VirtioNet *net) {
+        uint16_t status = net->net->link_up && !net->unplugged ? NET_STATUS_LINK_UP : 0;
 
         if (le16_load(net->config + NET_CONFIG_STATUS) == status)
                 return;
@@ -129,8 +130,22 @@ static void on_link_changed(void *frontend) {
         VirtioNet *net = frontend;
 
         virtio_device_lock(&net->dev);
-        set_link(net, net->net->link_up);
+        update_link(net);
         virtio_device_unlock(&net->dev);
+}
+
+/**
+ * virtio_net_set_link() - plug or pull the cable of the network card @dev; frames are lost while it is out
+ *
+ * On the loop's thread. A card whose backend is gone stays without a link.
+ */
+void virtio_net_set_link(VirtioDevice *dev, bool up) {
+        VirtioNet *net = (VirtioNet *) dev;
+
+        virtio_device_lock(dev);
+        net->unplugged = !up;
+        update_link(net);
+        virtio_device_unlock(dev);
 }
 
 /* ---- what the transport asks ---- */

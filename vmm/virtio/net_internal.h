@@ -77,6 +77,7 @@ typedef struct VirtioNet {
         uint8_t config[NET_CONFIG_LEN];
         bool started;      /* the backend knows what the driver accepted */
         bool suspended;    /* frames wait in the backend */
+        bool unplugged;    /* the cable is out: frames are lost both ways */
         unsigned n_active; /* pairs in use */
         NetRx rx[];        /* one a pair */
 } VirtioNet;

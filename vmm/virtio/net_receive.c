@@ -161,7 +161,7 @@ static int receive_frame(VirtioNet *net, unsigned pair) {
         r = net->net->ops->receive(net->net, pair, rx->iov, n, &len);
         if (r < 0)
                 return r;
-        if (len <= NET_HEADER_LEN || len > NET_FRAME_MAX)
+        if (net->unplugged || len <= NET_HEADER_LEN || len > NET_FRAME_MAX)
                 return 0; /* nothing that the guest could use */
         if (len <= rx->len) {
                 give_frame(net, pair, len);

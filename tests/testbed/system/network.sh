@@ -6,6 +6,8 @@
 
 # shellcheck disable=SC2154 # set by the sourcing script
 : "$vmm" "$guest" "$hypervisor"
+# shellcheck source=tests/testbed/system/control.sh
+. "$(dirname "${BASH_SOURCE[0]}")/control.sh"
 seconds=${VIVARIUM_NET_SECONDS:-1}
 virtiofsd=/usr/lib/qemu/virtiofsd
 
@@ -75,6 +77,45 @@ scenario_tap() {
         tap_streams "without offloads" ,run:netpeer+plain+eth0 ,mrg-rxbuf=false
         between "without offloads the guest sends frames" 60 1514 "$(mean_frame rx)"
         between "without offloads it gets frames" 60 1514 "$(mean_frame tx)"
+        kill $peer
+}
+
+# A card that is plugged in while the guest runs, loses its cable for a while, goes, and leaves its interface to the next
+scenario_cards() {
+        local peer bus
+        ip link set lo up
+        make_tap ""
+        "$guest/netpeer" listen 5001 &
+        peer=$!
+        vm_begin cards "card:eth0,net:10.9.0.2/24,run:netpeer+send+10.9.0.1+5001+1,carrier:eth0:0,$(
+                )carrier:eth0:1,run:netpeer+receive+10.9.0.1+5001+1,uncard:eth0,card:eth0,net:10.9.0.2/24,$(
+                )run:netpeer+echo+10.9.0.1+5001+1,uncard:eth0,gpe:02,poweroff"
+        vm_says cards '^waiting for card eth0'
+        if ask cards virtio-net add nosuchtap00000000000; then fail "a name that no interface can have is refused"; else
+                pass "a name that no interface can have is refused"
+        fi
+        done_with "a card is plugged in" cards virtio-net add tap0
+        bus=$(jq -r .PciHotPlugResponse.bus answer)
+        expect "the guest finds it" cards '^step card: ok eth0'
+        expect "the guest sends through it" cards 'ok netpeer\+send'
+        if ask cards virtio-net add tap0; then fail "an interface serves one card"; else pass "an interface serves one card"; fi
+        if ask cards disk remove "$bus"; then fail "a card is no disk"; else pass "a card is no disk"; fi
+        vm_says cards '^waiting for carrier eth0:0'
+        done_with "its cable is pulled" cards virtio-net link "$bus" down
+        expect "the guest sees no carrier" cards '^step carrier: ok eth0:0'
+        done_with "its cable is plugged" cards virtio-net link "$bus" up
+        expect "the guest sees a carrier" cards '^step carrier: ok eth0:1'
+        expect "the guest receives through it" cards 'ok netpeer\+receive'
+        done_with "the guest lets go of the card" cards virtio-net remove "$bus"
+        expect "the card is gone" cards '^step uncard: ok eth0'
+        if ask cards virtio-net remove "$bus"; then fail "a card goes once"; else pass "a card goes once"; fi
+        if ask cards virtio-net link "$bus" up; then fail "and has no cable then"; else pass "and has no cable then"; fi
+        ${plug_again:-ask} cards virtio-net add tap0 >answer
+        bus=$(jq -r .PciHotPlugResponse.bus answer)
+        expect "its interface serves another" cards 'ok netpeer\+echo'
+        done_with "which goes, too" cards virtio-net remove "$bus"
+        ask cards gpe 2 # not before: the guest's end would overtake the last answer
+        ends_with "the guest powers off without cards" 0
         kill $peer
 }
 

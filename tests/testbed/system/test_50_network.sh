@@ -8,6 +8,7 @@ modprobe tun
 vmm=vivarium-vmm hypervisor=kvm
 # shellcheck source=tests/testbed/system/network.sh
 . "$(dirname "$0")/network.sh"
+scenario_cards
 scenario_tap
 scenario_user
 scenario_folder 16
