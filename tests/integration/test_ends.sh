@@ -94,7 +94,7 @@ refuses() {
 refuses "two kernels" "$guest/tiny.elf" "$guest/tiny.elf"
 refuses --mem --mem 64 --mem 32 "$guest/tiny.elf"
 refuses --cpus --cpus 0 "$guest/tiny.elf"
-refuses --bios --bios empty "$guest/tiny.elf"
+refuses --gpu --gpu backend=2d "$guest/tiny.elf"
 refuses num= --serial type=sink,hardware=serial,num=1 --serial type=sink,hardware=serial,num=1 "$guest/tiny.elf"
 # Descriptors, children and files of the daemon; its memory in KiB.
 holds() {
