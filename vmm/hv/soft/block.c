@@ -159,6 +159,15 @@ static Straddler *straddler_at(SoftCpu *c, uint64_t phys) {
         return &c->cache->straddlers[(phys >> 12) % STRADDLERS];
 }
 
+/* Whether what begins at @phys is known to end in the next page. Once its page is written to, it may end before. */
+static bool known_straddler(SoftCpu *c, uint64_t phys) {
+        const Straddler *s = straddler_at(c, phys);
+        const Block *b = (const Block *) (const void *) s->block;
+
+        return s->version_at && s->phys == phys && b->mode == c->mode &&
+               *s->version_at == s->version;
+}
+
 /* One instruction that begins at @lin and ends in the next page; decode_once() where it cannot be kept. */
 static Block *find_straddler(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host) {
         Straddler *s = straddler_at(c, phys);
@@ -168,8 +177,7 @@ static Block *find_straddler(SoftCpu *c, uint64_t lin, uint64_t phys, const uint
         bool global;
         const uint8_t *host2 = mmu_fetch_page(c, (lin | 0xfff) + 1, &phys2, &global);
 
-        if (s->version_at && s->phys == phys && s->phys2 == phys2 && b->mode == c->mode &&
-            *s->version_at == s->version && *s->version_at2 == s->version2)
+        if (known_straddler(c, phys) && s->phys2 == phys2 && *s->version_at2 == s->version2)
                 return b;
         if (!host2 || !ram_page_add_code(c, phys2, host2))
                 return decode_once(c, lin, phys, host, 1);
@@ -202,7 +210,7 @@ static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8
 
         if (!ram_page_add_code(c, phys, host))
                 return decode_once(c, lin, phys, host, BLOCK_UOPS_MAX);
-        if (straddler_at(c, phys)->version_at && straddler_at(c, phys)->phys == phys)
+        if (known_straddler(c, phys))
                 return find_straddler(c, lin, phys, host);
         make_room_for_thunks(c);
         if (cache->used + block_size(BLOCK_UOPS_MAX) > ARENA_SIZE)

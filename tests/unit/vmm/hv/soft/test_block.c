@@ -173,6 +173,17 @@ static void test_instruction_whose_end_is_not_mapped_faults_there(void **state) 
         assert_int_equal(image.rip, CODE + 0x1ffd);
 }
 
+/* A page at the end of a program is used for another one, whose code does not go on behind it. */
+static void test_instruction_that_no_longer_lies_in_two_pages_needs_one(void **state) {
+        SoftGuest *g = *state;
+
+        PUT(g, CODE + 0xffd, "\xb8\x01\x02\x00\x00\xf4"); /* mov $0x201, %eax */
+        assert_int_equal(run(g, CODE + 0xffd).r[RAX], 0x201);
+        PUT(g, CODE + 0xffd, "\xb0\x07\xf4"); /* mov $7, %al; hlt */
+        soft_guest_map(g, CODE + 0x2000, CODE_GPA, SOFT_MAP_USER);
+        assert_int_equal(run(g, CODE + 0x2ffd).r[RAX], 7);
+}
+
 static void test_instruction_of_more_than_15_bytes_is_refused(void **state) {
         SoftGuest *g = *state;
         CpuImage image = {.rip = CODE, .flags = 0x202};
@@ -259,6 +270,7 @@ int main(void) {
                 TEST(test_instruction_in_two_pages_runs_and_changes),
                 TEST(test_instruction_in_two_pages_is_reached_again_and_again),
                 TEST(test_instruction_whose_end_is_not_mapped_faults_there),
+                TEST(test_instruction_that_no_longer_lies_in_two_pages_needs_one),
                 TEST(test_instruction_of_more_than_15_bytes_is_refused),
                 TEST(test_same_code_is_decoded_anew_in_another_mode),
                 TEST(test_instructions_that_cpuid_does_not_offer_are_invalid),
