@@ -108,6 +108,18 @@ static int furnish(int descriptors) {
                        : 0;
 }
 
+/* The working directory becomes the root. Return: 0 or negative errno. */
+static int make_root(void) {
+        if (syscall(SYS_pivot_root, ".", ".") == 0)
+                return umount2(".", MNT_DETACH) < 0 || chdir("/") < 0 ? -errno : 0;
+        if (errno != EINVAL)
+                return -errno;
+        /* The host runs from its initramfs, which stays the first of all mounts: cover it. */
+        return mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0
+                       ? -errno
+                       : 0;
+}
+
 /**
  * jail_change_root() - an empty root, but for /proc/self/fd, by which Unix sockets in open directories are reached
  * @root: where it is mounted; NULL for anywhere
@@ -116,6 +128,7 @@ static int furnish(int descriptors) {
  */
 int jail_change_root(const char *root) {
         _cleanup_(fd_closep) int descriptors = -EBADF;
+        int r;
 
         if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
                 return -errno;
@@ -127,9 +140,8 @@ int jail_change_root(const char *root) {
                   "mode=0755,size=4k,nr_inodes=8") < 0 ||
             chdir(root) < 0)
                 return -errno;
-        if (furnish(descriptors) < 0)
-                return -errno;
-        if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-                return -errno;
-        return 0;
+        r = furnish(descriptors);
+        if (r < 0)
+                return r;
+        return make_root();
 }
