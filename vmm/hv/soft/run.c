@@ -257,6 +257,7 @@ static bool service(SoftCpu *c) {
 
                 c->blocked = false;
                 if (atomic_load(c->stop)) {
+                        atomic_fetch_or(&c->attention, what); /* for when it goes on */
                         c->halt = HALT_STOP;
                         return false;
                 }

@@ -98,10 +98,25 @@ static void test_nmi_during_an_nmi_is_delivered_after_it(void **state) {
         assert_int_equal(count_port(guest, HANDLER_PORT), NMIS);
 }
 
+static void test_nmi_that_meets_a_stop_is_delivered_when_the_processor_goes_on(void **state) {
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = NULL;
+
+        make_guest(&guest, NMI_VECTOR, spin_code, sizeof(spin_code));
+        guest->partition->ops->pulse_nmi(guest->partition, 0);
+        atomic_store(&guest->stop, true);
+        assert_int_equal(tiny_guest_run(guest), HALT_STOP);
+        assert_int_equal(count_port(guest, HANDLER_PORT), 0);
+        atomic_store(&guest->stop, false);
+        assert_int_equal(tiny_guest_run(guest), HALT_STOP);
+        assert_int_equal(count_port(guest, HANDLER_PORT), 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_level_that_stays_high_interrupts_again),
                 cmocka_unit_test(test_nmi_during_an_nmi_is_delivered_after_it),
+                cmocka_unit_test(
+                        test_nmi_that_meets_a_stop_is_delivered_when_the_processor_goes_on),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
