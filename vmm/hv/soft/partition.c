@@ -114,7 +114,8 @@ bool ram_page_has_code(SoftPartition *p, uint64_t pa) {
  * @whole: by a device, so that nothing of the code can be left
  *
  * A page that is only written to any more stops being a code page, or memory that a kernel once ran its start-up code
- * from would be slow for ever.
+ * from would be slow for ever. Never at the first write: another processor may just have set it to 1 again, which looks
+ * the same, and would keep code whose changes are not noticed.
  */
 void ram_page_written(SoftPartition *p, uint64_t pa, bool whole) {
         uint64_t page;
@@ -126,9 +127,11 @@ void ram_page_written(SoftPartition *p, uint64_t pa, bool whole) {
         writes = atomic_load(&p->page_code[page]);
         /* Code decoded in the meantime has set it to 1, and then it stays. */
         if (writes != 0)
-                (void) atomic_compare_exchange_strong(
-                        &p->page_code[page], &writes,
-                        whole || writes >= CODE_WRITES_MAX ? 0 : (uint8_t) (writes + 1));
+                (void) atomic_compare_exchange_strong(&p->page_code[page], &writes,
+                                                      writes >= CODE_WRITES_MAX ||
+                                                                      (whole && writes > 1)
+                                                              ? 0
+                                                              : (uint8_t) (writes + 1));
 }
 
 /* Added to the latest request: one that nobody has answered. */
