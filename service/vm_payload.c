@@ -106,7 +106,7 @@ const char *vm_payload_take(void *userdata, const NotifyMessage *message) {
 
         if (vm->info.payload == VM_PAYLOAD_HANGUP)
                 return "the payload hung up";
-        if (!news && message->stage > NOTIFY_STAGE_STARTED)
+        if (!news && message->names_stage)
                 return "the payload is as far or farther already";
         if (message->has_status)
                 set_status(vm, message->status);

@@ -19,6 +19,7 @@ static void copy_text(char *to, const char *text) {
 
 static void reach(NotifyMessage *message, NotifyStage stage) {
         message->stage = MAX(message->stage, stage);
+        message->names_stage = true;
 }
 
 static int read_ready(const char *value, NotifyMessage *message, TextError *reterr) {

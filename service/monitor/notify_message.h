@@ -20,6 +20,7 @@ typedef enum NotifyStage {
 
 typedef struct NotifyMessage {
         NotifyStage stage;
+        bool names_stage; /* it was said, and not only meant by saying anything at all */
         bool has_exit_status;
         int exit_status; /* 0 to 255 */
         bool has_error;

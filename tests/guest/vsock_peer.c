@@ -7,6 +7,7 @@
  *   vsock_peer put ADDRESS BYTES      send a pattern and have it verified
  *   vsock_peer get ADDRESS BYTES      be sent a pattern and verify it
  *   vsock_peer many ADDRESS N         N connections at once, each spoken on twice
+ *   vsock_peer say ADDRESS            standard input to ADDRESS, and what it answers to standard output
  *
  * ADDRESS is vsock:CID:PORT, unix:PATH, or dial:PATH:PORT for a host's socket that takes CONNECT PORT.
  * A connection begins with 16 bytes: what is wanted, and of how many bytes. Prints one line and exits with 0 when all
@@ -384,6 +385,26 @@ static int many(const char *address, int n) {
         return 0;
 }
 
+static bool copy(int from, int to) {
+        char buffer[4096];
+        ssize_t n;
+
+        while ((n = read(from, buffer, sizeof(buffer))) > 0)
+                if (write(to, buffer, (size_t) n) != n)
+                        return false;
+        return n == 0;
+}
+
+static int say(const char *address) {
+        int fd = open_address(address, false);
+
+        if (fd < 0)
+                return die(address);
+        if (!copy(STDIN_FILENO, fd) || shutdown(fd, SHUT_WR) < 0 || !copy(fd, STDOUT_FILENO))
+                return die("say");
+        return 0;
+}
+
 int main(int argc, char *argv[]) {
         struct rlimit limit = {CONNS_MAX + 100, CONNS_MAX + 100};
 
@@ -397,6 +418,8 @@ int main(int argc, char *argv[]) {
                 return get(argv[2], strtoull(argv[3], NULL, 10));
         if (argc == 4 && strcmp(argv[1], "many") == 0)
                 return many(argv[2], (int) strtoull(argv[3], NULL, 10));
-        fprintf(stderr, "usage: vsock_peer serve|put|get|many ADDRESS [N]\n");
+        if (argc == 3 && strcmp(argv[1], "say") == 0)
+                return say(argv[2]);
+        fprintf(stderr, "usage: vsock_peer serve|put|get|many|say ADDRESS [N]\n");
         return 2;
 }

@@ -34,6 +34,9 @@ static void append_options(sd_bus_message *call, const VmSpec *spec) {
                                                   spec->hypervisor) >= 0);
         if (spec->detach)
                 assert_true(sd_bus_message_append(call, "{sv}", "detach", "b", true) >= 0);
+        if (spec->boot_timeout_usec > 0)
+                assert_true(sd_bus_message_append(call, "{sv}", "boot-timeout-usec", "t",
+                                                  spec->boot_timeout_usec) >= 0);
         for (size_t i = 0; i < ELEMENTSOF(streams); i++)
                 if (streams[i].fd > 0)
                         assert_true(sd_bus_message_append(call, "{sv}", streams[i].name, "h",
@@ -168,7 +171,8 @@ static bool read_entry(sd_bus_message *message, const char *key, Record *record)
                      {"message", record->message, sizeof(record->message)},
                      {"failure-text", record->text, sizeof(record->text)},
                      {"failure-info", record->info, sizeof(record->info)},
-                     {"stop-requested-by", record->by, sizeof(record->by)}};
+                     {"stop-requested-by", record->by, sizeof(record->by)},
+                     {"stop-step", record->step, sizeof(record->step)}};
         const struct {
                 const char *key, *type;
                 void *value;
