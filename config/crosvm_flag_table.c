@@ -10,6 +10,7 @@
 #include "config/crosvm_flags.h"
 #include "config/crosvm_folder_flags.h"
 #include "config/crosvm_net_flags.h"
+#include "config/crosvm_pmem_flags.h"
 
 /** crosvm_flag_emit_consume() - append the option and its @value, owned from now on; NULL is want of memory */
 int crosvm_flag_emit_consume(const Flag *flag, char *value, StrVec *argv) {
@@ -113,6 +114,19 @@ static int emit_nets(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         for (size_t i = 0; i < config->n_nets; i++) {
                 char *value;
                 int r = crosvm_net_emit(&config->nets[i], &value);
+
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int emit_pmems(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->n_pmems; i++) {
+                char *value;
+                int r = crosvm_pmem_emit(&config->pmems[i], &value);
 
                 if (r == 0)
                         r = crosvm_flag_emit_consume(flag, value, argv);
@@ -470,6 +484,33 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_block_parse,
          .emit = emit_blocks,
          .help = "a virtio disk; keys below"},
+        {.name = "pmem",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_pmem_parse,
+         .emit = emit_pmems,
+         .help = "a file as persistent memory: PATH[,ro]"},
+        {.name = "pmem-device",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "PATH",
+         .parse = crosvm_pmem_device_parse,
+         .emit = emit_nothing,
+         .help = "the same, read-only"},
+        {.name = "rw-pmem-device",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "PATH",
+         .parse = crosvm_rw_pmem_device_parse,
+         .emit = emit_nothing,
+         .help = "the same, writable"},
         {.name = "net",
          .scope = SCOPE_RUN,
          .group = GROUP_DEVICES,

@@ -47,7 +47,7 @@ struct Flag {
         int (*emit)(const VmmConfig *config, const Flag *flag, StrVec *argv);
 };
 
-#define CROSVM_N_FLAGS 45u
+#define CROSVM_N_FLAGS 48u
 
 /* In the order of emission, which is that of Android's manager. */
 extern const Flag crosvm_flags[CROSVM_N_FLAGS];

@@ -44,6 +44,8 @@ void vmm_config_deinit(VmmConfig *config) {
                 vmm_net_deinit(&config->nets[i]);
         for (size_t i = 0; i < config->n_folders; i++)
                 vmm_folder_deinit(&config->folders[i]);
+        for (size_t i = 0; i < config->n_pmems; i++)
+                free(config->pmems[i].path);
         deinit_firmware(config);
         vmm_cpus_deinit(&config->cpus);
         strvec_deinit(&config->params);
@@ -185,8 +187,8 @@ static int check_disks(const VmmConfig *config, TextError *reterr) {
 }
 
 static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
-        size_t n = config->n_disks + config->n_nets + config->n_folders + !config->no_rng +
-                   (config->vsock_cid != 0) + !config->no_balloon;
+        size_t n = config->n_disks + config->n_pmems + config->n_nets + config->n_folders +
+                   !config->no_rng + (config->vsock_cid != 0) + !config->no_balloon;
 
         for (size_t i = 0; i < config->n_serials; i++)
                 n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;

@@ -93,6 +93,14 @@ typedef enum VmmHypervisor {
 #define VMM_CID_MIN 3u
 #define VMM_CID_MAX UINT32_C(0xfffffffe)
 
+/* --pmem: a file that the guest has as persistent memory. */
+typedef struct VmmPmem {
+        char *path; /* owned */
+        bool read_only;
+} VmmPmem;
+
+#define VMM_PMEMS_MAX 8u
+
 typedef struct VmmConfig {
         bool extended_status; /* global part, before `run` */
         char *log_level;      /* owned, optional; global part */
@@ -137,6 +145,8 @@ typedef struct VmmConfig {
         size_t n_serials;
         VmmDisk disks[VMM_DISKS_MAX];
         size_t n_disks;
+        VmmPmem pmems[VMM_PMEMS_MAX];
+        size_t n_pmems;
         VmmNet nets[VMM_NETS_MAX];
         size_t n_nets;
         VmmFolder folders[VMM_FOLDERS_MAX];

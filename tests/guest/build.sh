@@ -93,7 +93,7 @@ for peer in netpeer vsock_peer; do
         gcc -std=gnu17 -D_GNU_SOURCE -O2 -march=x86-64 -static -o "$out/$peer" "$here/$peer.c"
         cp "$out/$peer" "$tree/bin/"
 done
-copy_modules "$out" "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net virtiofs \
+copy_modules "$out" "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net virtiofs virtio_pmem nd_pmem \
         pvpanic-mmio pvpanic-pci wdat_wdt button evdev vmw_vsock_virtio_transport
 pack "$tree" "$out/initrd.cpio"
 gzip -9nc "$out/initrd.cpio" >"$out/initrd.img"

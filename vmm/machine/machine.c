@@ -22,12 +22,17 @@ static void sink_halt(void *userdata, HaltReason reason) {
         machine_halt(userdata, reason);
 }
 
-/* Placed above RAM and cut to what the processor can address. */
-static int place_pci64_window(Machine *machine, unsigned physical_bits, TextError *reterr) {
+/* Files of --pmem are above RAM, and the window above them, cut to what the processor can address. */
+static int place_pci64_window(Machine *machine, const VmmConfig *config, unsigned physical_bits,
+                              TextError *reterr) {
         const GuestRegion *last = &machine->mem->regions[machine->mem->n_regions - 1];
         const uint64_t limit = UINT64_C(1) << physical_bits;
         uint64_t end = MAX(last->gpa + last->size_bytes, MEMMAP_HIGH_RAM_BASE);
+        int r;
 
+        r = machine_map_pmems(machine, config, &end, reterr);
+        if (r < 0)
+                return r;
         if (end > limit)
                 return text_error_set(reterr, -E2BIG,
                                       "%" PRIu64 " MiB of memory are more than the processor's %u "
@@ -105,7 +110,7 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
         r = apply_memory_options(machine->mem, config, reterr);
         if (r < 0)
                 return r;
-        r = place_pci64_window(machine, hv->proto_physical_bits(proto), reterr);
+        r = place_pci64_window(machine, config, hv->proto_physical_bits(proto), reterr);
         if (r < 0)
                 return r;
         if (config->bios && machine->pci64_size > 0) /* firmware places BARs anywhere in reach */
@@ -267,6 +272,9 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
         if (r < 0)
                 return r;
         r = machine_add_disks(machine, config, &slot, reterr);
+        if (r < 0)
+                return r;
+        r = machine_add_pmems(machine, &slot);
         if (r < 0)
                 return r;
         r = machine_add_networks(machine, config, &slot, reterr);
@@ -431,6 +439,7 @@ Machine *machine_free(Machine *machine) {
         (void) bus_free(machine->mmio);
         (void) partition_free(machine->partition);
         machine_free_firmware(&machine->firmware);
+        machine_free_pmems(machine);
         (void) guest_mem_free(machine->mem);
         (void) guest_clock_free(machine->clock);
         (void) loop_free(machine->loop);

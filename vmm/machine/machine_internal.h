@@ -112,6 +112,14 @@ typedef struct MachineNic {
         unsigned slot;
 } MachineNic;
 
+/* A file of --pmem. */
+typedef struct MachinePmem {
+        int fd; /* owned */
+        gpa_t gpa;
+        uint64_t size_bytes;
+        uint8_t *host; /* owned mapping, or NULL */
+} MachinePmem;
+
 /* Functions that were asked back from the guest. */
 typedef struct MachineHotplug {
         LoopSource *timer; /* owned */
@@ -155,6 +163,8 @@ struct Machine {
         Loop *loop;
         GuestClock *clock;
         GuestMem *mem;
+        MachinePmem pmems[VMM_PMEMS_MAX];
+        unsigned n_pmems;
         Bus *mmio, *pio;
         Irqchip *irqchip;
         Partition *partition;
@@ -261,6 +271,11 @@ void machine_unplug(Machine *machine, unsigned slot, ControlCall *call);
 
 /* vsock.c */
 int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
+
+/* pmem.c */
+int machine_map_pmems(Machine *machine, const VmmConfig *config, gpa_t *end, TextError *reterr);
+void machine_free_pmems(Machine *machine);
+int machine_add_pmems(Machine *machine, unsigned *slot);
 
 /* placement.c */
 int machine_init_placement(MachinePlacement *placement, const VmmConfig *config, TextError *reterr);

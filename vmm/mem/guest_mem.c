@@ -124,6 +124,57 @@ GuestMem *guest_mem_free(GuestMem *mem) {
         return NULL;
 }
 
+static bool overlaps(const GuestMem *mem, gpa_t gpa, gpa_t end) {
+        for (unsigned i = 0; i < mem->n_regions + mem->n_files; i++)
+                if (gpa < mem->regions[i].gpa + mem->regions[i].size_bytes &&
+                    mem->regions[i].gpa < end)
+                        return true;
+        for (unsigned i = 0; i < mem->n_roms; i++)
+                if (gpa < mem->roms[i].gpa + mem->roms[i].size_bytes && mem->roms[i].gpa < end)
+                        return true;
+        return false;
+}
+
+/** guest_mem_file_bytes() - how much memory guest_mem_add_file() has added */
+uint64_t guest_mem_file_bytes(const GuestMem *mem) {
+        uint64_t bytes = 0;
+
+        for (unsigned i = 0; i < mem->n_files; i++)
+                bytes += mem->regions[mem->n_regions + i].size_bytes;
+        return bytes;
+}
+
+/**
+ * guest_mem_add_file() - let the guest read, write and execute @host at [@gpa, @gpa + @size_bytes), and devices reach it
+ * @gpa:  page aligned, behind all that was added before
+ * @host: borrowed; page aligned; outlives the partition
+ *
+ * Before the partition is built. It is no RAM: firmware and kernels are not told of it here, the dirty log does not
+ * cover it, and vhost-user processes do not have it.
+ *
+ * Return: 0; -EINVAL for a bad range; -ENOSPC when there are GUEST_MEM_FILES_MAX.
+ */
+int guest_mem_add_file(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_bytes) {
+        const unsigned n = mem->n_regions + mem->n_files;
+        const GuestRegion *last = &mem->regions[n - 1];
+        uint64_t end;
+
+        if (size_bytes == 0 || (gpa | size_bytes | (uintptr_t) host) % MEMMAP_PAGE_SIZE != 0 ||
+            !ADD_CHECKED(gpa, size_bytes, &end) || gpa < last->gpa + last->size_bytes ||
+            overlaps(mem, gpa, end))
+                return -EINVAL;
+        if (mem->n_files == GUEST_MEM_FILES_MAX)
+                return -ENOSPC;
+        mem->regions[n] = (GuestRegion){
+                .gpa = gpa,
+                .size_bytes = size_bytes,
+                .file_offset = mem->size_bytes + guest_mem_file_bytes(mem),
+                .host = host,
+        };
+        mem->n_files++;
+        return 0;
+}
+
 /**
  * guest_mem_add_rom() - let the guest read and execute [@gpa, @gpa + @size_bytes) from @host
  * @host:      borrowed; page aligned; outlives the partition
@@ -140,13 +191,8 @@ int guest_mem_add_rom(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_byt
         if (size_bytes == 0 || (gpa | size_bytes | (uintptr_t) host) % MEMMAP_PAGE_SIZE != 0 ||
             !ADD_CHECKED(gpa, size_bytes, &end))
                 return -EINVAL;
-        for (unsigned i = 0; i < mem->n_regions; i++)
-                if (gpa < mem->regions[i].gpa + mem->regions[i].size_bytes &&
-                    mem->regions[i].gpa < end)
-                        return -EINVAL;
-        for (unsigned i = 0; i < mem->n_roms; i++)
-                if (gpa < mem->roms[i].gpa + mem->roms[i].size_bytes && mem->roms[i].gpa < end)
-                        return -EINVAL;
+        if (overlaps(mem, gpa, end))
+                return -EINVAL;
         if (mem->n_roms == GUEST_MEM_ROMS_MAX)
                 return -ENOSPC;
         *ret_index = mem->n_roms;
@@ -195,7 +241,7 @@ int guest_mem_unmap_on_fork(const GuestMem *mem) {
 }
 
 /**
- * guest_mem_ptr() - the host address of a range of guest RAM; any thread
+ * guest_mem_ptr() - the host address of a range of guest RAM, or of a file; any thread
  * @gpa, @len:  must lie inside one region as a whole; @len may be 0
  *
  * The guest may change what is there at any time: read each field once, through guest_mem_read() or an atomic load.
@@ -203,7 +249,7 @@ int guest_mem_unmap_on_fork(const GuestMem *mem) {
  * Return: a pointer valid as long as @mem, or NULL when any byte is outside RAM.
  */
 void *guest_mem_ptr(const GuestMem *mem, gpa_t gpa, uint64_t len) {
-        for (unsigned i = 0; i < mem->n_regions; i++) {
+        for (unsigned i = 0; i < mem->n_regions + mem->n_files; i++) {
                 const GuestRegion *region = &mem->regions[i];
 
                 if (gpa >= region->gpa && range_within(gpa - region->gpa, len, region->size_bytes))
@@ -292,7 +338,8 @@ void guest_mem_populate(const GuestMem *mem, gpa_t gpa, uint64_t len) {
 void guest_mem_release(const GuestMem *mem, gpa_t gpa, uint64_t len) {
         uint8_t *host = guest_mem_ptr(mem, gpa, len);
 
-        if (!host)
+        /* The balloon is for RAM: it must not make holes in files. */
+        if (!host || host < mem->base || host >= mem->base + mem->size_bytes)
                 return;
         guest_mem_will_write(mem, gpa, len);
         (void) madvise(host, len, MADV_REMOVE);

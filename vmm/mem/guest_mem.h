@@ -15,13 +15,15 @@
 
 typedef uint64_t gpa_t; /* guest physical address; never a host pointer */
 
-#define GUEST_MEM_REGIONS_MAX 4
+#define GUEST_MEM_RAM_REGIONS_MAX 2
+#define GUEST_MEM_FILES_MAX 8
+#define GUEST_MEM_REGIONS_MAX (GUEST_MEM_RAM_REGIONS_MAX + GUEST_MEM_FILES_MAX)
 
 typedef struct GuestRegion {
         gpa_t gpa;            /* page aligned */
         uint64_t size_bytes;  /* page multiple, never 0 */
-        uint64_t file_offset; /* of the region in the memfd */
-        uint8_t *host;        /* borrowed from the mapping of GuestMem */
+        uint64_t file_offset; /* of the region in the memfd; a file's region is counted behind it */
+        uint8_t *host;        /* borrowed from the mapping of GuestMem, or of the file */
 } GuestRegion;
 
 /*
@@ -34,13 +36,14 @@ typedef struct GuestRom {
         uint8_t *host;       /* borrowed, page aligned; outlives the partition */
 } GuestRom;
 
-#define GUEST_MEM_ROMS_MAX 2 /* the firmware and its variables */
+#define GUEST_MEM_ROMS_MAX (2 + GUEST_MEM_FILES_MAX) /* the firmware and its variables; files */
 
 typedef struct GuestMem {
-        int fd;              /* owned memfd */
-        uint64_t size_bytes; /* RAM in all regions together */
-        uint8_t *base;       /* owned mapping of @size_bytes */
-        unsigned n_regions;
+        int fd;                                     /* owned memfd */
+        uint64_t size_bytes;                        /* RAM in all regions together */
+        uint8_t *base;                              /* owned mapping of @size_bytes */
+        unsigned n_regions;                         /* of RAM */
+        unsigned n_files;                           /* of guest_mem_add_file(), behind those */
         GuestRegion regions[GUEST_MEM_REGIONS_MAX]; /* ascending by gpa */
         unsigned n_roms;
         GuestRom roms[GUEST_MEM_ROMS_MAX];
@@ -55,6 +58,8 @@ int guest_mem_new_below(uint64_t size_bytes, gpa_t low_end, GuestMem **ret);
 GuestMem *guest_mem_free(GuestMem *mem);
 DEFINE_CLEANUP(GuestMem *, guest_mem_free)
 
+int guest_mem_add_file(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_bytes);
+uint64_t guest_mem_file_bytes(const GuestMem *mem);
 int guest_mem_add_rom(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_bytes,
                       unsigned *ret_index);
 void guest_mem_watch(GuestMem *mem, void (*written)(void *userdata, gpa_t gpa, uint64_t len),

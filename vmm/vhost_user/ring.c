@@ -17,15 +17,19 @@ void vhost_ring_init(VhostRing *ring, uint8_t *shared, const GuestMem *mem) {
                 ring->next[i] = (uint16_t) (i + 1);
 }
 
-static gpa_t address_of(const GuestMem *mem, const uint8_t *host) {
+/* Return: false for what is not RAM, which the process does not have. */
+static bool address_of(const GuestMem *mem, const struct iovec *iov, gpa_t *ret) {
+        const uint8_t *host = iov->iov_base;
+
         for (unsigned i = 0; i < mem->n_regions; i++) {
                 const GuestRegion *region = &mem->regions[i];
 
-                if (host >= region->host && host < region->host + region->size_bytes)
-                        return region->gpa + (gpa_t) (host - region->host);
+                if (host >= region->host && host < region->host + region->size_bytes) {
+                        *ret = region->gpa + (gpa_t) (host - region->host);
+                        return true;
+                }
         }
-        assert(false);
-        return 0;
+        return false;
 }
 
 static void publish(VhostRing *ring, uint16_t head) {
@@ -39,7 +43,8 @@ static void publish(VhostRing *ring, uint16_t head) {
 /**
  * vhost_ring_add() - offer a request of @n_out buffers to read and @n_in to write, in guest memory
  *
- * Return: 0; VHOST_USER_E_FULL when there is no room now; -EINVAL for a request without buffers or with too many ever.
+ * Return: 0; VHOST_USER_E_FULL when there is no room now; -EINVAL for a request without buffers with too many ever,
+ * or with one outside RAM.
  */
 int vhost_ring_add(VhostRing *ring, uint16_t tag, const struct iovec *iov, unsigned n_out,
                    unsigned n_in) {
@@ -55,7 +60,11 @@ int vhost_ring_add(VhostRing *ring, uint16_t tag, const struct iovec *iov, unsig
                 uint8_t *desc = ring->shared + VHOST_RING_DESC + DESC_LEN * index;
                 unsigned flags = (i >= n_out ? DESC_WRITE : 0) | (i + 1 < n ? DESC_NEXT : 0);
 
-                le64_store(desc, address_of(ring->mem, iov[i].iov_base));
+                gpa_t address;
+
+                if (!address_of(ring->mem, &iov[i], &address))
+                        return -EINVAL;
+                le64_store(desc, address);
                 le32_store(desc + 8, (uint32_t) iov[i].iov_len);
                 le16_store(desc + 12, (uint16_t) flags);
                 le16_store(desc + 14, i + 1 < n ? ring->next[index] : 0);

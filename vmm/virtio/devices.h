@@ -76,6 +76,14 @@ void virtio_net_set_link(VirtioDevice *dev, bool up);
 #define VIRTIO_FS_TAG_MAX 36u
 
 int virtio_fs_new(VhostUser *vhost, const char *tag, VirtioDevice **ret);
+typedef struct VirtioPmemConfig {
+        Loop *loop;          /* the device's; borrowed */
+        gpa_t gpa;           /* where the guest has the file's bytes */
+        uint64_t size_bytes; /* and how many */
+        int fd;              /* of the file; borrowed, outlives the device */
+} VirtioPmemConfig;
+
+int virtio_pmem_new(const VirtioPmemConfig *config, VirtioDevice **ret);
 int virtio_rng_new(VirtioDevice **ret);
 int virtio_vsock_new(const VirtioVsockConfig *config, VirtioDevice **ret, TextError *reterr);
 

@@ -29,6 +29,7 @@ enum { VIRTIO_E_PENDING = 1 }; /* reset(): it ends later, with virtio_device_res
 #define VIRTIO_TYPE_BALLOON 5u
 #define VIRTIO_TYPE_VSOCK 19u
 #define VIRTIO_TYPE_FS 26u
+#define VIRTIO_TYPE_PMEM 27u
 
 /* Device status bits (section 2.1). */
 #define VIRTIO_STATUS_ACKNOWLEDGE 0x01u

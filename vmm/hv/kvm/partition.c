@@ -43,7 +43,7 @@ static int kvm_add_roms(KvmPartition *partition) {
 static int kvm_set_memory(KvmPartition *partition, uint32_t flags) {
         const GuestMem *mem = partition->mem;
 
-        for (unsigned i = 0; i < mem->n_regions; i++) {
+        for (unsigned i = 0; i < mem->n_regions + mem->n_files; i++) {
                 struct kvm_userspace_memory_region region = {
                         .slot = i,
                         .flags = flags,

@@ -36,9 +36,9 @@ uint64_t soft_time_nsec(SoftPartition *p) {
 
 /* ---- RAM and code pages ---- */
 
-/* ROM pages are counted behind those of RAM. */
+/* ROM pages are counted behind those of RAM and files. */
 static bool rom_page(const SoftPartition *p, uint64_t pa, uint64_t *ret_page) {
-        uint64_t before = p->mem->size_bytes;
+        uint64_t before = p->mem->size_bytes + guest_mem_file_bytes(p->mem);
 
         for (unsigned i = 0; i < p->mem->n_roms; i++) {
                 const GuestRom *rom = &p->mem->roms[i];
@@ -53,7 +53,7 @@ static bool rom_page(const SoftPartition *p, uint64_t pa, uint64_t *ret_page) {
 }
 
 static bool ram_page(const SoftPartition *p, uint64_t pa, uint64_t *ret_page, uint8_t **ret_host) {
-        for (unsigned i = 0; i < p->mem->n_regions; i++) {
+        for (unsigned i = 0; i < p->mem->n_regions + p->mem->n_files; i++) {
                 const GuestRegion *r = &p->mem->regions[i];
 
                 if (pa - r->gpa < r->size_bytes) {
@@ -494,7 +494,7 @@ static int soft_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **re
         p->mem = mem;
         p->model = ((SoftProto *) proto)->model;
         p->n_vcpus = p->model.n_vcpus;
-        p->n_pages = mem->size_bytes >> 12;
+        p->n_pages = (mem->size_bytes + guest_mem_file_bytes(mem)) >> 12;
         for (unsigned i = 0; i < mem->n_roms; i++)
                 p->n_pages += mem->roms[i].size_bytes >> 12;
         p->page_version = calloc(p->n_pages, sizeof(*p->page_version));

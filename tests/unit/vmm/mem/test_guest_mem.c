@@ -212,6 +212,34 @@ static void test_the_host_is_told_how_to_hold_memory(void **state) {
         assert_true(r == 0 ? mapping_has(mem->base, "hg") : r == -EINVAL);
 }
 
+static void test_files_are_memory_behind_ram_that_the_balloon_leaves_alone(void **state) {
+        static uint8_t file[8192] __attribute__((aligned(4096))) = {7};
+        const gpa_t at = UINT64_C(8) << 30;
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        unsigned rom;
+
+        assert_int_equal(guest_mem_new(UINT64_C(4) << 20, &mem), 0);
+        assert_int_equal(guest_mem_add_file(mem, 0, file, 4096), -EINVAL);
+        assert_int_equal(guest_mem_add_file(mem, at + 1, file, 4096), -EINVAL);
+        assert_int_equal(guest_mem_add_file(mem, at, file, 0), -EINVAL);
+        assert_int_equal(guest_mem_add_file(mem, -UINT64_C(4096), file, 8192), -EINVAL);
+        assert_int_equal(guest_mem_add_file(mem, at, file, 4096), 0);
+        assert_int_equal(guest_mem_add_file(mem, at, file + 4096, 4096), -EINVAL);
+        assert_int_equal(guest_mem_add_rom(mem, at, file, 4096, &rom), -EINVAL);
+        assert_int_equal(guest_mem_add_file(mem, at + 4096, file + 4096, 4096), 0);
+        assert_int_equal(mem->n_regions, 1);
+        assert_int_equal(guest_mem_file_bytes(mem), 8192);
+
+        assert_ptr_equal(guest_mem_ptr(mem, at, 4096), file);
+        assert_null(guest_mem_ptr(mem, at, 8192)); /* two files */
+        assert_null(guest_mem_ptr(mem, at + 8192, 1));
+        guest_mem_release(mem, at, 4096);
+        assert_int_equal(file[0], 7);
+        for (unsigned i = 2; i < GUEST_MEM_FILES_MAX; i++)
+                assert_int_equal(guest_mem_add_file(mem, at + 4096 * i, file, 4096), 0);
+        assert_int_equal(guest_mem_add_file(mem, at << 1, file, 4096), -ENOSPC);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_small_ram_is_one_region_from_zero),
@@ -224,6 +252,7 @@ int main(void) {
                 cmocka_unit_test(test_the_hole_may_begin_lower),
                 cmocka_unit_test(test_rom_is_not_memory_for_devices),
                 cmocka_unit_test(test_rom_lies_apart_from_ram_and_other_rom),
+                cmocka_unit_test(test_files_are_memory_behind_ram_that_the_balloon_leaves_alone),
                 cmocka_unit_test(test_the_host_is_told_how_to_hold_memory),
         };
 
