@@ -172,7 +172,9 @@ static void test_rom_lies_apart_from_ram_and_other_rom(void **state) {
         assert_int_equal(guest_mem_add_rom(mem, 2 * MIB + 4096, bytes, 4096, &index), -EINVAL);
         assert_int_equal(guest_mem_add_rom(mem, 2 * MIB + 8192, bytes, 4096, &index), 0);
         assert_int_equal(index, 1);
-        assert_int_equal(guest_mem_add_rom(mem, 3 * MIB, bytes, 4096, &index), -ENOSPC);
+        for (unsigned i = 2; i < GUEST_MEM_ROMS_MAX; i++)
+                assert_int_equal(guest_mem_add_rom(mem, (i + 2) * MIB, bytes, 4096, &index), 0);
+        assert_int_equal(guest_mem_add_rom(mem, 64 * MIB, bytes, 4096, &index), -ENOSPC);
 }
 
 /* The flags of the mapping at @at, as /proc/self/smaps has them: "rd wr sh … ". */

@@ -97,7 +97,7 @@ static void test_other_requests_are_refused_and_the_next_flush_works(void **stat
         assert_int_equal(ask(*state, 0), 0);
 }
 
-static void test_a_request_without_room_breaks_the_device_until_reset(void **state) {
+static void test_a_request_without_room_for_its_answer_breaks_the_device(void **state) {
         Fixture *f = *state;
         const FakeBuffer buffers[] = {{fake_alloc(f->board, 4), 4, false},
                                       {fake_alloc(f->board, 4), 3, true}};
@@ -106,8 +106,6 @@ static void test_a_request_without_room_breaks_the_device_until_reset(void **sta
         fake_queue_kick(f->driver.queues);
         assert_true(fake_driver_wait_status(&f->driver, VIRTIO_STATUS_NEEDS_RESET,
                                             VIRTIO_STATUS_NEEDS_RESET));
-        fake_driver_start(&f->driver, VIRTIO_F_INDIRECT_DESC, 1, true);
-        assert_int_equal(ask(f, 0), 0);
 }
 
 int main(void) {
@@ -120,7 +118,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(
                         test_other_requests_are_refused_and_the_next_flush_works, setup, teardown),
                 cmocka_unit_test_setup_teardown(
-                        test_a_request_without_room_breaks_the_device_until_reset, setup, teardown),
+                        test_a_request_without_room_for_its_answer_breaks_the_device, setup,
+                        teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
