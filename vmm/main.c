@@ -86,7 +86,6 @@ static int enter_jail(const VmmConfig *config, TextError *reterr) {
         const JailOptions options = {
                 .root = config->pivot_root,
                 .log_failures = config->seccomp_log_failures,
-                .core_dumps = log_level() >= LOG_LEVEL_DEBUG,
         };
 
         if (config->disable_sandbox) {

@@ -58,7 +58,7 @@ int jail_enter(const JailOptions *options, TextError *reterr) {
                 return text_error_set(reterr, r, "sandbox: cannot close inherited descriptors: %s",
                                       strerror(-r));
         leave_host(options);
-        r = jail_drop_privileges(options->core_dumps);
+        r = jail_drop_privileges();
         if (r < 0)
                 return text_error_set(reterr, r, "sandbox: cannot drop privileges: %s",
                                       strerror(-r));

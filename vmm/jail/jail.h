@@ -24,7 +24,6 @@ typedef enum JailRole {
 typedef struct JailOptions {
         const char *root;  /* borrowed, optional: the empty directory that becomes the root */
         bool log_failures; /* what the filter does not allow is logged by the kernel, and done */
-        bool core_dumps;   /* of a VMM that crashes; they hold what the guest's devices know */
 } JailOptions;
 
 int jail_enter(const JailOptions *options, TextError *reterr);

@@ -19,7 +19,7 @@ bool jail_leave_namespaces(char refused[static JAIL_REFUSED_MAX]);
 int jail_change_root(const char *root);
 
 /* privileges.c */
-int jail_drop_privileges(bool core_dumps);
+int jail_drop_privileges(void);
 
 /* filter.c */
 typedef struct JailFilter {

@@ -23,30 +23,28 @@ static int drop_capabilities(void) {
         return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
 }
 
-/*
- * The number of descriptors stays what was asked for at the start, which vsock raises to its connections. There is no
- * limit of processes: it would count those of other VMs of the same user, and the filter allows none anyway.
- */
-static int limit_resources(bool core_dumps) {
-        const struct rlimit none = {0};
-        struct rlimit files;
+/* What is asked for now is all there will be. Return: 0 or negative errno; @ret is the limit. */
+static int freeze_limit(__rlimit_resource_t resource, rlim_t *ret) {
+        struct rlimit limit;
 
-        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        if (getrlimit(resource, &limit) < 0)
                 return -errno;
-        files.rlim_max = files.rlim_cur;
-        if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+        limit.rlim_max = limit.rlim_cur;
+        if (setrlimit(resource, &limit) < 0)
                 return -errno;
-        if (!core_dumps && setrlimit(RLIMIT_CORE, &none) < 0)
-                return -errno;
+        *ret = limit.rlim_cur;
         return 0;
 }
 
 /**
  * jail_drop_privileges() - no capability, no way to gain one, no more resources than now
  *
+ * There is no limit of processes: it would count those of other VMs of the same user, and the filters allow none anyway.
+ *
  * Return: 0 or negative errno.
  */
-int jail_drop_privileges(bool core_dumps) {
+int jail_drop_privileges(void) {
+        rlim_t files, core;
         int r;
 
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -54,8 +52,15 @@ int jail_drop_privileges(bool core_dumps) {
         r = drop_capabilities();
         if (r < 0)
                 return r;
-        /* Other processes of the same user, so other VMs too, can neither trace us nor reach into our descriptors. */
-        if (!core_dumps && prctl(PR_SET_DUMPABLE, 0) < 0)
-                return -errno;
-        return limit_resources(core_dumps);
+        r = freeze_limit(RLIMIT_NOFILE, &files);
+        if (r < 0)
+                return r;
+        r = freeze_limit(RLIMIT_CORE, &core);
+        if (r < 0)
+                return r;
+        /*
+         * Other processes of the same user, so other VMs too, can neither trace us nor reach into our descriptors. The
+         * kernel writes no core of such a process: whoever gave us a limit of cores wants one.
+         */
+        return core == 0 && prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
 }

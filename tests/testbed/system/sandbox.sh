@@ -26,6 +26,7 @@ scenario_sandbox() {
         truncate -s 8M sandbox.img
         mkdir -p sandbox.d
         exec 9</etc/hostname # which the VMM inherits
+        ulimit -S -c 0
         vm_begin sandbox hang --block sandbox.img --vsock cid=9,socket-dir=sandbox.d
         exec 9<&-
         vm_says sandbox 'init reached'

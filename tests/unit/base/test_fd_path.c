@@ -81,6 +81,24 @@ static void test_other_paths_are_opened_cloexec(void **state) {
         assert_int_equal(fd_path_open("/nonexistent/file", O_RDONLY, 0), -ENOENT);
 }
 
+static void test_a_file_is_held_by_its_directory_and_name(void **state) {
+        _cleanup_(freep) char *name = NULL, *here = NULL;
+        _cleanup_(fd_closep) int dir = -EBADF, cwd = -EBADF;
+        struct stat held, device;
+
+        assert_int_equal(fd_path_open_parent("/dev/null", &dir, &name), 0);
+        assert_string_equal(name, "null");
+        assert_int_equal(fstatat(dir, name, &held, 0), 0);
+        assert_int_equal(stat("/dev/null", &device), 0);
+        assert_true(held.st_ino == device.st_ino && held.st_dev == device.st_dev);
+        assert_int_equal(fd_path_open_parent("no-slash", &cwd, &here), 0);
+        assert_string_equal(here, "no-slash");
+        assert_int_equal(fstat(cwd, &held), 0);
+        assert_int_equal(stat(".", &device), 0);
+        assert_true(held.st_ino == device.st_ino && held.st_dev == device.st_dev);
+        assert_int_equal(fd_path_open_parent("/nonexistent/file", &cwd, &here), -ENOENT);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_only_the_exact_form_names_a_descriptor),
@@ -88,6 +106,7 @@ int main(void) {
                 cmocka_unit_test(test_a_descriptor_of_our_own_or_a_closed_one_is_refused),
                 cmocka_unit_test(test_missing_access_is_seen_at_once),
                 cmocka_unit_test(test_other_paths_are_opened_cloexec),
+                cmocka_unit_test(test_a_file_is_held_by_its_directory_and_name),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
