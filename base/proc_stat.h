@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 /* Fields as proc(5) numbers them. */
+#define PROC_STAT_USER_TIME 14u  /* clock ticks, those of guests included */
 #define PROC_STAT_START_TIME 22u /* clock ticks since boot */
 #define PROC_STAT_GUEST_TIME 43u /* clock ticks */
 

@@ -17,7 +17,7 @@
  * A line:   keeper PID START-TIME BELL FAILURE CONSOLE ERR
  *           spawned PID START-TIME
  *           executed | failed SENTENCE
- *           ended exited|killed|dumped STATUS GUEST-TICKS OOM-KILLS
+ *           ended exited|killed|dumped STATUS GUEST-TICKS OOM-KILLS [USER-TICKS]
  *
  * Lines come in this order. One that has no newline is still being written; one of another kind comes from another
  * version and is passed over.
@@ -75,12 +75,14 @@ static int parse_self(char *const *words, KeeperRecord *record) {
         return r;
 }
 
-static int parse_end(char *const *words, KeeperRecord *record) {
+/* A keeper of an earlier version says nothing of the last number. */
+static int parse_end(char *const *words, size_t n, KeeperRecord *record) {
         uint32_t status;
 
         if (parse_u32(words[1], &status) < 0 || status > 255 ||
             parse_u64(words[2], &record->guest_ticks) < 0 ||
-            parse_u64(words[3], &record->oom_kills) < 0)
+            parse_u64(words[3], &record->oom_kills) < 0 ||
+            (n > 4 && parse_u64(words[4], &record->user_ticks) < 0))
                 return -EBADMSG;
         for (KeeperEnd end = KEEPER_END_EXITED; end <= KEEPER_END_DUMPED; end++)
                 if (str_eq(end_names[end], words[0])) {
@@ -111,7 +113,7 @@ static int parse_line(char *line, KeeperRecord *record) {
         else if (str_eq(words[0], "spawned"))
                 return n < 3 ? -EBADMSG : parse_process(words + 1, &record->vmm);
         else if (str_eq(words[0], "ended"))
-                return n < 5 ? -EBADMSG : parse_end(words + 1, record);
+                return n < 5 ? -EBADMSG : parse_end(words + 1, n - 1, record);
         return 0;
 }
 
@@ -228,6 +230,7 @@ int keeper_write_failed(int fd, const char *error) {
 }
 
 int keeper_write_ended(int fd, const KeeperRecord *record) {
-        return write_line(fd, "ended %s %d %" PRIu64 " %" PRIu64 "\n", end_names[record->end],
-                          record->status, record->guest_ticks, record->oom_kills);
+        return write_line(fd, "ended %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+                          end_names[record->end], record->status, record->guest_ticks,
+                          record->oom_kills, record->user_ticks);
 }

@@ -62,6 +62,7 @@ typedef struct KeeperRecord {
         KeeperEnd end;
         int status;           /* exit status or signal */
         uint64_t guest_ticks; /* CPU time of the guest at its end, in clock ticks */
+        uint64_t user_ticks;  /* likewise of the VMM in user mode, the guest included */
         uint64_t oom_kills;   /* counted by the VM's cgroup, 0 if it has none of its own */
 } KeeperRecord;
 

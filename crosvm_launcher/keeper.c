@@ -212,6 +212,8 @@ static int record_end(Keeper *keeper, const siginfo_t *info) {
         record->status = info->si_status;
         if (proc_stat_read(info->si_pid, PROC_STAT_GUEST_TIME, &record->guest_ticks) < 0)
                 record->guest_ticks = 0;
+        if (proc_stat_read(info->si_pid, PROC_STAT_USER_TIME, &record->user_ticks) < 0)
+                record->user_ticks = 0;
         record->oom_kills = count_oom_kills();
         return keeper_write_ended(keeper->fds.record, record);
 }

@@ -294,7 +294,7 @@ static int write_daemon(Exposition *exposition) {
                         (usec_t) (self.ru_utime.tv_sec + self.ru_stime.tv_sec) * USEC_PER_SEC +
                                 (usec_t) (self.ru_utime.tv_usec + self.ru_stime.tv_usec));
         }
-        if (sample_usage(getpid(), &usage) == 0) {
+        if (sample_usage(getpid(), /* software= */ false, &usage) == 0) {
                 exposition_begin(exposition, &resident);
                 exposition_add_count(exposition, NULL, usage.rss_guest_bytes + usage.rss_vmm_bytes);
         }

@@ -279,7 +279,9 @@ static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
         usec_t next = SAMPLE_INTERVAL_USEC;
         int r;
 
-        r = vm->vmm ? sample_usage(process_pid(vm->vmm), &vm->info.usage) : -ESRCH;
+        r = vm->vmm ? sample_usage(process_pid(vm->vmm), vm->info.hypervisor == VMM_HYPERVISOR_SOFT,
+                                   &vm->info.usage)
+                    : -ESRCH;
         if (r < 0)
                 log_line(LOG_LEVEL_DEBUG, vm->info.name, "sample usage: %s, trying again",
                          strerror(-r));

@@ -53,11 +53,12 @@ static void take_exit(Vm *vm, DeathFacts *facts, bool exited, int status, bool c
 
 /* As the keeper saw it. */
 static void take_witness(Vm *vm, const KeeperRecord *seen, DeathFacts *facts) {
+        bool software = vm->info.hypervisor == VMM_HYPERVISOR_SOFT;
         uint64_t usec;
 
         take_exit(vm, facts, seen->end == KEEPER_END_EXITED, seen->status,
                   seen->end == KEEPER_END_DUMPED);
-        if (MUL_CHECKED(seen->guest_ticks, USEC_PER_SEC, &usec))
+        if (MUL_CHECKED(software ? seen->user_ticks : seen->guest_ticks, USEC_PER_SEC, &usec))
                 vm->info.usage.guest_cpu_usec =
                         MAX(vm->info.usage.guest_cpu_usec, usec / (uint64_t) sysconf(_SC_CLK_TCK));
         facts->oom_kill = facts->exit == EXIT_SIGNAL && seen->status == SIGKILL && !vm->kill_sent &&
@@ -73,7 +74,8 @@ static void take_orphan(Vm *vm, DeathFacts *facts) {
         if (!vm->vmm)
                 return;
         process_kill_group(vm->vmm);
-        (void) sample_guest_cpu(process_pid(vm->vmm), &vm->info.usage);
+        (void) sample_guest_cpu(process_pid(vm->vmm), vm->info.hypervisor == VMM_HYPERVISOR_SOFT,
+                                &vm->info.usage);
         if (process_reap(vm->vmm, &end) < 0)
                 return;
         free(TAKE(vm->info.record.message));

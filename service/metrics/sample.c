@@ -29,14 +29,17 @@ static int read_proc(pid_t pid, const char *file, char **ret) {
 
 /**
  * sample_parse_stat() - guest time out of /proc/PID/stat
+ * @software: the guest runs on the software CPU, which to the kernel is the VMM's own code in user mode. Devices are
+ *            also that; they are a small part of it.
  *
  * Return: 0; -EBADMSG for text that is not of that form.
  */
-int sample_parse_stat(const char *text, long ticks_per_sec, usec_t *ret_guest_cpu_usec) {
+int sample_parse_stat(const char *text, bool software, long ticks_per_sec,
+                      usec_t *ret_guest_cpu_usec) {
+        unsigned field = software ? PROC_STAT_USER_TIME : PROC_STAT_GUEST_TIME;
         uint64_t ticks, usec;
 
-        if (proc_stat_field(text, PROC_STAT_GUEST_TIME, &ticks) < 0 ||
-            !MUL_CHECKED(ticks, USEC_PER_SEC, &usec))
+        if (proc_stat_field(text, field, &ticks) < 0 || !MUL_CHECKED(ticks, USEC_PER_SEC, &usec))
                 return -EBADMSG;
         *ret_guest_cpu_usec = usec / (uint64_t) ticks_per_sec;
         return 0;
@@ -91,7 +94,7 @@ int sample_parse_status(const char *text, uint64_t *ret_rss_guest, uint64_t *ret
  *
  * Return: 0; negative errno with @usage untouched.
  */
-int sample_guest_cpu(pid_t pid, Usage *usage) {
+int sample_guest_cpu(pid_t pid, bool software, Usage *usage) {
         _cleanup_(freep) char *text = NULL;
         usec_t usec;
         int r;
@@ -100,7 +103,7 @@ int sample_guest_cpu(pid_t pid, Usage *usage) {
         if (r < 0)
                 return r;
         assert(text);
-        r = sample_parse_stat(text, sysconf(_SC_CLK_TCK), &usec);
+        r = sample_parse_stat(text, software, sysconf(_SC_CLK_TCK), &usec);
         if (r < 0)
                 return r;
         usage->guest_cpu_usec = MAX(usage->guest_cpu_usec, usec);
@@ -112,11 +115,11 @@ int sample_guest_cpu(pid_t pid, Usage *usage) {
  *
  * Return: 0; negative errno with what could not be read untouched.
  */
-int sample_usage(pid_t pid, Usage *usage) {
+int sample_usage(pid_t pid, bool software, Usage *usage) {
         _cleanup_(freep) char *text = NULL;
         int r;
 
-        r = sample_guest_cpu(pid, usage);
+        r = sample_guest_cpu(pid, software, usage);
         if (r < 0)
                 return r;
         r = read_proc(pid, "status", &text);

@@ -15,8 +15,9 @@ typedef struct Usage {
         uint64_t rss_vmm_bytes, rss_vmm_peak_bytes; /* without guest memory */
 } Usage;
 
-int sample_usage(pid_t pid, Usage *usage);
-int sample_guest_cpu(pid_t pid, Usage *usage);
+int sample_usage(pid_t pid, bool software, Usage *usage);
+int sample_guest_cpu(pid_t pid, bool software, Usage *usage);
 
-int sample_parse_stat(const char *text, long ticks_per_sec, usec_t *ret_guest_cpu_usec);
+int sample_parse_stat(const char *text, bool software, long ticks_per_sec,
+                      usec_t *ret_guest_cpu_usec);
 int sample_parse_status(const char *text, uint64_t *ret_rss_guest, uint64_t *ret_rss_vmm);

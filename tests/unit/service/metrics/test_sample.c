@@ -17,7 +17,7 @@
         " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 "  \
         "32 33 34 35 36 37 38 39 "
 
-static void test_guest_time_is_field_43_whatever_the_name(void **state) {
+static void test_guest_time_is_field_43_or_14_whatever_the_name(void **state) {
         static const char *const names[] = {"vmm", "a b", "x) S 1 2", ")", "", "((("};
 
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -26,8 +26,10 @@ static void test_guest_time_is_field_43_whatever_the_name(void **state) {
 
                 (void) snprintf(text, sizeof(text), "77 (%s)" BEFORE_GUEST_TIME "250 0 1\n",
                                 names[i]);
-                assert_int_equal(sample_parse_stat(text, 100, &usec), 0);
+                assert_int_equal(sample_parse_stat(text, false, 100, &usec), 0);
                 assert_int_equal(usec, 2500000);
+                assert_int_equal(sample_parse_stat(text, /* software= */ true, 100, &usec), 0);
+                assert_int_equal(usec, 110000);
         }
 }
 
@@ -41,7 +43,7 @@ static void test_malformed_stat_is_refused(void **state) {
         usec_t usec = 7;
 
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-                assert_int_equal(sample_parse_stat(texts[i], 100, &usec), -EBADMSG);
+                assert_int_equal(sample_parse_stat(texts[i], false, 100, &usec), -EBADMSG);
         assert_int_equal(usec, 7);
 }
 
@@ -73,14 +75,14 @@ static void test_a_zombie_has_no_memory(void **state) {
 static void test_this_process_can_be_sampled(void **state) {
         Usage usage = {0};
 
-        assert_int_equal(sample_usage(getpid(), &usage), 0);
+        assert_int_equal(sample_usage(getpid(), false, &usage), 0);
         assert_true(usage.rss_vmm_bytes > 0);
         assert_int_equal(usage.rss_vmm_peak_bytes, usage.rss_vmm_bytes);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_guest_time_is_field_43_whatever_the_name),
+                cmocka_unit_test(test_guest_time_is_field_43_or_14_whatever_the_name),
                 cmocka_unit_test(test_malformed_stat_is_refused),
                 cmocka_unit_test(test_guest_memory_is_told_from_the_vmm_s_own),
                 cmocka_unit_test(test_a_zombie_has_no_memory),
