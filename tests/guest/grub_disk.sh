@@ -7,7 +7,7 @@
 set -eu
 
 kind=$1 kernel=$2 initrd=$3 params=$4 image=$5
-export PATH=$PATH:/usr/sbin:/sbin
+PATH=$PATH:/usr/sbin:/sbin
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Debian's firmware on the software processor, to a stock kernel's init and its power-off: SeaBIOS and OVMF with GRUB on a
+# disk, OVMF with a kernel served by fw_cfg, UEFI variables over two boots, and the PVH entry, which needs no firmware.
+set -u
+export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+here=$(cd "$(dirname "$0")" && pwd)
+vmm=$VIVARIUM_BUILD/vivarium-vmm guest=$VIVARIUM_GUEST
+seabios=/usr/share/seabios/bios-256k.bin ovmf=/usr/share/OVMF/OVMF_CODE_4M.fd variables=/usr/share/OVMF/OVMF_VARS_4M.fd
+variable=/sys/firmware/efi/efivars/VivariumTest-6a4f3c52-9d0b-4e0e-8f0e-2f6f6f1f5a11
+work=$(mktemp -d)
+cd "$work" || exit 1
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+# Marks that tests/run-unit.sh counts.
+pass() { passed=$((passed + 1)) && echo "[       OK ] $1"; }
+fail() { failed=$((failed + 1)) && echo "[  FAILED  ] ${1// /_}"; }
+check() { # SENTENCE COMMAND...
+        local sentence=$1
+        shift
+        if "$@"; then pass "$sentence"; else fail "$sentence" && tail -n 20 console vmm.log; fi
+}
+skip() {
+        echo "SKIP $1"
+        echo "[  SKIPPED ] test_firmware: $1"
+        exit 0
+}
+
+[ -e "$guest/vmlinuz" ] || skip "no stock guest in $guest: make guest"
+for file in $seabios $ovmf $variables /usr/lib/grub/i386-pc/boot.img /usr/lib/grub/x86_64-efi/normal.mod; do
+        [ -e "$file" ] || skip "no $file: make deps"
+done
+command -v grub-mkstandalone mformat >tools || skip "no grub or mtools: make deps"
+
+# The console is a regular file, and gets all that firmware, loader and kernel say.
+run_vmm() { # OPTIONS...
+        : >console
+        timeout 200 "$vmm" --extended-status run --hypervisor soft --serial type=file,path=console,hardware=serial,num=1 "$@" \
+                2>vmm.log
+        status=$?
+}
+disk() { # KIND
+        sh "$here/../guest/grub_disk.sh" "$1" "$guest/vmlinuz" "$guest/initrd.img" \
+                "console=ttyS0 quiet panic=-1 vivarium.test=$2" "$1.img" >disk.log 2>&1 || { cat disk.log && fail "the $1 disk is made"; }
+}
+ended_well() { [ $status -eq 0 ] && grep -aq 'vivarium-guest: init reached' console && grep -aq 'reboot: Power down' console; }
+
+disk bios cpus
+run_vmm --mem 256 --cpus 2 --bios $seabios --block bios.img,ro,bootindex=0
+check "SeaBIOS starts GRUB from the disk" grep -q 'vivarium-guest: GRUB started' console
+check "and GRUB the kernel, which powers off" ended_well
+check "which finds both processors in the firmware's tables" grep -q '^cpus 2 online' console
+
+disk efi run:ls+/sys/firmware/efi
+cp $variables vars.fd
+run_vmm --mem 512 --cpus 2 --bios $ovmf --pflash vars.fd --block efi.img,ro,bootindex=0
+check "OVMF starts GRUB from the EFI system partition" grep -aq 'vivarium-guest: GRUB started' console
+check "and GRUB the kernel in turn, which powers off" ended_well
+check "which sees UEFI" grep -aq 'runtime-map' console
+check "OVMF keeps its boot options in the flash" test -n "$(cmp vars.fd $variables)"
+
+# What the kernel's own EFI stub gets from fw_cfg, and a variable of it: four bytes of attributes, then the value.
+mkdir tree
+cp "$(find "$guest/root/lib/modules" -name efivarfs.ko)" tree/
+printf '\7\0\0\0variable kept' >tree/variable
+cp "$guest/initrd.img" initrd.img
+(cd tree && find . | cpio -o -H newc -R 0:0 --quiet) | cat >>initrd.img
+steps=run:insmod+/efivarfs.ko,run:mount+-t+efivarfs+efivarfs+/sys/firmware/efi/efivars
+cp $variables vars.fd
+served() { # STEP
+        run_vmm --mem 512 --bios $ovmf --pflash vars.fd --initrd initrd.img \
+                --params "console=ttyS0 quiet panic=-1 vivarium.test=$steps,$1" "$guest/vmlinuz"
+}
+served "run:cp+/variable+$variable"
+check "OVMF starts a kernel that fw_cfg serves" ended_well
+served "run:cat+$variable"
+check "and starts it again" ended_well
+check "a variable of the first boot is there in the second" grep -aq 'variable kept' console
+tr -d '\0' <vars.fd >names # which are UTF-16
+check "and in the file of the flash" grep -aq 'VivariumTest' names
+
+# The stock kernel with a virtual address for e_entry, as other systems' kernels have it: only the note tells where to start.
+cp "$guest/vmlinux" pvh.elf
+printf '\0\0\0\201\377\377\377\377' | dd of=pvh.elf bs=1 seek=24 conv=notrunc status=none
+run_vmm --mem 256 --cpus 2 --initrd "$guest/initrd.img" --params "console=ttyS0 panic=-1 vivarium.test=cpus" pvh.elf
+check "a kernel without a 64-bit entry starts by PVH" ended_well
+check "and gets command line, initrd and ACPI tables" grep -q '^cpus 2 online' console
+[ $failed -eq 0 ]
