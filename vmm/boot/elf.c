@@ -57,7 +57,9 @@ static int elf_check_segment(const ElfSegment *segment, const GuestMem *mem, Tex
 static int elf_compare_segments(const void *a, const void *b) {
         const ElfSegment *x = a, *y = b;
 
-        return x->file_offset < y->file_offset ? -1 : x->file_offset > y->file_offset;
+        if (x->file_offset != y->file_offset)
+                return x->file_offset < y->file_offset ? -1 : 1;
+        return x->file_size < y->file_size ? -1 : x->file_size > y->file_size; /* empty ones first */
 }
 
 /* Sorted and disjoint in the file, so that a stream can be cut up with one cursor. */

@@ -138,6 +138,19 @@ static void test_contradictory_segments_are_refused(void **state) {
         assert_refused(f, -ENOEXEC, "overlap");
 }
 
+static void test_a_segment_without_bytes_overlaps_nothing(void **state) {
+        Fixture *f = *state;
+        ElfImage image;
+
+        /* as of a linker that loads the headers and gives .bss a segment of its own */
+        phdr(f, 0)->p_offset = 0;
+        phdr(f, 1)->p_offset = 0;
+        phdr(f, 1)->p_filesz = 0;
+        assert_int_equal(load(f, &image, NULL), 0);
+        assert_int_equal(image.segments[0].file_size, 0);
+        assert_int_equal(image.segments[2].gpa, phdr(f, 0)->p_paddr);
+}
+
 static void test_a_file_shorter_than_its_segments_is_truncated(void **state) {
         Fixture *f = *state;
 
@@ -192,6 +205,7 @@ int main(void) {
                 TEST(test_program_headers_must_be_in_reach),
                 TEST(test_segments_outside_ram_are_refused),
                 TEST(test_contradictory_segments_are_refused),
+                TEST(test_a_segment_without_bytes_overlaps_nothing),
                 TEST(test_a_file_shorter_than_its_segments_is_truncated),
                 TEST(test_the_entry_must_be_loaded_code),
                 TEST(test_too_many_segments_are_refused),
