@@ -187,6 +187,18 @@ static void test_status_stays_until_a_pending_reset_ends(void **state) {
         assert_int_equal(fake_read(&f->driver, f->driver.common + 0x10, 2), 0xffff);
 }
 
+static void test_a_reset_that_reads_as_done_ends_no_later(void **state) {
+        _cleanup_(fixture_free) Fixture *f = fixture_new(0);
+        const uint64_t status = f->driver.common + 0x14;
+
+        f->echo->slow_reset = true;
+        fake_write(&f->driver, status, 1, 0); /* as after power-on: there is nothing to wait for */
+        assert_int_equal(fake_read(&f->driver, status, 1), 0);
+        assert_int_equal(f->echo->n_resets, 0);
+        fake_write(&f->driver, status, 1, VIRTIO_STATUS_ACKNOWLEDGE);
+        assert_int_equal(fake_read(&f->driver, status, 1), VIRTIO_STATUS_ACKNOWLEDGE);
+}
+
 static void test_a_broken_ring_asks_for_a_reset(void **state) {
         _cleanup_(fixture_free) Fixture *f = fixture_new(0);
 
@@ -340,6 +352,7 @@ int main(void) {
                 cmocka_unit_test(test_impossible_features_are_not_agreed_to),
                 cmocka_unit_test(test_reset_forgets_everything),
                 cmocka_unit_test(test_status_stays_until_a_pending_reset_ends),
+                cmocka_unit_test(test_a_reset_that_reads_as_done_ends_no_later),
                 cmocka_unit_test(test_a_broken_ring_asks_for_a_reset),
                 cmocka_unit_test(test_bad_queue_settings_ask_for_a_reset),
                 cmocka_unit_test(test_registers_answer_only_to_their_width),
