@@ -83,7 +83,7 @@ $(FAKE_VMM): %: %.o $(O)/libconfig.a $(O)/libbase.a
 
 ## integration: the real daemon, launcher and VMM on a private bus (ONLY=substring for some)
 .PHONY: integration
-integration: all $(FAKE_VMM) $(INTEGRATION_TESTS) o/guest/tiny.elf
+integration: all $(FAKE_VMM) $(INTEGRATION_TESTS) o/guest/tiny.elf o/guest/hostile.elf
 	@VIVARIUM_BUILD=$(CURDIR)/$(O) VIVARIUM_GUEST=$(CURDIR)/o/guest tests/run-unit.sh --name integration $(call only,$(INTEGRATION_TESTS) \
 	        $(wildcard tests/integration/test_*.sh))
 
@@ -102,14 +102,21 @@ o/guest/tiny.elf: tests/guest/tiny.S
 	$(Q)$(CC) -nostdlib -static -no-pie -Wl,--build-id=none,--no-warn-rwx-segments,-n,-Ttext-segment=0x1000000 \
 	        -Wl,-z,noexecstack -o $@ $<
 
+# The guest that abuses devices: see its source. Without vector registers, which nobody has switched on.
+o/guest/hostile.elf: tests/guest/hostile.c
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu17 -Wall -Wextra -Werror -O2 -ffreestanding -fno-pic -no-pie -nostdlib -static -mno-red-zone \
+	        -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+	        -Wl,--build-id=none,-Ttext-segment=0x1000000,-z,noexecstack -o $@ $<
+
 ## guest: build the stock test guest (Debian cloud kernel, busybox initramfs) and the tiny one into o/guest/
 .PHONY: guest
-guest: o/guest/tiny.elf
+guest: o/guest/tiny.elf o/guest/hostile.elf
 	@tests/guest/build.sh o/guest
 
 ## testbed: the system tests, in a Debian host with systemd and nested KVM under QEMU (ONLY=substring for some)
 .PHONY: testbed
-testbed: all o/guest/tiny.elf
+testbed: all o/guest/tiny.elf o/guest/hostile.elf
 	@tests/testbed/run.sh $(O) $(ONLY)
 
 ## demo: install what is missing, build, boot a stock Debian kernel through the service and show what became of it
