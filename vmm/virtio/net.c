@@ -137,7 +137,7 @@ static void on_link_changed(void *frontend) {
 /**
  * virtio_net_set_link() - plug or pull the cable of the network card @dev; frames are lost while it is out
  *
- * On the loop's thread. A card whose backend is gone stays without a link.
+ * On any thread. A card whose backend is gone stays without a link.
  */
 void virtio_net_set_link(VirtioDevice *dev, bool up) {
         VirtioNet *net = (VirtioNet *) dev;

@@ -323,6 +323,29 @@ static void test_a_lost_backend_takes_the_link_down(void **state) {
         assert_int_equal(fake_read(&f->driver, f->driver.device + 6, 2), 0);
 }
 
+static void test_a_pulled_cable_loses_frames_until_it_is_plugged(void **state) {
+        Fixture *f = *state;
+        VirtioDevice *dev = f->net->net.handler.frontend;
+        gpa_t gpa;
+
+        fake_driver_start(&f->driver, F_MRG_RXBUF, 2, true);
+        gpa = offer(f, 2000);
+        fake_queue_kick(f->driver.queues + RECEIVE);
+        virtio_net_set_link(dev, false);
+        assert_true(fake_wait_msi(f->board, 0, 1)); /* configuration changed */
+        assert_int_equal(fake_read(&f->driver, f->driver.device + 6, 2), 0);
+        transmit(f, 100, 0, 0);
+        wait_transmitted(f);
+
+        virtio_net_set_link(dev, true);
+        assert_true(fake_wait_msi(f->board, 0, 2));
+        assert_int_equal(fake_read(&f->driver, f->driver.device + 6, 2), 1);
+        transmit(f, 102, 0, 0);
+        expect_frame(f, 102, 0, 0);
+        put_on_wire(f, 103);
+        expect_received(f, &gpa, 1, 2000, 103);
+}
+
 static void test_a_broken_ring_is_mended_by_a_reset(void **state) {
         Fixture *f = *state;
         FakeBuffer wild = {UINT64_C(1) << 40, 100, false};
@@ -359,6 +382,7 @@ int main(void) {
                 TEST(test_pairs_are_those_that_exist),
                 TEST(test_the_backend_learns_what_may_be_in_frames),
                 TEST(test_a_lost_backend_takes_the_link_down),
+                TEST(test_a_pulled_cable_loses_frames_until_it_is_plugged),
                 TEST(test_a_broken_ring_is_mended_by_a_reset),
         };
 
