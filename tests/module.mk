@@ -133,15 +133,15 @@ ALL_SRCS += $(wildcard tests/bench/bench_*.c)
 $(BENCHES): %: %.o $(O)/libbase.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(O)/libbase.a $(call pkg_libs,libsystemd)
 
-# The CPU suite is a guest's init too: static, and for the oldest x86-64 whatever the build machine is.
-CPU_SUITE := $(O)/tests/bench/guest/cpu_suite
-$(CPU_SUITE): tests/bench/guest/cpu_suite.c
+# What runs in guests is static, and for the oldest x86-64 whatever the build machine is.
+BENCH_SUITES := $(O)/tests/bench/guest/cpu_suite $(O)/tests/bench/guest/disk_suite
+$(BENCH_SUITES): $(O)/%: %.c
 	@mkdir -p $(@D)
 	$(Q)gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -march=x86-64 -static -o $@ $<
 
 ## bench: measure against the peers and write o/bench/results.jsonl (ONLY=prefix for some; needs a quiet machine)
 .PHONY: bench
-bench: all $(BENCHES) $(CPU_SUITE) o/guest/tiny.elf
+bench: all $(BENCHES) $(BENCH_SUITES) o/guest/tiny.elf
 	@tests/bench/run.sh $(O) $(ONLY)
 
 ## soak: hours of stock software on the software processor, and random instructions against the host (ONLY=substring for some)

@@ -21,6 +21,15 @@ if wanted boot || wanted vmm; then
         wanted vmm && echo "figure vmm.overhead.rss KiB $(cut -d' ' -f2 /run/vivarium-bench/ours | median)" \
                 "qemu-q35 $(cut -d' ' -f2 /run/vivarium-bench/q35 | median)"
 fi
+case $only in
+"" | b | bl | blk | blk.r* | blk.seq*)
+        . $bench/io.sh
+        suite=$bench/disk_suite
+        work=$(mktemp -d -p /dev/shm)
+        race_disks blk kvm kvm host 3 "$work"
+        rm -rf "$work"
+        ;;
+esac
 if wanted cycle; then
         n=30
         start=$(date +%s%N)

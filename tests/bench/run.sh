@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 build=$1 only=${2:-}
 out=o/bench
 mkdir -p $out
-: >$out/results.jsonl
+[ -n "${BENCH_CARDS:-}" ] || : >$out/results.jsonl
 
 wanted() { case $1 in "$only"*) return 0 ;; *) return 1 ;; esac; }
 any_wanted() { # whether ONLY selects one of the names, or names one of them more exactly
@@ -93,7 +93,7 @@ bench_nested() {
         for file in bios-256k.bin bios-microvm.bin kvmvapic.bin linuxboot_dma.bin; do
                 find /usr/share/qemu /usr/share/seabios -name $file -exec cp -L {} "$bench/share/" \; -quit
         done
-        cp tests/bench/boots.sh "$bench/"
+        cp tests/bench/boots.sh tests/bench/io.sh "$build/tests/bench/guest/disk_suite" "$bench/"
         cp tests/bench/nested.sh "$overlay/usr/lib/vivarium-testbed/"
         tests/testbed/boot.sh "$build" $out "testbed.script=/usr/lib/vivarium-testbed/nested.sh bench.only=$only \
 bench.rounds=${BENCH_ROUNDS:-5}" "$overlay"
@@ -110,6 +110,27 @@ bench_soft_boots() {
         race_boots soft tcg max "${BENCH_ROUNDS:-5}" "$work" >"$work/figures"
         take_figures <"$work/figures"
         rm -rf "$work"
+}
+
+# Disks and cards on the software CPU, against QEMU's.
+bench_soft_io() { # race_disks PREFIX or race_cards PREFIX
+        local work
+        work=$(mktemp -d)
+        (
+                vmm=$build/vivarium-vmm qemu=qemu-system-x86_64 guest=o/guest suite=$build/tests/bench/guest/disk_suite
+                . tests/bench/io.sh
+                "$@" soft tcg max "${BENCH_ROUNDS:-3}" "$work" >"$work/figures"
+        )
+        take_figures <"$work/figures"
+        rm -rf "$work"
+}
+bench_soft_cards() {
+        # the script again, in a network namespace of its own
+        if ! unshare -n true 2>/dev/null; then
+                echo "bench: no network namespace for the network's figures" >&2
+                return 0
+        fi
+        BENCH_CARDS=1 unshare -n "$0" "$build" "$only"
 }
 
 # The suite as a program of this host, and as the init of a guest on our software CPU and on QEMU's.
@@ -147,12 +168,25 @@ bench_cpu() {
         rm -rf "$work"
 }
 
+# What bench_soft_cards() runs.
+if [ -n "${BENCH_CARDS:-}" ]; then
+        bench_soft_io race_cards net.soft
+        exit 0
+fi
+
 if any_wanted dbus.ping daemon.rss.idle; then bench_bus; fi
 if any_wanted boot.soft.q35 boot.soft.microvm; then bench_soft_boots; fi
 case $only in
+"" | b | bl | blk | blk.s*) bench_soft_io race_disks blk.soft ;;
+esac
+case $only in
+"" | n | ne | net | net.s*) bench_soft_cards ;;
+esac
+case $only in
 "" | c | cp | cpu*) bench_cpu ;;
 esac
-if any_wanted boot.kvm.q35 boot.kvm.microvm vmm.overhead.rss cycle.rate; then bench_nested; fi
+if any_wanted boot.kvm.q35 boot.kvm.microvm vmm.overhead.rss cycle.rate blk.randread.qd1 blk.randread.qd32 \
+        blk.randwrite.qd1 blk.randwrite.qd32 blk.seqread; then bench_nested; fi
 
 printf '\n%-22s %12s %-5s %-14s %12s %7s\n' name value unit peer "peer's" ratio
 jq -r '[.name, .value, .unit, .peer // "-", .peer_value // "-", .ratio // "-"] | @tsv' $out/results.jsonl |
