@@ -25,6 +25,7 @@
 
 #define VM_ID_LEN 32u
 #define VM_WAITERS_MAX 64u
+#define VM_VSOCK_PORT_MIN 1024u
 /* Name of a VM without one, from its CID. */
 #define VM_NAME_BY_CID "vm-%u"
 
@@ -125,6 +126,9 @@ typedef void (*VmDoneFn)(void *userdata, int r, const char *message);
  */
 typedef void (*VmReplyFn)(void *userdata, int r, uint64_t value, const char *message);
 
+/* VmFdFn - a descriptor, or a failure as for VmReplyFn; @fd is borrowed, -EBADF unless @r is 0 */
+typedef void (*VmFdFn)(void *userdata, int r, int fd, const char *message);
+
 int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *owner, Vm **ret);
 void vm_keep(Vm *vm);
 Vm *vm_free(Vm *vm);
@@ -147,3 +151,4 @@ int vm_suspend(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_wake(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_get_balloon(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextError *reterr);
+int vm_connect_vsock(Vm *vm, uint32_t port, VmFdFn done, void *userdata, TextError *reterr);

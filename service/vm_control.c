@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "service/fd_budget.h"
 #include "service/monitor/control.h"
+#include "service/monitor/dial.h"
 #include "service/monitor/unix_name.h"
 #include "service/store/fdstore.h"
 #include "service/vm_internal.h"
@@ -24,17 +25,21 @@
 #define CONTROL_NAME "control"
 #define VSOCK_DIR "vsock"
 #define NOTIFY_NAME "vsock_%u"
+#define DIAL_NAME "vsock" /* in VSOCK_DIR; the VMM's */
 
+#define ENDED_BEFORE "the VM ended before its VMM answered"
 #define OPERATIONS_MAX 16u /* of one VM at once; the VMM has room for twice that */
 #define OPERATION_USEC (10 * USEC_PER_SEC)
 
 struct VmOperation {
         Vm *vm;            /* borrowed */
-        ControlCall *call; /* owned until it is done */
+        ControlCall *call; /* owned until it is done; or else: */
+        Dial *dial;        /* likewise */
         ControlKind kind;
         uint64_t bytes;  /* for BALLOON_ADJUST */
         const char *act; /* static; for messages */
-        VmReplyFn done;
+        VmReplyFn done;  /* of a call */
+        VmFdFn fd_done;  /* of a dial */
         void *userdata;
         TAILQ_ENTRY(VmOperation) link;
 };
@@ -112,6 +117,7 @@ static void free_operation(VmOperation *operation) {
         TAILQ_REMOVE(&vm->operations, operation, link);
         vm->n_operations--;
         (void) control_call_free(operation->call);
+        (void) dial_free(operation->dial);
         free(operation);
 }
 
@@ -173,18 +179,29 @@ static void on_answer(void *userdata, int r, const ControlAnswer *answer, const 
                          r == 0 ? NULL : text_error_message(&error, r));
 }
 
-static int connect_control(const Vm *vm) {
-        _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir);
-        _cleanup_(fd_closep) int fd = -EBADF;
+static int connect_in(int dir, const char *name, int type) {
+        _cleanup_(fd_closep) int fd = unix_name_connect(dir, name, type);
         int r;
 
-        if (dir < 0)
-                return dir;
-        fd = unix_name_connect(dir, CONTROL_NAME, SOCK_SEQPACKET);
         if (fd < 0)
                 return fd;
         r = fd_budget_check(fd);
         return r < 0 ? r : TAKE_FD(fd);
+}
+
+static int connect_control(const Vm *vm) {
+        _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir);
+
+        return dir < 0 ? dir : connect_in(dir, CONTROL_NAME, SOCK_SEQPACKET);
+}
+
+static int connect_vsock(const Vm *vm) {
+        _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir), vsock = -EBADF;
+
+        if (dir < 0)
+                return dir;
+        vsock = open_dir(dir, VSOCK_DIR);
+        return vsock < 0 ? vsock : connect_in(vsock, DIAL_NAME, SOCK_STREAM);
 }
 
 static int require_running(const Vm *vm, const char *act, TextError *reterr) {
@@ -192,6 +209,28 @@ static int require_running(const Vm *vm, const char *act, TextError *reterr) {
                 return text_error_set(reterr, SERVICE_E_NOT_RUNNING,
                                       "%s VM \"%s\": it is %s, not running", act, vm->info.name,
                                       vm_state_to_string(vm->info.state));
+        return 0;
+}
+
+/* Return: as vm_ask(). */
+static int new_operation(Vm *vm, const char *act, void *userdata, VmOperation **ret,
+                         TextError *reterr) {
+        VmOperation *operation;
+        int r = require_running(vm, act, reterr);
+
+        if (r != 0)
+                return r;
+        if (vm->n_operations >= OPERATIONS_MAX)
+                return text_error_set(reterr, SERVICE_E_QUOTA_EXCEEDED,
+                                      "%s VM \"%s\": %u calls wait for its VMM already", act,
+                                      vm->info.name, OPERATIONS_MAX);
+        operation = calloc(1, sizeof(*operation));
+        if (!operation)
+                return -ENOMEM;
+        *operation = (VmOperation){.vm = vm, .act = act, .userdata = userdata};
+        TAILQ_INSERT_TAIL(&vm->operations, operation, link);
+        vm->n_operations++;
+        *ret = operation;
         return 0;
 }
 
@@ -207,24 +246,12 @@ int vm_ask(Vm *vm, const ControlRequest *request, const char *act, VmReplyFn don
         VmOperation *operation;
         int r, fd;
 
-        r = require_running(vm, act, reterr);
+        r = new_operation(vm, act, userdata, &operation, reterr);
         if (r != 0)
                 return r;
-        if (vm->n_operations >= OPERATIONS_MAX)
-                return text_error_set(reterr, SERVICE_E_QUOTA_EXCEEDED,
-                                      "%s VM \"%s\": %u calls wait for its VMM already", act,
-                                      vm->info.name, OPERATIONS_MAX);
-        operation = calloc(1, sizeof(*operation));
-        if (!operation)
-                return -ENOMEM;
-        *operation = (VmOperation){.vm = vm,
-                                   .kind = request->kind,
-                                   .bytes = request->bytes,
-                                   .act = act,
-                                   .done = done,
-                                   .userdata = userdata};
-        TAILQ_INSERT_TAIL(&vm->operations, operation, link);
-        vm->n_operations++;
+        operation->kind = request->kind;
+        operation->bytes = request->bytes;
+        operation->done = done;
         fd = connect_control(vm);
         r = fd < 0 ? fd
                    : control_call_new(vm->env->event, fd, request, OPERATION_USEC, on_answer,
@@ -246,8 +273,9 @@ void vm_drop_operations(Vm *vm, bool tell) {
 
                 free_operation(operation);
                 if (tell && own.done)
-                        own.done(own.userdata, SERVICE_E_NOT_RUNNING, 0,
-                                 "the VM ended before its VMM answered");
+                        own.done(own.userdata, SERVICE_E_NOT_RUNNING, 0, ENDED_BEFORE);
+                if (tell && own.fd_done)
+                        own.fd_done(own.userdata, SERVICE_E_NOT_RUNNING, -EBADF, ENDED_BEFORE);
         }
 }
 
@@ -295,4 +323,48 @@ int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextE
                                       "set the balloon of VM \"%s\": its guest has %llu bytes",
                                       vm->info.name, (unsigned long long) vm->info.memory_bytes);
         return vm_ask(vm, &request, "set the balloon of", done, userdata, reterr);
+}
+
+static void on_dialled(void *userdata, int r, int fd) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        VmOperation *operation = userdata, own = *operation;
+
+        operation->dial = NULL; /* frees itself */
+        free_operation(operation);
+        if (r < 0)
+                text_error_set(&error, r, "%s VM \"%s\": %s", own.act, own.vm->info.name,
+                               r == -ECONNREFUSED ? "nothing listens at that port of its guest"
+                                                  : strerror(-r));
+        own.fd_done(own.userdata, r == -ETIMEDOUT ? SERVICE_E_TIMEOUT : r, fd,
+                    r < 0 ? text_error_message(&error, r) : NULL);
+}
+
+/**
+ * vm_connect_vsock() - a connection to a port of the guest
+ * @port: at least VM_VSOCK_PORT_MIN
+ *
+ * Return: as vm_ask(); SERVICE_E_INVALID_CONFIG for a port below.
+ */
+int vm_connect_vsock(Vm *vm, uint32_t port, VmFdFn done, void *userdata, TextError *reterr) {
+        VmOperation *operation;
+        int r, fd;
+
+        if (port < VM_VSOCK_PORT_MIN)
+                return text_error_set(reterr, SERVICE_E_INVALID_CONFIG,
+                                      "connect to VM \"%s\": ports below %u are privileged",
+                                      vm->info.name, VM_VSOCK_PORT_MIN);
+        r = new_operation(vm, "connect to", userdata, &operation, reterr);
+        if (r != 0)
+                return r;
+        operation->fd_done = done;
+        fd = connect_vsock(vm);
+        r = fd < 0 ? fd
+                   : dial_new(vm->env->event, fd, port, OPERATION_USEC, on_dialled, operation,
+                              &operation->dial);
+        if (r < 0) {
+                free_operation(operation);
+                return text_error_set(reterr, r, "connect to VM \"%s\": reach the VMM: %s",
+                                      vm->info.name, strerror(-r));
+        }
+        return 0;
 }

@@ -56,6 +56,7 @@ int vm_bus_suspend(sd_bus_message *message, void *userdata, sd_bus_error *error)
 int vm_bus_resume(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_get_balloon(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_set_balloon(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int vm_bus_connect_vsock(sd_bus_message *message, void *userdata, sd_bus_error *error);
 BusService *bus_current_service(sd_bus *bus);
 int vm_bus_emit_payload(sd_bus *bus, const Vm *vm, const VmPayloadEvent *event);
 int vm_bus_emit_died(sd_bus *bus, const Vm *vm);
@@ -75,5 +76,6 @@ int manager_bus_get_draining(sd_bus *bus, const char *path, const char *interfac
 int pending_call_new(BusService *service, sd_bus_message *message, PendingCall **ret);
 PendingCall *pending_call_free(PendingCall *call);
 void pending_call_done(void *userdata, int r, const char *message);
+void pending_call_fd(void *userdata, int r, int fd, const char *message);
 void pending_call_replied(void *userdata, int r, uint64_t value, const char *message);
 void pending_call_number(void *userdata, int r, uint64_t value, const char *message);

@@ -75,6 +75,21 @@ void pending_call_replied(void *userdata, int r, uint64_t value, const char *mes
         pending_call_done(userdata, r, message);
 }
 
+/** pending_call_fd() - VmFdFn: answer a call whose result is a descriptor, and forget it */
+void pending_call_fd(void *userdata, int r, int fd, const char *message) {
+        PendingCall *call = userdata;
+
+        if (r != 0) {
+                pending_call_done(userdata, r, message);
+                return;
+        }
+        r = sd_bus_reply_method_return(call->message, "h", fd);
+        if (r < 0 && r != -ENOTCONN)
+                log_warning("answer %s: %s, ignoring", sd_bus_message_get_member(call->message),
+                            strerror(-r));
+        (void) pending_call_free(call);
+}
+
 static void notify_status(const BusService *service) {
         (void) sd_notifyf(/* unset_environment= */ 0, "STATUS=%u VMs, %u of them running",
                           manager_n_vms(service->manager), manager_n_active(service->manager));

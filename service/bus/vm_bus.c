@@ -267,6 +267,8 @@ const sd_bus_vtable vm_bus_vtable[] = {
                                 vm_bus_get_balloon, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetMemoryBalloon", SD_BUS_ARGS("t", bytes), SD_BUS_NO_RESULT,
                                 vm_bus_set_balloon, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ConnectVsock", SD_BUS_ARGS("u", port), SD_BUS_RESULT("h", socket),
+                                vm_bus_connect_vsock, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL("PayloadStarted", "", 0),
         SD_BUS_SIGNAL("PayloadReady", "", 0),
         SD_BUS_SIGNAL_WITH_ARGS("PayloadFinished", SD_BUS_ARGS("i", exit_code), 0),

@@ -92,6 +92,24 @@ int vm_bus_set_balloon(sd_bus_message *message, void *userdata, sd_bus_error *er
         return settle(call, r, &text, error);
 }
 
+/** vm_bus_connect_vsock() - ConnectVsock(u port) → h */
+int vm_bus_connect_vsock(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
+        _cleanup_(text_error_deinit) TextError text = {0};
+        PendingCall *call;
+        uint32_t port;
+        int r;
+
+        r = sd_bus_message_read(message, "u", &port);
+        if (r < 0)
+                return r;
+        r = pending_call_new(service, message, &call);
+        if (r < 0)
+                return r;
+        r = vm_connect_vsock(vm_of(service, userdata), port, pending_call_fd, call, &text);
+        return settle(call, r, &text, error);
+}
+
 static const char *signal_of(VmPayloadEventKind kind) {
         switch (kind) {
         case VM_PAYLOAD_EVENT_STARTED:

@@ -271,6 +271,106 @@ static void test_what_needs_a_running_vm_is_refused_without_one(void **state) {
         vm_call_fails(host->bus, path, "Resume", "org.vivarium.vm1.Error.NotSuspended");
 }
 
+/* The socket of the VMM that takes CONNECT. */
+static int listen_as_vmm(const BusHost *host) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_true(fd >= 0);
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/vm/2048/vsock/vsock",
+                        host->runtime);
+        assert_int_equal(bind(fd, (const struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(listen(fd, 8), 0);
+        return fd;
+}
+
+typedef struct Answer {
+        bool came;
+        int fd; /* owned */
+        char error[80];
+} Answer;
+
+static int on_connected(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Answer *answer = userdata;
+        int fd;
+
+        answer->came = true;
+        if (sd_bus_message_is_method_error(reply, NULL))
+                (void) snprintf(answer->error, sizeof(answer->error), "%s",
+                                sd_bus_message_get_error(reply)->name);
+        else {
+                assert_true(sd_bus_message_read(reply, "h", &fd) > 0);
+                answer->fd = fd_dup_cloexec(fd);
+        }
+        return 0;
+}
+
+/* Calls ConnectVsock, and has the VMM answer @words, if any, and hang up if @hang_up. */
+static Answer connect_port(BusHost *host, const char *path, int vmm, const char *words,
+                           bool hang_up, int *ret_conn) {
+        Answer answer = {.fd = -EBADF};
+        char line[32] = "";
+        int conn;
+
+        assert_true(sd_bus_call_method_async(host->bus, NULL, VIVARIUM_BUS_NAME, path,
+                                             VIVARIUM_VM_INTERFACE, "ConnectVsock", on_connected,
+                                             &answer, "u", 5000) >= 0);
+        assert_true(sd_bus_flush(host->bus) >= 0);
+        conn = accept4(vmm, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(conn >= 0);
+        assert_int_equal(recv(conn, line, 13, MSG_WAITALL), 13);
+        assert_string_equal(line, "CONNECT 5000\n");
+        assert_int_equal(fd_write_all(conn, words, strlen(words)), 0);
+        if (hang_up)
+                conn = fd_close(conn);
+        while (!answer.came)
+                assert_true(sd_bus_process(host->bus, NULL) > 0 ||
+                            sd_bus_wait(host->bus, HOST_TIMEOUT_USEC) > 0);
+        *ret_conn = conn;
+        return answer;
+}
+
+static void test_a_port_of_the_guest_is_handed_out_with_all_that_it_says(void **state) {
+        BusHost *host = *state;
+        _cleanup_(freep) char *path = start_vm(host, SLEEP);
+        _cleanup_(fd_closep) int vmm = listen_as_vmm(host), conn = -EBADF;
+        char text[16] = "";
+        Answer answer = connect_port(host, path, vmm, "OK 1073741824\nhello", false, &conn);
+
+        assert_true(answer.fd >= 0);
+        assert_int_equal(recv(answer.fd, text, 5, MSG_WAITALL), 5);
+        assert_string_equal(text, "hello");
+        assert_int_equal(fd_write_all(answer.fd, "you", 3), 0);
+        assert_int_equal(recv(conn, text, 3, MSG_WAITALL), 3);
+        assert_memory_equal(text, "you", 3);
+        (void) fd_close(answer.fd);
+}
+
+static void test_a_vmm_that_misspeaks_gets_no_client(void **state) {
+        static const char *const words[] = {"", "OK", "OK x\n", "no\n",
+                                            "OK 0000000000000000000000000000000001\n"};
+        BusHost *host = *state;
+        _cleanup_(freep) char *path = start_vm(host, SLEEP);
+        _cleanup_(fd_closep) int vmm = listen_as_vmm(host);
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                _cleanup_(fd_closep) int conn = -EBADF;
+                Answer answer = connect_port(host, path, vmm, words[i], true, &conn);
+
+                assert_true(answer.fd < 0 && *answer.error);
+        }
+}
+
+static void test_privileged_ports_are_not_for_clients(void **state) {
+        BusHost *host = *state;
+        _cleanup_(freep) char *path = start_vm(host, SLEEP);
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        assert_true(sd_bus_call_method(host->bus, VIVARIUM_BUS_NAME, path, VIVARIUM_VM_INTERFACE,
+                                       "ConnectVsock", &error, NULL, "u", 1023) < 0);
+        assert_string_equal(error.name, VIVARIUM_ERROR_INVALID_CONFIG);
+}
+
 #define PLAIN(f) cmocka_unit_test_setup_teardown(f, bus_host_setup, bus_host_teardown)
 #define STORE(f) cmocka_unit_test_setup_teardown(f, bus_host_setup_with_store, bus_host_teardown)
 
@@ -287,6 +387,9 @@ int main(void) {
                 PLAIN(test_stops_share_one_end_which_the_greatest_hurry_brings),
                 PLAIN(test_a_new_daemon_hears_the_guest_and_goes_on_stopping),
                 STORE(test_a_new_daemon_hears_the_guest_and_goes_on_stopping),
+                PLAIN(test_a_port_of_the_guest_is_handed_out_with_all_that_it_says),
+                PLAIN(test_a_vmm_that_misspeaks_gets_no_client),
+                PLAIN(test_privileged_ports_are_not_for_clients),
                 PLAIN(test_what_needs_a_running_vm_is_refused_without_one),
         };
 

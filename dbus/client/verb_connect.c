@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "dbus/client/errors.h"
+#include "dbus/client/verbs.h"
+#include "dbus/names.h"
+
+/* Return: more than 0 while there may be more; 0 at the end; negative errno. */
+static ssize_t relay(int from, int to) {
+        char buffer[8192];
+        ssize_t n = read(from, buffer, sizeof(buffer));
+        int r;
+
+        if (n < 0)
+                return errno == EINTR || errno == EAGAIN ? 1 : -errno;
+        r = n > 0 ? fd_write_all(to, buffer, (size_t) n) : 0;
+        return r < 0 ? r : n;
+}
+
+/* Ends with the guest's side; the end of the input is handed on. */
+static int relay_all(int sock) {
+        struct pollfd polls[] = {{.fd = sock, .events = POLLIN},
+                                 {.fd = STDIN_FILENO, .events = POLLIN}};
+
+        for (;;) {
+                ssize_t n = 1;
+
+                if (poll(polls, ELEMENTSOF(polls), -1) < 0 && errno != EINTR)
+                        return -errno;
+                if (polls[0].revents) {
+                        n = relay(sock, STDOUT_FILENO);
+                        if (n <= 0)
+                                return (int) n;
+                }
+                if (polls[1].revents)
+                        n = relay(STDIN_FILENO, sock);
+                if (n < 0)
+                        return (int) n;
+                if (n == 0) {
+                        polls[1].fd = -1;
+                        (void) shutdown(sock, SHUT_WR);
+                }
+        }
+}
+
+/** verb_connect() - `vivctl connect VM PORT`. Return: exit status; negative errno. */
+int verb_connect(Client *client, const Args *args, TextError *reterr) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(freep) char *path = NULL;
+        uint32_t port;
+        int r, sock;
+
+        if (parse_u32(args->operands[1], &port) < 0)
+                return text_error_set(reterr, -EINVAL, "expected a port, not \"%s\"",
+                                      args->operands[1]);
+        r = client_find_vm(client, args->operands[0], &path, reterr);
+        if (r >= 0)
+                r = client_new_call(client, path, VIVARIUM_VM_INTERFACE, "ConnectVsock", &call,
+                                    reterr);
+        if (r >= 0)
+                r = sd_bus_message_append(call, "u", port);
+        if (r < 0)
+                return r;
+        r = client_send(client, call, &reply, &error);
+        if (r < 0)
+                return client_call_error(client, &error, r, "cannot connect", reterr);
+        r = sd_bus_message_read(reply, "h", &sock);
+        if (r >= 0)
+                r = relay_all(sock); /* the message owns it */
+        return r < 0 ? text_error_set(reterr, r, "cannot relay: %s", strerror(-r)) : 0;
+}
