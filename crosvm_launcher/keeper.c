@@ -51,6 +51,15 @@ static int become_keeper(void) {
         return 0;
 }
 
+/* Who gives a VM up, or its launch, removes the name of the record. */
+static int check_wanted(const Keeper *keeper) {
+        struct stat st;
+
+        if (fstat(keeper->fds.record, &st) < 0)
+                return -errno;
+        return st.st_nlink > 0 ? 0 : -ECANCELED;
+}
+
 /**
  * keeper_wait_for_go() - say who keeps, then wait until the daemon has put this process where it belongs
  *
@@ -59,7 +68,6 @@ static int become_keeper(void) {
 int keeper_wait_for_go(Keeper *keeper) {
         const struct timespec timeout = {.tv_sec = KEEPER_GO_TIMEOUT_SEC};
         sigset_t go;
-        struct stat st;
         int r;
 
         r = become_keeper();
@@ -67,6 +75,9 @@ int keeper_wait_for_go(Keeper *keeper) {
                 r = process_of(getpid(), &keeper->record.keeper);
         if (r == 0)
                 r = keeper_write_self(keeper->fds.record, &keeper->record.keeper, &keeper->fds);
+        /* Who removed the name before did not read that line, and does not end us. */
+        if (r == 0)
+                r = check_wanted(keeper);
         if (r < 0)
                 return r;
         (void) sigemptyset(&go);
@@ -74,10 +85,7 @@ int keeper_wait_for_go(Keeper *keeper) {
         while (sigtimedwait(&go, NULL, &timeout) < 0)
                 if (errno != EINTR)
                         return errno == EAGAIN ? -ETIMEDOUT : -errno;
-        /* Who gave the VM up removed its directory. */
-        if (fstat(keeper->fds.record, &st) < 0)
-                return -errno;
-        return st.st_nlink > 0 ? 0 : -ECANCELED;
+        return check_wanted(keeper);
 }
 
 /* Holds nothing of the VM but what it must; the VMM has the rest. */

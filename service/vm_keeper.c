@@ -13,6 +13,7 @@
 #include "service/fd_budget.h"
 #include "service/store/fdstore.h"
 #include "service/vm_internal.h"
+#include "service/vm_stray.h"
 
 /*
  * The daemon's side of a VMM's keeper (config/keeper.h): making one, and finding one that an earlier daemon made. All
@@ -60,10 +61,33 @@ static int open_in_dir(const Vm *vm, const char *name, int flags) {
         return fd < 0 ? -errno : fd;
 }
 
+/*
+ * An earlier daemon may have been killed between spawning a keeper and that keeper's first line. Such a keeper looks
+ * whether its record still has a name after it wrote that line, and before it launches. So once the name is gone it
+ * either stands in the record, and is ended here, or gives up by itself.
+ */
+static int forsake_keeper(const Vm *vm) {
+        _cleanup_(freep) char *path = NULL;
+
+        if (vm->record_file < 0)
+                return 0;
+        if (asprintf(&path, "%s/" RECORD_FILE, vm->dir) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        if (unlink(path) < 0 && errno != ENOENT)
+                return -errno;
+        vm_stray_end_recorded(vm->record_file);
+        return 0;
+}
+
 /* The blocks are there before the first line is due: a full file system must not cost a VM its end. */
 static int make_record_file(Vm *vm) {
-        int fd = open_in_dir(vm, RECORD_FILE, O_CREAT | O_TRUNC | O_APPEND);
+        int fd = forsake_keeper(vm);
 
+        if (fd < 0)
+                return fd;
+        fd = open_in_dir(vm, RECORD_FILE, O_CREAT | O_TRUNC | O_APPEND);
         if (fd < 0)
                 return fd;
         (void) fd_close(vm->record_file);
