@@ -13,7 +13,7 @@
 
 /*
  * The end of a VM, in an order that clients may rely on: what is left of its processes is killed, the pipes are
- * drained, the keeper's record is read, everything is released, and only then is the death told. A client that starts
+ * drained, the keeper's record is read, the end is on record, everything is released, and only then is the death told. A client that starts
  * the next VM on hearing of it finds nothing in its way.
  */
 
@@ -143,6 +143,7 @@ static void complete_record(Vm *vm, const DeathFacts *facts) {
         record->stop = vm->stop;
         record->stop_step = vm->ladder.step;
         vm->info.suspended = false;
+        vm->info.pid = 0;
         vm->info.usage.rss_guest_bytes = 0;
         vm->info.usage.rss_vmm_bytes = 0;
 }
@@ -188,11 +189,12 @@ void vm_end(Vm *vm, bool ran) {
                 record->message = TAKE(vm->start_error);
                 facts.exit = vm->files_lost ? EXIT_UNSEEN : EXIT_NEVER_RAN;
         }
-        vm_release_all(vm);
         complete_record(vm, &facts);
         vm->phase = VM_PHASE_ENDED;
         vm_set_state(vm, ran ? VM_DEAD : VM_FAILED);
-        vm_save(vm); /* before it is told: told twice is better than never */
+        /* Before that goes from which a next daemon would learn it, and before it is told: better twice than never. */
+        vm_save(vm);
+        vm_release_all(vm);
         vm->env->changed(vm->env->userdata, vm,
                          VM_CHANGED_STATE | VM_CHANGED_START | VM_CHANGED_DEATH | VM_CHANGED_USAGE |
                                  VM_CHANGED_SUSPENDED);
