@@ -230,7 +230,7 @@ Manager *manager_free(Manager *manager) {
                 free(entry);
         }
         (void) sd_event_source_disable_unref(manager->sweep);
-        (void) sd_event_source_disable_unref(manager->tell);
+        (void) sd_event_source_disable_unref(manager->resumed);
         (void) sd_event_source_disable_unref(manager->patience);
         (void) capabilities_free(manager->capabilities);
         oom_watch_deinit(&manager->oom);

@@ -58,7 +58,7 @@ struct Manager {
         DrainWaiterList drained;   /* who waits for the last VM's end */
         StopRequest drained_by;    /* the last one who asked for it */
         sd_event_source *patience; /* owned; with VMs that were asked to end */
-        sd_event_source *tell;     /* owned; deaths that an earlier daemon left untold */
+        sd_event_source *resumed;  /* owned; deaths that an earlier daemon left untold */
 };
 
 int manager_insert(Manager *manager, Vm *vm, Entry **ret);

@@ -158,20 +158,23 @@ static bool has_cid(const void *userdata, uint32_t cid) {
         return false;
 }
 
-static void drop_stale(Manager *manager) {
+static void drop_stale_dirs(Manager *manager) {
         int n = runtime_dir_sweep(manager->config.runtime_dir, has_cid, vm_stray_end, manager);
 
         if (n != 0)
                 log_info("removed %d stale directories of VMs", n);
-        fdstore_drop_rest(manager->fdstore);
 }
 
-/* Deaths that happened to be between two daemons; the bus knows us by now. */
-static int on_tell(sd_event_source *source, void *userdata) {
+/*
+ * All VMs have taken what is theirs out of the descriptor store. The bus knows us by now, so deaths can be told that an
+ * earlier daemon saw and had no time to tell.
+ */
+static int on_resumed(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
         Entry *entry;
 
-        manager->tell = sd_event_source_disable_unref(manager->tell);
+        manager->resumed = sd_event_source_disable_unref(manager->resumed);
+        fdstore_drop_rest(manager->fdstore);
         TAILQ_FOREACH(entry, &manager->history, history)
         if (!vm_death_is_told(entry->vm))
                 manager_tell_death(manager, entry->vm, /* again= */ true);
@@ -182,9 +185,10 @@ static int resume_all(Manager *manager) {
         Entry *entry;
         int r;
 
-        r = sd_event_add_defer(manager->env.event, &manager->tell, on_tell, manager);
+        r = sd_event_add_defer(manager->env.event, &manager->resumed, on_resumed, manager);
         if (r >= 0)
-                r = sd_event_source_set_priority(manager->tell, SD_EVENT_PRIORITY_IMPORTANT);
+                /* After that of each VM, before the bus is listened to. */
+                r = sd_event_source_set_priority(manager->resumed, SD_EVENT_PRIORITY_IMPORTANT + 1);
         if (r < 0)
                 return r;
         TAILQ_FOREACH(entry, &manager->all, all)
@@ -225,7 +229,7 @@ int manager_restore(Manager *manager, Scopes *scopes, const char *bus_id) {
                 return r;
         if (restored.n > 0)
                 log_info("took over %zu VMs", restored.n);
-        drop_stale(manager);
+        drop_stale_dirs(manager);
         return resume_all(manager);
 }
 
