@@ -44,13 +44,11 @@ static void append_options(sd_bus_message *call, const VmSpec *spec) {
         assert_true(sd_bus_message_close_container(call) >= 0);
 }
 
-/** vm_try_create() - CreateVm; the kernel is some file. Return: 0 or negative errno with @error set. */
-int vm_try_create(sd_bus *bus, const VmSpec *spec, char **ret_path, sd_bus_error *error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+/** vm_new_create_call() - a call of CreateVm, not sent yet; the kernel is some file. Return: owned by the caller. */
+sd_bus_message *vm_new_create_call(sd_bus *bus, const VmSpec *spec) {
         _cleanup_(fd_closep) int kernel = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        sd_bus_message *call = NULL;
         char config[2048];
-        const char *path;
-        int r;
 
         assert_true(kernel >= 0);
         (void) snprintf(config, sizeof(config), "{\"kernel\": \"fd:kernel\", \"params\": \"%s\"}",
@@ -61,6 +59,16 @@ int vm_try_create(sd_bus *bus, const VmSpec *spec, char **ret_path, sd_bus_error
         assert_true(sd_bus_message_append(call, "sa{sh}", spec->config ? spec->config : config, 1,
                                           "kernel", kernel) >= 0);
         append_options(call, spec);
+        return call;
+}
+
+/** vm_try_create() - CreateVm. Return: 0 or negative errno with @error set. */
+int vm_try_create(sd_bus *bus, const VmSpec *spec, char **ret_path, sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = vm_new_create_call(bus, spec);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *path;
+        int r;
+
         r = sd_bus_call(bus, call, HOST_TIMEOUT_USEC, error, &reply);
         if (r < 0)
                 return r;

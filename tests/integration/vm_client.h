@@ -26,6 +26,7 @@ typedef struct Record {
         size_t console_len, err_len;
 } Record;
 
+sd_bus_message *vm_new_create_call(sd_bus *bus, const VmSpec *spec);
 int vm_try_create(sd_bus *bus, const VmSpec *spec, char **ret_path, sd_bus_error *error);
 char *vm_create(sd_bus *bus, const VmSpec *spec);
 int vm_call(sd_bus *bus, const char *path, const char *method, sd_bus_error *error);

@@ -19,7 +19,8 @@ at_most "memory of the idle daemon in KiB is within its promise" 4096 "$(awk '/^
 for interface in Manager Vm; do
         check "the introspection file of $interface is installed" test -s "/usr/share/dbus-1/interfaces/$BUS.$interface.xml"
 done
-systemd-analyze security --no-pager vivariumd.service >security.txt 2>&1
+check "its exposure is at most 2.0" sh -c \
+        "systemd-analyze security --no-pager --threshold=20 vivariumd.service >security.txt 2>&1"
 echo "# hardening: $(tail -n 1 security.txt | sed 's/.*Overall/Overall/')"
 check "systemctl stop ends it in order" systemctl stop vivariumd.service
 same "its exit was clean" success "$(systemctl show -P Result vivariumd.service)"

@@ -3,11 +3,11 @@
 # After many VMs the daemon is as it was; many more of them are in tests/integration/test_ends.sh.
 . "$(dirname "$0")/lib.sh"
 
-pid=$(systemctl show -P MainPID vivariumd.service)
 state() { echo "fds=$(ls "/proc/$pid/fd" | wc -l) vmm=$(pgrep -c vivarium-vmm) launch=$(pgrep -c vivarium-launch)"; }
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$pid/status"; }
 
 for i in 1 2 3; do run_tiny "warm$i" t: ; done
+pid=$(systemctl show -P MainPID vivariumd.service)
 before=$(state) files=$(find /run/vivarium | sort) memory=$(rss)
 ok=0
 for i in $(seq 20); do
