@@ -27,6 +27,7 @@ const Option config_options[] = {
         {OPTION_PARAMS, 'p', "params", "STRING", "Kernel command line"},
         {OPTION_KERNEL, 0, "kernel", "PATH", "Kernel to boot (bzImage or ELF)"},
         {OPTION_INITRD, 0, "initrd", "PATH", "Initial RAM disk"},
+        {OPTION_BOOTLOADER, 0, "bootloader", "PATH", "Firmware to boot instead of a kernel"},
         {OPTION_DISK, 0, "disk", "PATH[:ro]", "Add a raw disk image; for more disks, repeat"},
         {0},
 };

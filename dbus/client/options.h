@@ -32,6 +32,7 @@ typedef enum OptionId {
         OPTION_PARAMS,
         OPTION_KERNEL,
         OPTION_INITRD,
+        OPTION_BOOTLOADER,
         OPTION_DISK,
         OPTION_CONSOLE,
         OPTION_CONSOLE_IN,

@@ -171,6 +171,15 @@ static int apply_disk(VmDraft *draft, const char *value, TextError *reterr) {
         return r < 0 ? r : vm_draft_add_disk(draft, path, !read_only, reterr);
 }
 
+/* What a config has for a kernel, firmware would not see. */
+static int apply_bootloader(VmDraft *draft, const char *value, TextError *reterr) {
+        static const char *const excluded[] = {"kernel", "initrd", "params"};
+
+        for (size_t i = 0; i < ELEMENTSOF(excluded); i++)
+                vm_draft_unset(draft, excluded[i]);
+        return apply_path(draft, "bootloader", value, reterr);
+}
+
 /* Return: as vm_request_build(). */
 static int apply_option(VmDraft *draft, const OptionUse *use, TextError *reterr) {
         if (use->id == OPTION_NAME)
@@ -189,6 +198,8 @@ static int apply_option(VmDraft *draft, const OptionUse *use, TextError *reterr)
         }
         if (use->id == OPTION_INITRD)
                 return apply_path(draft, "initrd", use->value, reterr);
+        if (use->id == OPTION_BOOTLOADER)
+                return apply_bootloader(draft, use->value, reterr);
         if (use->id == OPTION_DISK)
                 return apply_disk(draft, use->value, reterr);
         return 0;

@@ -109,6 +109,18 @@ static void test_options_win_over_the_config(void **state) {
         assert_string_equal(request.json, "{\"name\":\"b\",\"kernel\":\"fd:kernel\",\"cpus\":3}");
 }
 
+static void test_firmware_takes_the_place_of_the_configs_kernel(void **state) {
+        _cleanup_(vm_request_deinit) VmRequest request = {0};
+
+        put("k", "bios");
+        put("over.json",
+            "{\"kernel\":\"gone\",\"initrd\":\"gone\",\"params\":\"a\",\"name\":\"a\"}");
+        assert_int_equal(chdir(dir), 0);
+        assert_int_equal(BUILD(&request, NULL, "run", "over.json", "--bootloader=k"), 0);
+        assert_string_equal(request.json, "{\"name\":\"a\",\"bootloader\":\"fd:bootloader\"}");
+        expect_file(&request, 0, "bootloader", "k", O_RDONLY);
+}
+
 static void expect_failure(int expected, const char *message, const char *const *argv) {
         _cleanup_(text_error_deinit) TextError error = {0};
         _cleanup_(vm_request_deinit) VmRequest request = {0};
@@ -191,6 +203,7 @@ int main(void) {
                 cmocka_unit_test(test_paths_of_a_config_begin_where_it_is),
                 cmocka_unit_test(test_options_alone_make_a_config),
                 cmocka_unit_test(test_options_win_over_the_config),
+                cmocka_unit_test(test_firmware_takes_the_place_of_the_configs_kernel),
                 cmocka_unit_test(test_failures_name_file_member_and_cause),
                 cmocka_unit_test(test_a_fifo_is_refused_and_not_waited_for),
                 cmocka_unit_test(test_wrong_command_lines_are_usage_errors),
