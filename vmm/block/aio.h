@@ -43,9 +43,10 @@ struct AioRequest {
 typedef struct AioOps {
         const char *name;
         void (*start)(Aio *aio, AioRequest *req);
-        void (*submit)(Aio *aio); /* optional: what was started goes to the host now */
-        void (*drain)(Aio *aio);  /* ends all requests; those that had not begun with -ECANCELED */
-        Aio *(*free)(Aio *aio);   /* drained */
+        /* Optional: what was started goes to the host now. @done may run inside, of requests that need not wait. */
+        void (*submit)(Aio *aio);
+        void (*drain)(Aio *aio); /* ends all requests; those that had not begun with -ECANCELED */
+        Aio *(*free)(Aio *aio);  /* drained */
 } AioOps;
 
 struct Aio {

@@ -13,7 +13,8 @@
 
 /*
  * The io_uring engine. At most URING_DEPTH requests are with the kernel, so that its completion ring cannot overflow;
- * further ones wait here. The loop learns of completions through an eventfd.
+ * further ones wait here. What the page cache has is complete when the submission returns, and is taken right there; of
+ * other completions the loop learns through an eventfd.
  */
 
 #define URING_DEPTH 128u
@@ -26,6 +27,7 @@ typedef struct Uring {
         int event_fd; /* owned */
         LoopSource *completions, *retry;
         unsigned n_started; /* prepared or with the kernel */
+        bool reaping;       /* further up the stack */
         AioFifo waiting;
 } Uring;
 
@@ -65,8 +67,7 @@ static void uring_start(Aio *aio, AioRequest *req) {
 }
 
 /* The kernel may lack memory for the moment. If it holds nothing of ours, no completion will wake us to try again. */
-static void uring_submit(Aio *aio) {
-        Uring *uring = (Uring *) aio;
+static void submit_waiting(Uring *uring) {
         int r;
 
         fill(uring);
@@ -79,15 +80,12 @@ static void uring_submit(Aio *aio) {
                 (void) loop_set_timer(uring->retry, clock_monotonic_nsec() + URING_RETRY_NSEC);
 }
 
-static void retry_due(void *userdata) {
-        uring_submit(userdata);
-}
-
 /* Ends up to @max requests that the kernel has completed. Return: how many. */
 static unsigned reap(Uring *uring, unsigned max) {
         struct io_uring_cqe *cqe;
         unsigned n = 0;
 
+        uring->reaping = true;
         while (n < max && io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
                 AioRequest *req = io_uring_cqe_get_data(cqe);
                 int64_t result = cqe->res;
@@ -97,7 +95,21 @@ static unsigned reap(Uring *uring, unsigned max) {
                 n++;
                 req->done(req, result);
         }
+        uring->reaping = false;
         return n;
+}
+
+static void uring_submit(Aio *aio) {
+        Uring *uring = (Uring *) aio;
+
+        submit_waiting(uring);
+        /* Once only: what completes at once again and again must not keep the loop from other devices. */
+        if (!uring->reaping && reap(uring, URING_DEPTH) > 0)
+                submit_waiting(uring);
+}
+
+static void retry_due(void *userdata) {
+        uring_submit(userdata);
 }
 
 static void completed(void *userdata, int fd, uint32_t events) {
@@ -105,7 +117,6 @@ static void completed(void *userdata, int fd, uint32_t events) {
         eventfd_t count;
 
         (void) eventfd_read(fd, &count);
-        /* What completes at once on submission must not keep the loop from other devices. */
         if (reap(uring, URING_DEPTH) == URING_DEPTH)
                 (void) eventfd_write(fd, 1);
         uring_submit(&uring->aio);

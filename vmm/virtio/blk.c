@@ -82,6 +82,7 @@ struct VirtioBlk {
         bool resetting;     /* requests that end are forgotten; the last one ends the reset */
         bool closing;       /* requests that end are forgotten */
         bool locked;        /* loop thread: the lock is held further up the stack */
+        uint32_t answered;  /* bit per queue: the driver has not been told yet */
 };
 
 static BlkRequest *request_free(BlkRequest *req) {
@@ -120,7 +121,7 @@ static void ended(BlkRequest *req, int r) {
         blk->n_pending--;
         if (!blk->closing && !blk->resetting) {
                 answer(req, r);
-                virtio_device_interrupt(&blk->dev, queue);
+                blk->answered |= UINT32_C(1) << queue;
                 return;
         }
         request_free(req);
@@ -182,6 +183,13 @@ static void next_step(BlkRequest *req, int r) {
         ended(req, r);
 }
 
+/* Requests that end together are told of together. */
+static void tell_driver(VirtioBlk *blk) {
+        for (unsigned i = 0; blk->answered; i++, blk->answered >>= 1)
+                if (blk->answered & 1)
+                        virtio_device_interrupt(&blk->dev, i);
+}
+
 /* From the disk, on the loop: inside a call of ours that holds the lock, or from a turn of its own. */
 static void step_done(void *userdata, int r) {
         BlkRequest *req = userdata;
@@ -196,6 +204,7 @@ static void step_done(void *userdata, int r) {
         next_step(req, r);
         if (!blk->closing)
                 block_submit(blk->disk);
+        tell_driver(blk);
         blk->locked = false;
         virtio_device_unlock(&blk->dev);
 }
@@ -344,6 +353,7 @@ static void blk_notify(VirtioDevice *dev, unsigned queue) {
         blk->locked = true;
         virtio_device_drain(dev, queue, blk_handle);
         block_submit(blk->disk);
+        tell_driver(blk);
         blk->locked = false;
 }
 
