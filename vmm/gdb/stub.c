@@ -374,7 +374,7 @@ static void handle_event(GdbStub *stub, RspEvent event) {
                 interrupt(stub);
                 return;
         case RSP_NACK:
-                if (!stub->no_ack)
+                if (!stub->no_ack && stub->n_frame > 0)
                         stub->send(stub->userdata, stub->frame, stub->n_frame);
                 return;
         case RSP_BAD:

@@ -422,6 +422,13 @@ static void test_a_lost_answer_is_sent_again_until_nothing_can_be_lost(void **st
         assert_int_equal(f->n_answers, 3);
 }
 
+static void test_there_is_no_answer_to_repeat_before_the_first(void **state) {
+        Fixture *f = *state;
+
+        assert_true(gdb_stub_receive(f->stub, (const uint8_t *) "-", 1));
+        assert_int_equal(f->n_answers, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -446,6 +453,7 @@ int main(void) {
                 TEST(test_the_end_of_the_machine_is_told),
                 TEST(test_the_description_is_read_in_parts),
                 TEST(test_a_lost_answer_is_sent_again_until_nothing_can_be_lost),
+                TEST(test_there_is_no_answer_to_repeat_before_the_first),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
