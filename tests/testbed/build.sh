@@ -8,6 +8,8 @@ set -eu
 out=${1:?usage: build.sh OUTDIR}
 mkdir -p "$out"
 packages=systemd,systemd-sysv,dbus,kmod,procps,e2fsprogs,jq,libjson-c5,liburing2,liblz4-1,liblzma5,libzstd1,zlib1g
+# what the network's tests use: ip, passt, and the libraries of virtiofsd, whose package would bring all of QEMU along
+packages=$packages,iproute2,passt,libseccomp2,libcap-ng0,libglib2.0-0,libnuma1
 key="$packages $(sha256sum <"$0")"
 [ -e "$out/base.ext4" ] && [ "$(cat "$out/base.key" 2>/dev/null)" = "$key" ] && exit 0
 
@@ -29,6 +31,9 @@ echo "$sources" | mmdebstrap --quiet --variant=essential --include=$packages \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/man/*' --aptopt='Acquire::Languages "none"' \
         bookworm "$tree/root" -
+# apt downloads as user _apt, who may not be able to write here; the warning is harmless.
+(cd "$tree" && apt-get -qq download qemu-system-common 2>log) || { cat "$tree/log" >&2; exit 1; }
+dpkg-deb --fsys-tarfile "$tree"/qemu-system-common_*.deb | tar -x -C "$tree/root" ./usr/lib/qemu/virtiofsd
 cd "$tree/root"
 rm -rf var/cache/apt var/lib/apt/lists boot/*
 echo vivarium-testbed >etc/hostname
