@@ -59,7 +59,8 @@ static int elf_compare_segments(const void *a, const void *b) {
 
         if (x->file_offset != y->file_offset)
                 return x->file_offset < y->file_offset ? -1 : 1;
-        return x->file_size < y->file_size ? -1 : x->file_size > y->file_size; /* empty ones first */
+        return x->file_size < y->file_size ? -1
+                                           : x->file_size > y->file_size; /* empty ones first */
 }
 
 /* Sorted and disjoint in the file, so that a stream can be cut up with one cursor. */

@@ -23,6 +23,7 @@ scenario_hostile() {
                 pid=$!
                 peak=0
                 while [ -e "/proc/$pid" ]; do
+                        # shellcheck disable=SC2013 # words are meant
                         for child in $(cat "/proc/$pid/task/$pid/children" 2>>hostile.proc); do
                                 own=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$child/status" 2>>hostile.proc)
                                 [ "${own:-0}" -le "$peak" ] || peak=$own
