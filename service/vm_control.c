@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -243,12 +244,13 @@ static int new_operation(Vm *vm, const char *act, void *userdata, VmOperation **
  */
 int vm_ask(Vm *vm, const ControlRequest *request, const char *act, VmReplyFn done, void *userdata,
            TextError *reterr) {
-        VmOperation *operation;
+        VmOperation *operation = NULL;
         int r, fd;
 
         r = new_operation(vm, act, userdata, &operation, reterr);
         if (r != 0)
                 return r;
+        assert(operation);
         operation->kind = request->kind;
         operation->bytes = request->bytes;
         operation->done = done;
@@ -346,7 +348,7 @@ static void on_dialled(void *userdata, int r, int fd) {
  * Return: as vm_ask(); SERVICE_E_INVALID_CONFIG for a port below.
  */
 int vm_connect_vsock(Vm *vm, uint32_t port, VmFdFn done, void *userdata, TextError *reterr) {
-        VmOperation *operation;
+        VmOperation *operation = NULL;
         int r, fd;
 
         if (port < VM_VSOCK_PORT_MIN)
@@ -356,6 +358,7 @@ int vm_connect_vsock(Vm *vm, uint32_t port, VmFdFn done, void *userdata, TextErr
         r = new_operation(vm, "connect to", userdata, &operation, reterr);
         if (r != 0)
                 return r;
+        assert(operation);
         operation->fd_done = done;
         fd = connect_vsock(vm);
         r = fd < 0 ? fd

@@ -76,6 +76,32 @@ static void test_an_interrupted_vm_is_killed_on_behalf_of_vivctl(void **state) {
                 assert_non_null(strstr(r.err, expected));
 }
 
+static void test_stop_tells_by_which_means_it_ended(void **state) {
+        _cleanup_(vivctl_result_deinit) VivctlResult run =
+                VIVCTL(state, "run", "--detach", "--name=web", KERNEL, "--params=sleep");
+        _cleanup_(vivctl_result_deinit) VivctlResult bad =
+                VIVCTL(state, "stop", "--timeout=soon", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult resume = VIVCTL(state, "resume", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult port = VIVCTL(state, "connect", "web", "x");
+        _cleanup_(vivctl_result_deinit) VivctlResult much =
+                VIVCTL(state, "balloon", "web", "100000");
+        _cleanup_(vivctl_result_deinit) VivctlResult stop =
+                VIVCTL(state, "stop", "--timeout=1", "web", "nobody");
+        _cleanup_(vivctl_result_deinit) VivctlResult show = VIVCTL(state, "show", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult again = VIVCTL(state, "stop", "web");
+
+        vivctl_expect(&run, 0, "web\n", NULL);
+        assert_non_null(strstr(bad.err, "--timeout: expected 0 to 86400 seconds"));
+        assert_non_null(strstr(resume.err, "it is not suspended"));
+        assert_non_null(strstr(port.err, "expected a port"));
+        assert_non_null(strstr(much.err, "its guest has 268435456 bytes"));
+        assert_int_equal(stop.status, 1);
+        assert_non_null(strstr(stop.err, "nobody"));
+        assert_null(strstr(stop.err, "web"));
+        assert_non_null(strstr(show.out, "Stopped by: sigterm\n"));
+        assert_non_null(strstr(again.err, "not running"));
+}
+
 static void test_a_detached_vm_is_seen_ended_and_forgotten(void **state) {
         _cleanup_(vivctl_result_deinit) VivctlResult run = VIVCTL(
                 state, "run", "--detach", "--name=web", "--mem=64", KERNEL, "--params=sleep");
@@ -217,6 +243,7 @@ int main(void) {
                 WITH_DAEMON(test_run_shows_the_console_and_its_exit_status_is_the_reason),
                 WITH_DAEMON(test_the_vmms_last_words_are_shown_when_it_fails),
                 WITH_DAEMON(test_an_interrupted_vm_is_killed_on_behalf_of_vivctl),
+                WITH_DAEMON(test_stop_tells_by_which_means_it_ended),
                 WITH_DAEMON(test_a_detached_vm_is_seen_ended_and_forgotten),
                 WITH_DAEMON(test_a_created_vm_waits_for_its_start),
                 WITH_DAEMON(test_the_end_of_vivctl_is_the_end_of_its_vm),
