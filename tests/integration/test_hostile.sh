@@ -24,6 +24,6 @@ if [ -n "${VIVARIUM_FULL:-}" ]; then
         # shellcheck disable=SC2046 # numbers
         scenario_hostile 500 $(seq 20)
 else
-        scenario_hostile 5 1 2 3 4 5 6 7 8
+        scenario_hostile 200 1 2 3 4
 fi
 [ $failed -eq 0 ]
