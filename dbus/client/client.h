@@ -50,6 +50,9 @@ int client_find_vm(Client *client, const char *which, char **ret_path, TextError
 int client_read_vm(Client *client, const char *which, const char *path, Value **ret,
                    TextError *reterr);
 
+int client_get_history(Client *client, const char *which, uint32_t max, Value **ret,
+                       TextError *reterr);
+
 int client_print_json(const Client *client, const Value *value);
 int client_print_text(StrBuf *text);
 void client_print_error(const TextError *error, int r);

@@ -63,6 +63,17 @@ const Option stop_options[] = {
         {0},
 };
 
+const Option show_options[] = {
+        {OPTION_LAST, 0, "last", NULL,
+         "Show the last death of that name, of a VM that is gone too"},
+        {0},
+};
+
+const Option history_options[] = {
+        {OPTION_MAX, 0, "max", "N", "Show the last N deaths; 0 (default) is all there are"},
+        {0},
+};
+
 const Option drain_options[] = {
         {OPTION_TIMEOUT, 0, "timeout", "SECONDS", "Kill what has not stopped by then (90)"},
         {OPTION_CANCEL, 0, "cancel", NULL, "Take new VMs again"},

@@ -41,6 +41,8 @@ typedef enum OptionId {
         OPTION_BOOT_TIMEOUT,
         OPTION_DETACH,
         OPTION_CANCEL,
+        OPTION_LAST,
+        OPTION_MAX,
         OPTION_TIMEOUT,
         OPTION_PROBE,
         OPTION_FORMAT,
@@ -85,6 +87,8 @@ extern const Option config_options[]; /* what the config says: run, create, chec
 extern const Option start_options[];  /* what is beside the config: run, create */
 extern const Option run_options[];
 extern const Option stop_options[];
+extern const Option show_options[];
+extern const Option history_options[];
 extern const Option drain_options[]; /* run alone */
 extern const Option capabilities_options[];
 extern const Option metrics_options[];

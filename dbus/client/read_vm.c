@@ -53,3 +53,28 @@ int client_read_vm(Client *client, const char *which, const char *path, Value **
                 *ret = TAKE(vm);
         return r;
 }
+
+/**
+ * client_get_history() - deaths, the last one first, each an object with the members of a death record and identity
+ * @which: name or id of the VM; "" for all that are the caller's to know
+ * @max:   number of deaths; 0 for all
+ *
+ * Return: 0; negative errno with @reterr set.
+ */
+int client_get_history(Client *client, const char *which, uint32_t max, Value **ret,
+                       TextError *reterr) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        r = client_new_call(client, VIVARIUM_MANAGER_PATH, VIVARIUM_MANAGER_INTERFACE, "GetHistory",
+                            &call, reterr);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(call, "su", which, max);
+        if (r >= 0)
+                r = client_send(client, call, &reply, &error);
+        if (r < 0)
+                return client_call_error(client, &error, r, "cannot read the history", reterr);
+        return client_read(reply, ret, reterr);
+}

@@ -28,6 +28,7 @@ typedef struct RunSession {
         Value *record;   /* owned; set when the VM is dead */
         Value *document; /* owned; for --json, read when all is over */
         bool killing;    /* Kill was called: the next request to leave is obeyed at once */
+        bool restarted;  /* the service left the bus since the start */
 } RunSession;
 
 static void session_deinit(RunSession *session) {
@@ -162,7 +163,8 @@ static int on_started(sd_bus_message *reply, void *userdata, sd_bus_error *ret_e
                 return 0;
         }
         /* With the record of a failed start, which comes first, this error is no news. */
-        if (!session->record) {
+        if (!session->record && !session->restarted &&
+            !sd_bus_error_has_name(error, "org.freedesktop.DBus.Error.NoReply")) {
                 (void) client_call_error(session->client, error, -sd_bus_error_get_errno(error),
                                          "cannot start the VM", session->reterr);
                 leave(session, EXIT_STATUS_ERROR);
@@ -170,19 +172,57 @@ static int on_started(sd_bus_message *reply, void *userdata, sd_bus_error *ret_e
         return 0;
 }
 
+static int start(RunSession *session);
+
+/* The VM as the next service found it. If it is dead Died follows, or was here before. */
+static int on_found_again(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        const sd_bus_error *error = sd_bus_message_get_error(reply);
+        RunSession *session = userdata;
+        const char *state = "";
+        int r;
+
+        if (session->record)
+                return 0;
+        if (error && !sd_bus_error_has_name(error, "org.freedesktop.DBus.Error.NoReply")) {
+                (void) client_call_error(session->client, error, -sd_bus_error_get_errno(error),
+                                         "the service was started anew and does not know the VM",
+                                         session->reterr);
+                leave(session, EXIT_STATUS_ERROR);
+        }
+        if (error)
+                return 0; /* it left again */
+        r = sd_bus_message_read(reply, "v", "s", &state);
+        if (r < 0 || !str_eq(state, "not-started"))
+                return 0;
+        /* The call to start it may have been lost; if it was not, this one is refused. */
+        r = start(session);
+        if (r < 0)
+                leave(session, EXIT_STATUS_ERROR);
+        return 0;
+}
+
+/* VMs outlive the service, and so does this session: the console is the VMM's own, the end is told by the next one. */
 static int on_owner_changed(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         const char *name, *old_owner, *new_owner;
         RunSession *session = userdata;
         int r = sd_bus_message_read(message, "sss", &name, &old_owner, &new_owner);
 
-        if (r < 0 || !*old_owner || session->record)
+        if (r < 0 || session->record)
                 return 0;
-        (void) text_error_set(session->reterr, -ECONNRESET,
-                              "the service left the bus while VM \"%s\" ran; how the VM ended is "
-                              "not known here\nLook at the service's log with: journalctl -u "
-                              "vivariumd",
-                              session->vm->name);
-        leave(session, EXIT_STATUS_ERROR);
+        if (!*new_owner) {
+                session->restarted = true;
+                say(session, "vivctl: the service left the bus; VM \"%s\" runs on",
+                    session->vm->name);
+                return 0;
+        }
+        if (!session->restarted)
+                return 0;
+        say(session, "vivctl: the service is back");
+        r = sd_bus_call_method_async(session->client->bus, NULL, VIVARIUM_BUS_NAME,
+                                     session->vm->path, "org.freedesktop.DBus.Properties", "Get",
+                                     on_found_again, session, "ss", VIVARIUM_VM_INTERFACE, "State");
+        if (r < 0)
+                leave(session, EXIT_STATUS_ERROR);
         return 0;
 }
 

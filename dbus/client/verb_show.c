@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dbus/client/format.h"
+#include "dbus/client/reasons.h"
 #include "dbus/client/record.h"
 #include "dbus/client/table.h"
 #include "dbus/client/verbs.h"
@@ -119,7 +120,80 @@ static int show_one(Client *client, const char *which, const char *path, TextErr
         return client->json == JSON_OFF ? print_vm(client, vm) : client_print_json(client, vm);
 }
 
+static int describe_dead(const Client *client, const Value *death, Block *block) {
+        char owner[FORMAT_MAX], memory[FORMAT_MAX];
+        uint64_t uid = value_get_uint(death, "owner", UINT64_MAX);
+        int r = add_text(death, "name", "Name", block);
+
+        if (r >= 0)
+                r = add_text(death, "id", "Id", block);
+        if (r >= 0)
+                r = block_addf(block, "CID", "%" PRIu64, value_get_uint(death, "cid", 0));
+        if (r >= 0)
+                r = add_text(death, "state", "State", block);
+        if (r >= 0 && client->bus_kind == BUS_REMOTE)
+                (void) snprintf(owner, sizeof(owner), "%" PRIu64, uid);
+        else
+                (void) format_uid(owner, uid);
+        if (r >= 0)
+                r = block_add(block, "Owner", owner);
+        if (r >= 0)
+                r = add_text(death, "hypervisor", "Hypervisor", block);
+        if (r >= 0)
+                r = block_addf(block, "Machine", "%" PRIu64 " vCPU%s, %s",
+                               value_get_uint(death, "vcpus", 0),
+                               value_get_uint(death, "vcpus", 0) == 1 ? "" : "s",
+                               format_bytes(memory, value_get_uint(death, "memory-bytes", 0)));
+        if (r >= 0)
+                r = add_time(death, "created-usec", "Created", block);
+        if (r >= 0)
+                r = add_time(death, "started-usec", "Started", block);
+        return r < 0 ? r : add_time(death, "died-usec", "Ended", block);
+}
+
+static int print_death(const Client *client, const Value *death) {
+        _cleanup_(block_deinit) Block block = {0};
+        _cleanup_(strbuf_deinit) StrBuf text = {0};
+        int r = describe_dead(client, death, &block);
+
+        if (r >= 0)
+                r = describe_death(death, &block);
+        if (r < 0)
+                return r;
+        block_print(&block, &text);
+        return client_print_text(&text);
+}
+
+/* From the history, where what was released is too. */
+static int show_last(Client *client, const char *which, TextError *reterr) {
+        _cleanup_(value_freep) Value *deaths = NULL;
+        int r = client_get_history(client, which, 1, &deaths, reterr);
+
+        if (r < 0)
+                return r;
+        if (deaths->n_members == 0)
+                return text_error_set(reterr, -ENOENT,
+                                      "no VM \"%s\" is known to have ended\nSee which ones are "
+                                      "with: vivctl history",
+                                      which);
+        return client->json == JSON_OFF ? print_death(client, deaths->members[0])
+                                        : client_print_json(client, deaths->members[0]);
+}
+
 /** verb_show() - `vivctl show VM...`; with --json one document a VM. Return: exit status. */
 int verb_show(Client *client, const Args *args, TextError *reterr) {
-        return for_each_vm(client, args, show_one);
+        int status = EXIT_STATUS_OK;
+
+        if (!args_has(args, OPTION_LAST))
+                return for_each_vm(client, args, show_one);
+        for (size_t i = 0; i < args->n_operands; i++) {
+                _cleanup_(text_error_deinit) TextError error = {0};
+                int r = show_last(client, args->operands[i], &error);
+
+                if (r < 0) {
+                        client_print_error(&error, r);
+                        status = EXIT_STATUS_ERROR;
+                }
+        }
+        return status;
 }

@@ -141,6 +141,56 @@ static void test_a_detached_vm_is_seen_ended_and_forgotten(void **state) {
         assert_non_null(strstr(gone.err, "no such VM: \"web\""));
 }
 
+static void test_a_session_outlives_the_service(void **state) {
+        BusHost *host = *state;
+        _cleanup_(strbuf_deinit) StrBuf err = {0}, again = {0};
+        _cleanup_(vivctl_result_deinit) VivctlResult r = {0};
+        Vivctl vivctl = vivctl_start(
+                host->address, -1,
+                (const char *[]){"run", KERNEL, "--name=long", "--params=sleep", NULL});
+
+        vivctl_await(&vivctl, &err, "runs\n");
+        bus_host_kill_daemon(host);
+        vivctl_await(&vivctl, &err, "runs on\n");
+        bus_host_restart_daemon(host);
+        vivctl_await(&vivctl, &again, "the service is back\n");
+        {
+                _cleanup_(vivctl_result_deinit) VivctlResult killed = VIVCTL(state, "kill", "long");
+
+                vivctl_expect(&killed, 0, "", "");
+        }
+        r = vivctl_finish(&vivctl);
+        vivctl_expect(&r, 11, NULL, NULL);
+        assert_non_null(strstr(r.err, "VM ended: KILLED"));
+}
+
+static void test_a_death_is_in_the_history_when_the_vm_is_gone(void **state) {
+        _cleanup_(vivctl_result_deinit) VivctlResult run =
+                VIVCTL(state, "run", "--name=past", KERNEL, "--params=exit:34");
+        _cleanup_(vivctl_result_deinit) VivctlResult show = VIVCTL(state, "show", "past");
+        _cleanup_(vivctl_result_deinit) VivctlResult last = VIVCTL(state, "show", "--last", "past");
+        _cleanup_(vivctl_result_deinit) VivctlResult none = VIVCTL(state, "show", "--last", "none");
+        _cleanup_(vivctl_result_deinit) VivctlResult list = VIVCTL(state, "history");
+        _cleanup_(vivctl_result_deinit) VivctlResult other = VIVCTL(state, "history", "none");
+        _cleanup_(vivctl_result_deinit) VivctlResult json =
+                VIVCTL(state, "--json=short", "history", "--max=1", "past");
+        _cleanup_(vivctl_result_deinit) VivctlResult bad = VIVCTL(state, "history", "--max=many");
+
+        vivctl_expect(&run, 40, NULL, NULL);
+        assert_int_equal(show.status, 1);
+        assert_int_equal(last.status, 0);
+        assert_non_null(strstr(last.out, "Name: past\n"));
+        assert_non_null(strstr(last.out, "Ended by: GUEST_PANIC after "));
+        assert_int_equal(none.status, 1);
+        assert_non_null(strstr(none.err, "no VM \"none\" is known to have ended"));
+        assert_int_equal(list.status, 0);
+        assert_non_null(strstr(list.out, "GUEST_PANIC"));
+        assert_non_null(strstr(list.out, "\n1 death listed.\n"));
+        vivctl_expect(&other, 0, "0 deaths listed.\n", "");
+        assert_non_null(strstr(json.out, "\"reason\":\"GUEST_PANIC\""));
+        assert_non_null(strstr(bad.err, "--max: expected a number, not \"many\""));
+}
+
 static void test_a_created_vm_waits_for_its_start(void **state) {
         _cleanup_(vivctl_result_deinit) VivctlResult create =
                 VIVCTL(state, "create", "--name=later", KERNEL, "--params=sleep");
@@ -245,6 +295,8 @@ int main(void) {
                 WITH_DAEMON(test_an_interrupted_vm_is_killed_on_behalf_of_vivctl),
                 WITH_DAEMON(test_stop_tells_by_which_means_it_ended),
                 WITH_DAEMON(test_a_detached_vm_is_seen_ended_and_forgotten),
+                WITH_DAEMON(test_a_session_outlives_the_service),
+                WITH_DAEMON(test_a_death_is_in_the_history_when_the_vm_is_gone),
                 WITH_DAEMON(test_a_created_vm_waits_for_its_start),
                 WITH_DAEMON(test_the_end_of_vivctl_is_the_end_of_its_vm),
                 WITH_DAEMON(test_a_wrong_config_is_refused_by_its_json_path),
