@@ -44,7 +44,7 @@ static int freeze_limit(__rlimit_resource_t resource, rlim_t *ret) {
  * Return: 0 or negative errno.
  */
 int jail_drop_privileges(void) {
-        rlim_t files, core;
+        rlim_t files = 0, core = 0;
         int r;
 
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
