@@ -33,7 +33,7 @@ RULES = {
     "vmm/net": ["base", "vmm/event", "config/vmm_net.h"],
     "vmm/vsock": ["base", "vmm/event"],
     "vmm/pci": DEVICE,
-    "vmm/virtio": DEVICE + ["vmm/pci", "vmm/block/block.h", "vmm/chardev/char.h", "vmm/net/net.h",
+    "vmm/virtio": DEVICE + ["vmm/pci", "vmm/block/block.h", "vmm/block/aio.h", "vmm/chardev/char.h", "vmm/net/net.h",
                             "vmm/vhost_user/vhost_user.h", "vmm/vsock/muxer.h", "vmm/vsock/packet.h"],
     "vmm/vhost_user": ["base", "vmm/event", "vmm/mem"],
     "vmm/legacy": DEVICE + ["vmm/pci"],

@@ -164,7 +164,7 @@ static int parse_request(const ControlRequest *request, int fd, VmmConfig *confi
 static int plug_card(Machine *machine, const VmmNet *config, unsigned *ret_slot,
                      TextError *reterr) {
         MachineNic *nic = free_nic(machine);
-        VirtioDevice *card;
+        VirtioDevice *card = NULL;
         int r;
 
         if (!nic)

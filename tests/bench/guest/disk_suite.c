@@ -61,6 +61,8 @@ static uint64_t now_nsec(void) {
 static uint64_t next_offset(Disk *disk, const Kernel *kernel) {
         uint64_t n = disk->bytes / kernel->bytes;
 
+        if (n == 0)
+                n = 1;
         if (kernel->sequential)
                 return disk->next++ % n * kernel->bytes;
         disk->random ^= disk->random << 13;
