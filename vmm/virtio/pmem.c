@@ -38,6 +38,7 @@ struct VirtioPmem {
         unsigned n_pending;
         bool resetting; /* until @n_pending is 0 */
         bool closing;
+        bool locked; /* loop thread: the lock is held further up the stack */
         PmemRequest requests[PMEM_QUEUE_SIZE];
 };
 
@@ -46,15 +47,17 @@ static void pmem_answer(VirtioPmem *pmem, uint16_t head, uint8_t *response, uint
         virtq_push(pmem->dev.queues, head, PMEM_RESPONSE_LEN);
 }
 
-/* On the loop, without the lock. */
+/* From the engine, on the loop: inside pmem_notify(), which holds the lock, or from a turn of its own. */
 static void pmem_synced(AioRequest *aio, int64_t result) {
         PmemRequest *req = CONTAINER_OF(aio, PmemRequest, aio);
         VirtioPmem *pmem = req->pmem;
+        const bool locked = pmem->locked;
 
         req->used = false;
         if (pmem->closing)
                 return;
-        virtio_device_lock(&pmem->dev);
+        if (!locked)
+                virtio_device_lock(&pmem->dev);
         pmem->n_pending--;
         if (!pmem->resetting) {
                 pmem_answer(pmem, req->head, req->response, result < 0 ? PMEM_EIO : PMEM_OK);
@@ -63,7 +66,8 @@ static void pmem_synced(AioRequest *aio, int64_t result) {
                 pmem->resetting = false;
                 virtio_device_reset_done(&pmem->dev);
         }
-        virtio_device_unlock(&pmem->dev);
+        if (!locked)
+                virtio_device_unlock(&pmem->dev);
 }
 
 static PmemRequest *free_request(VirtioPmem *pmem) {
@@ -102,8 +106,12 @@ static void pmem_handle(VirtioDevice *dev, unsigned queue, const VirtqChain *cha
 }
 
 static void pmem_notify(VirtioDevice *dev, unsigned queue) {
+        VirtioPmem *pmem = (VirtioPmem *) dev;
+
+        pmem->locked = true;
         virtio_device_drain(dev, queue, pmem_handle);
-        aio_submit(((VirtioPmem *) dev)->aio);
+        aio_submit(pmem->aio);
+        pmem->locked = false;
 }
 
 static int pmem_reset(VirtioDevice *dev) {
