@@ -83,7 +83,7 @@ $(FAKE_VMM): %: %.o $(O)/libconfig.a $(O)/libbase.a
 
 ## integration: the real daemon, launcher and VMM on a private bus (ONLY=substring for some)
 .PHONY: integration
-integration: all $(FAKE_VMM) $(INTEGRATION_TESTS) o/guest/tiny.elf o/guest/hostile.elf
+integration: all guest $(FAKE_VMM) $(INTEGRATION_TESTS)
 	@VIVARIUM_BUILD=$(CURDIR)/$(O) VIVARIUM_GUEST=$(CURDIR)/o/guest tests/run-unit.sh --name integration $(call only,$(INTEGRATION_TESTS) \
 	        $(wildcard tests/integration/test_*.sh))
 
