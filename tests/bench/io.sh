@@ -38,8 +38,9 @@ race_disks() { # PREFIX HYPERVISOR ACCELERATOR CPU ROUNDS DIRECTORY
         local image=$6/disk.img initrd=$6/initrd steps=run:disk_suite+/dev/vda+${BENCH_DISK_MSEC:-700},poweroff
         mkdir -p "$6/tree/bin"
         cp "$suite" "$6/tree/bin/disk_suite"
-        # the kernel unpacks one archive after the other
-        (cat "$guest/initrd.img" && cd "$6/tree" && find . | cpio -o -H newc --quiet) >"$initrd"
+        cp "$guest/initrd.img" "$initrd"
+        truncate -s %4 "$initrd" # where the kernel looks for a second archive
+        (cd "$6/tree" && find . | cpio -o -H newc --quiet) | cat >>"$initrd"
         dd if=/dev/urandom of="$image" bs=1M count=256 2>/dev/null
         for _ in $(seq "$5"); do
                 io_ours "$2" "$initrd" "$steps" --block "$image" >>"$6/ours.console"

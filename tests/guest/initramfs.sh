@@ -25,3 +25,10 @@ pack() {
         (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$2.new"
         mv "$2.new" "$2"
 }
+
+# $1: tree, $2: initramfs to extend by it; the kernel unpacks one archive after the other, but sees a plain one only at a multiple
+# of four bytes, which a compressed one before it need not end at.
+append() {
+        truncate -s %4 "$2"
+        (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) | cat >>"$2"
+}

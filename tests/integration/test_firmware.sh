@@ -12,6 +12,8 @@ work=$(mktemp -d)
 cd "$work" || exit 1
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
+# shellcheck source=tests/guest/initramfs.sh
+. "$here/../guest/initramfs.sh"
 
 # Marks that tests/run-unit.sh counts.
 pass() { passed=$((passed + 1)) && echo "[       OK ] $1"; }
@@ -65,7 +67,7 @@ mkdir tree
 cp "$(find "$guest/root/lib/modules" -name efivarfs.ko)" tree/
 printf '\7\0\0\0variable kept' >tree/variable
 cp "$guest/initrd.img" initrd.img
-(cd tree && find . | cpio -o -H newc -R 0:0 --quiet) | cat >>initrd.img
+append tree initrd.img
 steps=run:insmod+/efivarfs.ko,run:mount+-t+efivarfs+efivarfs+/sys/firmware/efi/efivars
 cp $variables vars.fd
 served() { # STEP
