@@ -577,4 +577,6 @@ const Flag crosvm_flags[] = {
          .help = "exit port 0xf4 and what else processor test programs use"},
 };
 
-_Static_assert(ELEMENTSOF(crosvm_flags) == CROSVM_N_FLAGS, "the header knows how many there are");
+const size_t crosvm_n_flags = ELEMENTSOF(crosvm_flags);
+
+_Static_assert(ELEMENTSOF(crosvm_flags) <= CROSVM_FLAGS_MAX, "there is room for all of them");

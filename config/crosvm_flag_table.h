@@ -47,9 +47,10 @@ struct Flag {
         int (*emit)(const VmmConfig *config, const Flag *flag, StrVec *argv);
 };
 
-#define CROSVM_N_FLAGS 48u
+#define CROSVM_FLAGS_MAX 192u /* room, for whoever has a member per option */
 
 /* In the order of emission, which is that of Android's manager. */
-extern const Flag crosvm_flags[CROSVM_N_FLAGS];
+extern const Flag crosvm_flags[];
+extern const size_t crosvm_n_flags;
 
 int crosvm_flag_emit_consume(const Flag *flag, char *value, StrVec *argv);

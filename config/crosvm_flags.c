@@ -9,14 +9,14 @@
 #include "config/crosvm_names.h"
 
 static const Flag *find_flag(FlagScope scope, const char *name) {
-        for (size_t i = 0; i < CROSVM_N_FLAGS; i++)
+        for (size_t i = 0; i < crosvm_n_flags; i++)
                 if (crosvm_flags[i].scope == scope && str_eq(crosvm_flags[i].name, name))
                         return &crosvm_flags[i];
         return NULL;
 }
 
 static const Flag *find_letter(FlagScope scope, char letter) {
-        for (size_t i = 0; i < CROSVM_N_FLAGS; i++)
+        for (size_t i = 0; i < crosvm_n_flags; i++)
                 if (crosvm_flags[i].scope == scope && crosvm_flags[i].letter == letter)
                         return &crosvm_flags[i];
         return NULL;
@@ -26,7 +26,7 @@ static const Flag *find_letter(FlagScope scope, char letter) {
 typedef struct Args {
         int argc, next;
         char *const *argv;
-        bool seen[CROSVM_N_FLAGS];
+        bool seen[CROSVM_FLAGS_MAX];
 } Args;
 
 static int refuse_unknown(FlagScope scope, const char *name, TextError *reterr) {
@@ -231,7 +231,7 @@ static int emit_flag(const VmmConfig *config, const Flag *flag, StrVec *argv) {
 }
 
 static int emit_scope(const VmmConfig *config, FlagScope scope, StrVec *argv) {
-        for (size_t i = 0; i < CROSVM_N_FLAGS; i++) {
+        for (size_t i = 0; i < crosvm_n_flags; i++) {
                 int r = crosvm_flags[i].scope == scope ? emit_flag(config, &crosvm_flags[i], argv)
                                                        : 0;
 

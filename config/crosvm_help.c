@@ -16,7 +16,7 @@ static void help_flag(FILE *out, const Flag *flag) {
 
 static void help_group(FILE *out, FlagGroup group, const char *title) {
         (void) fprintf(out, "\n%s:\n", title);
-        for (size_t i = 0; i < CROSVM_N_FLAGS; i++)
+        for (size_t i = 0; i < crosvm_n_flags; i++)
                 if (crosvm_flags[i].group == group)
                         help_flag(out, &crosvm_flags[i]);
 }
