@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -82,7 +83,6 @@ static const JailRule device_rules[] = {
         FCNTL(F_SETFL),
         ALLOW(fdatasync),
         ALLOW(ftruncate), /* memfds; disks that grow */
-        ALLOW(getsockopt),
         /* Requests on rings that can do no more than transfers: see vmm/block/uring.c. A filter does not see them. */
         ALLOW(io_uring_enter),
         IOCTL(KVM_GET_CLOCK),
@@ -113,7 +113,6 @@ static const JailRule device_rules[] = {
         ALLOW(recvmsg),
         ALLOW(sendmsg),
         ALLOW(sendto),
-        ALLOW(setsockopt),
         ALLOW(shutdown),
         ALLOW(sysinfo), /* glibc: how much memory may qsort() take? */
         ALLOW(timerfd_create),
@@ -146,11 +145,13 @@ static const JailRule loop_rules[] = {
         /* glibc looks for files that it can do without. */
         WITH(openat, JAIL_FAILS, 0, EACCES),
         /* Ends passt, of which we hold the descriptor; waitid() below sees it gone. */
-        ALLOW(pidfd_send_signal),
+        WITH(pidfd_send_signal, JAIL_IS, 1, SIGKILL),
         /* /proc/self/fd: what a descriptor that came is. */
         ALLOW(readlink),
         /* The narrower filter of disk workers. */
         ALLOW(seccomp),
+        /* The debugger's connection. What a socket tells of its other end (SO_PEERPIDFD) is a way to signal it. */
+        WITH(setsockopt, JAIL_IS, 1, IPPROTO_TCP),
         WITH(socket, JAIL_IS, 0, AF_UNIX),
         /* Our sockets, at the end. */
         ALLOW(unlinkat),

@@ -181,6 +181,20 @@ static void inject_input(void) {
         (void) syscall(SYS_ioctl, 0, 0x5412 /* TIOCSTI */, "x");
 }
 
+static void take_peer(void) {
+        (void) syscall(SYS_getsockopt, 0, SOL_SOCKET, 77 /* SO_PEERPIDFD */, NULL, NULL);
+}
+
+static void ask_for_pidfds(void) {
+        int on = 1;
+
+        (void) setsockopt(0, SOL_SOCKET, 76 /* SO_PASSPIDFD */, &on, sizeof(on));
+}
+
+static void stop_by_pidfd(void) {
+        (void) syscall(SYS_pidfd_send_signal, 0, SIGSTOP, NULL, 0);
+}
+
 static void test_what_an_intruder_would_do_ends_the_process(void **state) {
         static const struct {
                 Act act;
@@ -193,6 +207,9 @@ static void test_what_an_intruder_would_do_ends_the_process(void **state) {
                 {make_internet_socket, "may not call socket"},
                 {make_ring, "may not call io_uring_register"},
                 {inject_input, "may not call ioctl"},
+                {take_peer, "may not call getsockopt"},
+                {ask_for_pidfds, "may not call setsockopt"},
+                {stop_by_pidfd, "may not call pidfd_send_signal"},
         };
 
         for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {

@@ -86,9 +86,13 @@ static void test_nothing_that_undoes_the_sandbox_is_allowed(void **state) {
 
 /* Calls of which only one use is ours. */
 static void check_conditions(const JailRule *rule) {
-        static const int limited[] = {SYS_ioctl,    SYS_fcntl,        SYS_prctl,  SYS_mmap,
-                                      SYS_mprotect, SYS_clone,        SYS_clone3, SYS_socket,
-                                      SYS_tgkill,   SYS_rt_sigaction, SYS_openat};
+        static const int limited[] = {SYS_ioctl,      SYS_fcntl,
+                                      SYS_prctl,      SYS_mmap,
+                                      SYS_mprotect,   SYS_clone,
+                                      SYS_clone3,     SYS_socket,
+                                      SYS_tgkill,     SYS_rt_sigaction,
+                                      SYS_openat,     SYS_setsockopt,
+                                      SYS_getsockopt, SYS_pidfd_send_signal};
 
         for (size_t i = 0; i < ELEMENTSOF(limited); i++)
                 if (rule->number == limited[i] && rule->match == JAIL_ALWAYS)
