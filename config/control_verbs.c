@@ -68,10 +68,12 @@ static int parse_bus(const Verb *verb, char *const *arguments, ControlCommand *c
         return parse_index(arguments[0], "BUS", &command->request.index, reterr);
 }
 
-static int parse_text(const Verb *verb, char *const *arguments, ControlCommand *command,
-                      TextError *reterr) {
-        command->request.text = strdup(arguments[0]);
-        return command->request.text ? 0 : -ENOMEM;
+/* Like files, interfaces are opened with the rights of whoever asks. */
+static int parse_tap(const Verb *verb, char *const *arguments, ControlCommand *command,
+                     TextError *reterr) {
+        command->tap = strdup(arguments[0]);
+        command->request.fd_index = 0;
+        return command->tap ? 0 : -ENOMEM;
 }
 
 static int parse_link(const Verb *verb, char *const *arguments, ControlCommand *command,
@@ -98,7 +100,8 @@ static int parse_disk(const Verb *verb, char *const *arguments, ControlCommand *
         command->file = strdup(config.disks[0].path);
         command->file_read_only = config.disks[0].read_only;
         command->request.fd_index = 0;
-        return command->file ? parse_text(verb, arguments, command, reterr) : -ENOMEM;
+        command->request.text = strdup(arguments[0]);
+        return command->file && command->request.text ? 0 : -ENOMEM;
 }
 
 static int parse_ramdump(const Verb *verb, char *const *arguments, ControlCommand *command,
@@ -162,10 +165,10 @@ static const Verb verbs[] = {
          .help = "unplug a disk, once the guest let go of it"},
         {.name = "virtio-net",
          .sub = "add",
-         .kind = CONTROL_NET_ADD,
+         .kind = CONTROL_NET_ADD_FD,
          .arguments = "TAP",
          .n_arguments = 1,
-         .parse = parse_text,
+         .parse = parse_tap,
          .help = "plug a network card in; prints its BUS"},
         {.name = "virtio-net",
          .sub = "remove",
@@ -196,6 +199,7 @@ static const Verb verbs[] = {
 void control_command_deinit(ControlCommand *command) {
         control_request_deinit(&command->request);
         free(command->file);
+        free(command->tap);
         *command = (ControlCommand){.request.fd_index = -1};
 }
 

@@ -41,7 +41,7 @@ RULES = {
     "vmm/serial": DEVICE + ["vmm/chardev/char.h"],
     "vmm/dump": ["base", "vmm/mem", "vmm/hv/state.h"],
     "vmm/gdb": ["base", "vmm/event", "vmm/mem", "vmm/irq/irq_line.h", "vmm/hv/hv.h", "vmm/hv/state.h"],
-    "vmm/control": ["base", "vmm/event", "config/control_message.h", "config/control_verbs.h"],
+    "vmm/control": ["base", "vmm/event", "config/control_message.h", "config/control_verbs.h", "vmm/net/tap_open.h"],
     "vmm/boot": ["base", "config", "vmm/mem", "vmm/hv/hv.h"],
     "vmm/machine": ["base", "config", "vmm"],
     "vmm/main.c": ["base", "config", "vmm"],

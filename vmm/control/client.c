@@ -14,6 +14,7 @@
 
 #include "base/fd.h"
 #include "base/fd_path.h"
+#include "vmm/net/tap_open.h"
 
 static int connect_to(const char *path, int *ret, TextError *reterr) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -78,6 +79,8 @@ static int open_file(const ControlCommand *command, int *ret, TextError *reterr)
                                                     : O_RDWR;
         int fd;
 
+        if (command->tap)
+                return net_tap_open_queue(command->tap, /* multi= */ false, ret, reterr);
         if (!command->file)
                 return 0;
         fd = fd_path_open(command->file, flags, 0600);

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/fd_path.h"
 #include "config/crosvm_net_flags.h"
+#include "vmm/jail/jail.h"
 #include "vmm/machine/machine_internal.h"
 #include "vmm/virtio/devices.h"
 
@@ -120,7 +121,12 @@ void machine_forget_network(Machine *machine, unsigned slot) {
 
 /* ---- the control socket ---- */
 
-static int parse_tap_name(const ControlRequest *request, VmmNet *net) {
+static int parse_tap_name(const ControlRequest *request, VmmNet *net, TextError *reterr) {
+        if (jail_is_closed())
+                return text_error_set(reterr, -EACCES,
+                                      "the sandbox cannot attach to %s: send the interface, open, "
+                                      "as `virtio-net add` does",
+                                      request->text);
         vmm_net_init(net);
         net->tap_name = strdup(request->text);
         return net->tap_name ? 0 : -ENOMEM;
@@ -156,7 +162,7 @@ static int parse_request(const ControlRequest *request, int fd, VmmConfig *confi
                 r = parse_tap_fd(request, fd, config, reterr);
         else {
                 config->n_nets = 1;
-                r = parse_tap_name(request, &config->nets[0]);
+                r = parse_tap_name(request, &config->nets[0], reterr);
         }
         return r < 0 ? r : vmm_net_validate(&config->nets[0], reterr);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "base/fd.h"
 #include "vmm/net/net.h"
+#include "vmm/net/tap_open.h"
 
 /*
  * A TAP interface of the host, one descriptor a queue pair. The kernel's header on each frame is the one that virtio
@@ -19,9 +19,6 @@
  * down swallows nothing: reads find no frame and writes are refused (EIO), both of which pass. One that was deleted
  * (EBADFD) never comes back.
  */
-
-#define TAP_DEVICE "/dev/net/tun"
-#define TAP_FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
 
 /* Since Linux 6.2; the headers of a Debian 12 are older. */
 #ifndef TUN_F_USO4
@@ -222,7 +219,7 @@ static int check_queue(int fd, struct ifreq *ret, TextError *reterr) {
         if (ioctl(fd, TUNGETIFF, &ifr) < 0)
                 return text_error_set(reterr, -errno, "descriptor %d is no TAP interface: %s", fd,
                                       strerror(errno));
-        if ((ifr.ifr_flags & TAP_FLAGS) != TAP_FLAGS)
+        if ((ifr.ifr_flags & NET_TAP_FLAGS) != NET_TAP_FLAGS)
                 return text_error_set(reterr, -EINVAL,
                                       "%.*s was not opened with IFF_TAP, IFF_NO_PI and "
                                       "IFF_VNET_HDR",
@@ -231,23 +228,6 @@ static int check_queue(int fd, struct ifreq *ret, TextError *reterr) {
                 return text_error_set(reterr, -errno, "cannot set the frame header of %.*s: %s",
                                       IFNAMSIZ, ifr.ifr_name, strerror(errno));
         *ret = ifr;
-        return 0;
-}
-
-static int open_queue(const char *name, bool multi, int *ret, TextError *reterr) {
-        _cleanup_(fd_closep) int fd = open(TAP_DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-        struct ifreq ifr = {.ifr_flags = (short) (TAP_FLAGS | (multi ? IFF_MULTI_QUEUE : 0))};
-
-        if (fd < 0)
-                return text_error_set(reterr, -errno, "cannot open " TAP_DEVICE ": %s",
-                                      strerror(errno));
-        if (strlen(name) >= sizeof(ifr.ifr_name))
-                return text_error_set(reterr, -EINVAL, "'%s' is no name of an interface", name);
-        memcpy(ifr.ifr_name, name, strlen(name) + 1);
-        if (ioctl(fd, TUNSETIFF, &ifr) < 0)
-                return text_error_set(reterr, -errno, "cannot attach to interface %s: %s", name,
-                                      strerror(errno));
-        *ret = TAKE_FD(fd);
         return 0;
 }
 
@@ -260,7 +240,7 @@ static int add_queues(Tap *tap, unsigned n_have, TextError *reterr) {
                 TapQueue *queue = &tap->queues[i];
 
                 if (i >= n_have) {
-                        r = open_queue(ifr.ifr_name, true, &queue->fd, reterr);
+                        r = net_tap_open_queue(ifr.ifr_name, true, &queue->fd, reterr);
                         if (r < 0)
                                 return r;
                 }
@@ -325,7 +305,7 @@ int net_tap_new_consume(const int *fds, unsigned n_fds, unsigned n_pairs, Loop *
 int net_tap_open(const char *name, unsigned n_pairs, Loop *loop, NetDev **ret, TextError *reterr) {
         int fd = -EBADF, r;
 
-        r = open_queue(name, n_pairs > 1, &fd, reterr);
+        r = net_tap_open_queue(name, n_pairs > 1, &fd, reterr);
         if (r < 0)
                 return r;
         return net_tap_new_consume(&fd, 1, n_pairs, loop, ret, reterr);

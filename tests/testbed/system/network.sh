@@ -81,7 +81,6 @@ scenario_tap() {
 }
 
 # A card that is plugged in while the guest runs, loses its cable for a while, goes, and leaves its interface to the next
-# Without the sandbox, in which there is no /dev/net/tun to attach to an interface by its name.
 scenario_cards() {
         local peer bus
         ip link set lo up
@@ -90,7 +89,7 @@ scenario_cards() {
         peer=$!
         vm_begin cards "card:eth0,net:10.9.0.2/24,run:netpeer+send+10.9.0.1+5001+1,carrier:eth0:0,$(
                 )carrier:eth0:1,run:netpeer+receive+10.9.0.1+5001+1,uncard:eth0,card:eth0,net:10.9.0.2/24,$(
-                )run:netpeer+echo+10.9.0.1+5001+1,uncard:eth0,gpe:02,poweroff" --disable-sandbox
+                )run:netpeer+echo+10.9.0.1+5001+1,uncard:eth0,gpe:02,poweroff"
         vm_says cards '^waiting for card eth0'
         if ask cards virtio-net add nosuchtap00000000000; then fail "a name that no interface can have is refused"; else
                 pass "a name that no interface can have is refused"
