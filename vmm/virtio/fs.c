@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/iov.h"
 #include "base/le.h"
 #include "base/log.h"
 #include "vmm/virtio/devices.h"
@@ -10,7 +11,9 @@
 /*
  * The file system device (virtio 1.2 section 5.11): a folder of the host, served by a vhost-user process such as
  * virtiofsd. The device itself knows nothing of files: it hands requests over and their ends back. When the process is
- * gone nobody can end what it had; the device then needs a reset, after which it has nothing to offer.
+ * gone, what it had and whatever comes after is answered with ENOTCONN, FUSE's word for a server that is no more: then
+ * programs of the guest get an error and it can unmount. Asking for a reset would leave them waiting for ever, because
+ * Linux has no answer to that here.
  */
 
 /* Linux takes requests of as many pages as the queue has entries, less four; that must not exceed a chain's limit. */
@@ -19,35 +22,95 @@
 #define CONFIG_QUEUES VIRTIO_FS_TAG_MAX
 #define CONFIG_LEN (VIRTIO_FS_TAG_MAX + 4)
 
+/* What FUSE puts before each request and each answer (linux/fuse.h), as far as it matters to us. */
+#define FUSE_IN_UNIQUE 8u
+#define FUSE_IN_LEN 16u /* up to the end of the request's number */
+#define FUSE_OUT_LEN 16u
+
+/* What it takes to answer a request that the process has. */
+typedef struct FsRequest {
+        uint64_t unique; /* its number */
+        uint8_t *
+                answer; /* FUSE_OUT_LEN bytes of guest memory, or NULL when there is no room for an answer */
+        bool pending;
+} FsRequest;
+
 typedef struct VirtioFs {
         VirtioDevice dev;
         VhostUser *vhost; /* owned */
         char tag[VIRTIO_FS_TAG_MAX + 1];
         uint8_t config[CONFIG_LEN];
-        unsigned n_pending; /* requests that the process has */
-        bool lost;          /* it is gone */
-        bool suspended;     /* what has ended waits */
-        bool resetting;     /* requests that end are forgotten; the last one ends the reset */
+        unsigned n_pending;                                  /* requests that the process has */
+        FsRequest requests[VIRTIO_FS_QUEUES][FS_QUEUE_SIZE]; /* by their chains' heads */
+        bool lost;                                           /* it is gone */
+        bool suspended;                                      /* what has ended waits */
+        bool resetting; /* requests that end are forgotten; the last one ends the reset */
         bool full[VIRTIO_FS_QUEUES]; /* a request waits for room */
 } VirtioFs;
+
+static FsRequest describe(const VirtqChain *chain) {
+        const struct iovec *in = chain->iov + chain->n_out;
+        uint8_t header[FUSE_IN_LEN] = {0};
+        FsRequest request = {.pending = true};
+
+        (void) iov_gather(chain->iov, chain->n_out, 0, header, sizeof(header));
+        request.unique = le64_load(header + FUSE_IN_UNIQUE);
+        if (chain->n_in > 0 && in->iov_len >= FUSE_OUT_LEN)
+                request.answer = in->iov_base;
+        return request;
+}
+
+/* ---- the end of requests ---- */
+
+/* In place of the process. */
+static void refuse(VirtioFs *fs, unsigned queue, uint16_t head, const FsRequest *request) {
+        if (request->answer) {
+                le32_store(request->answer, FUSE_OUT_LEN);
+                le32_store(request->answer + 4, (uint32_t) -ENOTCONN);
+                le64_store(request->answer + 8, request->unique);
+        }
+        virtq_push(fs->dev.queues + queue, head, request->answer ? FUSE_OUT_LEN : 0);
+}
+
+static void refuse_chain(VirtioDevice *dev, unsigned queue, const VirtqChain *chain) {
+        const FsRequest request = describe(chain);
+
+        refuse((VirtioFs *) dev, queue, chain->head, &request);
+}
 
 static void end_reset(VirtioFs *fs) {
         fs->resetting = false;
         virtio_device_reset_done(&fs->dev);
 }
 
-/* Lock held. Nobody can end what the process had under way. */
-static void lose(VirtioFs *fs, const char *cause) {
-        log_error("shared folder %s: the process that serves it is lost: %s", fs->tag, cause);
-        fs->lost = true;
+/* Lock held, not suspended. What the process had, and what waits for room in its ring. */
+static void refuse_all(VirtioFs *fs) {
+        for (unsigned i = 0; i < VIRTIO_FS_QUEUES; i++) {
+                for (unsigned head = 0; head < FS_QUEUE_SIZE; head++) {
+                        FsRequest *request = &fs->requests[i][head];
+
+                        if (request->pending && !fs->resetting)
+                                refuse(fs, i, (uint16_t) head, request);
+                        request->pending = false;
+                }
+                fs->full[i] = false;
+                if (fs->dev.running) {
+                        virtio_device_interrupt(&fs->dev, i);
+                        virtio_device_kick(&fs->dev, i);
+                }
+        }
         fs->n_pending = 0;
         if (fs->resetting)
                 end_reset(fs);
-        else
-                virtio_device_broken(&fs->dev, "the process that serves the folder is lost");
 }
 
-/* ---- the end of requests ---- */
+/* Lock held. */
+static void lose(VirtioFs *fs, const char *cause) {
+        log_error("shared folder %s: the process that serves it is lost: %s", fs->tag, cause);
+        fs->lost = true;
+        if (!fs->suspended)
+                refuse_all(fs);
+}
 
 static void complete_all(VirtioFs *fs, unsigned queue) {
         VhostUserDone done;
@@ -55,6 +118,7 @@ static void complete_all(VirtioFs *fs, unsigned queue) {
 
         while ((r = vhost_user_take(fs->vhost, queue, &done)) == 0) {
                 fs->n_pending--;
+                fs->requests[queue][done.tag].pending = false;
                 if (!fs->resetting)
                         virtq_push(fs->dev.queues + queue, done.tag, done.written);
         }
@@ -102,8 +166,10 @@ static bool submit(VirtioFs *fs, unsigned queue, const VirtqChain *chain) {
         }
         if (r < 0)
                 virtq_push(q, chain->head, 0); /* a request without buffers asks for nothing */
-        else
+        else {
                 fs->n_pending++;
+                fs->requests[queue][chain->head] = describe(chain);
+        }
         return true;
 }
 
@@ -114,7 +180,7 @@ static void fs_notify(VirtioDevice *dev, unsigned queue) {
         VirtqChain chain;
 
         if (fs->lost) {
-                virtio_device_broken(dev, "the process that serves the folder is lost");
+                virtio_device_drain(dev, queue, refuse_chain);
                 return;
         }
         for (; budget > 0; budget--) {
@@ -134,6 +200,7 @@ static void fs_notify(VirtioDevice *dev, unsigned queue) {
 static int fs_reset(VirtioDevice *dev) {
         VirtioFs *fs = (VirtioFs *) dev;
 
+        memset(fs->requests, 0, sizeof(fs->requests));
         fs->resetting = fs->n_pending > 0;
         return fs->resetting ? VIRTIO_E_PENDING : 0;
 }
@@ -146,6 +213,8 @@ static void fs_resume(VirtioDevice *dev) {
         VirtioFs *fs = (VirtioFs *) dev;
 
         fs->suspended = false;
+        if (fs->lost) /* maybe meanwhile */
+                refuse_all(fs);
         for (unsigned i = 0; i < VIRTIO_FS_QUEUES && !fs->lost; i++) {
                 complete_all(fs, i);
                 if (dev->running)

@@ -165,7 +165,7 @@ scenario_folder() {
         wait $server
 }
 
-# A process that ends while the guest uses the folder: the reason is logged, the VM goes on.
+# A process that ends while the guest uses the folder: the reason is logged, the guest gets errors and lets go of it.
 scenario_folder_lost() {
         local server
         [ -x $virtiofsd ] || return
@@ -174,10 +174,13 @@ scenario_folder_lost() {
         server=$!
         until [ -S lost.sock ]; do sleep 0.05; done
         (until grep -q "reading" lost.console 2>/dev/null; do sleep 0.1; done; kill -KILL $server) &
-        guest_runs lost "module:virtiofs,run:mount+-t+virtiofs+work+/mnt,run:echo+reading,run:sleep+1,run:echo+alive,crash" \
+        guest_runs lost "module:virtiofs,run:mount+-t+virtiofs+work+/mnt,run:dd+if=/dev/zero+of=/mnt/new+bs=64k+count=16,$(
+                )run:echo+reading,run:sleep+1,run:ls+/mnt/new,run:cat+/mnt/from-host,run:sync,run:umount+/mnt,run:echo+alive,poweroff" \
                 --vhost-user-fs lost.sock,tag=work
-        # a guest that syncs would wait for the folder for ever
-        says "a VM whose folder is lost goes on" lost "^alive"
+        same "a guest whose folder is lost syncs and powers off" 0 $status
+        says "programs in it get an error" lost "^step run: failed (ls|cat)"
+        says "it can let go of the folder" lost "^step run: ok umount"
+        says "and goes on" lost "^alive"
         if grep -q "shared folder work: .* is lost" lost.log; then
                 pass "the loss of a folder's process is logged"
         else
