@@ -16,16 +16,37 @@ static void on_exit_request(void *userdata, ControlCall *call) {
         machine_halt(userdata, HALT_STOP);
 }
 
+/* Whoever asked for the devices to rest hears of it when they do. */
 static void on_suspend(void *userdata, ControlCall *call) {
-        machine_suspend(userdata, control_call_request(call)->kind == CONTROL_SUSPEND_VM);
-        control_call_ok(call);
+        const bool devices = control_call_request(call)->kind == CONTROL_SUSPEND_VM;
+        Machine *machine = userdata;
+
+        machine_suspend(machine, devices);
+        if (!devices || pci_root_is_at_rest(machine->pci))
+                control_call_ok(call);
+        else if (machine->suspending)
+                control_call_fail(call, "the devices are coming to rest already");
+        else
+                machine->suspending = call;
+}
+
+static void on_rest(void *userdata) {
+        Machine *machine = userdata;
+
+        if (machine->suspending)
+                control_call_ok(TAKE(machine->suspending));
 }
 
 static void on_resume(void *userdata, ControlCall *call) {
-        if (machine_unsuspend(userdata, control_call_request(call)->kind == CONTROL_RESUME_VM) < 0)
+        Machine *machine = userdata;
+
+        if (machine_unsuspend(machine, control_call_request(call)->kind == CONTROL_RESUME_VM) < 0) {
                 control_call_fail(call, "the devices are suspended too; use ResumeVm");
-        else
-                control_call_ok(call);
+                return;
+        }
+        if (machine->suspending)
+                control_call_fail(TAKE(machine->suspending), "it was resumed meanwhile");
+        control_call_ok(call);
 }
 
 static void on_state(void *userdata, ControlCall *call) {
@@ -33,7 +54,8 @@ static void on_state(void *userdata, ControlCall *call) {
         const ControlAnswer answer = {
                 .kind = CONTROL_ANSWER_STATE,
                 .vcpus_suspended = machine->suspended,
-                .devices_suspended = machine->devices_suspended,
+                .devices_suspended =
+                        machine->devices_suspended && pci_root_is_at_rest(machine->pci),
         };
 
         control_call_answer(call, &answer);
@@ -110,6 +132,7 @@ int machine_open_control(Machine *machine, const VmmConfig *config, TextError *r
         for (size_t i = 0; i < ELEMENTSOF(handlers); i++)
                 control_server_handle(machine->control, handlers[i].kind, handlers[i].handler,
                                       machine);
+        pci_root_set_rest_handler(machine->pci, on_rest, machine);
         machine_handle_disk_requests(machine);
         machine_handle_network_requests(machine);
         machine_handle_stats_request(machine);

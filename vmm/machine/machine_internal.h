@@ -205,6 +205,7 @@ struct Machine {
         JailRole vcpu_role;             /* of vCPU threads */
         bool suspended;                 /* by machine_suspend(): holds one pause */
         bool devices_suspended;         /* and so are the devices */
+        ControlCall *suspending;        /* owned: to be answered when those are at rest */
         atomic_bool stop;               /* vCPUs leave the guest: paused or halted */
         _Atomic HaltReason halt_reason; /* the first one wins */
 };

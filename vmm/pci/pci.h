@@ -71,6 +71,9 @@ typedef struct PciBar {
 /** PciCountFn - one counter of one function; both names are static */
 typedef void (*PciCountFn)(void *userdata, const char *device, const char *counter, uint64_t value);
 
+/** PciRestFn - a suspended machine's last busy function has come to rest; on the loop's thread, with that one's lock held */
+typedef void (*PciRestFn)(void *userdata);
+
 /* Called on vCPU threads with the device's lock held; nothing may block. */
 typedef struct PciDeviceOps {
         const char *name;
@@ -88,6 +91,8 @@ typedef struct PciDeviceOps {
         /* Optional, on the loop's thread. The machine is suspended, or goes on; no vCPU runs meanwhile. */
         void (*suspend)(PciDevice *dev);
         void (*resume)(PciDevice *dev);
+        /* Optional, on the loop's thread, after suspend(): it is not at rest yet; pci_device_rested() follows. */
+        bool (*busy)(PciDevice *dev);
         /* No vCPU is in the guest; on the loop's thread, or after it ended. Calls pci_device_deinit(). */
         PciDevice *(*free)(PciDevice *dev);
 } PciDeviceOps;
@@ -104,6 +109,7 @@ struct PciDevice {
         PciBar bars[PCI_BARS];
         bool intx; /* what the device asks for; the wire also looks at the command register */
         bool intx_wire;
+        bool restless; /* suspended, and busy still */
 };
 
 typedef struct PciIds {
@@ -146,6 +152,9 @@ void pci_root_unplug(PciRoot *root, unsigned slot);
 void pci_root_count(PciRoot *root, unsigned slot, PciCountFn fn, void *userdata);
 bool pci_root_ecam(PciRoot *root, uint64_t *ret_base, uint64_t *ret_size);
 void pci_root_set_suspended(PciRoot *root, bool suspended);
+bool pci_root_is_at_rest(const PciRoot *root);
+void pci_root_set_rest_handler(PciRoot *root, PciRestFn fn, void *userdata);
+void pci_device_rested(PciDevice *dev);
 
 /** pci_slot_gsi() - the interrupt that INTA# of @slot is wired to; the _PRT says the same */
 static inline unsigned pci_slot_gsi(unsigned slot) {

@@ -39,6 +39,11 @@ struct PciRoot {
         pthread_rwlock_t mappings_lock;
         Mapping mappings[PCI_SLOTS * PCI_BARS];
         unsigned n_mappings;
+
+        /* The loop thread's. */
+        unsigned n_restless;
+        PciRestFn rest_fn;
+        void *rest_userdata; /* weak */
 };
 
 static PciDevice *bridge_free(PciDevice *dev) {
@@ -512,11 +517,13 @@ void pci_root_unplug(PciRoot *root, unsigned slot) {
         if (!dev)
                 return;
         detach(root, dev);
+        pci_device_rested(dev); /* for it waits for what it is busy with */
         dev->ops->free(dev);
 }
 
 /** pci_root_set_suspended() - tell every function that the machine is suspended, or goes on; the loop's thread */
 void pci_root_set_suspended(PciRoot *root, bool suspended) {
+        root->n_restless = 0;
         for (unsigned i = 0; i < PCI_SLOTS; i++) {
                 PciDevice *dev = slot_device(root, i);
                 void (*fn)(PciDevice *) = NULL;
@@ -527,8 +534,32 @@ void pci_root_set_suspended(PciRoot *root, bool suspended) {
                         continue;
                 pthread_mutex_lock(&dev->lock);
                 fn(dev);
+                dev->restless = suspended && dev->ops->busy && dev->ops->busy(dev);
+                root->n_restless += dev->restless;
                 pthread_mutex_unlock(&dev->lock);
         }
+}
+
+/** pci_root_is_at_rest() - whether no function of a suspended machine is busy any more; the loop's thread */
+bool pci_root_is_at_rest(const PciRoot *root) {
+        return root->n_restless == 0;
+}
+
+/** pci_root_set_rest_handler() - who is told when a machine that was suspended has come to rest */
+void pci_root_set_rest_handler(PciRoot *root, PciRestFn fn, void *userdata) {
+        root->rest_fn = fn;
+        root->rest_userdata = userdata;
+}
+
+/** pci_device_rested() - a function that was busy() is not any more; of no effect on others; the loop's thread */
+void pci_device_rested(PciDevice *dev) {
+        PciRoot *root = dev->root;
+
+        if (!dev->restless)
+                return;
+        dev->restless = false;
+        if (--root->n_restless == 0 && root->rest_fn)
+                root->rest_fn(root->rest_userdata);
 }
 
 /** pci_root_count() - pass the counters of the function in @slot, if there is one, to @fn; the loop's thread */

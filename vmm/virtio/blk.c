@@ -122,12 +122,15 @@ static void ended(BlkRequest *req, int r) {
         if (!blk->closing && !blk->resetting) {
                 answer(req, r);
                 blk->answered |= UINT32_C(1) << queue;
+                if (blk->n_pending == 0)
+                        virtio_device_rested(&blk->dev);
                 return;
         }
         request_free(req);
         if (blk->resetting && blk->n_pending == 0) {
                 blk->resetting = false;
                 virtio_device_reset_done(&blk->dev);
+                virtio_device_rested(&blk->dev);
         }
 }
 
@@ -364,6 +367,10 @@ static int blk_reset(VirtioDevice *dev) {
         return blk->resetting ? VIRTIO_E_PENDING : 0;
 }
 
+static bool blk_busy(const VirtioDevice *dev) {
+        return ((const VirtioBlk *) dev)->n_pending > 0;
+}
+
 /* ---- size ---- */
 
 /**
@@ -413,6 +420,7 @@ static const VirtioOps blk_ops = {
         .type = VIRTIO_TYPE_BLOCK,
         .notify = blk_notify,
         .reset = blk_reset,
+        .busy = blk_busy,
         .free = blk_free,
 };
 

@@ -98,12 +98,19 @@ static void device_reset_done(void *transport) {
         virtio_pci_reset_done(transport);
 }
 
+static void device_rested(void *transport) {
+        VirtioPci *vpci = transport;
+
+        pci_device_rested(&vpci->pci);
+}
+
 static const VirtioTransportOps transport_ops = {
         .interrupt_queue = device_interrupt_queue,
         .interrupt_config = device_interrupt_config,
         .kick = device_kick,
         .needs_reset = device_needs_reset,
         .reset_done = device_reset_done,
+        .rested = device_rested,
 };
 
 /* ---- the BAR ---- */
@@ -282,6 +289,12 @@ static void suspend(PciDevice *pci) {
                 vpci->dev->ops->suspend(vpci->dev);
 }
 
+static bool busy(PciDevice *pci) {
+        const VirtioDevice *dev = ((const VirtioPci *) pci)->dev;
+
+        return dev->ops->busy && dev->ops->busy(dev);
+}
+
 static void resume(PciDevice *pci) {
         VirtioPci *vpci = (VirtioPci *) pci;
 
@@ -328,6 +341,7 @@ static const PciDeviceOps pci_ops = {
         .count = count,
         .suspend = suspend,
         .resume = resume,
+        .busy = busy,
         .free = vpci_free,
 };
 

@@ -66,6 +66,8 @@ static void pmem_synced(AioRequest *aio, int64_t result) {
                 pmem->resetting = false;
                 virtio_device_reset_done(&pmem->dev);
         }
+        if (pmem->n_pending == 0)
+                virtio_device_rested(&pmem->dev);
         if (!locked)
                 virtio_device_unlock(&pmem->dev);
 }
@@ -123,6 +125,10 @@ static int pmem_reset(VirtioDevice *dev) {
         return VIRTIO_E_PENDING;
 }
 
+static bool pmem_busy(const VirtioDevice *dev) {
+        return ((const VirtioPmem *) dev)->n_pending > 0;
+}
+
 static VirtioDevice *pmem_free(VirtioDevice *dev) {
         VirtioPmem *pmem = (VirtioPmem *) dev;
 
@@ -138,6 +144,7 @@ static const VirtioOps pmem_ops = {
         .type = VIRTIO_TYPE_PMEM,
         .notify = pmem_notify,
         .reset = pmem_reset,
+        .busy = pmem_busy,
         .free = pmem_free,
 };
 

@@ -88,3 +88,8 @@ void virtio_device_broken(VirtioDevice *dev, const char *cause) {
 void virtio_device_reset_done(VirtioDevice *dev) {
         dev->transport_ops->reset_done(dev->transport);
 }
+
+/** virtio_device_rested() - the host works on no request any more; on the loop, of any use only after busy() */
+void virtio_device_rested(VirtioDevice *dev) {
+        dev->transport_ops->rested(dev->transport);
+}

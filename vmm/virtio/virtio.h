@@ -61,6 +61,9 @@ typedef struct VirtioOps {
         /* Optional, loop thread. The machine is suspended: no vCPU runs, and notify() is not called until resume(). */
         void (*suspend)(VirtioDevice *dev);
         void (*resume)(VirtioDevice *dev);
+        /* Optional, loop thread, after suspend(): the host still works on requests, and virtio_device_rested() will tell of
+         * the last one's end. */
+        bool (*busy)(const VirtioDevice *dev);
         /* No vCPU is in the guest; on the loop's thread, or after it ended. Buffers of the guest that are still in use
          * are no more when it returns. */
         VirtioDevice *(*free)(VirtioDevice *dev);
@@ -73,6 +76,7 @@ typedef struct VirtioTransportOps {
         void (*kick)(void *transport, unsigned queue); /* notify() again, later, from the loop */
         void (*needs_reset)(void *transport);
         void (*reset_done)(void *transport);
+        void (*rested)(void *transport);
 } VirtioTransportOps;
 
 /* First member of each model, filled by its virtio_X_new(); the second half belongs to the transport. */
@@ -114,3 +118,4 @@ void virtio_device_kick(VirtioDevice *dev, unsigned queue);
 void virtio_device_config_changed(VirtioDevice *dev);
 void virtio_device_broken(VirtioDevice *dev, const char *cause);
 void virtio_device_reset_done(VirtioDevice *dev);
+void virtio_device_rested(VirtioDevice *dev);

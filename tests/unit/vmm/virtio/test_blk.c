@@ -460,6 +460,54 @@ static void test_impossible_configurations_are_refused(void **state) {
         }
 }
 
+static void count_rest(void *userdata) {
+        ++*(unsigned *) userdata;
+}
+
+static void test_a_suspended_disk_is_at_rest_when_the_last_request_ended(void **state) {
+        _cleanup_(fixture_deinit) Fixture f;
+        HeldDisk *held = attach_held(&f);
+        unsigned n_rests = 0;
+
+        pci_root_set_rest_handler(f.board->root, count_rest, &n_rests);
+        fake_driver_start(&f.driver, F_FLUSH, 1, false);
+        pci_root_set_suspended(f.board->root, true);
+        assert_true(pci_root_is_at_rest(f.board->root));
+        pci_root_set_suspended(f.board->root, false);
+
+        offer(&f, T_IN);
+        offer(&f, T_IN);
+        wait_held(f.board, held, 2);
+        pci_root_set_suspended(f.board->root, true);
+        assert_false(pci_root_is_at_rest(f.board->root));
+        held->done[1](held->userdata[1], 0);
+        assert_int_equal(n_rests, 0);
+        held->n_held = 1;
+        release(held);
+        assert_int_equal(n_rests, 1);
+        assert_true(pci_root_is_at_rest(f.board->root));
+
+        pci_root_set_suspended(f.board->root, false);
+        offer(&f, T_IN);
+        wait_held(f.board, held, 1);
+        release(held);
+        assert_int_equal(n_rests, 1); /* nobody was waiting */
+}
+
+static void test_a_busy_disk_that_is_unplugged_is_waited_for_no_more(void **state) {
+        _cleanup_(fixture_deinit) Fixture f;
+        HeldDisk *held = attach_held(&f);
+        unsigned n_rests = 0;
+
+        pci_root_set_rest_handler(f.board->root, count_rest, &n_rests);
+        fake_driver_start(&f.driver, F_FLUSH, 1, false);
+        offer(&f, T_IN);
+        wait_held(f.board, held, 1);
+        pci_root_set_suspended(f.board->root, true);
+        pci_root_unplug(f.board->root, SLOT);
+        assert_int_equal(n_rests, 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_configuration_describes_the_disk),
@@ -475,6 +523,8 @@ int main(void) {
                 cmocka_unit_test(test_a_reset_waits_for_requests_under_way_and_forgets_them),
                 cmocka_unit_test(test_without_the_flush_feature_writes_are_flushed),
                 cmocka_unit_test(test_a_device_freed_with_requests_under_way_lets_them_end),
+                cmocka_unit_test(test_a_suspended_disk_is_at_rest_when_the_last_request_ended),
+                cmocka_unit_test(test_a_busy_disk_that_is_unplugged_is_waited_for_no_more),
                 cmocka_unit_test(test_impossible_configurations_are_refused),
         };
 
