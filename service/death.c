@@ -195,6 +195,40 @@ int death_split_failure(const char *raw, size_t len, char **ret_text, char **ret
         return 0;
 }
 
+/* The length of the name of a system call that @text begins with. */
+static size_t call_length(const char *text, size_t len) {
+        size_t n = 0;
+
+        while (n < len && ((text[n] >= 'a' && text[n] <= 'z') ||
+                           (text[n] >= '0' && text[n] <= '9') || text[n] == '_'))
+                n++;
+        return n;
+}
+
+/**
+ * death_find_system_call() - the name in the last words of a VMM that its filter killed (vmm/jail/violation.c)
+ * @log: what it wrote to standard error, @len bytes; whatever took it over may have written more there
+ * @ret: set to the name, or to ""
+ */
+void death_find_system_call(const char *log, size_t len, char ret[static DEATH_CALL_MAX]) {
+        static const char words[] = "' may not call ";
+        const size_t n_words = sizeof(words) - 1;
+
+        ret[0] = '\0';
+        for (size_t i = 0; len >= n_words && i <= len - n_words; i++) {
+                const char *name = log + i + n_words;
+                size_t n;
+
+                if (memcmp(log + i, words, n_words) != 0)
+                        continue;
+                n = call_length(name, len - i - n_words);
+                if (n == 0 || n >= DEATH_CALL_MAX)
+                        continue;
+                memcpy(ret, name, n);
+                ret[n] = '\0';
+        }
+}
+
 /** death_record_deinit() - release what a record owns, finished or not */
 void death_record_deinit(DeathRecord *record) {
         free(record->message);

@@ -72,13 +72,17 @@ typedef struct DeathFacts {
         const char *failure_text; /* borrowed; up to the first '|'; never NULL */
 } DeathFacts;
 
+#define DEATH_CALL_MAX 32u
+
 typedef struct DeathRecord {
         DeathReason reason;
         bool exited;      /* @exit_status is valid */
         int exit_status;  /* -1 if there is none */
         int exit_signal;  /* 0 if no signal ended the VMM */
         bool core_dumped; /* for exit_signal */
-        char *message;    /* owned, optional: why the start or the waiting failed */
+        char system_call
+                [DEATH_CALL_MAX]; /* for SIGSYS: what was not allowed, as the VMM said; "" if it did not */
+        char *message;            /* owned, optional: why the start or the waiting failed */
         char *failure_text, *failure_info; /* owned, UTF-8, NULL if memory ran out */
         uint64_t failure_bytes;            /* written by the guest in all */
         char *console_tail, *stderr_tail;  /* owned, raw bytes */
@@ -95,6 +99,7 @@ const char *death_reason_to_string(DeathReason reason);
 unsigned death_reason_index(DeathReason reason);
 DeathReason death_reason_at(unsigned index);
 const char *stop_requester_to_string(StopRequester by);
+void death_find_system_call(const char *log, size_t len, char ret[static DEATH_CALL_MAX]);
 int death_split_failure(const char *raw, size_t len, char **ret_text, char **ret_info);
 
 void death_record_deinit(DeathRecord *record);

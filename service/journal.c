@@ -117,8 +117,9 @@ void journal_death(const VmInfo *info, bool journal) {
         LogLevel level = death_level(record);
 
         if (!journal) {
-                log_line(level, info->name, "ended: %s (%d), exit status %d, signal %d%s%s%s%s",
+                log_line(level, info->name, "ended: %s (%d), exit status %d, signal %d%s%s%s%s%s%s",
                          reason, (int) record->reason, record->exit_status, record->exit_signal,
+                         record->system_call[0] ? ", system call " : "", record->system_call,
                          *text ? ", guest says " : "", text, *message ? ": " : "", message);
                 return;
         }
@@ -131,13 +132,13 @@ void journal_death(const VmInfo *info, bool journal) {
                 "VM_ID=%s", info->id, "VM_CID=%u", info->cid, "VM_OWNER_UID=%u", info->owner_uid,
                 "VM_DEATH_REASON=%s", reason, "VM_DEATH_REASON_CODE=%d", (int) record->reason,
                 "VM_EXIT_STATUS=%d", record->exit_status, "VM_EXIT_SIGNAL=%d", record->exit_signal,
-                "VM_CORE_DUMPED=%d", record->core_dumped, "VM_FAILURE_TEXT=%s", text,
-                "VM_FAILURE_INFO=%s", record->failure_info ? record->failure_info : "",
-                "VM_FAILURE_BYTES=%" PRIu64, record->failure_bytes, "VM_MESSAGE=%s", message,
-                "VM_RUN_TIME_USEC=%" PRIu64, record->run_time_usec, "VM_GUEST_CPU_USEC=%" PRIu64,
-                record->guest_cpu_usec, "VM_RSS_GUEST_PEAK_BYTES=%" PRIu64,
-                record->rss_guest_peak_bytes, "VM_RSS_VMM_PEAK_BYTES=%" PRIu64,
-                record->rss_vmm_peak_bytes, "VM_STOP_REQUESTED_BY=%s",
-                stop_requester_to_string(record->stop.by), "VM_STOP_STEP=%s",
-                stop_step_to_string(record->stop_step), NULL);
+                "VM_CORE_DUMPED=%d", record->core_dumped, "VM_SYSTEM_CALL=%s", record->system_call,
+                "VM_FAILURE_TEXT=%s", text, "VM_FAILURE_INFO=%s",
+                record->failure_info ? record->failure_info : "", "VM_FAILURE_BYTES=%" PRIu64,
+                record->failure_bytes, "VM_MESSAGE=%s", message, "VM_RUN_TIME_USEC=%" PRIu64,
+                record->run_time_usec, "VM_GUEST_CPU_USEC=%" PRIu64, record->guest_cpu_usec,
+                "VM_RSS_GUEST_PEAK_BYTES=%" PRIu64, record->rss_guest_peak_bytes,
+                "VM_RSS_VMM_PEAK_BYTES=%" PRIu64, record->rss_vmm_peak_bytes,
+                "VM_STOP_REQUESTED_BY=%s", stop_requester_to_string(record->stop.by),
+                "VM_STOP_STEP=%s", stop_step_to_string(record->stop_step), NULL);
 }

@@ -185,7 +185,10 @@ void vm_end(Vm *vm, bool ran) {
         facts.failure_text = record->failure_text ? record->failure_text : "";
         if (ran)
                 collect_exit(vm, &facts);
-        else {
+        if (record->exit_signal == SIGSYS)
+                death_find_system_call(record->stderr_tail, record->stderr_tail_len,
+                                       record->system_call);
+        if (!ran) {
                 record->message = TAKE(vm->start_error);
                 facts.exit = vm->files_lost ? EXIT_UNSEEN : EXIT_NEVER_RAN;
         }

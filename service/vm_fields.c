@@ -66,6 +66,8 @@ static void set_record(const DeathRecord *record, size_t max, Fields *fields) {
         fields_set_u64(fields, "EXIT_STATUS", record->exited ? (uint64_t) record->exit_status : 0);
         fields_set_u64(fields, "EXIT_SIGNAL", (uint64_t) record->exit_signal);
         fields_set_u64(fields, "CORE_DUMPED", record->core_dumped);
+        if (record->system_call[0])
+                fields_set(fields, "SYSTEM_CALL", record->system_call);
         fields_set_u64(fields, "STOP_STEP", record->stop_step);
         fields_set(fields, "MESSAGE", record->message);
         set_text(fields, "FAILURE_TEXT", text, text ? utf8_cut(text, max) : 0, max);
@@ -199,6 +201,8 @@ static int get_record(const Fields *fields, VmInfo *info) {
         if (step < STOP_STEP_COUNT)
                 record->stop_step = (StopStep) step;
         record->core_dumped = fields_get_u64(fields, "CORE_DUMPED", 0) != 0;
+        (void) snprintf(record->system_call, sizeof(record->system_call), "%s",
+                        fields_get(fields, "SYSTEM_CALL") ?: "");
         record->failure_bytes = fields_get_u64(fields, "FAILURE_BYTES", 0);
         record->run_time_usec = fields_get_u64(fields, "RUN_TIME_USEC", 0);
         record->guest_cpu_usec = info->usage.guest_cpu_usec;

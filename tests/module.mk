@@ -78,8 +78,8 @@ $(INTEGRATION_TESTS): %: %.o $(INTEGRATION_COMMON:%.c=$(O)/%.o) $(O)/libservice.
 # A VMM that ends as its kernel parameters say.
 FAKE_VMM := $(O)/tests/fake/fake_vmm
 ALL_SRCS += tests/fake/fake_vmm.c
-$(FAKE_VMM): %: %.o $(O)/libconfig.a $(O)/libbase.a
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(call pkg_libs,json-c)
+$(FAKE_VMM): %: %.o $(O)/libvmm.a $(O)/libconfig.a $(O)/libbase.a
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(call pkg_libs,json-c libseccomp)
 
 ## integration: the real daemon, launcher and VMM on a private bus (ONLY=substring for some)
 .PHONY: integration

@@ -31,9 +31,13 @@ static int describe_exit(const Value *record, Block *block) {
         int64_t signal = value_get_int(record, "exit-signal", 0);
         char name[FORMAT_MAX];
 
-        if (signal > 0)
-                return block_addf(block, "VMM exit", "%s%s", format_signal(name, signal),
-                                  value_get_bool(record, "core-dumped") ? ", core dumped" : "");
+        if (signal > 0) {
+                const char *call = value_get_string(record, "system-call");
+
+                return block_addf(block, "VMM exit", "%s%s%s%s", format_signal(name, signal),
+                                  value_get_bool(record, "core-dumped") ? ", core dumped" : "",
+                                  *call ? ", system call " : "", call);
+        }
         if (value_get(record, "exit-status"))
                 return block_addf(block, "VMM exit", "status %" PRIi64,
                                   value_get_int(record, "exit-status", -1));

@@ -29,6 +29,13 @@ static int append_exit(sd_bus_message *message, const DeathRecord *record) {
                                              record->exit_status);
         if (record->exit_signal == 0)
                 return 0;
+        if (record->system_call[0]) {
+                int r = sd_bus_message_append(message, "{sv}", "system-call", "s",
+                                              record->system_call);
+
+                if (r < 0)
+                        return r;
+        }
         return sd_bus_message_append(message, "{sv}{sv}", "exit-signal", "i", record->exit_signal,
                                      "core-dumped", "b", (int) record->core_dumped);
 }

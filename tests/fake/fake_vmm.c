@@ -9,6 +9,7 @@
  *     touch:BYTES                               use so much guest memory
  *     name:TEXT                                 be called that in /proc
  *     await                                     wait for SIGUSR1
+ *     forbidden                                 enter the real VMM's sandbox, and trace another process
  *     exit:STATUS  signal:NUMBER  sleep         end, or wait for the end
  *
  * In the launcher's place it is one that hangs.
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@
 #include "config/crosvm_flags.h"
 #include "config/hypervisor_probe.h"
 #include "config/launch_plan.h"
+#include "vmm/jail/jail.h"
 
 static int open_serial(const VmmConfig *config, VmmSerialHardware hardware, unsigned num) {
         for (size_t i = 0; i < config->n_serials; i++)
@@ -95,6 +98,16 @@ static void leave_child(void) {
                 wait_for_the_end();
 }
 
+static void break_out(void) {
+        TextError error = {0};
+
+        (void) prctl(PR_SET_NAME, "fake_vmm");
+        if (jail_enter(&(JailOptions){0}, &error) < 0 || jail_enter_role(JAIL_LOOP) < 0)
+                _exit(99);
+        (void) ptrace(PTRACE_SEIZE, 1, NULL, NULL);
+        _exit(98);
+}
+
 /* Who sends it need not know how far we are. */
 static void block_usr1(void) {
         sigset_t set;
@@ -129,6 +142,8 @@ static void do_word(const VmmConfig *config, char *word) {
                 say(STDERR_FILENO, value);
         else if (str_eq(word, "flood"))
                 flood(open_serial(config, VMM_SERIAL_HARDWARE_16550, 2), strtoul(value, NULL, 10));
+        else if (str_eq(word, "forbidden"))
+                break_out();
         else if (str_eq(word, "fork"))
                 leave_child();
         else if (str_eq(word, "touch"))

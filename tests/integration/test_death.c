@@ -74,6 +74,18 @@ static void test_a_forbidden_system_call_is_told_apart(void **state) {
         run_vm(*state, "signal:31", &record);
         assert_string_equal(record.reason, "VMM_SECCOMP");
         assert_int_equal(record.code, 104);
+        assert_string_equal(record.system_call, "");
+}
+
+/* With the VMM's own sandbox. */
+static void test_a_call_that_the_filter_forbids_is_named_in_the_record(void **state) {
+        Record record;
+
+        run_vm(*state, "forbidden", &record);
+        assert_string_equal(record.reason, "VMM_SECCOMP");
+        assert_int_equal(record.exit_signal, SIGSYS);
+        assert_string_equal(record.system_call, "ptrace");
+        assert_non_null(strstr(record.err, "seccomp: thread 'fake_vmm' may not call ptrace"));
 }
 
 static void test_each_name_on_the_failure_port_wins_over_the_exit_status(void **state) {
@@ -319,6 +331,7 @@ int main(void) {
                 TEST(test_each_exit_status_has_its_reason),
                 TEST(test_a_signal_is_a_crash_of_the_vmm_and_recorded),
                 TEST(test_a_forbidden_system_call_is_told_apart),
+                TEST(test_a_call_that_the_filter_forbids_is_named_in_the_record),
                 TEST(test_each_name_on_the_failure_port_wins_over_the_exit_status),
                 TEST(test_other_failure_texts_are_kept_and_decide_nothing),
                 TEST(test_a_mebibyte_of_garbage_is_drained_and_counted),

@@ -176,6 +176,7 @@ static bool read_entry(sd_bus_message *message, const char *key, Record *record)
                 char *buf;
                 size_t size;
         } texts[] = {{"reason", record->reason, sizeof(record->reason)},
+                     {"system-call", record->system_call, sizeof(record->system_call)},
                      {"message", record->message, sizeof(record->message)},
                      {"failure-text", record->text, sizeof(record->text)},
                      {"failure-info", record->info, sizeof(record->info)},

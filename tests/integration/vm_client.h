@@ -18,7 +18,7 @@ typedef struct VmSpec {
 
 /* A death record, as a client reads it. */
 typedef struct Record {
-        char reason[80], message[256], text[256], info[256], by[16], step[16];
+        char reason[80], message[256], text[256], info[256], by[16], step[16], system_call[40];
         int32_t code, exit_status, exit_signal; /* -1 where it is absent */
         uint64_t failure_bytes, run_time_usec, rss_guest_peak, rss_vmm_peak;
         uint32_t by_uid, by_pid;

@@ -76,6 +76,14 @@ static void test_a_signal_goes_before_an_exit_status(void **state) {
                      "Stop asked by: disconnect\n");
 }
 
+static void test_the_call_that_a_filter_forbade_is_named(void **state) {
+        _cleanup_(value_freep) Value *record = new_record("VMM_SECCOMP", 104);
+
+        assert_int_equal(value_add_uint(record, "exit-signal", 31), 0);
+        assert_int_equal(value_add_string(record, "system-call", "ptrace"), 0);
+        expect_block(record, false, "VMM exit: SIGSYS (31), system call ptrace\n");
+}
+
 static void test_only_the_last_lines_of_a_tail_are_shown(void **state) {
         _cleanup_(value_freep) Value *record = new_record("CRASH", 6);
 
@@ -103,6 +111,7 @@ int main(void) {
                 cmocka_unit_test(test_a_reason_this_version_does_not_know_is_still_named),
                 cmocka_unit_test(test_what_applies_is_described_and_nothing_else),
                 cmocka_unit_test(test_a_signal_goes_before_an_exit_status),
+                cmocka_unit_test(test_the_call_that_a_filter_forbade_is_named),
                 cmocka_unit_test(test_only_the_last_lines_of_a_tail_are_shown),
         };
 

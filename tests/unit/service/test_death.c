@@ -75,6 +75,27 @@ static void test_who_sent_sigkill_makes_the_difference(void **state) {
         assert_int_equal(decide(facts), DEATH_VMM_SECCOMP);
 }
 
+static void test_the_forbidden_call_is_that_of_the_last_words(void **state) {
+        static const struct {
+                const char *log, *call;
+        } cases[] = {
+                {"", ""},
+                {"' may not call ", ""},
+                {"vivarium-vmm: seccomp: thread 'loop' may not call ptrace (101)\n", "ptrace"},
+                {"thread 'a' may not call openat (257)\nthread 'b' may not call io_uring_setup",
+                 "io_uring_setup"},
+                {"' may not call \x1b[2J", ""},
+                {"' may not call a_name_that_no_system_call_ever_had_nor_will", ""},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char call[DEATH_CALL_MAX];
+
+                death_find_system_call(cases[i].log, strlen(cases[i].log), call);
+                assert_string_equal(call, cases[i].call);
+        }
+}
+
 static void test_an_exit_status_counts_even_if_a_kill_was_under_way(void **state) {
         assert_int_equal(decide((DeathFacts){.exit = EXIT_STATUS, .status = 0, .kill_sent = true}),
                          DEATH_SHUTDOWN);
@@ -112,6 +133,7 @@ int main(void) {
                 cmocka_unit_test(test_the_guest_s_word_wins_over_any_end),
                 cmocka_unit_test(test_a_hang_up_counts_only_if_the_guest_was_silent),
                 cmocka_unit_test(test_who_sent_sigkill_makes_the_difference),
+                cmocka_unit_test(test_the_forbidden_call_is_that_of_the_last_words),
                 cmocka_unit_test(test_an_exit_status_counts_even_if_a_kill_was_under_way),
                 cmocka_unit_test(test_names_and_numbers_are_the_documented_ones),
                 cmocka_unit_test(test_failure_text_ends_at_the_first_bar_and_is_trimmed),
