@@ -14,7 +14,7 @@
 #include "base/str.h"
 
 /*
- * A line:   keeper PID START-TIME BELL FAILURE CONSOLE ERR
+ * A line:   keeper PID START-TIME BELL FAILURE CONSOLE ERR [LOG KEYS]
  *           spawned PID START-TIME
  *           executed | failed SENTENCE
  *           ended exited|killed|dumped STATUS GUEST-TICKS OOM-KILLS [USER-TICKS]
@@ -23,7 +23,7 @@
  * version and is passed over.
  */
 
-#define WORDS_MAX 8u
+#define WORDS_MAX 10u
 #define LINE_MAX_BYTES (KEEPER_ERROR_MAX + 64u)
 
 static const char *const end_names[] = {[KEEPER_END_EXITED] = "exited",
@@ -65,12 +65,13 @@ static int parse_process(char *const *words, KeeperProcess *ret) {
         return 0;
 }
 
-static int parse_self(char *const *words, KeeperRecord *record) {
+/* A keeper of an earlier version has none of the last two. */
+static int parse_self(char *const *words, size_t n, KeeperRecord *record) {
         int *const fds[] = {&record->fds.bell_in, &record->fds.failure, &record->fds.console,
-                            &record->fds.err};
+                            &record->fds.err,     &record->fds.log,     &record->fds.keys};
         int r = parse_process(words, &record->keeper);
 
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(fds); i++)
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(fds) && 2 + i < n; i++)
                 r = parse_kept(words[2 + i], fds[i]);
         return r;
 }
@@ -109,7 +110,7 @@ static int parse_line(char *line, KeeperRecord *record) {
         if (str_eq(words[0], "executed"))
                 record->executed = true;
         else if (str_eq(words[0], "keeper"))
-                return n < 7 ? -EBADMSG : parse_self(words + 1, record);
+                return n < 7 ? -EBADMSG : parse_self(words + 1, n - 1, record);
         else if (str_eq(words[0], "spawned"))
                 return n < 3 ? -EBADMSG : parse_process(words + 1, &record->vmm);
         else if (str_eq(words[0], "ended"))
@@ -125,8 +126,7 @@ static int parse_line(char *line, KeeperRecord *record) {
  * Return: 0, also for an empty one; -EBADMSG for a line that says something else than it should; -ENOMEM.
  */
 int keeper_record_parse(char *text, KeeperRecord *ret) {
-        _cleanup_(keeper_record_deinit) KeeperRecord record = {
-                .fds = {-EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF}};
+        _cleanup_(keeper_record_deinit) KeeperRecord record = {.fds = KEEPER_FDS_NONE};
         char *end;
 
         for (char *line = text; (end = strchr(line, '\n')); line = end + 1) {
@@ -155,8 +155,8 @@ int keeper_record_read(int fd, KeeperRecord *ret) {
 
 /** keeper_fds_format() - value of KEEPER_OPTION. Return: 0; -ENOBUFS. */
 int keeper_fds_format(const KeeperFds *fds, char *buf, size_t size) {
-        const int all[] = {fds->record,  fds->bell_in, fds->bell_out, fds->status_in,
-                           fds->failure, fds->console, fds->err};
+        const int all[] = {fds->record,  fds->bell_in, fds->bell_out, fds->status_in, fds->failure,
+                           fds->console, fds->err,     fds->log,      fds->keys};
         size_t len = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(all); i++) {
@@ -173,8 +173,8 @@ int keeper_fds_format(const KeeperFds *fds, char *buf, size_t size) {
 /** keeper_fds_parse() - what keeper_fds_format() wrote. Return: 0 or -EBADMSG. */
 int keeper_fds_parse(const char *text, KeeperFds *ret) {
         KeeperFds fds;
-        int *const all[] = {&fds.record,  &fds.bell_in, &fds.bell_out, &fds.status_in,
-                            &fds.failure, &fds.console, &fds.err};
+        int *const all[] = {&fds.record,  &fds.bell_in, &fds.bell_out, &fds.status_in, &fds.failure,
+                            &fds.console, &fds.err,     &fds.log,      &fds.keys};
         char copy[128], *state = NULL, *word;
 
         if (strlen(text) >= sizeof(copy))
@@ -208,11 +208,10 @@ static int write_line(int fd, const char *format, ...) {
 
 /** keeper_write_self() - the first line; likewise the others below. Return: 0 or negative errno. */
 int keeper_write_self(int fd, const KeeperProcess *self, const KeeperFds *fds) {
-        const int kept[] = {MAX(fds->bell_in, -1), MAX(fds->failure, -1), MAX(fds->console, -1),
-                            MAX(fds->err, -1)};
-
-        return write_line(fd, "keeper %d %" PRIu64 " %d %d %d %d\n", self->pid, self->start_time,
-                          kept[0], kept[1], kept[2], kept[3]);
+        return write_line(fd, "keeper %d %" PRIu64 " %d %d %d %d %d %d\n", self->pid,
+                          self->start_time, MAX(fds->bell_in, -1), MAX(fds->failure, -1),
+                          MAX(fds->console, -1), MAX(fds->err, -1), MAX(fds->log, -1),
+                          MAX(fds->keys, -1));
 }
 
 int keeper_write_spawned(int fd, const KeeperProcess *vmm) {

@@ -7,6 +7,7 @@
  * lost. What it sees it appends to the VM's record file, a line at a time; here is that file's form.
  */
 
+#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,7 +38,12 @@ typedef struct KeeperFds {
                 bell_out; /* a pipe; its writing end closes when it is known how the launch went */
         int status_in;    /* reading end of the plan's status pipe */
         int failure, console, err; /* reading ends of the VMM's pipes */
+        int log;  /* likewise; none if the VM's creator has its log, or its console for that one */
+        int keys; /* writing end of the pipe that the guest's console reads */
 } KeeperFds;
+
+#define KEEPER_FDS_NONE                                                                            \
+        { -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF }
 
 typedef enum KeeperEnd {
         KEEPER_END_NONE, /* the VMM was not seen to end */
@@ -55,7 +61,7 @@ typedef struct KeeperProcess {
 /* All that a record file says so far. */
 typedef struct KeeperRecord {
         KeeperProcess keeper;
-        KeeperFds fds; /* in the keeper, from @keeper on; only bell_in, failure, console and err */
+        KeeperFds fds;     /* in the keeper, from @keeper on; but record, bell_out and status_in */
         KeeperProcess vmm; /* the launcher first, from the go on */
         bool executed;     /* it became the VMM */
         char *failed;      /* owned; why it did not, any bytes; NULL unless that is known */

@@ -90,8 +90,8 @@ int keeper_wait_for_go(Keeper *keeper) {
 
 /* Holds nothing of the VM but what it must; the VMM has the rest. */
 static void close_all_but(const KeeperFds *fds) {
-        const int kept[] = {fds->record,  fds->bell_in, fds->bell_out, fds->status_in,
-                            fds->failure, fds->console, fds->err};
+        const int kept[] = {fds->record,  fds->bell_in, fds->bell_out, fds->status_in, fds->failure,
+                            fds->console, fds->err,     fds->log,      fds->keys};
         int next = 0;
 
         /* In ascending order, the gaps between them. */
@@ -264,7 +264,8 @@ static void wait_for_readers(const KeeperFds *fds) {
         const struct timespec timeout = {.tv_sec = KEEPER_DISMISS_TIMEOUT_SEC};
         sigset_t dismiss;
 
-        if (!has_bytes(fds->failure) && !has_bytes(fds->console) && !has_bytes(fds->err))
+        if (!has_bytes(fds->failure) && !has_bytes(fds->console) && !has_bytes(fds->err) &&
+            !has_bytes(fds->log))
                 return;
         (void) sigemptyset(&dismiss);
         (void) sigaddset(&dismiss, KEEPER_DISMISS_SIGNAL);

@@ -121,7 +121,7 @@ static int keep(const char *fds, int plan_fd, const char *self) {
         int r;
 
         if (keeper_fds_parse(fds, &keeper.fds) < 0) {
-                log_error("%s%s: expected seven descriptors", KEEPER_OPTION, fds);
+                log_error("%s%s: expected nine descriptors", KEEPER_OPTION, fds);
                 return EXIT_FAILURE;
         }
         r = keeper_wait_for_go(&keeper);

@@ -101,7 +101,7 @@ static void on_probe_ended(void *userdata) {
                 describe_end(caps, &end, reason, sizeof(reason));
                 if (!end.exited || end.status != 0)
                         set_all_unavailable(caps, reason);
-                if (drain_copy(caps->output, &text, &len) == 0)
+                if (drain_copy(caps->output, SIZE_MAX, &text, &len) == 0)
                         parse_output(caps, text);
         }
         finish(caps);

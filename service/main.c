@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "service/bus/bus_service.h"
 #include "service/exporter.h"
+#include "service/guest_journal.h"
 #include "service/journal.h"
 #include "service/manager.h"
 #include "service/metrics/server.h"
@@ -34,6 +35,7 @@ static const char *arg_vmm = VIVARIUM_BINDIR "/vivarium-vmm";
 static const char *arg_launcher = VIVARIUM_LIBEXECDIR "/vivarium-launch";
 static const char *arg_runtime_dir, *arg_state_dir;
 static const char *arg_vmm_log_level;
+static const char *arg_journal_socket; /* NULL: systemd's, if standard error leads there */
 static const char *arg_metrics_socket, *arg_metrics_textfile;
 static uint32_t arg_vms_max = MANAGER_VMS_MAX_DEFAULT;
 static uint32_t arg_history_max = MANAGER_HISTORY_MAX_DEFAULT;
@@ -54,6 +56,7 @@ static void print_help(void) {
                "  --vmm-log-level=FILTER log filter of the VMM\n"
                "  --max-vms=N            VMs that may exist besides dead ones (%u)\n"
                "  --history=N            deaths that are remembered (%u)\n"
+               "  --journal-socket=PATH  send what guests write to their consoles to this journal\n"
                "  --metrics-socket=PATH  answer HTTP requests for metrics on a Unix socket\n"
                "  --metrics-textfile=PATH\n"
                "                         write metrics for Prometheus' node exporter every 15 s\n"
@@ -110,6 +113,7 @@ enum {
         ARG_VMM_LOG_LEVEL,
         ARG_MAX_VMS,
         ARG_HISTORY,
+        ARG_JOURNAL_SOCKET,
         ARG_METRICS_SOCKET,
         ARG_METRICS_TEXTFILE,
         ARG_LOG_LEVEL,
@@ -128,6 +132,7 @@ static const struct option long_options[] = {
         {"vmm-log-level", required_argument, NULL, ARG_VMM_LOG_LEVEL},
         {"max-vms", required_argument, NULL, ARG_MAX_VMS},
         {"history", required_argument, NULL, ARG_HISTORY},
+        {"journal-socket", required_argument, NULL, ARG_JOURNAL_SOCKET},
         {"metrics-socket", required_argument, NULL, ARG_METRICS_SOCKET},
         {"metrics-textfile", required_argument, NULL, ARG_METRICS_TEXTFILE},
         {"log-level", required_argument, NULL, ARG_LOG_LEVEL},
@@ -163,6 +168,8 @@ static int apply_option(int option) {
                 return parse_count("max-vms", optarg, &arg_vms_max);
         case ARG_HISTORY:
                 return parse_count("history", optarg, &arg_history_max);
+        case ARG_JOURNAL_SOCKET:
+                return parse_path("journal-socket", optarg, &arg_journal_socket);
         case ARG_METRICS_SOCKET:
                 return parse_path("metrics-socket", optarg, &arg_metrics_socket);
         case ARG_METRICS_TEXTFILE:
@@ -268,7 +275,7 @@ static int setup_signals(sd_event *event) {
         return sd_event_add_signal(event, NULL, SIGINT, on_signal, NULL);
 }
 
-/* A running VM takes up to 8 descriptors, one not started as many as its client passed. */
+/* A running VM takes up to 10 descriptors, one not started as many as its client passed. */
 static void raise_fd_limit(void) {
         struct rlimit limit;
 
@@ -399,6 +406,7 @@ static int run(void) {
                                          .runtime_dir = runtime_dir,
                                          .state_dir = state_dir,
                                          .vmm_log_level = arg_vmm_log_level,
+                                         .journal_socket = arg_journal_socket,
                                          .vms_max = arg_vms_max,
                                          .history_max = arg_history_max},
                         &manager);
@@ -420,8 +428,10 @@ int main(int argc, char **argv) {
         r = parse_arguments(argc, argv);
         if (r != 0)
                 return r < 0 ? 2 : EXIT_SUCCESS;
-        if (journal_is_stderr())
+        if (journal_is_stderr()) {
                 log_set_sink(journal_sink);
+                arg_journal_socket = arg_journal_socket ? arg_journal_socket : GUEST_JOURNAL_SOCKET;
+        }
         (void) umask(0077);
         raise_fd_limit();
         /* A VMM whose keeper is killed becomes our child, so that its end is still seen. */

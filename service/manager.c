@@ -81,6 +81,17 @@ static void on_vm_changed(void *userdata, Vm *vm, unsigned changes) {
                 manager->observer.changed(manager->observer.userdata, vm, changes);
 }
 
+static bool on_vm_line(void *userdata, const Vm *vm, VmStreamKind stream, LineKind kind,
+                       const char *text) {
+        const Manager *manager = userdata;
+
+        if (manager->guest_journal.fd >= 0)
+                return guest_journal_send(&manager->guest_journal, vm_info(vm), stream, kind, text);
+        log_line(LOG_LEVEL_DEBUG, vm_info(vm)->name, "%s: %s",
+                 stream == VM_STREAM_CONSOLE ? "console" : "log", text);
+        return true;
+}
+
 static void on_vm_payload(void *userdata, Vm *vm, const VmPayloadEvent *event) {
         Manager *manager = userdata;
         const VmInfo *info = vm_info(vm);
@@ -149,8 +160,12 @@ static void on_capabilities_known(void *userdata) {
 }
 
 static int manager_init(Manager *manager, sd_event *event) {
-        int r;
+        int r = 0;
 
+        if (manager->config.journal_socket)
+                r = guest_journal_open(manager->config.journal_socket, &manager->guest_journal);
+        if (r < 0)
+                return r;
         r = runtime_dir_prepare(manager->config.runtime_dir, &manager->env.state_dir);
         if (r < 0)
                 return r;
@@ -188,7 +203,10 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
 
         if (!manager)
                 return -ENOMEM;
-        *manager = (Manager){.config = *config};
+        *manager = (Manager){.config = *config,
+                             .guest_journal = {.fd = -EBADF},
+                             .guest_lines = {.interval_usec = LINE_LOG_WINDOW_USEC,
+                                             .burst = LINE_LOG_ALL_LINES_MAX}};
         manager->env = (VmEnv){.event = event,
                                .vmm_path = config->vmm_path,
                                .launcher_path = config->launcher_path,
@@ -197,6 +215,8 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
                                .oom = &manager->oom,
                                .state_dir = -EBADF,
                                .bus_id = manager->bus_id,
+                               .lines = &manager->guest_lines,
+                               .line = on_vm_line,
                                .changed = on_vm_changed,
                                .payload = on_vm_payload,
                                .ended = on_vm_ended,
@@ -236,6 +256,7 @@ Manager *manager_free(Manager *manager) {
         oom_watch_deinit(&manager->oom);
         (void) history_free(manager->history_log);
         (void) fdstore_free(manager->fdstore);
+        guest_journal_deinit(&manager->guest_journal);
         (void) fd_close(manager->env.state_dir);
         free(manager);
         return NULL;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "service/guest_journal.h"
 #include "service/id_pool.h"
 #include "service/manager.h"
 #include "service/store/fdstore.h"
@@ -54,6 +55,9 @@ struct Manager {
         unsigned n_vms, n_history;
         sd_event_source *sweep; /* owned */
         bool journal;
+        GuestJournal
+                guest_journal; /* owned; without a socket their lines go to the log, for debugging */
+        RateLimit guest_lines; /* budget of all VMs together */
         bool draining;
         DrainWaiterList drained;   /* who waits for the last VM's end */
         StopRequest drained_by;    /* the last one who asked for it */

@@ -158,7 +158,8 @@ Vm *vm_free(Vm *vm) {
         (void) process_leave(vm->vmm);
         (void) drain_free(vm->bell);
         (void) drain_free(vm->failure);
-        (void) drain_free(vm->console);
+        (void) console_free(vm->console);
+        (void) console_free(vm->log);
         (void) drain_free(vm->vmm_stderr);
         (void) fd_close(vm->record_file);
         free(vm->dir);

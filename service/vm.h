@@ -16,6 +16,7 @@
 #include "service/conditions.h"
 #include "service/death.h"
 #include "service/metrics/sample.h"
+#include "service/monitor/line_log.h"
 #include "service/monitor/oom.h"
 #include "service/request.h"
 #include "service/store/fdstore.h"
@@ -84,6 +85,12 @@ typedef struct VmPayloadEvent {
         const char *text; /* borrowed, UTF-8; for an error */
 } VmPayloadEvent;
 
+/* What a guest writes that is the service's to keep and to show. */
+typedef enum VmStreamKind {
+        VM_STREAM_CONSOLE,
+        VM_STREAM_LOG,
+} VmStreamKind;
+
 /* What a VM borrows from its owner, who outlives it. */
 typedef struct VmEnv {
         sd_event *event;
@@ -95,6 +102,10 @@ typedef struct VmEnv {
         int state_dir;      /* directory of the VMs' state files */
         Scopes *scopes;     /* NULL where there is no bus */
         const char *bus_id; /* "" where there is no bus */
+        RateLimit *lines;   /* the budget of all VMs for what their guests write */
+        /* The guest wrote a line; see LineFn. */
+        bool (*line)(void *userdata, const Vm *vm, VmStreamKind stream, LineKind kind,
+                     const char *text);
         /* Properties changed. Must not free the VM. */
         void (*changed)(void *userdata, Vm *vm, unsigned changes);
         /* The guest told of its payload. Must not free the VM. */
@@ -151,4 +162,5 @@ int vm_suspend(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_wake(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_get_balloon(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextError *reterr);
+int vm_open_console(Vm *vm, VmStreamKind stream, int *ret_fd, TextError *reterr);
 int vm_connect_vsock(Vm *vm, uint32_t port, VmFdFn done, void *userdata, TextError *reterr);

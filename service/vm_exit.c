@@ -22,8 +22,22 @@ static void copy_tail(Drain *drain, char **text, size_t *len) {
         if (!drain)
                 return;
         (void) drain_now(drain);
-        if (drain_copy(drain, text, len) < 0)
+        if (drain_copy(drain, SIZE_MAX, text, len) < 0)
                 *len = 0;
+}
+
+/* Viewers and the journal have the last words before the end is told. */
+static void finish_consoles(Vm *vm) {
+        DeathRecord *record = &vm->info.record;
+
+        if (vm->log)
+                console_finish(vm->log);
+        if (!vm->console)
+                return;
+        console_finish(vm->console);
+        if (console_copy_tail(vm->console, CONSOLE_TAIL_BYTES, &record->console_tail,
+                              &record->console_tail_len) < 0)
+                record->console_tail_len = 0;
 }
 
 static void collect_texts(Vm *vm) {
@@ -36,7 +50,7 @@ static void collect_texts(Vm *vm) {
         if (death_split_failure(raw ? raw : "", len, &record->failure_text, &record->failure_info) <
             0)
                 log_line(LOG_LEVEL_WARNING, vm->info.name, "keep the failure text: no memory");
-        copy_tail(vm->console, &record->console_tail, &record->console_tail_len);
+        finish_consoles(vm);
         copy_tail(vm->vmm_stderr, &record->stderr_tail, &record->stderr_tail_len);
 }
 
@@ -113,7 +127,8 @@ void vm_release_all(Vm *vm) {
         vm->vmm = process_leave(vm->vmm);
         vm->bell = drain_free(vm->bell);
         vm->failure = drain_free(vm->failure);
-        vm->console = drain_free(vm->console);
+        vm->console = console_free(vm->console);
+        vm->log = console_free(vm->log);
         vm->vmm_stderr = drain_free(vm->vmm_stderr);
         vm->record_file = fd_close(vm->record_file);
         vm_unstore_files(vm);

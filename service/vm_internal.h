@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 
 #include "config/keeper.h"
+#include "service/monitor/console.h"
 #include "service/monitor/control.h"
 #include "service/monitor/drain.h"
 #include "service/monitor/notify.h"
@@ -34,6 +35,11 @@ typedef enum VmPhase {
 
 typedef struct VmOperation VmOperation;
 
+/* The VMM's ends of the pipes of vm_make_consoles(). */
+typedef struct VmConsoleEnds {
+        int console, keys, log;
+} VmConsoleEnds;
+
 struct Vm {
         VmInfo info;
         const VmEnv *env;  /* borrowed */
@@ -45,9 +51,10 @@ struct Vm {
         Process *
                 vmm; /* owned; NULL until it runs, and if it was gone before it could be attached */
         Drain *bell; /* owned; tells when the record says how the launch went */
-        Drain *failure, *console, *vmm_stderr; /* owned; console NULL if the client has it */
-        sd_event_source *deadline;             /* owned; of the launch */
-        sd_event_source *sampler;              /* owned */
+        Drain *failure, *vmm_stderr; /* owned */
+        Console *console, *log;      /* owned; NULL if the client has it */
+        sd_event_source *deadline;   /* owned; of the launch */
+        sd_event_source *sampler;    /* owned */
         sd_event_source *later; /* owned; what a restored VM does at the first turn of the loop */
         unsigned n_samples;     /* taken since the start */
         char *start_error;      /* owned; why the start failed */
@@ -92,6 +99,12 @@ int vm_kill_process(Vm *vm);
 int vm_attach_keeper(Vm *vm, const KeeperRecord *record);
 void vm_watch_vmm(Vm *vm);
 void vm_attach_vmm(Vm *vm, const KeeperRecord *record);
+
+int vm_open_kept(const Vm *vm, const char *name);
+
+/* vm_console.c */
+int vm_make_consoles(Vm *vm, VmConsoleEnds *ends);
+int vm_attach_console(Vm *vm, VmStreamKind stream, int read_fd, int write_fd);
 
 /* vm_exit.c */
 void vm_release_all(Vm *vm);

@@ -23,16 +23,16 @@
 
 #define RECORD_FILE "keeper"
 #define FAILURE_FILE "failure"
-#define CONSOLE_FILE "console"
 #define STDERR_FILE "stderr"
 
 /* What the keeper and the launcher get, and the daemon keeps none of. */
 typedef struct KeeperEnds {
-        KeeperFds keeper;                 /* owned but for @record, failure, console and err */
-        int status;                       /* owned */
-        int failure, console, vmm_stderr; /* owned */
-        int plan;                         /* owned memfd */
-        int control, vsock_dir;           /* owned */
+        KeeperFds keeper;        /* owned but for @record and the ends of the VMM's pipes */
+        int status;              /* owned */
+        int failure, vmm_stderr; /* owned */
+        VmConsoleEnds consoles;  /* owned */
+        int plan;                /* owned memfd */
+        int control, vsock_dir;  /* owned */
 } KeeperEnds;
 
 static void keeper_ends_deinit(KeeperEnds *ends) {
@@ -41,7 +41,9 @@ static void keeper_ends_deinit(KeeperEnds *ends) {
         (void) fd_close(ends->keeper.status_in);
         (void) fd_close(ends->status);
         (void) fd_close(ends->failure);
-        (void) fd_close(ends->console);
+        (void) fd_close(ends->consoles.console);
+        (void) fd_close(ends->consoles.keys);
+        (void) fd_close(ends->consoles.log);
         (void) fd_close(ends->vmm_stderr);
         (void) fd_close(ends->plan);
         (void) fd_close(ends->control);
@@ -99,8 +101,12 @@ static int make_record_file(Vm *vm) {
 
 static void on_bell(void *userdata);
 
-/* What is read from a VMM goes to a file of its directory; without room for one, to memory that dies with us. */
-static int open_kept(const Vm *vm, const char *name) {
+/**
+ * vm_open_kept() - the file for what is read from a VMM, in its directory
+ *
+ * Return: descriptor, owned by the caller; -EBADF, upon which memory that dies with us has to do.
+ */
+int vm_open_kept(const Vm *vm, const char *name) {
         int fd = open_in_dir(vm, name, O_CREAT);
 
         if (fd < 0)
@@ -112,7 +118,7 @@ static int open_kept(const Vm *vm, const char *name) {
 /* A pipe if @ret_write_fd is not NULL, else the reading end in @read_fd, which is consumed. */
 static int make_drain(Vm *vm, DrainKeep keep, size_t bytes, const char *file, int read_fd,
                       Drain **ret, int *ret_write_fd) {
-        _cleanup_(fd_closep) int kept = open_kept(vm, file);
+        _cleanup_(fd_closep) int kept = vm_open_kept(vm, file);
         const DrainSpec spec = {.keep = keep, .keep_bytes = bytes, .file = kept};
 
         return ret_write_fd ? drain_new(vm->env->event, &spec, ret, ret_write_fd)
@@ -153,13 +159,17 @@ static int make_pipes(Vm *vm, KeeperEnds *ends) {
         if (r < 0)
                 return r;
         ends->keeper.err = drain_fd(vm->vmm_stderr);
-        if (vm->request.console_out >= 0)
-                return 0;
-        r = make_drain(vm, DRAIN_KEEP_TAIL, CONSOLE_TAIL_BYTES, CONSOLE_FILE, -EBADF, &vm->console,
-                       &ends->console);
-        if (r == 0)
-                ends->keeper.console = drain_fd(vm->console);
-        return r;
+        r = vm_make_consoles(vm, &ends->consoles);
+        if (r < 0)
+                return r;
+        ends->keeper.console = vm->console ? console_fd(vm->console) : -EBADF;
+        ends->keeper.keys = vm->console ? console_keys_fd(vm->console) : -EBADF;
+        ends->keeper.log = vm->log ? console_fd(vm->log) : -EBADF;
+        return 0;
+}
+
+static int either(int ours, int theirs) {
+        return ours >= 0 ? ours : theirs;
 }
 
 /* Descriptors keep their numbers from here to the launcher, so the plan can name ours. */
@@ -177,9 +187,9 @@ static int make_plan(Vm *vm, KeeperEnds *ends) {
                 return -ENOMEM;
         plan.cid = vm->info.cid;
         plan.hypervisor = vm->request.hypervisor;
-        plan.console_out = ends->console >= 0 ? ends->console : vm->request.console_out;
-        plan.console_in = vm->request.console_in;
-        plan.log_out = vm->request.log_out;
+        plan.console_out = either(ends->consoles.console, vm->request.console_out);
+        plan.console_in = either(ends->consoles.keys, vm->request.console_in);
+        plan.log_out = either(ends->consoles.log, vm->request.log_out);
         plan.failure_out = ends->failure;
         plan.vmm_stderr = ends->vmm_stderr;
         plan.status = ends->status;
@@ -205,11 +215,15 @@ static int make_plan(Vm *vm, KeeperEnds *ends) {
 
 /* The keeper may go once what the VMM wrote last is out of the pipes that it holds. */
 static void dismiss_keeper(Vm *vm) {
-        Drain *const drains[] = {vm->failure, vm->console, vm->vmm_stderr};
+        Console *const consoles[] = {vm->console, vm->log};
+        Drain *const drains[] = {vm->failure, vm->vmm_stderr};
 
         for (size_t i = 0; i < ELEMENTSOF(drains); i++)
                 if (drains[i])
                         (void) drain_now(drains[i]);
+        for (size_t i = 0; i < ELEMENTSOF(consoles); i++)
+                if (consoles[i])
+                        console_read_rest(consoles[i]);
         (void) process_kill(vm->keeper, KEEPER_DISMISS_SIGNAL);
 }
 
@@ -292,12 +306,15 @@ static void on_bell(void *userdata) {
 static int spawn(Vm *vm, const KeeperEnds *ends) {
         const VmRequest *request = &vm->request;
         const KeeperFds *keeper = &ends->keeper;
-        const int roles[] = {ends->plan,       ends->status,        ends->failure,
-                             ends->vmm_stderr, ends->console,       request->console_out,
-                             request->log_out, request->console_in, keeper->record,
-                             keeper->bell_in,  keeper->bell_out,    keeper->status_in,
-                             keeper->failure,  keeper->console,     keeper->err,
-                             ends->control,    ends->vsock_dir};
+        const VmConsoleEnds *consoles = &ends->consoles;
+        const int roles[] = {
+                ends->plan, ends->status, ends->failure, ends->vmm_stderr, consoles->console,
+                consoles->keys, consoles->log, ends->control, ends->vsock_dir,
+                /* what the VM's creator passed */
+                request->console_out, request->log_out, request->console_in,
+                /* what the keeper holds */
+                keeper->record, keeper->bell_in, keeper->bell_out, keeper->status_in,
+                keeper->failure, keeper->console, keeper->err, keeper->log, keeper->keys};
         _cleanup_(freep) int *fds = calloc(request->n_files + ELEMENTSOF(roles), sizeof(*fds));
         _cleanup_(freep) char *path = strdup(vm->env->launcher_path);
         char plan[sizeof(LAUNCH_PLAN_OPTION) + 12], keep[128] = KEEPER_OPTION;
@@ -338,15 +355,14 @@ static int failed(Vm *vm, int r, const char *act, const char *object) {
 
 /** vm_spawn_keeper() - make pipes, plan and keeper, which waits for its go. Return: 0; negative errno, with the reason set. */
 int vm_spawn_keeper(Vm *vm) {
-        _cleanup_(keeper_ends_deinit)
-                KeeperEnds ends = {{-EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF},
-                                   -EBADF,
-                                   -EBADF,
-                                   -EBADF,
-                                   -EBADF,
-                                   -EBADF,
-                                   -EBADF,
-                                   -EBADF};
+        _cleanup_(keeper_ends_deinit) KeeperEnds ends = {.keeper = KEEPER_FDS_NONE,
+                                                         .status = -EBADF,
+                                                         .failure = -EBADF,
+                                                         .vmm_stderr = -EBADF,
+                                                         .consoles = {-EBADF, -EBADF, -EBADF},
+                                                         .plan = -EBADF,
+                                                         .control = -EBADF,
+                                                         .vsock_dir = -EBADF};
         int r;
 
         r = make_record_file(vm);
@@ -397,14 +413,15 @@ void vm_attach_vmm(Vm *vm, const KeeperRecord *record) {
 }
 
 /* A descriptor of an earlier daemon's: from the store, else opened anew in the keeper. */
-static int find_fd(const Vm *vm, const KeeperRecord *record, const char *what, int number) {
+static int find_fd(const Vm *vm, const KeeperRecord *record, const char *what, int number,
+                   int mode) {
         int fd = fdstore_take(vm->env->fdstore, vm->info.id, what);
         char path[64];
 
         if (fd >= 0 || number < 0 || !vm->keeper)
                 return fd;
         (void) snprintf(path, sizeof(path), "/proc/%d/fd/%d", record->keeper.pid, number);
-        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        fd = open(path, mode | O_NONBLOCK | O_CLOEXEC);
         return fd < 0 ? -EBADF : fd;
 }
 
@@ -426,19 +443,42 @@ static int attach_drain(Vm *vm, DrainKeep keep, size_t bytes, const char *file, 
         return fd < 0 ? fd : make_drain(vm, keep, bytes, file, fd, ret, NULL);
 }
 
+static int attach_console(Vm *vm, VmStreamKind stream, int fd, int keys) {
+        if (fd < 0)
+                fd = ended_pipe();
+        if (fd < 0) {
+                (void) fd_close(keys);
+                return fd;
+        }
+        return vm_attach_console(vm, stream, fd, keys);
+}
+
+static int attach_consoles(Vm *vm, const KeeperRecord *record) {
+        const KeeperFds *fds = &record->fds;
+        int r = 0;
+
+        if (fds->console >= 0)
+                r = attach_console(
+                        vm, VM_STREAM_CONSOLE,
+                        find_fd(vm, record, "console", fds->console, O_RDONLY),
+                        fds->keys < 0 ? -EBADF : find_fd(vm, record, "keys", fds->keys, O_WRONLY));
+        if (r == 0 && fds->log >= 0)
+                r = attach_console(vm, VM_STREAM_LOG,
+                                   find_fd(vm, record, "log", fds->log, O_RDONLY), -EBADF);
+        return r;
+}
+
 static int attach_drains(Vm *vm, const KeeperRecord *record) {
         int r;
 
         r = attach_drain(vm, DRAIN_KEEP_HEAD, FAILURE_BYTES_MAX, FAILURE_FILE,
-                         find_fd(vm, record, "failure", record->fds.failure), &vm->failure);
+                         find_fd(vm, record, "failure", record->fds.failure, O_RDONLY),
+                         &vm->failure);
         if (r < 0)
                 return r;
         r = attach_drain(vm, DRAIN_KEEP_TAIL, STDERR_TAIL_BYTES, STDERR_FILE,
-                         find_fd(vm, record, "stderr", record->fds.err), &vm->vmm_stderr);
-        if (r < 0 || record->fds.console < 0)
-                return r;
-        return attach_drain(vm, DRAIN_KEEP_TAIL, CONSOLE_TAIL_BYTES, CONSOLE_FILE,
-                            find_fd(vm, record, "console", record->fds.console), &vm->console);
+                         find_fd(vm, record, "stderr", record->fds.err, O_RDONLY), &vm->vmm_stderr);
+        return r < 0 ? r : attach_consoles(vm, record);
 }
 
 static int attach_process(Vm *vm, const KeeperRecord *record) {
@@ -465,7 +505,7 @@ int vm_attach_keeper(Vm *vm, const KeeperRecord *record) {
         if (r < 0)
                 return r;
         if (gone == 0 && !record->executed && !record->failed) {
-                int bell = find_fd(vm, record, "bell", record->fds.bell_in);
+                int bell = find_fd(vm, record, "bell", record->fds.bell_in, O_RDONLY);
 
                 /* Without one the launch was over just now, and the record has more to say than was read of it. */
                 bell = bell >= 0 ? bell : ended_pipe();

@@ -166,7 +166,8 @@ static void resume_launch(Vm *vm, const KeeperRecord *record) {
         }
         if (r == -ESRCH && record->vmm.pid == 0 && !record->failed) {
                 vm->failure = drain_free(vm->failure);
-                vm->console = drain_free(vm->console);
+                vm->console = console_free(vm->console);
+                vm->log = console_free(vm->log);
                 vm->vmm_stderr = drain_free(vm->vmm_stderr);
                 launch_anew(vm);
                 return;

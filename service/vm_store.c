@@ -19,8 +19,8 @@
  * is written here.
  */
 
-static const char *const process_names[] = {"keeper",  "vmm",    "failure",
-                                            "console", "stderr", "notify"};
+static const char *const process_names[] = {"keeper", "vmm", "failure", "console",
+                                            "keys",   "log", "stderr",  "notify"};
 
 /** vm_stream() - the @i-th of the request's streams, named as in the descriptor store */
 int *vm_stream(VmRequest *request, size_t i, const char **ret_name) {
@@ -89,7 +89,9 @@ void vm_store_processes(Vm *vm) {
         } all[] = {{"keeper", vm->keeper ? process_pidfd(vm->keeper) : -EBADF},
                    {"vmm", vm->vmm ? process_pidfd(vm->vmm) : -EBADF},
                    {"failure", vm->failure ? drain_fd(vm->failure) : -EBADF},
-                   {"console", vm->console ? drain_fd(vm->console) : -EBADF},
+                   {"console", vm->console ? console_fd(vm->console) : -EBADF},
+                   {"keys", vm->console ? console_keys_fd(vm->console) : -EBADF},
+                   {"log", vm->log ? console_fd(vm->log) : -EBADF},
                    {"stderr", vm->vmm_stderr ? drain_fd(vm->vmm_stderr) : -EBADF},
                    {"notify", vm->notify ? notify_fd(vm->notify) : -EBADF}};
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "dbus/names.h"
 #include "service/bus/bus_internal.h"
 #include "service/bus/errors.h"
@@ -108,6 +110,28 @@ int vm_bus_connect_vsock(sd_bus_message *message, void *userdata, sd_bus_error *
                 return r;
         r = vm_connect_vsock(vm_of(service, userdata), port, pending_call_fd, call, &text);
         return settle(call, r, &text, error);
+}
+
+static int open_stream(sd_bus_message *message, const void *userdata, VmStreamKind stream,
+                       sd_bus_error *error) {
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
+        _cleanup_(text_error_deinit) TextError text = {0};
+        _cleanup_(fd_closep) int fd = -EBADF;
+        int r = vm_open_console(vm_of(service, userdata), stream, &fd, &text);
+
+        if (r != 0)
+                return errors_set(error, r, text.message);
+        return sd_bus_reply_method_return(message, "h", fd);
+}
+
+/** vm_bus_open_console() - OpenConsole() → h */
+int vm_bus_open_console(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return open_stream(message, userdata, VM_STREAM_CONSOLE, error);
+}
+
+/** vm_bus_open_log() - OpenLog() → h */
+int vm_bus_open_log(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        return open_stream(message, userdata, VM_STREAM_LOG, error);
 }
 
 static const char *signal_of(VmPayloadEventKind kind) {

@@ -23,7 +23,7 @@
 /* Read by drain_now(); a pipe holds 64 KiB unless a privileged writer enlarged it to at most 1 MiB. */
 #define FINAL_BYTES_MAX (1024u * 1024u)
 /* A tail's file is cut when it holds so many times what is kept. */
-#define TAIL_SLACK 4u
+#define TAIL_SLACK 2u
 
 struct Drain {
         int fd;                  /* owned, non-blocking */
@@ -31,11 +31,13 @@ struct Drain {
         sd_event_source *source; /* owned */
         DrainKeep keep;
         size_t keep_bytes;
-        uint64_t size;  /* of the file */
-        uint64_t total; /* bytes read in all, as far as it is known */
+        uint64_t size;    /* of the file */
+        uint64_t kept_to; /* bytes that ever were in the file, as far as it is known */
+        uint64_t total;   /* bytes read in all, likewise */
         bool eof;
-        DrainEofFn eof_fn; /* optional */
-        void *userdata;    /* borrowed */
+        DrainEofFn eof_fn;   /* optional */
+        DrainDataFn data_fn; /* optional */
+        void *userdata;      /* borrowed */
 };
 
 /* Leaves the last @keep_bytes of a tail. Failing, it grows a while longer. */
@@ -71,6 +73,9 @@ static ssize_t keep_some(Drain *drain, size_t max) {
         if (n < 0)
                 return -errno;
         drain->size += (uint64_t) n;
+        drain->kept_to += (uint64_t) n;
+        if (n > 0 && drain->data_fn)
+                drain->data_fn(drain->userdata);
         if (drain->keep == DRAIN_KEEP_TAIL && drain->size > drain->keep_bytes * TAIL_SLACK)
                 cut_tail(drain);
         return n;
@@ -127,6 +132,7 @@ static int open_file(Drain *drain, int file) {
         if (fstat(drain->file, &st) < 0)
                 return -errno;
         drain->size = (uint64_t) st.st_size;
+        drain->kept_to = drain->size;
         drain->total = drain->size;
         return 0;
 }
@@ -151,6 +157,7 @@ int drain_attach(sd_event *event, const DrainSpec *spec, int read_fd, Drain **re
                          .keep = spec->keep,
                          .keep_bytes = spec->keep_bytes,
                          .eof_fn = spec->eof,
+                         .data_fn = spec->data,
                          .userdata = spec->userdata};
         r = open_file(drain, spec->file);
         if (r < 0)
@@ -159,6 +166,8 @@ int drain_attach(sd_event *event, const DrainSpec *spec, int read_fd, Drain **re
         if (r < 0)
                 return r;
         r = sd_event_add_io(event, &drain->source, drain->fd, EPOLLIN, on_readable, drain);
+        if (r >= 0)
+                r = sd_event_source_set_priority(drain->source, spec->priority);
         if (r < 0)
                 return r;
         *ret = TAKE(drain);
@@ -217,14 +226,45 @@ int drain_fd(const Drain *drain) {
         return drain->fd;
 }
 
+/** drain_kept_from() - where in all that ever was kept that begins which still is */
+uint64_t drain_kept_from(const Drain *drain) {
+        return drain->kept_to - drain->size;
+}
+
+/** drain_kept_to() - where it ends */
+uint64_t drain_kept_to(const Drain *drain) {
+        return drain->kept_to;
+}
+
+/**
+ * drain_read() - some of what is kept
+ * @from: counted as drain_kept_from() does
+ *
+ * Return: bytes read, 0 at the end; -ERANGE when they are kept no more; other negative errno.
+ */
+ssize_t drain_read(const Drain *drain, uint64_t from, void *buf, size_t max) {
+        size_t n;
+        int r;
+
+        if (from < drain_kept_from(drain))
+                return -ERANGE;
+        if (from >= drain->kept_to)
+                return 0;
+        n = (size_t) MIN(drain->kept_to - from, (uint64_t) max);
+        r = fd_pread_all(drain->file, buf, n, from - drain_kept_from(drain));
+        return r < 0 ? r : (ssize_t) n;
+}
+
 /**
  * drain_copy() - what is kept, oldest byte first
+ * @max: bytes; of a tail, the last ones
  * @ret: NUL-terminated besides its length, owned by the caller
  *
  * Return: 0 or negative errno.
  */
-int drain_copy(const Drain *drain, char **ret, size_t *ret_len) {
-        size_t len = (size_t) MIN(drain->size, (uint64_t) drain->keep_bytes);
+int drain_copy(const Drain *drain, size_t max, char **ret, size_t *ret_len) {
+        size_t bound = MIN(max, drain->keep_bytes);
+        size_t len = (size_t) MIN(drain->size, (uint64_t) bound);
         uint64_t from = drain->keep == DRAIN_KEEP_TAIL ? drain->size - len : 0;
         _cleanup_(freep) char *copy = malloc(len + 1);
         int r;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/cleanup.h"
 
@@ -25,13 +26,18 @@ typedef enum DrainKeep {
 /* Called once when the last writer is gone, never from within drain_new() or drain_now(). */
 typedef void (*DrainEofFn)(void *userdata);
 
+/* Called each time that more was kept, before old bytes go for it: who reads them here misses none. Must not free the drain. */
+typedef void (*DrainDataFn)(void *userdata);
+
 /* What to keep, and whom to tell. */
 typedef struct DrainSpec {
         DrainKeep keep;
         size_t keep_bytes; /* bound, more than 0 */
         int file; /* borrowed; holds what is kept, perhaps of an earlier drain; -EBADF: memory alone */
-        DrainEofFn eof; /* optional */
-        void *userdata; /* borrowed */
+        DrainEofFn eof;   /* optional */
+        DrainDataFn data; /* optional */
+        void *userdata;   /* borrowed */
+        int64_t priority; /* of its event source; 0 is SD_EVENT_PRIORITY_NORMAL */
 } DrainSpec;
 
 int drain_new(sd_event *event, const DrainSpec *spec, Drain **ret, int *ret_write_fd);
@@ -41,5 +47,8 @@ DEFINE_CLEANUP(Drain *, drain_free)
 
 bool drain_now(Drain *drain);
 uint64_t drain_total(const Drain *drain);
-int drain_copy(const Drain *drain, char **ret, size_t *ret_len);
+uint64_t drain_kept_from(const Drain *drain);
+uint64_t drain_kept_to(const Drain *drain);
+ssize_t drain_read(const Drain *drain, uint64_t from, void *buf, size_t max);
+int drain_copy(const Drain *drain, size_t max, char **ret, size_t *ret_len);
 int drain_fd(const Drain *drain);

@@ -5,7 +5,8 @@
  * systemd's descriptor store: what is pushed there comes back to the next daemon, as long as the unit is not stopped.
  * Names are "vm-<id>-<what>". Without systemd nothing is kept, and nothing here is an error.
  *
- * What there is of a VM: keeper and vmm (pidfds); failure, console and stderr (reading ends of pipes); notify (where
+ * What there is of a VM: keeper and vmm (pidfds); failure, console, log and stderr (reading ends of pipes); keys
+ * (the writing end of the one that the console reads); notify (where
  * the guest's words arrive); file-<n>, console-out, console-in and log-out (the client's, until the VMM has them).
  */
 

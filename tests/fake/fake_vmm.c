@@ -3,8 +3,11 @@
  * A VMM without a machine: takes the command line of the real one and then does what the words of its kernel
  * parameters say, in order, so that a test can have any end it wants:
  *
- *     failure:TEXT  console:TEXT  stderr:TEXT   write there ("%20" for a blank)
- *     flood:BYTES                               write that much to the failure port, a hundred '|' at its start
+ *     failure:TEXT  console:TEXT  log:TEXT  stderr:TEXT
+ *                                               write there ("%20" for a blank, "%0a" newline, "%1b" escape)
+ *     echo                                      write each key to the console, until the key "q"
+ *     flood:BYTES  console-flood:BYTES          write that much to the failure port or the console, a hundred '|' at
+ *                                               its start
  *     fork                                      leave a child behind that keeps all descriptors
  *     touch:BYTES                               use so much guest memory
  *     name:TEXT                                 be called that in /proc
@@ -40,11 +43,17 @@ static int open_serial(const VmmConfig *config, VmmSerialHardware hardware, unsi
         return -EBADF;
 }
 
-static void unescape(char *text) {
-        for (char *p = text; (p = strstr(p, "%20")); p++) {
-                *p = ' ';
-                memmove(p + 1, p + 3, strlen(p + 3) + 1);
+static void replace(char *text, const char *escape, char byte) {
+        for (char *p = text; (p = strstr(p, escape)); p++) {
+                *p = byte;
+                memmove(p + 1, p + strlen(escape), strlen(p + strlen(escape)) + 1);
         }
+}
+
+static void unescape(char *text) {
+        replace(text, "%20", ' ');
+        replace(text, "%0a", '\n');
+        replace(text, "%1b", '\x1b');
 }
 
 static void say(int fd, char *text) {
@@ -60,6 +69,18 @@ static void flood(int fd, size_t bytes) {
         memset(block + 100, 'x', sizeof(block) - 100);
         for (size_t done = 0; done < bytes; done += sizeof(block))
                 if (fd_write_all(fd, block, MIN(sizeof(block), bytes - done)) < 0)
+                        _exit(99);
+}
+
+static void echo(const VmmConfig *config) {
+        int out = open_serial(config, VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE, 1), in = -EBADF;
+        char key = 0;
+
+        for (size_t i = 0; i < config->n_serials; i++)
+                if (config->serials[i].input)
+                        in = open(config->serials[i].input, O_RDONLY | O_CLOEXEC);
+        while (key != 'q')
+                if (read(in, &key, 1) != 1 || write(out, &key, 1) != 1)
                         _exit(99);
 }
 
@@ -144,6 +165,11 @@ static void do_word(const VmmConfig *config, char *word) {
                 flood(open_serial(config, VMM_SERIAL_HARDWARE_16550, 2), strtoul(value, NULL, 10));
         else if (str_eq(word, "forbidden"))
                 break_out();
+        else if (str_eq(word, "console-flood"))
+                flood(open_serial(config, VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE, 1),
+                      strtoul(value, NULL, 10));
+        else if (str_eq(word, "echo"))
+                echo(config);
         else if (str_eq(word, "fork"))
                 leave_child();
         else if (str_eq(word, "touch"))

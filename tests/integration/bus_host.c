@@ -145,11 +145,14 @@ static pid_t start_with_store(NotifyHost *store, char *const *argv) {
         return pid;
 }
 
+#define FIXED 7u /* arguments that the daemon always has */
+
 static void spawn_daemon(BusHost *host, const char *const *more) {
-        char daemon[256], vmm[256], launcher[256], options[4][320];
+        char daemon[256], vmm[256], launcher[256], options[5][320];
         char quiet[] = "--log-level=error";
-        char *argv[16] = {daemon, options[0], options[1], options[2], options[3], quiet};
-        size_t n = 6;
+        char *argv[16] = {daemon,     options[0], options[1], options[2],
+                          options[3], options[4], quiet};
+        size_t n = FIXED;
 
         (void) host_program("vivariumd", daemon, sizeof(daemon));
         (void) snprintf(options[0], sizeof(options[0]), "--bus-address=%s", host->address);
@@ -158,10 +161,11 @@ static void spawn_daemon(BusHost *host, const char *const *more) {
                         host_program("tests/fake/fake_vmm", vmm, sizeof(vmm)));
         (void) snprintf(options[3], sizeof(options[3]), "--launcher=%s",
                         host_program("vivarium-launch", launcher, sizeof(launcher)));
+        (void) snprintf(options[4], sizeof(options[4]), "--journal-socket=%s/journal", host->dir);
         for (; more && *more; more++)
                 argv[n++] = strdup(*more);
         host->daemon_pid = host->store ? start_with_store(host->store, argv) : start(argv, -EBADF);
-        while (n > 6)
+        while (n > FIXED)
                 free(argv[--n]);
 }
 
@@ -299,8 +303,9 @@ static void clear_runtime(const BusHost *host) {
 
 /* The daemon must end with success, which it does not when it leaks under a sanitizer. */
 int bus_host_teardown(void **state) {
+        static const char *const files[] = {"bus.conf", "bus", "journal"};
         BusHost *host = *state;
-        char command[64];
+        char path[64];
         int status = 0;
 
         bus_host_forget_signals(host);
@@ -312,10 +317,10 @@ int bus_host_teardown(void **state) {
         host->store = notify_host_free(host->store);
         (void) kill(host->bus_pid, SIGTERM);
         (void) wait_for(host->bus_pid);
-        (void) snprintf(command, sizeof(command), "%s/bus.conf", host->dir);
-        (void) unlink(command);
-        (void) snprintf(command, sizeof(command), "%s/bus", host->dir);
-        (void) unlink(command);
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                (void) snprintf(path, sizeof(path), "%s/%s", host->dir, files[i]);
+                (void) unlink(path);
+        }
         clear_runtime(host);
         (void) rmdir(host->runtime);
         /* Fails if the daemon left anything behind. */

@@ -26,7 +26,7 @@ typedef struct HostSignal {
 } HostSignal;
 
 typedef struct BusHost {
-        char dir[40];     /* temporary; holds the bus' socket and the runtime directory */
+        char dir[40]; /* temporary; holds the sockets of bus and journal, and the runtime directory */
         char address[72]; /* of the bus */
         char runtime[56]; /* --runtime-dir */
         pid_t bus_pid, daemon_pid;

@@ -47,7 +47,7 @@ static void test_the_head_is_kept_and_all_is_counted(void **state) {
         fd = fd_close(fd);
         assert_true(drain_now(drain));
         assert_int_equal(drain_total(drain), 23);
-        assert_int_equal(drain_copy(drain, &text, &len), 0);
+        assert_int_equal(drain_copy(drain, SIZE_MAX, &text, &len), 0);
         assert_int_equal(len, 5);
         assert_string_equal(text, "abckl");
 }
@@ -74,7 +74,7 @@ static void test_the_tail_is_kept_in_order_however_it_arrives(void **state) {
                                 write_bytes(fd, (char) ('a' + (char) j), 1);
                         assert_false(drain_now(drain));
                 }
-                assert_int_equal(drain_copy(drain, &text, &len), 0);
+                assert_int_equal(drain_copy(drain, SIZE_MAX, &text, &len), 0);
                 assert_string_equal(text, "tuvwxyz");
         }
 }
@@ -152,7 +152,7 @@ static void test_what_is_kept_outlives_the_reader(void **state) {
         drain = NULL;
         assert_int_equal(drain_attach(event, &spec, again, &drain), 0);
         (void) drain_now(drain);
-        assert_int_equal(drain_copy(drain, &text, &len), 0);
+        assert_int_equal(drain_copy(drain, SIZE_MAX, &text, &len), 0);
         assert_string_equal(text, "wxyzabc");
         (void) drain_free(drain);
 }
