@@ -36,8 +36,9 @@ typedef struct Outcome {
 
 typedef void (*Act)(void);
 
-/* The rules of @role less those for @without. */
-static void take_filter(JailRole role, const char *without, bool log_failures) {
+/* The rules of @role less those for the call @without, or the one rule @less. */
+static void take_filter_less(JailRole role, const char *without, const JailRule *less,
+                             bool log_failures) {
         const JailRuleSet *set = jail_role_rules(role);
         JailRule rules[RULES_MAX];
         JailTable table = {.rules = rules};
@@ -47,13 +48,17 @@ static void take_filter(JailRole role, const char *without, bool log_failures) {
                 for (size_t i = 0; i < set->tables[t].n_rules; i++) {
                         const JailRule *rule = &set->tables[t].rules[i];
 
-                        if (!without || strcmp(rule->name, without) != 0)
+                        if (rule != less && (!without || strcmp(rule->name, without) != 0))
                                 rules[table.n_rules++] = *rule;
                 }
         if (jail_filter_compile(&table, 1, log_failures, &filter) < 0 ||
             jail_violation_prepare() < 0 || jail_violation_unblock() < 0 ||
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || jail_filter_install(&filter) < 0)
                 _exit(99);
+}
+
+static void take_filter(JailRole role, const char *without, bool log_failures) {
+        take_filter_less(role, without, NULL, log_failures);
 }
 
 static Outcome run(JailRole role, const char *without, bool log_failures, Act act) {
@@ -108,6 +113,78 @@ static void test_a_rule_that_is_missing_is_noticed_and_named(void **state) {
 
                 assert_done(&with);
                 assert_killed(&without, "' may not call getrandom (318)\n");
+        }
+}
+
+/* Makes the call of @rule as the rule allows it, with arguments that are of no use otherwise. */
+static void make_call(const JailRule *rule) {
+        long args[6] = {-1, -1, -1, -1, -1, -1};
+
+        switch (rule->match) {
+        case JAIL_IS:
+        case JAIL_HAS:
+                args[rule->arg] = (long) rule->value;
+                break;
+        case JAIL_IS_NOT:
+                args[rule->arg] = (long) rule->value + 1;
+                break;
+        case JAIL_LACKS:
+                args[rule->arg] = 0;
+                break;
+        case JAIL_IS_OWN_PID:
+                args[rule->arg] = getpid();
+                break;
+        case JAIL_ALWAYS:
+        case JAIL_FAILS:
+                break;
+        }
+        (void) syscall(rule->number, args[0], args[1], args[2], args[3], args[4], args[5]);
+}
+
+/* Return: whether a process with the filter of @role, less @less, is killed by it for the call of @rule. */
+static bool is_killed(JailRole role, const JailRule *rule, const JailRule *less) {
+        int status;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void) close(STDERR_FILENO);
+                (void) prctl(PR_SET_DUMPABLE, 0);
+                take_filter_less(role, NULL, less, false);
+                make_call(rule);
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+}
+
+/* Tables that roles share are looked at once. */
+static void test_every_rule_is_what_allows_its_call(void **state) {
+        static const JailRole roles[] = {JAIL_LOOP, JAIL_VCPU_KVM, JAIL_DISK};
+        const JailRule *seen[16];
+        size_t n_seen = 0;
+
+        for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+                const JailRuleSet *set = jail_role_rules(roles[i]);
+
+                for (size_t t = 0; t < set->n_tables; t++) {
+                        const JailTable *table = &set->tables[t];
+                        bool again = false;
+
+                        for (size_t n = 0; n < n_seen; n++)
+                                again |= seen[n] == table->rules;
+                        for (size_t n = 0; n < table->n_rules && !again; n++) {
+                                const JailRule *rule = &table->rules[n];
+
+                                if (is_killed(roles[i], rule, NULL))
+                                        fail_msg("%s %s is not allowed", rule->name,
+                                                 rule->value_name ?: "");
+                                if (!is_killed(roles[i], rule, rule))
+                                        fail_msg("%s %s needs no rule", rule->name,
+                                                 rule->value_name ?: "");
+                        }
+                        seen[n_seen++] = table->rules;
+                }
         }
 }
 
@@ -247,6 +324,7 @@ int main(void) {
 #endif
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_rule_that_is_missing_is_noticed_and_named),
+                cmocka_unit_test(test_every_rule_is_what_allows_its_call),
                 cmocka_unit_test(test_a_thread_takes_the_process_with_it),
                 cmocka_unit_test(test_files_are_refused_to_the_loop_and_deadly_to_vcpus),
                 cmocka_unit_test(test_what_an_intruder_would_do_ends_the_process),
