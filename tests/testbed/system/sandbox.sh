@@ -11,12 +11,11 @@ of_vmm() {
         sed -n "s/^$2:*[[:space:]][[:space:]]*//p" "/proc/$pid/$1"
 }
 
-# namespaces: how many of the VMM's are not ours
-own_namespaces() {
-        local pid kind n=0
-        read -r pid _ <"/proc/$vm/task/$vm/children"
+# namespaces_of PID: how many of its namespaces are not ours
+namespaces_of() {
+        local kind n=0
         for kind in user mnt ipc net; do
-                [ "$(readlink "/proc/$pid/ns/$kind")" = "$(readlink "/proc/self/ns/$kind")" ] || n=$((n + 1))
+                [ "$(readlink "/proc/$1/ns/$kind")" = "$(readlink "/proc/self/ns/$kind")" ] || n=$((n + 1))
         done
         echo $n
 }
@@ -37,7 +36,7 @@ scenario_sandbox() {
         for task in "/proc/$pid/task/"*; do
                 same "thread $(cat "$task/comm") has a filter" 2 "$(sed -n 's/^Seccomp:[[:space:]]*//p' "$task/status")"
         done
-        same "it has namespaces of its own" 4 "$(own_namespaces)"
+        same "it has namespaces of its own" 4 "$(namespaces_of "$pid")"
         same "whose root is empty" proc "$(ls "/proc/$pid/root/")"
         same "and read-only" "sandbox / tmpfs ro" "$(sed -n 's/^\(sandbox [^,]*\),.*/\1/p' "/proc/$pid/mounts")"
         same "a descriptor that no option names is closed" "" "$(readlink "/proc/$pid/fd/9" | grep hostname)"
@@ -63,7 +62,7 @@ scenario_without() {
         vm_says outside 'init reached'
         read -r pid _ <"/proc/$vm/task/$vm/children"
         same "outside of it there is no filter, and what was inherited stays open" "0 /etc/hostname 0" \
-                "$(of_vmm status Seccomp) $(readlink "/proc/$pid/fd/9") $(own_namespaces)"
+                "$(of_vmm status Seccomp) $(readlink "/proc/$pid/fd/9") $(namespaces_of "$pid")"
         done_with "and it is stopped the same way" outside stop
         ends_with "and ends the same way" 0
         # In a user namespace that may have no more of any kind; the limits are its own.

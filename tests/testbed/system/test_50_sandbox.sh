@@ -10,10 +10,12 @@ vmm=vivarium-vmm hypervisor=kvm
 . "$(dirname "$0")/sandbox.sh"
 scenario_sandbox
 
-# Namespaces are what the service's unit allows; the rest is the VMM's own doing.
+# In what the service's unit leaves it.
 check "a VM of the service runs" start_vm served --kernel "$guest/tiny.elf" --mem 64 --params tiny=h:running
 check "its guest too" await_text served.console running
 pid=$(vm_get served Pid)
 same "it has no capability, no way to new ones, and filters" "0000000000000000 1 2" \
         "$(sed -n 's/^\(CapEff\|NoNewPrivs\|Seccomp\):[[:space:]]*//p' "/proc/$pid/status" | xargs)"
+same "it has namespaces of its own" 4 "$(namespaces_of "$pid")"
+same "whose root is empty" proc "$(ls "/proc/$pid/root/")"
 check "it is killed as well as any" vivctl kill served
