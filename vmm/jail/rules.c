@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -47,6 +48,7 @@ static const JailRule common_rules[] = {
         ALLOW(futex),
         ALLOW(getpid), /* glibc's pthread_kill() and abort() */
         ALLOW(getrandom),
+        WITH(getrusage, JAIL_IS, 0, RUSAGE_THREAD), /* whether the host kept a vCPU waiting */
         ALLOW(gettid),
         ALLOW(madvise),
         /* No memory becomes executable any more: translated code lies in areas that were mapped at the start. */

@@ -533,7 +533,7 @@ bool lapic_pending(Lapic *l);    /* an interrupt may be delivered now */
 int lapic_acknowledge(Lapic *l); /* its vector, or -1 */
 bool lapic_accepts_extint(const Lapic *l);
 void lapic_timer_poll(Lapic *l, uint64_t now);
-uint64_t lapic_timer_due(const Lapic *l); /* guest nsec, UINT64_MAX = none */
+uint64_t lapic_timer_due(Lapic *l); /* guest nsec, UINT64_MAX = none */
 uint64_t lapic_deadline(const Lapic *l);
 void lapic_set_deadline(Lapic *l, uint64_t tsc);
 unsigned lapic_send_to_set(SoftPartition *p, uint64_t low, uint64_t high, uint32_t min,

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/cleanup.h"
 #include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/lapic_timer.h"
 #include "vmm/hv/soft/soft_internal.h"
 
 #define BASE_BSP 0x100u
@@ -45,10 +47,6 @@ enum {
 
 #define VERSION 0x00050014u
 #define SVR_ENABLED 0x100u
-#define LVT_MASKED 0x10000u
-#define LVT_TIMER_MODE 0x60000u
-#define LVT_TIMER_PERIODIC 0x20000u
-#define LVT_TIMER_DEADLINE 0x40000u
 #define ICR_LEVEL_ASSERT 0x4000u
 #define ICR_TRIGGER_LEVEL 0x8000u
 #define ICR_X2APIC_RESERVED UINT64_C(0xfff32000)
@@ -70,12 +68,12 @@ struct Lapic {
         uint32_t id;               /* x2APIC id, for good */
         _Atomic uint32_t xapic_id; /* the same unless the guest has written it */
         _Atomic uint32_t tpr, ldr, dfr, svr;
-        uint32_t esr, esr_latched, tdcr, tmict;
+        uint32_t esr, esr_latched;
         _Atomic uint32_t lvt[6]; /* timer, thermal, pmc, lint0, lint1, error */
         uint64_t icr;
         uint32_t irr[8], isr[8], tmr[8];
-        uint64_t timer_due; /* UINT64_MAX: not running */
-        uint64_t deadline;  /* TSC value, 0 = disarmed */
+        LapicTimer timer;
+        long preemptions; /* of the processor's thread, when the timer last asked */
 };
 
 static int highest(const uint32_t *bits) {
@@ -113,7 +111,7 @@ void lapic_reset(Lapic *l, bool boot_processor, bool init) {
         l->id = l->cpu->index;
         if (!init)
                 l->xapic_id = l->id & 0xff;
-        l->tpr = l->ldr = l->esr = l->tdcr = l->tmict = 0;
+        l->tpr = l->ldr = l->esr = 0;
         l->dfr = UINT32_MAX;
         l->svr = 0xff;
         l->icr = 0;
@@ -127,8 +125,7 @@ void lapic_reset(Lapic *l, bool boot_processor, bool init) {
         memset(l->irr, 0, sizeof(l->irr));
         memset(l->isr, 0, sizeof(l->isr));
         memset(l->tmr, 0, sizeof(l->tmr));
-        l->timer_due = UINT64_MAX;
-        l->deadline = 0;
+        lapic_timer_clear(&l->timer);
         pthread_mutex_unlock(&l->lock);
 }
 
@@ -407,50 +404,16 @@ unsigned lapic_send_to_set(SoftPartition *p, uint64_t low, uint64_t high, uint32
 
 /* ---- timer ---- */
 
-static unsigned divider(const Lapic *l) {
-        unsigned v = (l->tdcr & 3) | (l->tdcr >> 1 & 4);
+/* Whether the host has made the processor's thread give way since this was last asked; on that thread. */
+static bool kept_waiting(Lapic *l) {
+        struct rusage usage;
+        bool r;
 
-        return v == 7 ? 1 : 2u << v;
-}
-
-/* The count runs at the TSC's rate, one tick a nanosecond. */
-static void timer_arm(Lapic *l) {
-        uint32_t mode = l->lvt[0] & LVT_TIMER_MODE;
-        uint64_t now = soft_time_nsec(l->cpu->partition);
-
-        if (mode == LVT_TIMER_DEADLINE) {
-                uint64_t tsc = now + (uint64_t) l->cpu->tsc_offset;
-
-                l->timer_due = l->deadline == 0     ? UINT64_MAX
-                               : l->deadline <= tsc ? now
-                                                    : now + (l->deadline - tsc);
-        } else if (l->tmict == 0) {
-                l->timer_due = UINT64_MAX;
-        } else {
-                l->timer_due = now + (uint64_t) l->tmict * divider(l);
-        }
-        cpu_attention(l->cpu, ATTENTION_TIMER);
-}
-
-static uint32_t timer_count(const Lapic *l) {
-        uint64_t now = soft_time_nsec(l->cpu->partition);
-        uint32_t mode = l->lvt[0] & LVT_TIMER_MODE;
-
-        if (mode == LVT_TIMER_DEADLINE || l->timer_due == UINT64_MAX)
-                return 0;
-        if (now >= l->timer_due) {
-                uint64_t period = (uint64_t) l->tmict * divider(l);
-
-                if (mode != LVT_TIMER_PERIODIC)
-                        return 0;
-                return (uint32_t) ((period - (now - l->timer_due) % period) / divider(l));
-        }
-        return (uint32_t) ((l->timer_due - now) / divider(l));
-}
-
-/** lapic_timer_due() - guest nanoseconds at which the timer fires, UINT64_MAX for never */
-uint64_t lapic_timer_due(const Lapic *l) {
-        return l->timer_due;
+        if (getrusage(RUSAGE_THREAD, &usage) < 0)
+                return false;
+        r = usage.ru_nivcsw != l->preemptions;
+        l->preemptions = usage.ru_nivcsw;
+        return r;
 }
 
 /**
@@ -458,37 +421,39 @@ uint64_t lapic_timer_due(const Lapic *l) {
  * processor's thread
  */
 void lapic_timer_poll(Lapic *l, uint64_t now) {
-        bool fire;
+        const bool late = lapic_timer_jumped(&l->timer, now) && kept_waiting(l);
 
-        if (now < l->timer_due)
-                return;
-        fire = !(l->lvt[0] & LVT_MASKED);
-        if ((l->lvt[0] & LVT_TIMER_MODE) == LVT_TIMER_PERIODIC) {
-                uint64_t period = (uint64_t) l->tmict * divider(l);
-
-                l->timer_due += period;
-                if (l->timer_due <=
-                    now) /* ticks that nobody could take are lost, as on a busy machine */
-                        l->timer_due = now + period;
-        } else {
-                l->timer_due = UINT64_MAX;
-                l->deadline = 0;
-        }
-        if (fire)
+        if (lapic_timer_look(&l->timer, now, late) && !(l->lvt[0] & LVT_MASKED))
                 accept(l, (uint8_t) l->lvt[0], false);
+}
+
+/** lapic_timer_due() - guest nanoseconds at which the timer of a processor that goes to sleep fires, UINT64_MAX for never */
+uint64_t lapic_timer_due(Lapic *l) {
+        return lapic_timer_sleep(&l->timer);
 }
 
 /** lapic_deadline() - the TSC deadline MSR */
 uint64_t lapic_deadline(const Lapic *l) {
-        return l->deadline;
+        return l->timer.deadline;
 }
 
 /** lapic_set_deadline() - write the TSC deadline MSR; ignored outside deadline mode */
 void lapic_set_deadline(Lapic *l, uint64_t tsc) {
-        if ((l->lvt[0] & LVT_TIMER_MODE) != LVT_TIMER_DEADLINE)
-                return;
-        l->deadline = tsc;
-        timer_arm(l);
+        if (lapic_timer_set_deadline(&l->timer, soft_time_nsec(l->cpu->partition),
+                                     l->cpu->tsc_offset, tsc))
+                cpu_attention(l->cpu, ATTENTION_TIMER);
+}
+
+/*
+ * What has run out is over before the guest sees or changes it, whether or not the run loop has come by since. All of one
+ * access is about one time, which is the result: the host may let any time pass on the way.
+ */
+static uint64_t before_access(Lapic *l, unsigned reg) {
+        const uint64_t now = soft_time_nsec(l->cpu->partition);
+
+        if (reg == REG_TMCCT || reg == REG_LVT_TIMER || reg == REG_TDCR)
+                lapic_timer_poll(l, now);
+        return now;
 }
 
 /* ---- registers, by number ---- */
@@ -502,7 +467,7 @@ static uint32_t locked(Lapic *l, const uint32_t *value) {
         return r;
 }
 
-static bool reg_read(Lapic *l, unsigned reg, uint32_t *ret) {
+static bool reg_read(Lapic *l, unsigned reg, uint64_t now, uint32_t *ret) {
         switch (reg) {
         case REG_ID:
                 *ret = x2apic(l) ? l->id : l->xapic_id << 24;
@@ -550,20 +515,20 @@ static bool reg_read(Lapic *l, unsigned reg, uint32_t *ret) {
                 *ret = l->lvt[reg - REG_LVT_TIMER];
                 return true;
         case REG_TMICT:
-                *ret = l->tmict;
+                *ret = l->timer.initial;
                 return true;
         case REG_TMCCT:
-                *ret = timer_count(l);
+                *ret = lapic_timer_count(&l->timer, now);
                 return true;
         case REG_TDCR:
-                *ret = l->tdcr;
+                *ret = l->timer.divide;
                 return true;
         default:
                 return false;
         }
 }
 
-static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
+static bool reg_write(Lapic *l, unsigned reg, uint64_t now, uint32_t v) {
         switch (reg) {
         case REG_ID:
                 if (x2apic(l))
@@ -615,19 +580,12 @@ static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
                         return false;
                 l->icr = (l->icr & UINT32_MAX) | (uint64_t) v << 32;
                 return true;
-        case REG_LVT_TIMER: {
-                uint32_t old = l->lvt[0];
-
+        case REG_LVT_TIMER:
                 if (!(l->svr & SVR_ENABLED))
                         v |= LVT_MASKED;
                 l->lvt[0] = v & (0x100ffu | LVT_TIMER_MODE);
-                if ((old ^ v) & LVT_TIMER_DEADLINE) { /* between one-shot and periodic it goes on */
-                        l->timer_due = UINT64_MAX;
-                        l->deadline = 0;
-                        l->tmict = 0;
-                }
+                lapic_timer_set_mode(&l->timer, l->lvt[0]);
                 return true;
-        }
         case REG_LVT_THERMAL ... REG_LVT_ERROR:
                 if (!(l->svr & SVR_ENABLED))
                         v |= LVT_MASKED;
@@ -635,22 +593,13 @@ static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
                 cpu_attention(l->cpu, ATTENTION_INTERRUPT);
                 return true;
         case REG_TMICT:
-                if ((l->lvt[0] & LVT_TIMER_MODE) == LVT_TIMER_DEADLINE)
-                        return true;
-                l->tmict = v;
-                timer_arm(l);
+                lapic_timer_set_count(&l->timer, now, v);
+                cpu_attention(l->cpu, ATTENTION_TIMER);
                 return true;
-        case REG_TDCR: {
-                const uint32_t left = timer_count(l);
-
-                l->tdcr = v & 0xb;
-                if (left != 0) { /* it goes on counting, at the new rate */
-                        l->timer_due =
-                                soft_time_nsec(l->cpu->partition) + (uint64_t) left * divider(l);
-                        cpu_attention(l->cpu, ATTENTION_TIMER);
-                }
+        case REG_TDCR:
+                lapic_timer_set_divide(&l->timer, now, v);
+                cpu_attention(l->cpu, ATTENTION_TIMER);
                 return true;
-        }
         case REG_SELF_IPI:
                 if (!x2apic(l) || v >> 8)
                         return false;
@@ -665,12 +614,12 @@ static bool reg_write(Lapic *l, unsigned reg, uint32_t v) {
 uint32_t lapic_mmio_read(Lapic *l, uint32_t offset) {
         uint32_t v = 0;
 
-        return reg_read(l, offset >> 4, &v) ? v : 0;
+        return reg_read(l, offset >> 4, before_access(l, offset >> 4), &v) ? v : 0;
 }
 
 /** lapic_mmio_write() - xAPIC register write; what is not there is ignored */
 void lapic_mmio_write(Lapic *l, uint32_t offset, uint32_t v) {
-        (void) reg_write(l, offset >> 4, v);
+        (void) reg_write(l, offset >> 4, before_access(l, offset >> 4), v);
 }
 
 /** lapic_msr_read() - x2APIC register; false means #GP */
@@ -684,7 +633,7 @@ bool lapic_msr_read(Lapic *l, uint32_t msr, uint64_t *ret) {
                 *ret = l->icr;
                 return true;
         }
-        if (!reg_read(l, reg, &v))
+        if (!reg_read(l, reg, before_access(l, reg), &v))
                 return false;
         *ret = v;
         return true;
@@ -703,7 +652,7 @@ bool lapic_msr_write(Lapic *l, uint32_t msr, uint64_t v) {
                 send_ipi(l, l->icr);
                 return true;
         }
-        return v >> 32 == 0 && reg_write(l, reg, (uint32_t) v);
+        return v >> 32 == 0 && reg_write(l, reg, before_access(l, reg), (uint32_t) v);
 }
 
 /** lapic_tpr() - the task priority, 0..255 */
@@ -721,12 +670,14 @@ void lapic_set_tpr(Lapic *l, uint64_t tpr) {
 
 /** lapic_save() - the register page in the neutral form of vmm/hv/state.h */
 void lapic_save(Lapic *l, VcpuApic *ret) {
+        const uint64_t now = soft_time_nsec(l->cpu->partition);
+
         memset(ret, 0, sizeof(*ret));
         ret->base_msr = l->base;
         for (unsigned reg = 0; reg < 0x40; reg++) {
                 uint32_t v;
 
-                if (reg_read(l, reg, &v))
+                if (reg_read(l, reg, now, &v))
                         memcpy(ret->registers + reg * 16, &v, 4);
         }
 }
@@ -736,6 +687,7 @@ void lapic_restore(Lapic *l, const VcpuApic *state) {
         static const unsigned plain[] = {REG_TPR,       REG_LDR,         REG_DFR,     REG_SVR,
                                          REG_LVT_TIMER, REG_LVT_THERMAL, REG_LVT_PMC, REG_LVT_LINT0,
                                          REG_LVT_LINT1, REG_LVT_ERROR,   REG_TDCR,    REG_TMICT};
+        const uint64_t now = soft_time_nsec(l->cpu->partition);
         uint32_t v;
 
         l->base = state->base_msr;
@@ -752,7 +704,7 @@ void lapic_restore(Lapic *l, const VcpuApic *state) {
                         else if (plain[i] == REG_DFR)
                                 l->dfr = v;
                         else
-                                (void) reg_write(l, plain[i], v);
+                                (void) reg_write(l, plain[i], now, v);
                 }
         memcpy(&v, state->registers + REG_SVR * 16, 4);
         l->svr = v;

@@ -416,6 +416,7 @@ HaltReason soft_cpu_run(SoftCpu *c, const CpuIo *io, const _Atomic bool *stop) {
         c->halt = HALT_NONE;
         atomic_store(&c->partition->in_guest[c->index], true);
         atomic_fetch_or(&c->attention, ATTENTION_FLUSH | ATTENTION_KICK);
+        (void) lapic_timer_due(c->lapic); /* what passed outside was not waiting for the host */
         soft_fpu_enter(c, &host_mxcsr, host_x87);
         if (setjmp(c->on_fault) != 0) {
                 deliver_exception(c);

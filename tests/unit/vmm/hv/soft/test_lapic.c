@@ -521,6 +521,22 @@ static void test_change_between_one_shot_and_periodic_goes_on(void **state) {
         assert_int_equal(reg(f, 0, TMCCT), 1000);
 }
 
+static void test_timer_that_ran_out_unseen_does_not_go_on_when_it_becomes_periodic(void **state) {
+        Fixture *f = *state;
+
+        set_reg(f, 0, TDCR, DIVIDE_BY_1);
+        set_reg(f, 0, LVT_TIMER, 0x73);
+        set_reg(f, 0, TMICT, 1000);
+        advance(f, 1100);
+        set_reg(f, 0, LVT_TIMER, 0x73 | PERIODIC);
+        assert_int_equal(reg(f, 0, TMCCT), 0);
+        assert_int_equal(who_got(f, 0x73), 1);
+        advance(f, 5000);
+        poll_timer(f);
+        assert_int_equal(reg(f, 0, TMCCT), 0);
+        assert_int_equal(who_got(f, 0x73), 0);
+}
+
 static void test_masked_timer_counts_but_does_not_interrupt(void **state) {
         Fixture *f = *state;
 
@@ -697,6 +713,7 @@ int main(void) {
                 TEST(test_divider_is_read_from_its_scattered_bits),
                 TEST(test_new_divider_goes_on_from_the_count),
                 TEST(test_change_between_one_shot_and_periodic_goes_on),
+                TEST(test_timer_that_ran_out_unseen_does_not_go_on_when_it_becomes_periodic),
                 TEST(test_masked_timer_counts_but_does_not_interrupt),
                 TEST(test_deadline_is_a_time_stamp),
                 TEST(test_only_allowed_transitions_of_the_base_register),
