@@ -21,6 +21,9 @@
 #include "vmm/jail/jail.h"
 #include "vmm/machine/machine.h"
 
+/* What `machinectl poweroff` sends to the leader of a machine, as systemd(1) has it. */
+#define POWEROFF_SIGNAL (SIGRTMIN + 4)
+
 static int fail(int status, const TextError *error, int r) {
         log_error("%s", text_error_message(error, r));
         return status;
@@ -61,18 +64,24 @@ static void on_signal(void *userdata, int fd, uint32_t events) {
 
         if (read(fd, &info, sizeof(info)) != sizeof(info))
                 return;
+        if (info.ssi_signo == (uint32_t) POWEROFF_SIGNAL) {
+                log_info("pressing the power button on SIGRTMIN+4");
+                machine_press_power_button(userdata);
+                return;
+        }
         log_info("stopping on %s", strsignal((int) info.ssi_signo));
         machine_halt(userdata, HALT_STOP);
 }
 
 /* Blocked before the first thread exists, so that only the loop sees them. */
-static int block_stop_signals(int *ret_fd) {
+static int block_signals(int *ret_fd) {
         sigset_t set;
         int fd;
 
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);
+        sigaddset(&set, POWEROFF_SIGNAL);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
         fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -105,7 +114,7 @@ static int run(VmmConfig *config) {
 
         if (config->name)
                 (void) prctl(PR_SET_NAME, config->name);
-        r = block_stop_signals(&signal_fd);
+        r = block_signals(&signal_fd);
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
         r = machine_copy_host_topology(config, &error);

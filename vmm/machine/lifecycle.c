@@ -34,6 +34,11 @@ void machine_halt(Machine *machine, HaltReason reason) {
                 machine_halt_now(machine, reason);
 }
 
+/** machine_press_power_button() - ask the guest to shut down, which it may or may not do; any thread */
+void machine_press_power_button(Machine *machine) {
+        acpi_pm_press_power_button(machine->acpi_pm);
+}
+
 /** machine_halt_now() - machine_halt() for a panic whose dump is written, and for all else */
 void machine_halt_now(Machine *machine, HaltReason reason) {
         HaltReason none = HALT_NONE;

@@ -25,6 +25,7 @@ DEFINE_CLEANUP(Machine *, machine_free)
 Loop *machine_loop(Machine *machine);
 int machine_run(Machine *machine, HaltReason *ret, TextError *reterr);
 void machine_halt(Machine *machine, HaltReason reason);
+void machine_press_power_button(Machine *machine);
 
 /* Pausing: the loop's thread alone. */
 typedef void (*MachineVcpuFn)(Vcpu *vcpu, void *userdata);
