@@ -68,6 +68,13 @@ int launch_plan_find_file(const LaunchPlan *plan, const char *name) {
         return -ENOENT;
 }
 
+/** launch_plan_vmm_is_ours() - whether this is vivarium-vmm, and not a crosvm in its place; by its name */
+bool launch_plan_vmm_is_ours(const char *vmm_path) {
+        const char *slash = strrchr(vmm_path, '/');
+
+        return str_eq(slash ? slash + 1 : vmm_path, "vivarium-vmm");
+}
+
 /* Writing */
 
 static int add_consume(struct json_object *object, const char *key, struct json_object *value) {

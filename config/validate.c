@@ -128,6 +128,14 @@ static int check_uses(const VmConfig *config, TextError *reterr) {
         return 0;
 }
 
+static int check_limits(const VmLimits *limits, TextError *reterr) {
+        if (limits->memory_max_mib == 0 || limits->memory_high_mib <= limits->memory_max_mib)
+                return 0;
+        return text_error_set(reterr, -EINVAL,
+                              "limits.memory_high_mib: is above memory_max_mib, and so never "
+                              "reached");
+}
+
 /**
  * vm_config_validate() - rules between members; ranges of single members are the parser's
  *
@@ -137,6 +145,8 @@ int vm_config_validate(const VmConfig *config, TextError *reterr) {
         int r;
 
         r = check_boot(config, reterr);
+        if (r == 0)
+                r = check_limits(&config->limits, reterr);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < config->n_disks; i++) {

@@ -24,6 +24,12 @@
 #define VM_MEMORY_MIB_DEFAULT 256u
 #define VM_FD_NAME_MAX 64u
 #define VM_LABEL_UNITS_MAX 36u
+#define VM_LIMIT_MEMORY_MIB_MIN 32u
+#define VM_LIMIT_MEMORY_MIB_MAX (16u * 1024u * 1024u)
+#define VM_LIMIT_WEIGHT_MAX 10000u
+#define VM_LIMIT_CPU_PERCENT_MAX 100000u
+#define VM_LIMIT_TASKS_MIN 8u
+#define VM_LIMIT_TASKS_MAX 65536u
 #define VM_PLATFORM_VERSION "1.0.0"
 #define VM_PARAMS_MAX 2047u /* COMMAND_LINE_SIZE of x86 Linux less its terminator */
 
@@ -57,6 +63,15 @@ typedef enum VmDebugLevel {
         VM_DEBUG_FULL,
 } VmDebugLevel;
 
+/* What the host holds the VM's processes to, guest memory included; 0 where the host's default stays. */
+typedef struct VmLimits {
+        uint64_t memory_max_mib, memory_high_mib;
+        uint64_t cpu_weight;        /* 1 to VM_LIMIT_WEIGHT_MAX; 100 is everybody's */
+        uint64_t cpu_quota_percent; /* of one CPU */
+        uint64_t io_weight;         /* as cpu_weight */
+        uint64_t tasks_max;         /* threads */
+} VmLimits;
+
 /* Members that are parsed but that this version cannot honour are refused by validation, by name. */
 typedef struct VmConfig {
         char *name;                         /* owned, optional */
@@ -72,6 +87,7 @@ typedef struct VmConfig {
         VmDebugLevel debug_level;
         bool balloon;       /* default true */
         bool detect_hangup; /* end the VM when its payload does not start in time */
+        VmLimits limits;
 } VmConfig;
 
 void vm_config_init(VmConfig *config);

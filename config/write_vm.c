@@ -106,6 +106,25 @@ static int build_cpus(const VmConfig *config, struct json_object *object) {
         return -EINVAL;
 }
 
+/* Only what is limited: there is no number for "as the host has it". */
+static int build_limits(const VmLimits *limits, struct json_object *object) {
+        struct json_object *members;
+        int r;
+
+        if (memcmp(limits, &(VmLimits){0}, sizeof(*limits)) == 0)
+                return 0;
+        members = json_object_new_object();
+        r = add_consume(object, "limits", members);
+        for (size_t i = 0; i < vm_limits_n_fields && r == 0; i++) {
+                const uint64_t *limit =
+                        (const void *) ((const char *) limits + vm_limits_fields[i].offset);
+
+                if (*limit > 0)
+                        r = add_number(members, vm_limits_fields[i].key, *limit);
+        }
+        return r;
+}
+
 static int build_members(const VmConfig *config, struct json_object *object) {
         const bool ttys0 = config->console_input == VM_CONSOLE_INPUT_TTYS0;
         const bool full = config->debug_level == VM_DEBUG_FULL;
@@ -116,6 +135,8 @@ static int build_members(const VmConfig *config, struct json_object *object) {
                 r = add_file(object, "kernel", config->kernel);
         if (r == 0)
                 r = add_file(object, "initrd", config->initrd);
+        if (r == 0)
+                r = add_file(object, "bootloader", config->bootloader);
         if (r == 0)
                 r = add_string(object, "params", config->params);
         if (r == 0)
@@ -134,6 +155,8 @@ static int build_members(const VmConfig *config, struct json_object *object) {
                 r = add_bool(object, "balloon", config->balloon);
         if (r == 0)
                 r = add_bool(object, "detect_hangup", config->detect_hangup);
+        if (r == 0)
+                r = build_limits(&config->limits, object);
         return r;
 }
 

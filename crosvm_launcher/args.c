@@ -156,16 +156,6 @@ static int add_params(LaunchArgs *args, const LaunchPlan *plan) {
         return r;
 }
 
-/*
- * Our own VMM takes what sandbox it is permitted to have. A crosvm fails without the namespaces that the manager's unit
- * forbids, so it is run as Android runs it.
- */
-static bool is_our_vmm(const char *path) {
-        const char *slash = strrchr(path, '/');
-
-        return str_eq(slash ? slash + 1 : path, "vivarium-vmm");
-}
-
 /* Where the guest tells of its payload, as systemd's credential vmm.notify_socket has it. The port is the VM's CID. */
 #define NOTIFY_CREDENTIAL "io.systemd.credential:vmm.notify_socket=vsock-stream:2:%u"
 
@@ -192,7 +182,11 @@ static int add_machine(LaunchArgs *args, const LaunchPlan *plan) {
         vmm->no_balloon = !plan->config.balloon;
         /* What a real crosvm would otherwise add or need privileges for. */
         vmm->no_usb = true;
-        vmm->disable_sandbox = !is_our_vmm(plan->vmm_path);
+        /*
+         * Our own VMM takes what sandbox it is permitted to have. A crosvm fails without the namespaces that the
+         * manager's unit forbids, so it is run as Android runs it.
+         */
+        vmm->disable_sandbox = !launch_plan_vmm_is_ours(plan->vmm_path);
         vmm->name = strdup(plan->vm_name);
         vmm->log_level = plan->log_level ? strdup(plan->log_level) : NULL;
         if (!vmm->name || (plan->log_level && !vmm->log_level))

@@ -306,6 +306,17 @@ static int check_hypervisor(const Manager *manager, VmmHypervisor hypervisor, Te
                               request_hypervisor_to_string(hypervisor), probe->reason);
 }
 
+/* A limit that nobody enforces is none; who asks for one is told so. */
+static int check_limits(const Manager *manager, const VmLimits *limits, TextError *reterr) {
+        bool systemd = manager->env.scopes && scopes_available(manager->env.scopes);
+
+        if (systemd || memcmp(limits, &(VmLimits){0}, sizeof(*limits)) == 0)
+                return 0;
+        return text_error_set(reterr, SERVICE_E_UNSUPPORTED,
+                              "create VM: limits: this service's bus has no systemd to hold the VM "
+                              "to them");
+}
+
 /* What "auto" comes to, once that is known, so that a VM's properties say what it runs on. */
 static VmmHypervisor resolve_hypervisor(const Manager *manager, VmmHypervisor hypervisor) {
         static const VmmHypervisor order[] = {VMM_HYPERVISOR_KVM, VMM_HYPERVISOR_SOFT};
@@ -406,7 +417,9 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
         r = check_hypervisor(manager, request->hypervisor, reterr);
         if (r != 0)
                 return r;
-        r = check_room(manager, name, reterr);
+        r = check_limits(manager, &request->config.limits, reterr);
+        if (r == 0)
+                r = check_room(manager, name, reterr);
         if (r != 0)
                 return r;
         r = take_cid(manager, name != NULL, &cid);

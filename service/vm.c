@@ -125,6 +125,7 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
         if (r < 0)
                 return r;
         vm->boot_timeout_usec = vm_boot_timeout(request);
+        vm->limits = request->config.limits;
         vm->request = *request;
         request_init(request);
         *ret = TAKE(vm);
@@ -154,6 +155,7 @@ Vm *vm_free(Vm *vm) {
         (void) notify_free(vm->notify);
         vm_drop_operations(vm, /* tell= */ false);
         (void) scope_job_forget(vm->scope);
+        (void) machined_leave(vm->machine);
         (void) process_leave(vm->keeper);
         (void) process_leave(vm->vmm);
         (void) drain_free(vm->bell);

@@ -123,6 +123,7 @@ void vm_release_all(Vm *vm) {
         vm->step_timer = sd_event_source_disable_unref(vm->step_timer);
         vm->notify = notify_free(vm->notify);
         vm->scope = scope_job_forget(vm->scope);
+        vm->machine = machined_unregister(vm->machine);
         vm->keeper = process_free(vm->keeper);
         vm->vmm = process_leave(vm->vmm);
         vm->bell = drain_free(vm->bell);

@@ -62,7 +62,8 @@ struct Vm {
         bool kill_sent;
         bool vmm_ended;                      /* it was seen to; how, the keeper tells */
         ScopeJob *scope;                     /* while systemd makes it; owned by env->scopes */
-        ScopeResources resources;            /* of the scope */
+        VmLimits limits;                     /* of the scope */
+        MachinedEntry *machine;              /* owned by env->scopes' register */
         bool files_lost;                     /* those of the client did not come to this daemon */
         bool told;                           /* the death was */
         bool files_stored, processes_stored; /* with systemd */
@@ -96,6 +97,7 @@ bool vm_watch_keeperless(Vm *vm, const KeeperRecord *record);
 int vm_spawn_keeper(Vm *vm);
 int vm_read_record(const Vm *vm, KeeperRecord *ret);
 int vm_kill_process(Vm *vm);
+void vm_register(Vm *vm);
 int vm_attach_keeper(Vm *vm, const KeeperRecord *record);
 void vm_watch_vmm(Vm *vm);
 void vm_attach_vmm(Vm *vm, const KeeperRecord *record);

@@ -67,6 +67,15 @@ static int restore_request(Vm *vm, const Fields *state) {
         return r < 0 ? r : request_set_config(&vm->request, json, NULL);
 }
 
+/* Of the request even when its files did not come: a keeper may wait for its scope with them. */
+static void restore_limits(Vm *vm, const Fields *state) {
+        _cleanup_(vm_config_deinit) VmConfig config = {0};
+        const char *json = fields_get(state, "CONFIG");
+
+        if (json && vm_config_parse(json, &config, NULL) == 0)
+                vm->limits = config.limits;
+}
+
 static VmPhase phase_of(const Vm *vm, const Fields *state) {
         if (vm_state_is_final(vm->info.state))
                 return VM_PHASE_ENDED;
@@ -117,6 +126,7 @@ int vm_restore(const VmEnv *env, const Fields *state, Vm **ret) {
                         return r;
         }
         if (vm->phase == VM_PHASE_IDLE || vm->phase == VM_PHASE_LAUNCHING) {
+                restore_limits(vm, state);
                 r = restore_request(vm, state);
                 if (r == -ENOMEM)
                         return r;
@@ -194,6 +204,7 @@ static void resume_running(Vm *vm, const KeeperRecord *record) {
         }
         if (vm->keeper)
                 vm_watch_vmm(vm);
+        vm_register(vm);
         vm_start_sampling(vm);
         vm_await_payload(vm, vm->info.started_monotonic_usec);
         vm_resume_stop(vm);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "config/launch_plan.h"
 #include "service/store/fdstore.h"
 #include "service/text.h"
+#include "service/unit/controllers.h"
 #include "service/unit/scope.h"
 #include "service/vm_internal.h"
 
@@ -41,6 +44,32 @@ void vm_set_start_error(Vm *vm, const char *text) {
                 vm->start_error = NULL;
 }
 
+/*
+ * vm_register() - have machined list a VM that runs
+ *
+ * Its leader gets what machinectl sends: our VMM presses the power button on SIGRTMIN+4, which would end another one, so
+ * there the keeper is named, which no such signal moves.
+ */
+void vm_register(Vm *vm) {
+        Machined *machined = vm->env->scopes ? scopes_machined(vm->env->scopes) : NULL;
+        Process *leader = launch_plan_vmm_is_ours(vm->env->vmm_path) ? vm->vmm : vm->keeper;
+        char fallback[VM_ID_LEN + sizeof("vm-")];
+        int r;
+
+        if (!machined || !leader || !*vm->info.unit)
+                return;
+        (void) snprintf(fallback, sizeof(fallback), "vm-%s", vm->info.id);
+        r = machined_register(machined,
+                              &(MachinedSpec){.name = vm->info.name,
+                                              .fallback = fallback,
+                                              .id = vm->info.id,
+                                              .leader = process_pid(leader)},
+                              &vm->machine);
+        if (r < 0)
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "register with machined: %s, ignoring",
+                         strerror(-r));
+}
+
 /* The launcher became the VMM. */
 void vm_now_running(Vm *vm, const KeeperRecord *record) {
         vm->deadline = sd_event_source_disable_unref(vm->deadline);
@@ -55,6 +84,7 @@ void vm_now_running(Vm *vm, const KeeperRecord *record) {
         vm_store_processes(vm);
         if (vm->keeper)
                 vm_watch_vmm(vm);
+        vm_register(vm);
         vm_start_sampling(vm);
         vm_await_payload(vm, vm->info.started_monotonic_usec);
         log_line(LOG_LEVEL_INFO, vm->info.name, "running as process %u, CID %u", vm->info.pid,
@@ -85,10 +115,15 @@ static void go(Vm *vm) {
 }
 
 static void on_scope_made(void *userdata, int r, const char *message) {
+        _cleanup_(text_error_deinit) TextError error = {0};
         Vm *vm = userdata;
 
         if (!vm->keeper)
                 return;
+        if (r == 0) {
+                r = controllers_check(process_pid(vm->keeper), &vm->limits, &error);
+                message = text_error_message(&error, r);
+        }
         if (r < 0) {
                 vm_set_start_error(vm, message);
                 (void) vm_kill_process(vm);
@@ -102,7 +137,7 @@ int vm_begin(Vm *vm) {
         ScopeSpec spec = {.unit = vm->info.unit,
                           .name = vm->info.name,
                           .pid = process_pid(vm->keeper),
-                          .resources = &vm->resources};
+                          .limits = &vm->limits};
         int r;
 
         if (!vm->env->scopes || !scopes_available(vm->env->scopes)) {

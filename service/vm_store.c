@@ -127,7 +127,7 @@ static int save_request(Vm *vm, Fields *fields) {
         int r;
 
         if (vm_state_is_final(vm->info.state) || vm->phase == VM_PHASE_EXECUTED ||
-            !vm->request.config.kernel)
+            (!vm->request.config.kernel && !vm->request.config.bootloader))
                 return 0;
         r = vm_config_to_json(&vm->request.config, &json);
         if (r < 0)

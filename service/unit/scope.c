@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -29,6 +30,7 @@ struct ScopeJob {
 struct Scopes {
         sd_bus *bus;              /* borrowed; outlives the scopes */
         sd_bus_slot *job_removed; /* owned */
+        Machined *machined;       /* owned; NULL unless available */
         bool available;
         TAILQ_HEAD(, ScopeJob) jobs;
 };
@@ -100,14 +102,14 @@ static int append_number(sd_bus_message *call, const char *name, uint64_t value)
 }
 
 static int append_properties(sd_bus_message *call, const ScopeSpec *spec) {
-        const ScopeResources *limits = spec->resources;
+        const VmLimits *limits = spec->limits;
         const struct {
                 const char *name;
                 uint64_t value;
-        } numbers[] = {{"MemoryMax", limits->memory_max_bytes},
-                       {"MemoryHigh", limits->memory_high_bytes},
+        } numbers[] = {{"MemoryMax", limits->memory_max_mib << 20},
+                       {"MemoryHigh", limits->memory_high_mib << 20},
                        {"CPUWeight", limits->cpu_weight},
-                       {"CPUQuotaPerSecUSec", limits->cpu_quota_usec_per_sec},
+                       {"CPUQuotaPerSecUSec", limits->cpu_quota_percent * (USEC_PER_SEC / 100)},
                        {"IOWeight", limits->io_weight},
                        {"TasksMax", limits->tasks_max}};
         _cleanup_(freep) char *description = NULL;
@@ -204,10 +206,12 @@ int scopes_new(sd_bus *bus, Scopes **ret) {
         r = has_owner(bus, SYSTEMD_NAME, &scopes->available);
         if (r < 0)
                 return r;
-        if (scopes->available)
+        if (scopes->available) {
                 r = sd_bus_match_signal(bus, &scopes->job_removed, SYSTEMD_NAME, SYSTEMD_PATH,
                                         SYSTEMD_MANAGER, "JobRemoved", on_job_removed, scopes);
-        else
+                if (r >= 0)
+                        r = machined_new(bus, &scopes->machined);
+        } else
                 log_info("no systemd on the bus: VMs run in the service's own cgroup, without "
                          "limits");
         if (r < 0)
@@ -224,6 +228,7 @@ Scopes *scopes_free(Scopes *scopes) {
         while ((job = TAILQ_FIRST(&scopes->jobs)))
                 (void) scope_job_forget(job);
         (void) sd_bus_slot_unref(scopes->job_removed);
+        (void) machined_free(scopes->machined);
         free(scopes);
         return NULL;
 }
@@ -231,4 +236,9 @@ Scopes *scopes_free(Scopes *scopes) {
 /** scopes_available() - whether systemd is there to make them */
 bool scopes_available(const Scopes *scopes) {
         return scopes->available;
+}
+
+/** scopes_machined() - the register of what runs in scopes; borrowed; NULL where there are none */
+Machined *scopes_machined(const Scopes *scopes) {
+        return scopes->machined;
 }

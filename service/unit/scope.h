@@ -9,28 +9,20 @@
 #include <systemd/sd-bus.h>
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/cleanup.h"
+#include "config/vm_config.h"
+#include "service/unit/machined.h"
 
 typedef struct Scopes Scopes;
 typedef struct ScopeJob ScopeJob;
-
-/* Limits; 0 where systemd's default stays. */
-typedef struct ScopeResources {
-        uint64_t memory_max_bytes, memory_high_bytes;
-        uint64_t cpu_weight;             /* 1..10000, 100 is everybody's */
-        uint64_t cpu_quota_usec_per_sec; /* 1000000 is one CPU */
-        uint64_t io_weight;              /* 1..10000 */
-        uint64_t tasks_max;
-} ScopeResources;
 
 typedef struct ScopeSpec {
         const char *unit; /* name ending in ".scope" */
         const char *name; /* of the VM, for the description */
         pid_t pid;        /* first process in it */
-        const ScopeResources *resources;
+        const VmLimits *limits;
 } ScopeSpec;
 
 /**
@@ -44,6 +36,7 @@ int scopes_new(sd_bus *bus, Scopes **ret);
 Scopes *scopes_free(Scopes *scopes);
 DEFINE_CLEANUP(Scopes *, scopes_free)
 bool scopes_available(const Scopes *scopes);
+Machined *scopes_machined(const Scopes *scopes);
 
 int scope_make(Scopes *scopes, const ScopeSpec *spec, ScopeMadeFn made, void *userdata,
                ScopeJob **ret);

@@ -8,6 +8,8 @@ set -eu
 out=${1:?usage: build.sh OUTDIR}
 mkdir -p "$out"
 packages=systemd,systemd-sysv,dbus,kmod,procps,e2fsprogs,jq,libjson-c5,liburing2,liblz4-1,liblzma5,libzstd1,zlib1g
+# machinectl, and who answers it
+packages=$packages,systemd-container
 # what the network's tests use: ip, passt, and the libraries of virtiofsd, whose package would bring all of QEMU along
 packages=$packages,iproute2,passt,libseccomp2,libcap-ng0,libglib2.0-0,libnuma1
 key="$packages $(sha256sum <"$0")"

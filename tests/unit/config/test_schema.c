@@ -54,6 +54,8 @@ static void test_schema_and_parser_know_the_same_keys(void **state) {
         assert_same_keys(*state, vm_config_fields, vm_config_n_fields);
         assert_same_keys(get(defs, "disk"), vm_disk_fields, vm_disk_n_fields);
         assert_same_keys(get(defs, "partition"), vm_partition_fields, vm_partition_n_fields);
+        assert_same_keys(get(get(*state, "properties"), "limits"), vm_limits_fields,
+                         vm_limits_n_fields);
 }
 
 static int parse(const char *text) {
@@ -200,6 +202,27 @@ static void test_list_lengths_are_the_parsers(void **state) {
         assert_int_equal(json_object_get_int(get(partitions, "maxItems")), VM_PARTITIONS_MAX);
 }
 
+static void assert_accepts_limit(const char *key, int64_t n, bool accepted) {
+        char text[80];
+
+        (void) snprintf(text, sizeof(text), "{\"%s\":%" PRId64 "}", key, n);
+        assert_accepts("limits", text, accepted);
+}
+
+static void test_bounds_of_limits_are_the_parsers(void **state) {
+        struct json_object *limits = get(get(*state, "properties"), "limits");
+
+        json_object_object_foreach(get(limits, "properties"), key, property) {
+                int64_t min = json_object_get_int64(get(property, "minimum"));
+                int64_t max = json_object_get_int64(get(property, "maximum"));
+
+                assert_accepts_limit(key, min, true);
+                assert_accepts_limit(key, min - 1, false);
+                assert_accepts_limit(key, max, true);
+                assert_accepts_limit(key, max + 1, false);
+        }
+}
+
 static void test_every_example_is_accepted_and_normalises(void **state) {
         glob_t found;
 
@@ -228,6 +251,7 @@ int main(void) {
                 cmocka_unit_test(test_types_bounds_and_choices_are_the_parsers),
                 cmocka_unit_test(test_defaults_are_the_parsers),
                 cmocka_unit_test(test_list_lengths_are_the_parsers),
+                cmocka_unit_test(test_bounds_of_limits_are_the_parsers),
                 cmocka_unit_test(test_every_example_is_accepted_and_normalises),
         };
 

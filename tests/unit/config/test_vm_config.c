@@ -49,7 +49,9 @@ static const char full_config[] =
         " \"swiotlb_mib\": 0, \"instance_id\": null, \"device_tree_overlays\": [], \"bootloader\": "
         "null,"
         " \"custom_memory_backing_files\": [], \"debug_level\": \"full\", \"detect_hangup\": "
-        "false}";
+        "false, \"limits\": {\"memory_max_mib\": 7000, \"memory_high_mib\": 6500, \"cpu_weight\": "
+        "200,"
+        " \"cpu_quota_percent\": 150, \"io_weight\": 50, \"tasks_max\": 64}}";
 
 static void test_every_key_is_read(void **state) {
         static const uint8_t guid[16] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
@@ -78,6 +80,12 @@ static void test_every_key_is_read(void **state) {
         assert_string_equal(c.platform_version, ">=1.0, <2");
         assert_int_equal(c.console_input, VM_CONSOLE_INPUT_TTYS0);
         assert_int_equal(c.debug_level, VM_DEBUG_FULL);
+        assert_int_equal(c.limits.memory_max_mib, 7000);
+        assert_int_equal(c.limits.memory_high_mib, 6500);
+        assert_int_equal(c.limits.cpu_weight, 200);
+        assert_int_equal(c.limits.cpu_quota_percent, 150);
+        assert_int_equal(c.limits.io_weight, 50);
+        assert_int_equal(c.limits.tasks_max, 64);
 }
 
 static void test_the_normalised_form_is_stable(void **state) {
@@ -91,6 +99,17 @@ static void test_the_normalised_form_is_stable(void **state) {
         assert_string_equal(a, b);
         assert_string_equal(second.params, first.params);
         assert_non_null(strstr(a, "01234567-89ab-cdef-0123-456789abcdef"));
+        assert_memory_equal(&second.limits, &first.limits, sizeof(first.limits));
+}
+
+static void test_firmware_is_in_the_normalised_form(void **state) {
+        _cleanup_(vm_config_deinit) VmConfig first = {0}, second = {0};
+        _cleanup_(freep) char *text = NULL;
+
+        assert_int_equal(vm_config_parse("{\"bootloader\": \"fd:fw\"}", &first, NULL), 0);
+        assert_int_equal(vm_config_to_json(&first, &text), 0);
+        assert_int_equal(vm_config_parse(text, &second, NULL), 0);
+        assert_string_equal(second.bootloader, "fw");
 }
 
 typedef struct Seen {
@@ -240,6 +259,7 @@ int main(void) {
                 cmocka_unit_test(test_defaults_are_filled_in),
                 cmocka_unit_test(test_every_key_is_read),
                 cmocka_unit_test(test_the_normalised_form_is_stable),
+                cmocka_unit_test(test_firmware_is_in_the_normalised_form),
                 cmocka_unit_test(test_every_file_is_visited_with_its_path),
                 cmocka_unit_test(test_a_visitor_stops_the_walk),
                 cmocka_unit_test(test_each_bad_config_is_refused_with_path_and_cause),
