@@ -8,29 +8,35 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 
 /*
  * One VM's way into the register:
  *
- *   RegisterMachine(its name) ──refused──▶ GetMachineByPID(leader) ──unknown──▶ RegisterMachine(fallback)
+ *   GetMachineByPID(leader) ──unknown──▶ RegisterMachine(its name) ──taken or no name──▶ RegisterMachine(fallback)
  *
- * A refusal may mean that an earlier daemon registered it, which the second call finds out, and under which name; that
- * somebody else's machine has the name; or that the name is none for machined. Where machined is absent the bus says so
- * to the first VM, and no other asks again until a machined comes.
+ * The first call finds what an earlier daemon registered, and under which name. It must come first, and only the answers
+ * that are named here may lead on: a leader that is registered twice makes machined drop the second machine, and stop the
+ * unit that both are in. Where machined is absent the bus says so to the first VM, and no other asks again until a machined
+ * comes.
  */
 
 #define MACHINED_NAME "org.freedesktop.machine1"
 #define MACHINED_PATH "/org/freedesktop/machine1"
 #define MACHINED_MANAGER "org.freedesktop.machine1.Manager"
 #define MACHINE_PREFIX "/org/freedesktop/machine1/machine"
+#define ERROR_UNKNOWN MACHINED_NAME ".NoMachineForPID"
+#define ERROR_EXISTS MACHINED_NAME ".MachineExists"
+/* It may have to be started first, on a host that has much to do. */
+#define CALL_TIMEOUT_USEC (120 * USEC_PER_SEC)
 #define SERVICE "vivarium"
 #define CLASS "vm"
 
 typedef enum MachinedStep {
-        STEP_REGISTER,
         STEP_FIND,
+        STEP_REGISTER,
         STEP_FALLBACK,
         STEP_DONE,
 } MachinedStep;
@@ -96,7 +102,7 @@ static int ask(MachinedEntry *entry) {
         if (r >= 0)
                 r = append_spec(call, entry);
         if (r >= 0)
-                r = sd_bus_call_async(bus, &entry->call, call, on_answer, entry, 0);
+                r = sd_bus_call_async(bus, &entry->call, call, on_answer, entry, CALL_TIMEOUT_USEC);
         return r < 0 ? r : 0;
 }
 
@@ -141,28 +147,50 @@ static int take_found_name(MachinedEntry *entry, sd_bus_message *reply) {
         return 0;
 }
 
+/* Whether a refusal leads to the next step: anything else may mean that the call had its effect. */
+static bool leads_on(MachinedStep step, const sd_bus_error *error) {
+        switch (step) {
+        case STEP_FIND:
+                return sd_bus_error_has_name(error, ERROR_UNKNOWN);
+        case STEP_REGISTER:
+                return sd_bus_error_has_name(error, ERROR_EXISTS) ||
+                       sd_bus_error_has_name(error, SD_BUS_ERROR_INVALID_ARGS);
+        case STEP_FALLBACK:
+        case STEP_DONE:
+                return false;
+        }
+        return false;
+}
+
+static int give_up(MachinedEntry *entry, const sd_bus_error *error) {
+        bool absent = is_absence(error);
+
+        log_line(absent ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, entry->name,
+                 "not registered with machined: %s", error->message);
+        entry->machined->absent |= absent;
+        return -EOPNOTSUPP;
+}
+
 /* Return: 0; negative errno when the way ends without the VM being registered. */
 static int go_on(MachinedEntry *entry, sd_bus_message *reply) {
         const sd_bus_error *error = sd_bus_message_get_error(reply);
         MachinedStep step = entry->step;
+        int r;
 
-        if (error && (is_absence(error) || step == STEP_FALLBACK || entry->unwanted)) {
-                log_line(is_absence(error) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, entry->name,
-                         "not registered with machined: %s", error->message);
-                entry->machined->absent |= is_absence(error);
-                return -EOPNOTSUPP;
-        }
+        if (error && (entry->unwanted || !leads_on(step, error)))
+                return give_up(entry, error);
         if (error) {
-                entry->step = step == STEP_REGISTER ? STEP_FIND : STEP_FALLBACK;
+                entry->step = step == STEP_FIND ? STEP_REGISTER : STEP_FALLBACK;
                 return ask(entry);
         }
-        entry->step = STEP_DONE;
-        if (step == STEP_FIND)
-                return take_found_name(entry, reply);
+        r = step == STEP_FIND ? take_found_name(entry, reply) : 0;
+        if (r < 0)
+                return r;
         if (step == STEP_FALLBACK) {
                 free(entry->name);
                 entry->name = TAKE(entry->fallback);
         }
+        entry->step = STEP_DONE;
         return 0;
 }
 
