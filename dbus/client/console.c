@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -66,6 +67,15 @@ static int on_output_ready(sd_event_source *source, int fd, uint32_t revents, vo
         return r;
 }
 
+static void remember(Console *console, const char *bytes, size_t len) {
+        size_t n = MIN(len, sizeof(console->last)), kept;
+
+        kept = MIN(console->n_last, sizeof(console->last) - n);
+        memmove(console->last, console->last + console->n_last - kept, kept);
+        memcpy(console->last + kept, bytes + len - n, n);
+        console->n_last = kept + n;
+}
+
 static int on_guest_output(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Console *console = userdata;
         ssize_t n = read(fd, console->pending, sizeof(console->pending));
@@ -74,30 +84,64 @@ static int on_guest_output(sd_event_source *source, int fd, uint32_t revents, vo
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (n == 0) {
                 console->from_guest_source = sd_event_source_disable_unref(source);
+                if (console->events.ended)
+                        console->events.ended(console->events.userdata);
                 return 0;
         }
         console->n_pending = (size_t) n;
+        remember(console, console->pending, (size_t) n);
         (void) write_pending(console);
         return 0;
 }
 
-static int on_key(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Console *console = userdata;
+/* No more keys come: the terminal is gone, of which SIGHUP tells whoever must know, or the file has ended. */
+static void end_input(Console *console) {
+        console->input_source = sd_event_source_disable_unref(console->input_source);
+        console->room_source = sd_event_source_disable_unref(console->room_source);
+        if (console->to_guest >= 0)
+                (void) shutdown(console->to_guest, SHUT_WR); /* of a socket, as of no pipe */
+}
+
+/* A guest that reads nothing for 64 KiB of typed keys loses the rest, as a terminal's own queue would. */
+static void pass_keys(Console *console) {
         char bytes[256];
-        ssize_t n = read(fd, bytes, sizeof(bytes));
+        ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return 0;
+                return;
         if (n <= 0) {
-                /* The terminal is gone; SIGHUP says so to whoever must know. */
-                console->input_source = sd_event_source_disable_unref(source);
-                return 0;
+                end_input(console);
+                return;
         }
-        /* A guest that reads nothing for 64 KiB of keys loses the rest, as a terminal's own queue would. */
-        if (write(console->to_guest, bytes, (size_t) n) < 0 && errno == EPIPE)
-                console->input_source = sd_event_source_disable_unref(source);
-        if (escape_key_feed(&console->escape, bytes, (size_t) n, clock_monotonic_usec()))
+        /* Without a guest that takes keys there still is the escape key. */
+        if (console->to_guest >= 0 && write(console->to_guest, bytes, (size_t) n) < 0 &&
+            errno == EPIPE)
+                console->to_guest = fd_close(console->to_guest);
+        if (console->terminal.fd >= 0 &&
+            escape_key_feed(&console->escape, bytes, (size_t) n, clock_monotonic_usec()))
                 console->events.escaped(console->events.userdata);
+}
+
+/* What is no terminal waits for the guest: nothing of a file is lost. */
+static int on_input(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Console *console = userdata;
+
+        if (console->room_source && !can_write_now(console->to_guest)) {
+                int r = sd_event_source_set_enabled(source, SD_EVENT_OFF);
+
+                return r < 0 ? r
+                             : sd_event_source_set_enabled(console->room_source, SD_EVENT_ONESHOT);
+        }
+        pass_keys(console);
+        return 0;
+}
+
+static int on_room(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Console *console = userdata;
+
+        if (console->input_source)
+                return sd_event_source_set_enabled(console->input_source, SD_EVENT_ON);
+        pass_keys(console); /* of a file, which needs no waiting for */
         return 0;
 }
 
@@ -116,12 +160,28 @@ static int attach_output(Console *console, sd_event *event) {
         return sd_event_source_set_enabled(console->output_source, SD_EVENT_OFF);
 }
 
-static int attach_input(Console *console, sd_event *event) {
-        int r = terminal_enter_raw(&console->terminal, STDIN_FILENO);
+/* Input that is no terminal: a pipe is waited for, a file is read whenever the guest has room. */
+static int attach_stream(Console *console, sd_event *event) {
+        int r = sd_event_add_io(event, &console->room_source, console->to_guest, EPOLLOUT, on_room,
+                                console);
 
+        if (r >= 0)
+                r = sd_event_add_io(event, &console->input_source, STDIN_FILENO, EPOLLIN, on_input,
+                                    console);
+        if (r == -EPERM)
+                return 0;
+        return r < 0 ? r : sd_event_source_set_enabled(console->room_source, SD_EVENT_OFF);
+}
+
+static int attach_input(Console *console, sd_event *event) {
+        int r;
+
+        if (isatty(STDIN_FILENO) == 0)
+                return attach_stream(console, event);
+        r = terminal_enter_raw(&console->terminal, STDIN_FILENO);
         if (r < 0)
                 return r;
-        return sd_event_add_io(event, &console->input_source, STDIN_FILENO, EPOLLIN, on_key,
+        return sd_event_add_io(event, &console->input_source, STDIN_FILENO, EPOLLIN, on_input,
                                console);
 }
 
@@ -167,6 +227,7 @@ int console_finish(Console *console) {
 
         terminal_leave_raw(&console->terminal);
         console->input_source = sd_event_source_disable_unref(console->input_source);
+        console->room_source = sd_event_source_disable_unref(console->room_source);
         if (!console->from_guest_source || console->finishing) {
                 if (!console->finishing)
                         console->events.drained(console->events.userdata);
@@ -179,4 +240,60 @@ int console_finish(Console *console) {
         if (r < 0)
                 return r;
         return sd_event_source_set_priority(console->finish_source, SD_EVENT_PRIORITY_IDLE);
+}
+
+/* Where in @text that begins which follows what was shown last; 0 if that is not in it. */
+static size_t find_unseen(const Console *console, const char *text, size_t len) {
+        if (console->n_last == 0)
+                return 0;
+        for (size_t end = len; end >= console->n_last; end--)
+                if (memcmp(text + end - console->n_last, console->last, console->n_last) == 0)
+                        return end;
+        return 0;
+}
+
+/* What the new socket has already, but for what was shown before. Blocks for a slow reader of our output. */
+static int show_unseen(Console *console) {
+        _cleanup_(strbuf_deinit) StrBuf kept = {0};
+        size_t from;
+        ssize_t n;
+
+        while ((n = recv(console->from_guest, console->pending, sizeof(console->pending),
+                         MSG_DONTWAIT)) > 0)
+                strbuf_append_bytes(&kept, console->pending, (size_t) n);
+        if (kept.failed)
+                return -ENOMEM;
+        from = find_unseen(console, kept.data, kept.len);
+        if (from == kept.len)
+                return 0;
+        remember(console, kept.data + from, kept.len - from);
+        console->mid_line = kept.data[kept.len - 1] != '\n';
+        return fd_write_all(console->output, kept.data + from, kept.len - from);
+}
+
+/**
+ * console_resume() - go on with another socket, after the end of the first one was told
+ * @from_guest: has in it what was kept; consumed
+ * @to_guest:   for keys, -EBADF if the console passes none; consumed
+ *
+ * Return: 0 or negative errno.
+ */
+int console_resume(Console *console, sd_event *event, int from_guest, int to_guest) {
+        bool streams = console->terminal.fd < 0 && (console->input_source || console->room_source);
+        int r;
+
+        console->room_source = sd_event_source_disable_unref(console->room_source);
+        console->output_source = sd_event_source_disable_unref(console->output_source);
+        (void) fd_close(console->from_guest);
+        (void) fd_close(console->to_guest);
+        console->from_guest = from_guest;
+        console->to_guest = to_guest;
+        r = show_unseen(console);
+        if (r >= 0)
+                r = attach_output(console, event);
+        if (r < 0 || !streams)
+                return r < 0 ? r : 0;
+        console->input_source = sd_event_source_disable_unref(console->input_source);
+        r = attach_stream(console, event);
+        return r < 0 ? r : 0;
 }

@@ -17,10 +17,14 @@
 
 #define CONSOLE_CHUNK 4096u /* PIPE_BUF: what a pipe that polls writable takes without blocking */
 
+/* What was shown last is remembered, to find it again in what another service shows. */
+#define CONSOLE_LAST_BYTES 512u
+
 typedef struct ConsoleEvents {
         void (*escaped)(void *userdata);       /* the user pressed the escape key */
         void (*output_closed)(void *userdata); /* nobody reads our output any more */
         void (*drained)(void *userdata);       /* after console_finish(): everything was written */
+        void (*ended)(void *userdata);         /* optional; nothing comes from the guest any more */
         void *userdata;
 } ConsoleEvents;
 
@@ -28,13 +32,15 @@ typedef struct Console {
         int guest_out, guest_in, guest_log; /* owned; for the VM, closed once they are passed */
         int from_guest, to_guest;           /* owned; our ends of the pipes */
         int output;                         /* borrowed; standard output or error */
-        sd_event_source *from_guest_source, *output_source, *input_source,
+        sd_event_source *from_guest_source, *output_source, *input_source, *room_source,
                 *finish_source; /* owned */
         Terminal terminal;
         EscapeKey escape;
         ConsoleEvents events;
         char pending[CONSOLE_CHUNK]; /* read from the guest, not yet written */
         size_t n_pending;
+        char last[CONSOLE_LAST_BYTES];
+        size_t n_last;
         bool mid_line; /* the last byte written ends no line */
         bool finishing;
 } Console;
@@ -47,3 +53,4 @@ void console_close_guest_ends(Console *console);
 int console_attach(Console *console, sd_event *event, const ConsoleEvents *events,
                    TextError *reterr);
 int console_finish(Console *console);
+int console_resume(Console *console, sd_event *event, int from_guest, int to_guest);

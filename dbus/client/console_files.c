@@ -35,6 +35,7 @@ void console_deinit(Console *console) {
         sd_event_source_disable_unref(console->from_guest_source);
         sd_event_source_disable_unref(console->output_source);
         sd_event_source_disable_unref(console->input_source);
+        sd_event_source_disable_unref(console->room_source);
         sd_event_source_disable_unref(console->finish_source);
         console_close_guest_ends(console);
         (void) fd_close(console->from_guest);

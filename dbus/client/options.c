@@ -58,6 +58,11 @@ const Option metrics_options[] = {
         {0},
 };
 
+const Option log_options[] = {
+        {OPTION_FOLLOW, 'f', "follow", NULL, "Go on with what the guest writes, until the VM ends"},
+        {0},
+};
+
 const Option stop_options[] = {
         {OPTION_TIMEOUT, 0, "timeout", "SECONDS", "Kill what has not stopped by then (90)"},
         {0},

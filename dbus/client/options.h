@@ -46,6 +46,7 @@ typedef enum OptionId {
         OPTION_TIMEOUT,
         OPTION_PROBE,
         OPTION_FORMAT,
+        OPTION_FOLLOW,
 } OptionId;
 
 typedef struct Option {
@@ -92,6 +93,7 @@ extern const Option history_options[];
 extern const Option drain_options[]; /* run alone */
 extern const Option capabilities_options[];
 extern const Option metrics_options[];
+extern const Option log_options[];
 
 int args_parse(int argc, const char *const *argv, const Verb *verbs, Args *ret, TextError *reterr);
 void args_deinit(Args *args);

@@ -14,6 +14,7 @@
 #include "dbus/client/errors.h"
 #include "dbus/client/reasons.h"
 #include "dbus/client/record.h"
+#include "dbus/client/session.h"
 #include "dbus/client/value_bus.h"
 #include "dbus/names.h"
 
@@ -39,31 +40,8 @@ static void session_deinit(RunSession *session) {
         session->event = sd_event_unref(session->event);
 }
 
-/* A line of progress; the terminal's own output processing is on even in raw mode. */
-static void say(RunSession *session, const char *format, ...) _printf_(2, 3);
-static void say(RunSession *session, const char *format, ...) {
-        _cleanup_(strbuf_deinit) StrBuf line = {0};
-        _cleanup_(freep) char *text = NULL;
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (n < 0) {
-                text = NULL;
-                return;
-        }
-        /* Do not continue a line of the guest's where both are seen in one place. */
-        if (session->console->mid_line &&
-            (session->console->output == STDERR_FILENO || isatty(STDERR_FILENO) > 0)) {
-                strbuf_append(&line, "\n");
-                session->console->mid_line = false;
-        }
-        strbuf_printf(&line, "%s\n", text);
-        if (!line.failed)
-                (void) fd_write_all(STDERR_FILENO, line.data, line.len);
-}
+/* A line of progress. */
+#define say(session, ...) session_say((session)->console, __VA_ARGS__)
 
 static void leave(RunSession *session, int status) {
         (void) sd_event_exit(session->event, status);
@@ -257,27 +235,6 @@ static int watch_bus(RunSession *session) {
         return r < 0 ? r : sd_bus_attach_event(bus, session->event, SD_EVENT_PRIORITY_NORMAL);
 }
 
-static int watch_signals(RunSession *session) {
-        static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-        sigset_t set;
-
-        /* Writing to a closed pipe is an error of write(), not the end of vivctl. */
-        if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigemptyset(&set) < 0)
-                return -errno;
-        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
-                if (sigaddset(&set, signals[i]) < 0)
-                        return -errno;
-        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-                return -errno;
-        for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
-                int r = sd_event_add_signal(session->event, NULL, signals[i], on_signal, session);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 static int start(RunSession *session) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         int r = client_new_call(session->client, session->vm->path, VIVARIUM_VM_INTERFACE, "Start",
@@ -299,7 +256,7 @@ static int session_begin(RunSession *session) {
         int r = sd_event_new(&session->event);
 
         if (r >= 0)
-                r = watch_signals(session);
+                r = session_watch_signals(session->event, on_signal, session);
         if (r >= 0)
                 r = watch_bus(session);
         if (r >= 0)

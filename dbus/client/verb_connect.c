@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "dbus/client/errors.h"
+#include "dbus/client/remote.h"
 #include "dbus/client/verbs.h"
 #include "dbus/names.h"
 
@@ -59,6 +60,8 @@ int verb_connect(Client *client, const Args *args, TextError *reterr) {
         if (parse_u32(args->operands[1], &port) < 0)
                 return text_error_set(reterr, -EINVAL, "expected a port, not \"%s\"",
                                       args->operands[1]);
+        if (client->bus_kind == BUS_REMOTE)
+                return remote_exec(client, args, /* terminal= */ false, reterr);
         r = client_find_vm(client, args->operands[0], &path, reterr);
         if (r >= 0)
                 r = client_new_call(client, path, VIVARIUM_VM_INTERFACE, "ConnectVsock", &call,
