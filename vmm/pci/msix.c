@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
@@ -32,11 +33,22 @@ typedef struct MsixVector {
         bool unroutable;   /* the hypervisor refused once */
 } MsixVector;
 
+struct MsixSource {
+        Msix *msix; /* weak: outlives its sources */
+        MsixSource *next;
+        int event_fd; /* borrowed */
+        unsigned vector;
+        MsiRoute *route; /* owned; NULL when the hypervisor refused */
+        bool delivers;
+        MsiMessage routed; /* while @delivers */
+};
+
 struct Msix {
         PciDevice *dev;       /* borrowed */
         Partition *partition; /* borrowed */
         unsigned capability;  /* offset in configuration space */
         uint16_t control;     /* as last looked at */
+        MsixSource *sources;  /* weak: of those who made them */
         unsigned n_vectors;
         MsixVector vectors[];
 };
@@ -113,6 +125,10 @@ static bool sendable(const Msix *msix, const MsixVector *v) {
                !(v->control & VECTOR_MASKED);
 }
 
+static bool same_message(const MsiMessage *a, const MsiMessage *b) {
+        return a->address == b->address && a->data == b->data;
+}
+
 static int make_route(Msix *msix, MsixVector *v) {
         const MsiRouteOps *ops = msix->partition->msi_routes;
         _cleanup_(fd_closep) int fd = -EBADF;
@@ -146,7 +162,7 @@ static void update_route(Msix *msix, MsixVector *v) {
                 return;
         if (!v->route)
                 r = make_route(msix, v);
-        else if (v->routed.address == v->message.address && v->routed.data == v->message.data)
+        else if (same_message(&v->routed, &v->message))
                 return;
         else {
                 r = ops->set(v->route, &v->message);
@@ -174,7 +190,100 @@ static void send(Msix *msix, MsixVector *v) {
                 (void) msix->partition->ops->signal_msi(msix->partition, &v->message);
 }
 
+/* ---- sources outside the VMM ---- */
+
+/* What the hypervisor refuses to route, the device has to forward; see msix_source_is_routed(). */
+static void update_source(MsixSource *source) {
+        const Msix *msix = source->msix;
+        const MsiRouteOps *ops = msix->partition->msi_routes;
+        const MsixVector *v =
+                source->vector < msix->n_vectors ? msix->vectors + source->vector : NULL;
+        const MsiMessage *message = v && sendable(msix, v) ? &v->message : NULL;
+        int r;
+
+        if (!source->route || (!message && !source->delivers) ||
+            (message && source->delivers && same_message(message, &source->routed)))
+                return;
+        r = ops->set(source->route, message);
+        source->delivers = message != NULL;
+        if (message)
+                source->routed = *message;
+        if (r >= 0)
+                return;
+        log_debug("%s: route an eventfd to MSI-X vector %u: errno %d, forwarding it instead",
+                  msix->dev->ops->name, source->vector, -r);
+        ops->remove(source->route);
+        source->route = NULL;
+        source->delivers = false;
+}
+
+/**
+ * msix_source_new() - have an eventfd that others signal stand for a vector, at first for none
+ * @event_fd:  borrowed, outlives the result
+ * @ret:       release with msix_source_free() before @msix
+ *
+ * Return: 0, also when the hypervisor has no route for it; -ENOMEM.
+ */
+int msix_source_new(Msix *msix, int event_fd, MsixSource **ret) {
+        const MsiRouteOps *ops = msix->partition->msi_routes;
+        MsixSource *source = malloc(sizeof(*source));
+
+        if (!source)
+                return -ENOMEM;
+        *source = (MsixSource){.msix = msix,
+                               .next = msix->sources,
+                               .event_fd = event_fd,
+                               .vector = MSIX_VECTORS_MAX};
+        if (ops && ops->add(msix->partition, event_fd, &source->route) < 0)
+                source->route = NULL;
+        msix->sources = source;
+        *ret = source;
+        return 0;
+}
+
+/** msix_source_free() - signals stay in the eventfd from now on; NULL is fine */
+MsixSource *msix_source_free(MsixSource *source) {
+        MsixSource **link;
+
+        if (!source)
+                return NULL;
+        for (link = &source->msix->sources; *link != source;)
+                link = &(*link)->next;
+        *link = source->next;
+        if (source->route)
+                source->msix->partition->msi_routes->remove(source->route);
+        free(source);
+        return NULL;
+}
+
+/** msix_source_set_vector() - what signals mean; none when @vector is not in the table */
+void msix_source_set_vector(MsixSource *source, unsigned vector) {
+        source->vector = vector;
+        update_source(source);
+}
+
+/** msix_source_is_routed() - false: the hypervisor cannot, so the device reads the eventfd and calls msix_signal() */
+bool msix_source_is_routed(const MsixSource *source) {
+        return source->route != NULL;
+}
+
+static bool source_pending(const Msix *msix, uint64_t vector) {
+        for (const MsixSource *source = msix->sources; source; source = source->next) {
+                struct pollfd fd = {.fd = source->event_fd, .events = POLLIN};
+
+                if (source->vector == vector && source->route && !source->delivers &&
+                    poll(&fd, 1, 0) > 0)
+                        return true;
+        }
+        return false;
+}
+
 static void update_vector(Msix *msix, MsixVector *v) {
+        const unsigned vector = (unsigned) (v - msix->vectors);
+
+        for (MsixSource *source = msix->sources; source; source = source->next)
+                if (source->vector == vector)
+                        update_source(source);
         if (!sendable(msix, v))
                 return;
         update_route(msix, v);
@@ -269,7 +378,8 @@ uint64_t msix_pba_read(const Msix *msix, uint64_t offset, unsigned size) {
         for (unsigned bit = 0; bit < 8 * size; bit++) {
                 uint64_t vector = 8 * offset + bit;
 
-                if (vector < msix->n_vectors && msix->vectors[vector].pending)
+                if (vector < msix->n_vectors &&
+                    (msix->vectors[vector].pending || source_pending(msix, vector)))
                         value |= UINT64_C(1) << bit;
         }
         return value;

@@ -14,6 +14,7 @@
 #define MSIX_ENTRY_SIZE 16u
 
 typedef struct Msix Msix;
+typedef struct MsixSource MsixSource;
 
 typedef struct MsixConfig {
         unsigned n_vectors;                /* 1..MSIX_VECTORS_MAX */
@@ -33,3 +34,8 @@ uint64_t msix_table_read(const Msix *msix, uint64_t offset, unsigned size);
 void msix_table_write(Msix *msix, uint64_t offset, unsigned size, uint64_t value);
 uint64_t msix_pba_read(const Msix *msix, uint64_t offset, unsigned size);
 void msix_config_written(Msix *msix);
+
+int msix_source_new(Msix *msix, int event_fd, MsixSource **ret);
+MsixSource *msix_source_free(MsixSource *source);
+void msix_source_set_vector(MsixSource *source, unsigned vector);
+bool msix_source_is_routed(const MsixSource *source);

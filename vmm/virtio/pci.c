@@ -111,6 +111,8 @@ static const VirtioTransportOps transport_ops = {
         .needs_reset = device_needs_reset,
         .reset_done = device_reset_done,
         .rested = device_rested,
+        .hand_over = virtio_pci_hand_over,
+        .take_back = virtio_pci_take_back,
 };
 
 /* ---- the BAR ---- */
@@ -154,8 +156,10 @@ static void bar_write(PciDevice *pci, unsigned bar, uint64_t offset, unsigned si
 
                 if (queue < vpci->dev->n_queues)
                         virtio_pci_kick(vpci, (unsigned) queue);
-        } else if (offset >= TABLE_OFFSET && offset < PBA_OFFSET)
+        } else if (offset >= TABLE_OFFSET && offset < PBA_OFFSET) {
                 msix_table_write(vpci->msix, offset - TABLE_OFFSET, size, value);
+                virtio_pci_update_calls(vpci);
+        }
 }
 
 /* ---- doorbells ---- */
@@ -238,6 +242,7 @@ static void config_written(PciDevice *pci, unsigned offset, unsigned size) {
                 bar_write(pci, BAR, at, len, len == 4 ? data : data & ((1u << (8 * len)) - 1));
         }
         msix_config_written(vpci->msix);
+        virtio_pci_update_calls(vpci);
         if (msix_enabled(vpci->msix)) {
                 vpci->isr = 0;
                 pci_device_set_intx(pci, false);
@@ -251,8 +256,12 @@ static void kicked(void *userdata, int fd, uint32_t events) {
         VirtioPci *vpci = k->vpci;
         eventfd_t count;
 
-        (void) eventfd_read(fd, &count);
         pthread_mutex_lock(&vpci->pci.lock);
+        if (k->foreign) { /* handed over in this turn of the loop: the signal is not ours any more */
+                pthread_mutex_unlock(&vpci->pci.lock);
+                return;
+        }
+        (void) eventfd_read(fd, &count);
         vpci->n_notifies++;
         if (vpci->suspended)
                 k->held = true;
@@ -315,11 +324,13 @@ static PciDevice *vpci_free(PciDevice *pci) {
 
         if (vpci->partition->doorbells)
                 remove_doorbells(vpci);
+        /* First: the host's kernel may use the descriptors until then. */
+        virtio_device_free(vpci->dev);
         for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++) {
                 loop_remove(vpci->kicks[i].source);
                 fd_close(vpci->kicks[i].fd);
         }
-        virtio_device_free(vpci->dev);
+        virtio_pci_free_calls(vpci);
         msix_free(vpci->msix);
         pci_device_deinit(pci);
         free(vpci);
@@ -476,10 +487,13 @@ int virtio_pci_new(VirtioDevice *dev, const VirtioPciConfig *config) {
                         });
         vpci->partition = config->partition;
         vpci->mem = config->mem;
+        vpci->loop = config->loop;
         vpci->dev = TAKE(owned);
         for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
-                vpci->kicks[i] = (QueueKick){.vpci = vpci, .index = i, .fd = -EBADF};
+                vpci->kicks[i] =
+                        (QueueKick){.vpci = vpci, .index = i, .fd = -EBADF, .call_fd = -EBADF};
         dev->offered |= VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
+        dev->offered &= ~dev->withheld;
         dev->transport_ops = &transport_ops;
         dev->transport = vpci;
         dev->lock = &vpci->pci.lock;

@@ -31,7 +31,7 @@ void virtio_pci_reset_done(VirtioPci *vpci) {
         vpci->offered_select = vpci->accepted_select = 0;
         vpci->dev->accepted = 0;
         for (unsigned i = 0; i < vpci->dev->n_queues; i++) {
-                vpci->kicks[i].vector = VIRTIO_PCI_NO_VECTOR;
+                virtio_pci_set_queue_vector(vpci, i, VIRTIO_PCI_NO_VECTOR);
                 virtq_reset(vpci->dev->queues + i, vpci->dev->queue_size_max[i]);
         }
 }
@@ -186,7 +186,7 @@ static void queue_write(VirtioPci *vpci, uint64_t offset, uint64_t value) {
         if (!queue)
                 return;
         if (offset == 0x1a) {
-                vpci->kicks[vpci->queue_select].vector = checked_vector(vpci, value);
+                virtio_pci_set_queue_vector(vpci, vpci->queue_select, checked_vector(vpci, value));
                 return;
         }
         if (queue->enabled)

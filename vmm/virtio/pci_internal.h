@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The two halves of the PCI transport: pci.c is the function on the bus, pci_common.c its common configuration. */
+/*
+ * The parts of the PCI transport: pci.c is the function on the bus, pci_common.c its common configuration, pci_foreign.c
+ * what queues need that the host's kernel serves.
+ */
 
 #include "vmm/pci/msix.h"
 #include "vmm/pci/pci.h"
@@ -25,6 +28,12 @@ typedef struct QueueKick {
         uint16_t vector;
         bool doorbell; /* the hypervisor signals @fd for writes at .bells_at */
         bool held;     /* came while the device was suspended */
+        bool foreign;  /* the host's kernel serves the queue: @fd is its to listen to */
+
+        /* Its way to interrupt the driver; made with the first hand_over(). */
+        int call_fd;             /* owned eventfd */
+        LoopSource *call_source; /* owned; listens while the hypervisor does not */
+        MsixSource *call;        /* owned, while @foreign */
 } QueueKick;
 
 struct VirtioPci {
@@ -33,6 +42,7 @@ struct VirtioPci {
         Msix *msix;           /* owned */
         Partition *partition; /* borrowed */
         const GuestMem *mem;  /* borrowed */
+        Loop *loop;           /* borrowed */
 
         uint8_t status;
         uint64_t n_interrupts, n_notifies, n_resets, n_broken; /* for PciDeviceOps.count */
@@ -55,3 +65,10 @@ void virtio_pci_needs_reset(VirtioPci *vpci);
 void virtio_pci_reset_done(VirtioPci *vpci);
 uint64_t virtio_pci_common_read(VirtioPci *vpci, uint64_t offset, unsigned size);
 void virtio_pci_common_write(VirtioPci *vpci, uint64_t offset, unsigned size, uint64_t value);
+
+/* pci_foreign.c: queues that the host's kernel serves */
+void virtio_pci_update_calls(VirtioPci *vpci);
+void virtio_pci_set_queue_vector(VirtioPci *vpci, unsigned queue, uint16_t vector);
+int virtio_pci_hand_over(void *transport, unsigned queue, VirtioQueueFds *ret);
+void virtio_pci_take_back(void *transport, unsigned queue);
+void virtio_pci_free_calls(VirtioPci *vpci);

@@ -296,3 +296,18 @@ bool virtq_want_notify(VirtQueue *queue) {
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         return avail_index(queue) != queue->next_avail;
 }
+
+/**
+ * virtq_follow() - go on where somebody else stopped to serve the queue
+ * @next_avail:  the next entry that was not taken; all taken ones were given back
+ *
+ * How many were given back stands in the ring, where a hostile driver may have changed it: virtq_pop() then finds more
+ * requests under way than there can be.
+ */
+void virtq_follow(VirtQueue *queue, uint16_t next_avail) {
+        assert(queue->enabled);
+
+        queue->next_avail = next_avail;
+        queue->next_used = load16(queue->used + 2, __ATOMIC_ACQUIRE);
+        queue->signalled_used = queue->next_used;
+}

@@ -65,3 +65,4 @@ void virtq_push(VirtQueue *queue, uint16_t head, uint32_t written);
 bool virtq_should_interrupt(VirtQueue *queue);
 void virtq_stop_notify(VirtQueue *queue);
 bool virtq_want_notify(VirtQueue *queue);
+void virtq_follow(VirtQueue *queue, uint16_t next_avail);

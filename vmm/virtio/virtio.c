@@ -93,3 +93,13 @@ void virtio_device_reset_done(VirtioDevice *dev) {
 void virtio_device_rested(VirtioDevice *dev) {
         dev->transport_ops->rested(dev->transport);
 }
+
+/** virtio_device_hand_over() - the host's kernel serves @queue from now on; see VirtioTransportOps */
+int virtio_device_hand_over(VirtioDevice *dev, unsigned queue, VirtioQueueFds *ret) {
+        return dev->transport_ops->hand_over(dev->transport, queue, ret);
+}
+
+/** virtio_device_take_back() - the model serves @queue again, after virtq_follow() said where it stands */
+void virtio_device_take_back(VirtioDevice *dev, unsigned queue) {
+        dev->transport_ops->take_back(dev->transport, queue);
+}

@@ -69,6 +69,12 @@ typedef struct VirtioOps {
         VirtioDevice *(*free)(VirtioDevice *dev);
 } VirtioOps;
 
+/* The ends of a queue that the host's kernel serves; owned by the transport. */
+typedef struct VirtioQueueFds {
+        int kick_fd; /* eventfd: signalled when the driver notifies */
+        int call_fd; /* eventfd: a signal interrupts the driver */
+} VirtioQueueFds;
+
 /* What the transport does for a device; the device's lock is held. */
 typedef struct VirtioTransportOps {
         void (*interrupt_queue)(void *transport, unsigned queue);
@@ -77,12 +83,19 @@ typedef struct VirtioTransportOps {
         void (*needs_reset)(void *transport);
         void (*reset_done)(void *transport);
         void (*rested)(void *transport);
+        /* On the loop. From now on notify() is not called for @queue, notifications wait in the kick eventfd and signals of
+         * the call eventfd reach the driver, without the VMM where the hypervisor can do that. Return: 0 or negative
+         * errno, and nothing changed. */
+        int (*hand_over)(void *transport, unsigned queue, VirtioQueueFds *ret);
+        /* On the loop: the end of it. A notification that came meanwhile may still be in its eventfd, and is seen. */
+        void (*take_back)(void *transport, unsigned queue);
 } VirtioTransportOps;
 
 /* First member of each model, filled by its virtio_X_new(); the second half belongs to the transport. */
 struct VirtioDevice {
         const VirtioOps *ops;
-        uint64_t offered; /* features, those of ring and transport included */
+        uint64_t offered;  /* features, those of ring and transport included */
+        uint64_t withheld; /* those of them that whoever serves the queues cannot do */
         const uint8_t
                 *config; /* device configuration space; borrowed from the model, little endian */
         size_t config_len;
@@ -119,3 +132,5 @@ void virtio_device_config_changed(VirtioDevice *dev);
 void virtio_device_broken(VirtioDevice *dev, const char *cause);
 void virtio_device_reset_done(VirtioDevice *dev);
 void virtio_device_rested(VirtioDevice *dev);
+int virtio_device_hand_over(VirtioDevice *dev, unsigned queue, VirtioQueueFds *ret);
+void virtio_device_take_back(VirtioDevice *dev, unsigned queue);
