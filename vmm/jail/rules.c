@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/sockios.h>
+#include <linux/vhost.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -144,6 +145,18 @@ static const JailRule loop_rules[] = {
         IOCTL(TUNGETIFF),
         IOCTL(TUNSETVNETHDRSZ),
         IOCTL(TUNSETVNETLE),
+        IOCTL(VHOST_GET_VRING_BASE),
+        IOCTL(VHOST_NET_SET_BACKEND),
+        IOCTL(VHOST_SET_FEATURES),
+        IOCTL(VHOST_SET_MEM_TABLE),
+        IOCTL(VHOST_SET_OWNER),
+        IOCTL(VHOST_SET_VRING_ADDR),
+        IOCTL(VHOST_SET_VRING_BASE),
+        IOCTL(VHOST_SET_VRING_CALL),
+        IOCTL(VHOST_SET_VRING_ERR),
+        IOCTL(VHOST_SET_VRING_KICK),
+        IOCTL(VHOST_SET_VRING_NUM),
+        IOCTL(VHOST_VSOCK_SET_RUNNING),
         /* glibc looks for files that it can do without. */
         WITH(openat, JAIL_FAILS, 0, EACCES),
         /* Ends passt, of which we hold the descriptor; waitid() below sees it gone. */

@@ -51,6 +51,8 @@ typedef struct NetOps {
         int (*set_offloads)(NetDev *net, unsigned offloads);
         /* Optional: frames for the guest are spread over the first @n pairs, 1..n_pairs. */
         int (*set_pairs)(NetDev *net, unsigned n);
+        /* Optional: the TAP queue of @pair, from and to which the host's kernel may move frames itself; borrowed. */
+        int (*tap_fd)(NetDev *net, unsigned pair);
         NetDev *(*free)(NetDev *net);
 } NetOps;
 

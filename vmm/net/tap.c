@@ -159,6 +159,10 @@ static int tap_set_pairs(NetDev *net, unsigned n) {
         return 0;
 }
 
+static int tap_fd(NetDev *net, unsigned pair) {
+        return tap_of(net)->queues[pair].fd;
+}
+
 static NetDev *tap_free(NetDev *net) {
         Tap *tap = tap_of(net);
 
@@ -177,6 +181,7 @@ static const NetOps tap_ops = {
         .watch = tap_watch,
         .set_offloads = tap_set_offloads,
         .set_pairs = tap_set_pairs,
+        .tap_fd = tap_fd,
         .free = tap_free,
 };
 

@@ -10,6 +10,7 @@
 #include "vmm/hv/hv.h"
 #include "vmm/net/net.h"
 #include "vmm/pci/pci.h"
+#include "vmm/vhost/vhost.h"
 #include "vmm/vhost_user/vhost_user.h"
 #include "vmm/virtio/virtio.h"
 
@@ -24,6 +25,8 @@ typedef struct VirtioBlkConfig {
 typedef struct VirtioNetConfig {
         uint8_t mac[6];
         bool mergeable; /* offer to spread a frame over several receive buffers */
+        Vhost **vhosts; /* of vhost-net, one a pair, in an array from malloc(); NULL: the VMM moves the frames */
+        Loop *loop; /* with @vhosts: the device's; borrowed */
 } VirtioNetConfig;
 
 typedef struct VirtioVsockConfig {
@@ -85,6 +88,8 @@ typedef struct VirtioPmemConfig {
 
 int virtio_pmem_new(const VirtioPmemConfig *config, VirtioDevice **ret);
 int virtio_rng_new(VirtioDevice **ret);
+int virtio_vhost_vsock_new(Vhost *vhost, uint64_t guest_cid, Loop *loop, VirtioDevice **ret,
+                           TextError *reterr);
 int virtio_vsock_new(const VirtioVsockConfig *config, VirtioDevice **ret, TextError *reterr);
 
 int virtio_pci_new(VirtioDevice *dev, const VirtioPciConfig *config);

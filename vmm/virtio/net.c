@@ -123,6 +123,7 @@ static void update_link(VirtioNet *net) {
         if (le16_load(net->config + NET_CONFIG_STATUS) == status)
                 return;
         le16_store(net->config + NET_CONFIG_STATUS, status);
+        virtio_net_update_kernel(net);
         virtio_device_config_changed(&net->dev);
 }
 
@@ -137,7 +138,7 @@ static void on_link_changed(void *frontend) {
 /**
  * virtio_net_set_link() - plug or pull the cable of the network card @dev; frames are lost while it is out
  *
- * On any thread. A card whose backend is gone stays without a link.
+ * On the loop. A card whose backend is gone stays without a link.
  */
 void virtio_net_set_link(VirtioDevice *dev, bool up) {
         VirtioNet *net = (VirtioNet *) dev;
@@ -166,11 +167,14 @@ static void net_notify(VirtioDevice *dev, unsigned queue) {
 
         if (!net->started)
                 start(net);
+        virtio_net_update_kernel(net);
         if (!dev->running)
                 return;
-        if (virtio_net_is_control(dev, queue))
+        if (virtio_net_is_control(dev, queue)) {
                 virtio_device_drain(dev, queue, virtio_net_control);
-        else if (queue / 2 >= net->net->n_pairs)
+                virtio_net_update_kernel(
+                        net); /* a command without room for its answer breaks the device */
+        } else if (queue / 2 >= net->net->n_pairs)
                 return;
         else if (queue % 2 == 0)
                 virtio_net_receive(net, queue / 2);
@@ -183,17 +187,21 @@ static int net_reset(VirtioDevice *dev) {
 
         net->started = false;
         virtio_net_forget_buffers(net);
-        return 0;
+        return virtio_net_reset_kernel(net);
 }
 
 static void net_suspend(VirtioDevice *dev) {
-        ((VirtioNet *) dev)->suspended = true;
+        VirtioNet *net = (VirtioNet *) dev;
+
+        net->suspended = true;
+        virtio_net_update_kernel(net);
 }
 
 static void net_resume(VirtioDevice *dev) {
         VirtioNet *net = (VirtioNet *) dev;
 
         net->suspended = false;
+        virtio_net_update_kernel(net);
         for (unsigned i = 0; net->started && i < net->net->n_pairs; i++)
                 virtio_device_kick(dev, 2 * i);
 }
@@ -201,6 +209,7 @@ static void net_resume(VirtioDevice *dev) {
 static VirtioDevice *net_free_device(VirtioDevice *dev) {
         VirtioNet *net = (VirtioNet *) dev;
 
+        virtio_net_deinit_kernel(net);
         for (unsigned i = 0; i < net->net->n_pairs; i++)
                 free(net->rx[i].spill);
         net_free(net->net);
@@ -255,12 +264,13 @@ static void fill_config(VirtioNet *net, const VirtioNetConfig *config) {
 /**
  * virtio_net_new() - a network card whose frames go to @backend
  * @backend:  consumed on success; on the same loop as the device's queues
- * @config:   copied
+ * @config:   copied; its vhosts are consumed on success
  *
- * Return: 0; -ENOMEM.
+ * Return: 0; -EOPNOTSUPP when vhost-net is too old for virtio 1; other negative errno.
  */
 int virtio_net_new(NetDev *backend, const VirtioNetConfig *config, VirtioDevice **ret) {
         VirtioNet *net;
+        int r;
 
         assert(backend->n_pairs >= 1 && backend->n_pairs <= NET_PAIRS_MAX);
 
@@ -269,6 +279,7 @@ int virtio_net_new(NetDev *backend, const VirtioNetConfig *config, VirtioDevice 
                 return -ENOMEM;
         net->net = backend;
         net->n_active = 1;
+        net->wake_fd = -EBADF;
         net->dev.ops = &net_ops;
         net->dev.offered = features(backend, config);
         net->dev.config = net->config;
@@ -277,6 +288,11 @@ int virtio_net_new(NetDev *backend, const VirtioNetConfig *config, VirtioDevice 
         for (unsigned i = 0; i < net->dev.n_queues; i++)
                 net->dev.queue_size_max[i] = NET_QUEUE_SIZE;
         fill_config(net, config);
+        r = config->vhosts ? virtio_net_init_kernel(net, config->vhosts, config->loop) : 0;
+        if (r < 0) {
+                free(net);
+                return r;
+        }
         backend->handler = (NetHandler){
                 .readable = on_readable,
                 .writable = on_writable,

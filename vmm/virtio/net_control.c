@@ -62,6 +62,7 @@ static bool set_pairs(VirtioNet *net, uint16_t n) {
         if (net->net->ops->set_pairs && net->net->ops->set_pairs(net->net, n) < 0)
                 return false;
         net->n_active = n;
+        virtio_net_update_kernel(net);
         for (unsigned i = MIN(before, (unsigned) n); i < MAX(before, (unsigned) n); i++)
                 virtio_net_receive(net, i);
         return true;

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The parts of the network device: net.c life and frames from the guest, net_receive.c frames for it, net_control.c. */
+/*
+ * The parts of the network device: net.c life and frames from the guest, net_receive.c frames for it, net_control.c,
+ * net_vhost.c pairs that the host's kernel serves.
+ */
 
 #include "vmm/net/net.h"
+#include "vmm/vhost/vhost.h"
 #include "vmm/virtio/virtio.h"
 
 #define NET_F_CSUM (UINT64_C(1) << 0)
@@ -79,12 +83,25 @@ typedef struct VirtioNet {
         bool suspended;    /* frames wait in the backend */
         bool unplugged;    /* the cable is out: frames are lost both ways */
         unsigned n_active; /* pairs in use */
-        NetRx rx[];        /* one a pair */
+
+        Vhost **vhosts;                /* owned, one a pair; NULL: frames go through the VMM */
+        bool in_kernel[NET_PAIRS_MAX]; /* the pair's vhost device serves its queues */
+        bool resetting;                /* the loop has to stop those */
+        int wake_fd;                   /* owned eventfd: to do so now */
+        LoopSource *wake;              /* owned */
+        NetRx rx[];                    /* one a pair */
 } VirtioNet;
 
 /* net_receive.c; the device's lock is held, on the loop. */
 void virtio_net_receive(VirtioNet *net, unsigned pair);
 void virtio_net_forget_buffers(VirtioNet *net);
+void virtio_net_stop_receiving(VirtioNet *net, unsigned pair);
+
+/* net_vhost.c; the same, but virtio_net_reset_kernel(), which is on a vCPU's thread. */
+int virtio_net_init_kernel(VirtioNet *net, Vhost **vhosts, Loop *loop);
+void virtio_net_deinit_kernel(VirtioNet *net);
+void virtio_net_update_kernel(VirtioNet *net);
+int virtio_net_reset_kernel(VirtioNet *net);
 
 /* net_control.c */
 bool virtio_net_is_control(const VirtioDevice *dev, unsigned queue);

@@ -21,14 +21,15 @@ static bool mergeable(const VirtioNet *net) {
         return virtio_device_has(&net->dev, NET_F_MRG_RXBUF);
 }
 
+static void forget(NetRx *rx) {
+        rx->n_chains = rx->n_iov = 0;
+        rx->len = rx->frame_len = rx->direct = 0;
+}
+
 /** virtio_net_forget_buffers() - after a reset: no buffer of the driver is kept, no frame is half done */
 void virtio_net_forget_buffers(VirtioNet *net) {
-        for (unsigned i = 0; i < net->net->n_pairs; i++) {
-                NetRx *rx = &net->rx[i];
-
-                rx->n_chains = rx->n_iov = 0;
-                rx->len = rx->frame_len = rx->direct = 0;
-        }
+        for (unsigned i = 0; i < net->net->n_pairs; i++)
+                forget(&net->rx[i]);
 }
 
 /* No more buffers are taken: enough, or all that a short ring can hold. */
@@ -180,12 +181,20 @@ static void watch(VirtioNet *net, unsigned pair, bool on) {
         net->net->ops->watch(net->net, pair, on);
 }
 
+/** virtio_net_stop_receiving() - somebody else takes the frames of @pair from the backend, and the buffers that wait */
+void virtio_net_stop_receiving(VirtioNet *net, unsigned pair) {
+        forget(&net->rx[pair]);
+        watch(net, pair, false);
+}
+
 /** virtio_net_receive() - move frames of @pair from the backend to the driver, a bounded number of them */
 void virtio_net_receive(VirtioNet *net, unsigned pair) {
         unsigned done = 0;
         bool starved = !net->dev.running || net->suspended || pair >= net->n_active ||
                        !rx_queue(net, pair)->enabled;
 
+        if (net->in_kernel[pair])
+                return;
         for (; !starved && done < NET_BATCH; done++) {
                 int r;
 
