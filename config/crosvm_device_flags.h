@@ -16,6 +16,8 @@ int crosvm_init_mem_parse(VmmConfig *config, const char *value, TextError *reter
 
 int crosvm_vsock_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_cid_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_vhost_vsock_device_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_vhost_vsock_fd_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_vsock_emit(const VmmConfig *config, char **ret);
 
 int crosvm_hypervisor_parse(VmmConfig *config, const char *value, TextError *reterr);

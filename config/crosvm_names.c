@@ -129,8 +129,6 @@ static const char *const run_options[] = {
         "vhost-user-snd",
         "vhost-user-vsock",
         "vhost-user-wl",
-        "vhost-vsock-device",
-        "vhost-vsock-fd",
         "video-decoder",
         "video-encoder",
         "virt-cpufreq",

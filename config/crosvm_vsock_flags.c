@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "config/crosvm_device_flags.h"
 #include "config/kv_list.h"
 
-/* --vsock, --cid */
+/* --vsock, and crosvm's older spellings: --cid, --vhost-vsock-device, --vhost-vsock-fd */
 
 static int set_cid(void *object, const KvItem *item, TextError *reterr) {
         VmmConfig *config = object;
@@ -22,10 +25,18 @@ static int set_socket_dir(void *object, const KvItem *item, TextError *reterr) {
         return kv_get_string(item, &((VmmConfig *) object)->vsock_socket_dir, reterr);
 }
 
+static int set_device(void *object, const KvItem *item, TextError *reterr) {
+        VmmConfig *config = object;
+
+        if (config->vsock_device)
+                return text_error_set(reterr, -EINVAL, "the device is given twice");
+        return kv_get_string(item, &config->vsock_device, reterr);
+}
+
 static const KvField vsock_fields[] = {
         {"cid", set_cid},
         {"socket-dir", set_socket_dir},
-        {"device", NULL},
+        {"device", set_device},
         {"max-queue-sizes", NULL},
 };
 
@@ -35,7 +46,7 @@ static int parse(VmmConfig *config, const char *value, size_t n_fields, TextErro
         return kv_apply(value, "cid", vsock_fields, n_fields, config, reterr);
 }
 
-/** crosvm_vsock_parse() - "cid=N,socket-dir=PATH" */
+/** crosvm_vsock_parse() - "cid=N,socket-dir=PATH" or "cid=N,device=PATH" */
 int crosvm_vsock_parse(VmmConfig *config, const char *value, TextError *reterr) {
         return parse(config, value, ELEMENTSOF(vsock_fields), reterr);
 }
@@ -45,6 +56,34 @@ int crosvm_cid_parse(VmmConfig *config, const char *value, TextError *reterr) {
         return parse(config, value, 1, reterr);
 }
 
+static int take_device(VmmConfig *config, char *path, TextError *reterr) {
+        if (!path)
+                return -ENOMEM;
+        if (config->vsock_device) {
+                free(path);
+                return text_error_set(reterr, -EINVAL, "the device is given twice");
+        }
+        config->vsock_device = path;
+        return 0;
+}
+
+/** crosvm_vhost_vsock_device_parse() - the device= of --vsock, in crosvm's older spelling */
+int crosvm_vhost_vsock_device_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        return take_device(config, strdup(value), reterr);
+}
+
+/** crosvm_vhost_vsock_fd_parse() - an inherited descriptor of the device */
+int crosvm_vhost_vsock_fd_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        char *path;
+        int fd;
+
+        if (parse_fd(value, &fd) < 0)
+                return text_error_set(reterr, -EINVAL, "expected a descriptor, not '%s'", value);
+        if (asprintf(&path, "/proc/self/fd/%d", fd) < 0)
+                return -ENOMEM;
+        return take_device(config, path, reterr);
+}
+
 /** crosvm_vsock_emit() - the --vsock value */
 int crosvm_vsock_emit(const VmmConfig *config, char **ret) {
         _cleanup_(strbuf_deinit) StrBuf buf = {0};
@@ -52,5 +91,7 @@ int crosvm_vsock_emit(const VmmConfig *config, char **ret) {
         strbuf_printf(&buf, "cid=%u", config->vsock_cid);
         if (config->vsock_socket_dir)
                 kv_append(&buf, "socket-dir", config->vsock_socket_dir);
+        if (config->vsock_device)
+                kv_append(&buf, "device", config->vsock_device);
         return strbuf_finish(&buf, ret);
 }

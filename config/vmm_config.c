@@ -60,6 +60,7 @@ void vmm_config_deinit(VmmConfig *config) {
         free(config->gdb);
         free(config->ramdump);
         free(config->vsock_socket_dir);
+        free(config->vsock_device);
         *config = (VmmConfig){0};
 }
 
@@ -213,13 +214,11 @@ static int check_balloon(const VmmConfig *config, TextError *reterr) {
 }
 
 static int check_vsock(const VmmConfig *config, TextError *reterr) {
-        if (config->vsock_socket_dir && config->vsock_cid == 0)
+        if ((config->vsock_socket_dir || config->vsock_device) && config->vsock_cid == 0)
                 return text_error_set(reterr, -EINVAL, "--vsock: cid= is missing");
-        if (config->vsock_cid != 0 && !config->vsock_socket_dir)
-                return text_error_set(
-                        reterr, -EINVAL,
-                        "--vsock: the host's vhost-vsock is not supported by this version; "
-                        "give socket-dir= for sockets in a directory");
+        if (config->vsock_socket_dir && config->vsock_device)
+                return text_error_set(reterr, -EINVAL,
+                                      "--vsock: socket-dir= and device= exclude each other");
         return 0;
 }
 

@@ -127,7 +127,8 @@ typedef struct VmmConfig {
         bool suspended; /* start suspended, until the control socket says otherwise */
         bool no_rng;
         uint32_t vsock_cid;     /* VMM_CID_MIN..MAX; 0: no sockets */
-        char *vsock_socket_dir; /* owned; where the host's ends are */
+        char *vsock_socket_dir; /* owned; where the host's ends are; NULL: in the host's kernel */
+        char *vsock_device;     /* owned, optional: of the kernel's; /dev/vhost-vsock if NULL */
         bool test_device; /* what test programs for processors expect: exit port and the like */
         bool hugepages;
         bool lock_guest_memory;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/fd_path.h"
+
 /** vmm_net_init() - crosvm's defaults, but with mergeable buffers: one pair of queues */
 void vmm_net_init(VmmNet *net) {
         *net = (VmmNet){.n_pairs = 1, .mergeable = true};
@@ -34,6 +36,7 @@ static int check_forwards(const VmmNet *net, TextError *reterr) {
 /** vmm_net_validate() - whether the keys of one card make sense together. Return: 0; -EINVAL with a sentence. */
 int vmm_net_validate(const VmmNet *net, TextError *reterr) {
         unsigned n = (net->n_tap_fds > 0) + (net->tap_name != NULL) + net->user;
+        int fd;
 
         if (n != 1)
                 return text_error_set(reterr, -EINVAL,
@@ -45,9 +48,14 @@ int vmm_net_validate(const VmmNet *net, TextError *reterr) {
                                       net->n_pairs);
         if (net->user && net->n_pairs > 1)
                 return text_error_set(reterr, -EINVAL, "--net: user has one pair of queues");
-        if (net->vhost)
+        if (net->vhost && net->user)
                 return text_error_set(reterr, -EINVAL,
-                                      "--net: vhost-net: not supported by this version");
+                                      "--net: vhost-net moves frames of a TAP interface, and user "
+                                      "has none");
+        if (net->vhost_device && net->n_pairs > 1 && fd_path_parse(net->vhost_device, &fd))
+                return text_error_set(reterr, -EINVAL,
+                                      "--net: vhost-net: an inherited device serves one pair of "
+                                      "queues");
         if (net->has_mac && (net->mac[0] & 1))
                 return text_error_set(reterr, -EINVAL, "--net: mac: a group address names no card");
         return check_forwards(net, reterr);

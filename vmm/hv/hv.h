@@ -214,6 +214,7 @@ struct ProtoPartition {
 
 struct HvOps {
         const char *name; /* "kvm", "soft" */
+        bool watches_memory; /* it must hear of each write to guest memory, so that only the VMM may write it */
         /* Can this backend run a stock guest here? Runs a tiny guest to find out. @device as in HvConfig.
          * Return: 0, or negative errno with a sentence saying why not. */
         int (*probe)(const char *device, TextError *reterr);

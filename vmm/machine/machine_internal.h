@@ -270,6 +270,9 @@ int machine_plug_consume(Machine *machine, VirtioDevice *device, unsigned *ret_s
                          TextError *reterr);
 void machine_unplug(Machine *machine, unsigned slot, ControlCall *call);
 
+/* vhost.c */
+int machine_open_vhost(Machine *machine, const char *path, Vhost **ret, TextError *reterr);
+
 /* vsock.c */
 int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -60,8 +61,34 @@ static int choose_mac(const VmmNet *config, uint8_t *ret) {
         return 0;
 }
 
+static void free_vhosts(Vhost **vhosts, unsigned n) {
+        for (unsigned i = 0; vhosts && i < n; i++)
+                (void) vhost_free(vhosts[i]);
+        free(vhosts);
+}
+
+/* One device of the kernel's a pair; NULL if the VMM moves the frames. */
+static int open_vhosts(Machine *machine, const VmmNet *config, Vhost ***ret, TextError *reterr) {
+        Vhost **vhosts = NULL;
+        int r = 0;
+
+        if (config->vhost) {
+                vhosts = calloc(config->n_pairs, sizeof(*vhosts));
+                r = vhosts ? 0 : -ENOMEM;
+        }
+        for (unsigned i = 0; vhosts && r >= 0 && i < config->n_pairs; i++)
+                r = machine_open_vhost(machine, config->vhost_device ?: VHOST_NET_DEVICE,
+                                       &vhosts[i], reterr);
+        if (r < 0) {
+                free_vhosts(vhosts, config->n_pairs);
+                return r;
+        }
+        *ret = vhosts;
+        return 0;
+}
+
 static int new_card(Machine *machine, const VmmNet *config, VirtioDevice **ret, TextError *reterr) {
-        VirtioNetConfig net_config = {.mergeable = config->mergeable};
+        VirtioNetConfig net_config = {.mergeable = config->mergeable, .loop = machine->loop};
         _cleanup_(net_freep) NetDev *backend = NULL;
         int r;
 
@@ -71,9 +98,14 @@ static int new_card(Machine *machine, const VmmNet *config, VirtioDevice **ret, 
         r = new_backend(machine, config, &backend, reterr);
         if (r < 0)
                 return text_error_prefix(reterr, r, "cannot use a network");
-        r = virtio_net_new(backend, &net_config, ret);
+        r = open_vhosts(machine, config, &net_config.vhosts, reterr);
         if (r < 0)
+                return text_error_prefix(reterr, r, "cannot use vhost-net");
+        r = virtio_net_new(backend, &net_config, ret);
+        if (r < 0) {
+                free_vhosts(net_config.vhosts, config->n_pairs);
                 return r;
+        }
         TAKE(backend);
         return 0;
 }

@@ -132,11 +132,15 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"run|--no-balloon|--balloon-page-reporting|k", "exclude each other"},
                 {"run|--no-balloon|--init-mem|64|k", "--init-mem needs the balloon"},
                 {"run|--mem|64|--init-mem|65|k", "--init-mem: more than --mem"},
-                {"run|--cid=5|k", "--vsock: the host's vhost-vsock is not supported"},
+                {"run|--vhost-vsock-device=/d|k", "--vsock: cid= is missing"},
+                {"run|--cid=5|--vhost-vsock-fd=x|k", "--vhost-vsock-fd: expected a descriptor"},
+                {"run|--cid=5|--vhost-vsock-fd=4|--vhost-vsock-device=/d|k", "is given twice"},
+                {"run|--vsock|5,device=/d,socket-dir=/d|k", "device= exclude each other"},
                 {"run|--vsock|cid=2,socket-dir=/d|k", "--vsock: cid: expected a number from 3 to"},
                 {"run|--vsock|cid=4294967295,socket-dir=/d|k", "--vsock: cid: expected a number"},
                 {"run|--vsock|socket-dir=/d|k", "--vsock: cid= is missing"},
-                {"run|--vsock|5,device=/d|k", "--vsock: device: not supported by this version"},
+                {"run|--vsock|5,device=/d|--vhost-vsock-device=/e|k", "is given twice"},
+                {"run|--vsock|5,max-queue-sizes=[4]|k", "--vsock: max-queue-sizes: not supp"},
                 {"run|--cid|5|--vsock|cid=5,socket-dir=/d|k",
                  "--cid and --vsock exclude each other"},
                 {"run|--cid|5,socket-dir=/d|k", "--cid: socket-dir: unknown key"},
@@ -372,7 +376,10 @@ static void random_config(uint32_t *seed, VmmConfig *c) {
         c->init_memory_bytes = c->no_balloon || coin(seed) ? 0 : c->memory_bytes;
         if (coin(seed)) {
                 c->vsock_cid = VMM_CID_MIN;
-                c->vsock_socket_dir = strdup("/run/v,m");
+                if (coin(seed))
+                        c->vsock_socket_dir = strdup("/run/v,m");
+                else if (coin(seed))
+                        c->vsock_device = strdup("/dev/v,m");
         }
         c->no_usb = coin(seed);
         c->disable_sandbox = coin(seed);
@@ -413,6 +420,7 @@ static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
         assert_true(a->init_memory_bytes == b->init_memory_bytes);
         assert_int_equal(a->vsock_cid, b->vsock_cid);
         assert_same_text(a->vsock_socket_dir, b->vsock_socket_dir);
+        assert_same_text(a->vsock_device, b->vsock_device);
         assert_int_equal(a->no_usb, b->no_usb);
         assert_int_equal(a->disable_sandbox, b->disable_sandbox);
         assert_int_equal(a->seccomp_log_failures, b->seccomp_log_failures);

@@ -31,6 +31,9 @@ static void test_what_is_emitted_is_what_was_parsed(void **state) {
                 "tap-fd=7",
                 "tap-fd=[7,8],mac=02:00:5e:10:00:ff,vq-pairs=2",
                 "tap-name=tap0,mrg-rxbuf=false",
+                "tap-name=tap0,vhost-net",
+                "tap-fd=7,vhost-net=[device=/proc/self/fd/4]",
+                "tap-name=tap0,vq-pairs=2,vhost-net=[device=/dev/vhost-net]",
                 "user,forward=tcp:8080:80,forward=udp:127.0.0.1:5353:53",
         };
 
@@ -71,8 +74,9 @@ static void test_mistakes_are_refused_by_name(void **state) {
         assert_refused("tap-fd=3,vq-pairs=0", "vq-pairs: expected a number from 1 to 16");
         assert_refused("tap-fd=3,forward=tcp:1:2", "forward= needs user");
         assert_refused("user,vq-pairs=2", "one pair of queues");
-        assert_refused("tap-fd=3,vhost-net=[device=/dev/vhost-net]", "vhost-net: not supported");
-        assert_refused("user,vhost-net", "vhost-net: not supported by this version");
+        assert_refused("user,vhost-net", "vhost-net moves frames of a TAP interface");
+        assert_refused("tap-fd=3,vq-pairs=2,vhost-net=[device=/proc/self/fd/4]", "one pair");
+        assert_refused("tap-fd=3,vhost-net=[path=/d]", "path: unknown key");
         assert_refused("user,forward=tcp:1:2,forward=tcp:1:3", "port 1 is given twice");
         assert_refused("user,forward=icmp:1:2", "forward: expected tcp:HOST:GUEST");
         assert_refused("user,forward=tcp:0:2", "forward: expected tcp:HOST:GUEST");
