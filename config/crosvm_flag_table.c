@@ -97,13 +97,18 @@ static int emit_blocks(const VmmConfig *config, const Flag *flag, StrVec *argv) 
         return 0;
 }
 
+/* crosvm of today has one option for all devices in other processes, and asks the process for the tag. */
 static int emit_folders(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        static const Flag vhost_user = {.name = "vhost-user"};
+        const bool today = config->dialect == VMM_DIALECT_CROSVM;
+
         for (size_t i = 0; i < config->n_folders; i++) {
                 char *value;
-                int r = crosvm_folder_emit(&config->folders[i], &value);
+                int r = today ? crosvm_folder_emit_vhost_user(&config->folders[i], &value)
+                              : crosvm_folder_emit(&config->folders[i], &value);
 
                 if (r == 0)
-                        r = crosvm_flag_emit_consume(flag, value, argv);
+                        r = crosvm_flag_emit_consume(today ? &vhost_user : flag, value, argv);
                 if (r < 0)
                         return r;
         }
@@ -113,7 +118,11 @@ static int emit_folders(const VmmConfig *config, const Flag *flag, StrVec *argv)
 static int emit_nets(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         for (size_t i = 0; i < config->n_nets; i++) {
                 char *value;
-                int r = crosvm_net_emit(&config->nets[i], &value);
+                int r;
+
+                if (config->nets[i].user && config->dialect != VMM_DIALECT_VIVARIUM)
+                        return -EOPNOTSUPP;
+                r = crosvm_net_emit(&config->nets[i], &value);
 
                 if (r == 0)
                         r = crosvm_flag_emit_consume(flag, value, argv);
@@ -178,6 +187,8 @@ static int emit_hypervisor(const VmmConfig *config, const Flag *flag, StrVec *ar
 
         if (config->hypervisor == VMM_HYPERVISOR_AUTO)
                 return 0;
+        if (config->dialect != VMM_DIALECT_VIVARIUM && config->hypervisor != VMM_HYPERVISOR_KVM)
+                return -EOPNOTSUPP;
         r = crosvm_hypervisor_emit(config, &value);
         return r < 0 ? r : crosvm_flag_emit_consume(flag, value, argv);
 }
@@ -188,6 +199,15 @@ static int emit_vsock(const VmmConfig *config, const Flag *flag, StrVec *argv) {
 
         if (config->vsock_cid == 0)
                 return 0;
+        if (config->dialect == VMM_DIALECT_CROSVM_2023) {
+                r = strvec_add(argv, "--cid");
+                if (r == 0)
+                        r = strvec_addf(argv, "%u", config->vsock_cid);
+                if (r < 0 || !config->vsock_device)
+                        return r;
+                r = strvec_add(argv, "--vhost-vsock-device");
+                return r < 0 ? r : strvec_add(argv, config->vsock_device);
+        }
         r = crosvm_vsock_emit(config, &value);
         return r < 0 ? r : crosvm_flag_emit_consume(flag, value, argv);
 }
@@ -237,6 +257,7 @@ const Flag crosvm_flags[] = {
          .kind = FLAG_STRING,
          .metavar = "NAME",
          MEMBER(name),
+         .omitted_in = 1u << VMM_DIALECT_CROSVM_2023,
          .help = "name of the VM, in logs and in the process list"},
         {.name = "disable-sandbox",
          .scope = SCOPE_RUN,
@@ -564,6 +585,7 @@ const Flag crosvm_flags[] = {
         {.name = "hypervisor",
          .scope = SCOPE_RUN,
          .group = GROUP_OURS,
+         .shared = true,
          .kind = FLAG_CUSTOM,
          .metavar = "WHICH",
          .parse = crosvm_hypervisor_parse,

@@ -39,11 +39,13 @@ struct Flag {
         FlagGroup group;
         FlagKind kind;
         bool repeatable;
+        bool shared;         /* in GROUP_OURS: crosvm has it too, with fewer values */
+        unsigned omitted_in; /* bits by VmmDialect: has no such option, and does without */
         size_t offset;       /* of the member in VmmConfig, for all but FLAG_CUSTOM */
         const char *metavar; /* NULL for a switch */
         const char *help;    /* one line */
         int (*parse)(VmmConfig *config, const char *value, TextError *reterr);
-        /* Appends the option as often as @config needs it. */
+        /* Appends the option as often as @config needs it. -EOPNOTSUPP: not to be said in @config's dialect. */
         int (*emit)(const VmmConfig *config, const Flag *flag, StrVec *argv);
 };
 

@@ -230,10 +230,27 @@ static int emit_flag(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         return -EINVAL;
 }
 
-static int emit_scope(const VmmConfig *config, FlagScope scope, StrVec *argv) {
+/* Refuses what the config asks for and its dialect has no words for. */
+static int emit_said(const VmmConfig *config, const Flag *flag, StrVec *argv, TextError *reterr) {
+        const bool ours = flag->group == GROUP_OURS && !flag->shared;
+        const size_t before = argv->n;
+        int r;
+
+        if (flag->omitted_in & 1u << config->dialect)
+                return 0;
+        r = emit_flag(config, flag, argv);
+        if (r == 0 && ours && argv->n > before && config->dialect != VMM_DIALECT_VIVARIUM)
+                r = -EOPNOTSUPP;
+        return r == -EOPNOTSUPP
+                       ? text_error_set(reterr, r, "--%s: a crosvm cannot do that", flag->name)
+                       : r;
+}
+
+static int emit_scope(const VmmConfig *config, FlagScope scope, StrVec *argv, TextError *reterr) {
         for (size_t i = 0; i < crosvm_n_flags; i++) {
-                int r = crosvm_flags[i].scope == scope ? emit_flag(config, &crosvm_flags[i], argv)
-                                                       : 0;
+                int r = crosvm_flags[i].scope == scope
+                                ? emit_said(config, &crosvm_flags[i], argv, reterr)
+                                : 0;
 
                 if (r < 0)
                         return r;
@@ -242,20 +259,21 @@ static int emit_scope(const VmmConfig *config, FlagScope scope, StrVec *argv) {
 }
 
 /**
- * crosvm_flags_emit() - config to arguments, the inverse of crosvm_flags_parse()
+ * crosvm_flags_emit() - config to arguments, in our own dialect the inverse of crosvm_flags_parse()
  * @config: valid by vmm_config_validate()
  * @argv:   appended to; the caller has put the program there
  *
- * Return: 0 or -ENOMEM, with part of the arguments appended.
+ * Return: 0; -EOPNOTSUPP with a sentence in @reterr if the config's dialect has no words for it, never in our own;
+ * -ENOMEM. Part of the arguments may have been appended.
  */
-int crosvm_flags_emit(const VmmConfig *config, StrVec *argv) {
+int crosvm_flags_emit(const VmmConfig *config, StrVec *argv, TextError *reterr) {
         int r;
 
-        r = emit_scope(config, SCOPE_GLOBAL, argv);
+        r = emit_scope(config, SCOPE_GLOBAL, argv, reterr);
         if (r == 0)
                 r = strvec_add(argv, "run");
         if (r == 0)
-                r = emit_scope(config, SCOPE_RUN, argv);
+                r = emit_scope(config, SCOPE_RUN, argv, reterr);
         if (r == 0 && config->kernel && config->kernel[0] == '-')
                 r = strvec_add(argv, "--");
         if (r == 0 && config->kernel)

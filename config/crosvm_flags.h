@@ -18,7 +18,7 @@ enum {
 };
 
 int crosvm_flags_parse(int argc, char *const *argv, VmmConfig *ret, TextError *reterr);
-int crosvm_flags_emit(const VmmConfig *config, StrVec *argv);
+int crosvm_flags_emit(const VmmConfig *config, StrVec *argv, TextError *reterr);
 void crosvm_flags_help(FILE *out);
 
 typedef struct LogFilter {

@@ -54,3 +54,15 @@ int crosvm_folder_emit(const VmmFolder *folder, char **ret) {
                 strbuf_printf(&buf, ",socket-fd=%d", folder->socket_fd);
         return strbuf_finish(&buf, ret);
 }
+
+/** crosvm_folder_emit_vhost_user() - the same as a --vhost-user value of crosvm */
+int crosvm_folder_emit_vhost_user(const VmmFolder *folder, char **ret) {
+        _cleanup_(strbuf_deinit) StrBuf buf = {0};
+
+        strbuf_append(&buf, "type=fs");
+        if (folder->socket)
+                kv_append(&buf, "socket", folder->socket);
+        else
+                strbuf_printf(&buf, ",socket=/proc/self/fd/%d", folder->socket_fd);
+        return strbuf_finish(&buf, ret);
+}

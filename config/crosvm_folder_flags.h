@@ -7,3 +7,4 @@
 
 int crosvm_folder_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_folder_emit(const VmmFolder *folder, char **ret);
+int crosvm_folder_emit_vhost_user(const VmmFolder *folder, char **ret);

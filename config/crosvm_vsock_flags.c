@@ -84,12 +84,12 @@ int crosvm_vhost_vsock_fd_parse(VmmConfig *config, const char *value, TextError 
         return take_device(config, path, reterr);
 }
 
-/** crosvm_vsock_emit() - the --vsock value */
+/** crosvm_vsock_emit() - the --vsock value; a crosvm has the host's kernel for it, and no directory */
 int crosvm_vsock_emit(const VmmConfig *config, char **ret) {
         _cleanup_(strbuf_deinit) StrBuf buf = {0};
 
         strbuf_printf(&buf, "cid=%u", config->vsock_cid);
-        if (config->vsock_socket_dir)
+        if (config->vsock_socket_dir && config->dialect == VMM_DIALECT_VIVARIUM)
                 kv_append(&buf, "socket-dir", config->vsock_socket_dir);
         if (config->vsock_device)
                 kv_append(&buf, "device", config->vsock_device);

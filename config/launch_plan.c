@@ -68,13 +68,6 @@ int launch_plan_find_file(const LaunchPlan *plan, const char *name) {
         return -ENOENT;
 }
 
-/** launch_plan_vmm_is_ours() - whether this is vivarium-vmm, and not a crosvm in its place; by its name */
-bool launch_plan_vmm_is_ours(const char *vmm_path) {
-        const char *slash = strrchr(vmm_path, '/');
-
-        return str_eq(slash ? slash + 1 : vmm_path, "vivarium-vmm");
-}
-
 /* Writing */
 
 static int add_consume(struct json_object *object, const char *key, struct json_object *value) {
@@ -142,6 +135,8 @@ static int build_plan(const LaunchPlan *plan, struct json_object *object) {
         int r;
 
         r = add_string(object, "vmm_path", plan->vmm_path);
+        if (r == 0)
+                r = add_string(object, "dialect", vmm_dialect_names[plan->dialect]);
         if (r == 0)
                 r = add_string(object, "vm_name", plan->vm_name);
         if (r == 0)
@@ -221,6 +216,18 @@ static int read_cid(const JsonValue *value, const JsonField *field, void *object
         return 0;
 }
 
+static int read_dialect(const JsonValue *value, const JsonField *field, void *object,
+                        TextError *reterr) {
+        unsigned which;
+        int r;
+
+        r = json_read_choice(value, vmm_dialect_names, VMM_DIALECTS, &which, reterr);
+        if (r < 0)
+                return r;
+        ((LaunchPlan *) object)->dialect = (VmmDialect) which;
+        return 0;
+}
+
 static int read_hypervisor(const JsonValue *value, const JsonField *field, void *object,
                            TextError *reterr) {
         unsigned which;
@@ -273,6 +280,7 @@ static int read_files(const JsonValue *value, const JsonField *field, void *obje
 
 static const JsonField plan_fields[] = {
         {"vmm_path", read_text, offsetof(LaunchPlan, vmm_path)},
+        {"dialect", read_dialect},
         {"vm_name", read_text, offsetof(LaunchPlan, vm_name)},
         {"cid", read_cid},
         {"hypervisor", read_hypervisor},

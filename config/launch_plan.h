@@ -23,7 +23,8 @@ typedef struct LaunchFile {
 
 typedef struct LaunchPlan {
         char *vmm_path; /* owned; absolute */
-        char *vm_name;  /* owned */
+        VmmDialect dialect;
+        char *vm_name; /* owned */
         uint32_t cid;
         VmmHypervisor hypervisor;
         char *log_level; /* owned, optional */
@@ -41,7 +42,6 @@ typedef struct LaunchPlan {
 void launch_plan_init(LaunchPlan *plan);
 void launch_plan_deinit(LaunchPlan *plan);
 int launch_plan_add_file(LaunchPlan *plan, const char *name, int fd);
-bool launch_plan_vmm_is_ours(const char *vmm_path);
 int launch_plan_find_file(const LaunchPlan *plan, const char *name);
 int launch_plan_to_json(const LaunchPlan *plan, char **ret);
 int launch_plan_parse(const char *json, LaunchPlan *ret, TextError *reterr);

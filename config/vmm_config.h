@@ -16,6 +16,7 @@
 #include "base/text_error.h"
 #include "config/cpu_features.h"
 #include "config/vmm_cpus.h"
+#include "config/vmm_dialect.h"
 #include "config/vmm_folder.h"
 #include "config/vmm_net.h"
 
@@ -102,6 +103,9 @@ typedef struct VmmPmem {
 #define VMM_PMEMS_MAX 8u
 
 typedef struct VmmConfig {
+        VmmDialect
+                dialect; /* in whose words crosvm_flags_emit() writes it; parsing is always ours */
+
         bool extended_status; /* global part, before `run` */
         char *log_level;      /* owned, optional; global part */
 

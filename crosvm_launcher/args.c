@@ -174,6 +174,7 @@ static int add_sockets(LaunchArgs *args, const LaunchPlan *plan) {
 static int add_machine(LaunchArgs *args, const LaunchPlan *plan) {
         VmmConfig *vmm = &args->vmm;
 
+        vmm->dialect = plan->dialect;
         vmm->extended_status = true;
         vmm->hypervisor = plan->hypervisor;
         vmm->memory_bytes = plan->config.memory_mib << 20;
@@ -186,7 +187,7 @@ static int add_machine(LaunchArgs *args, const LaunchPlan *plan) {
          * Our own VMM takes what sandbox it is permitted to have. A crosvm fails without the namespaces that the
          * manager's unit forbids, so it is run as Android runs it.
          */
-        vmm->disable_sandbox = !launch_plan_vmm_is_ours(plan->vmm_path);
+        vmm->disable_sandbox = plan->dialect != VMM_DIALECT_VIVARIUM;
         vmm->name = strdup(plan->vm_name);
         vmm->log_level = plan->log_level ? strdup(plan->log_level) : NULL;
         if (!vmm->name || (plan->log_level && !vmm->log_level))

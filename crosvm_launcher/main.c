@@ -78,7 +78,7 @@ static int run_plan(const LaunchPlan *plan, int *status_fd, TextError *reterr) {
                 return r;
         r = strvec_add(&argv, plan->vmm_path);
         if (r == 0)
-                r = crosvm_flags_emit(&args.vmm, &argv);
+                r = crosvm_flags_emit(&args.vmm, &argv, reterr);
         if (r < 0)
                 return r;
         log_command(&argv, &args.map);

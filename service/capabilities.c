@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -19,12 +20,14 @@
  * "no" when that does not come. While a later probe runs, what the last one found still holds.
  */
 
+#define KVM_DEVICE "/dev/kvm"
 #define PROBE_TIMEOUT_USEC (10 * USEC_PER_SEC)
 #define PROBE_OUTPUT_BYTES_MAX 4096u
 
 struct Capabilities {
-        sd_event *event;           /* owned reference */
-        char *vmm_path;            /* owned */
+        sd_event *event; /* owned reference */
+        char *vmm_path;  /* owned */
+        VmmDialect dialect;
         Process *process;          /* owned; while the probe runs */
         Drain *output;             /* owned; likewise */
         sd_event_source *deadline; /* owned; likewise */
@@ -138,6 +141,19 @@ static int start_probe(Capabilities *caps) {
         return process_spawn(caps->event, &spec, on_probe_ended, caps, &caps->process);
 }
 
+/* A crosvm has no verb for it, and only its own guests tell whether a /dev/kvm is any good. */
+static void look_for_crosvm(Capabilities *caps) {
+        HypervisorProbe *kvm = &caps->found[probe_index(VMM_HYPERVISOR_KVM)];
+        const int r = access(KVM_DEVICE, R_OK | W_OK) < 0 ? -errno : 0;
+
+        set_all_unavailable(caps, "the VMM is a crosvm, which has no software processor");
+        kvm->available = r == 0;
+        (void) snprintf(kvm->reason, sizeof(kvm->reason), KVM_DEVICE "%s%s",
+                        r == 0 ? " is there; not tried, because the VMM is a crosvm" : ": ",
+                        r == 0 ? "" : strerror(-r));
+        finish(caps);
+}
+
 /**
  * capabilities_probe_again() - find out anew, unless that is under way already
  *
@@ -150,6 +166,10 @@ void capabilities_probe_again(Capabilities *caps) {
 
         if (caps->process)
                 return;
+        if (caps->dialect != VMM_DIALECT_VIVARIUM) {
+                look_for_crosvm(caps);
+                return;
+        }
         set_all_unavailable(caps, "the VMM has no such hypervisor");
         r = start_probe(caps);
         if (r < 0) {
@@ -162,19 +182,20 @@ void capabilities_probe_again(Capabilities *caps) {
 
 /**
  * capabilities_new() - start finding out
- * @vmm_path: executed with the verb "probe"; copied
+ * @vmm_path: executed with the verb "probe" if it is ours; copied
  * @known:    called from the event loop when a probe is over, or before this returns if the VMM cannot be executed
  *
  * Return: 0; -ENOMEM.
  */
-int capabilities_new(sd_event *event, const char *vmm_path, CapabilitiesKnownFn known,
-                     void *userdata, Capabilities **ret) {
+int capabilities_new(sd_event *event, const char *vmm_path, VmmDialect dialect,
+                     CapabilitiesKnownFn known, void *userdata, Capabilities **ret) {
         _cleanup_(capabilities_freep) Capabilities *caps = malloc(sizeof(*caps));
 
         if (!caps)
                 return -ENOMEM;
         *caps = (Capabilities){.event = sd_event_ref(event),
                                .vmm_path = strdup(vmm_path),
+                               .dialect = dialect,
                                .known = known,
                                .userdata = userdata};
         if (!caps->vmm_path)

@@ -15,8 +15,8 @@ typedef struct Capabilities Capabilities;
 /* A probe is over: what there is to know is known, or known anew. */
 typedef void (*CapabilitiesKnownFn)(void *userdata);
 
-int capabilities_new(sd_event *event, const char *vmm_path, CapabilitiesKnownFn known,
-                     void *userdata, Capabilities **ret);
+int capabilities_new(sd_event *event, const char *vmm_path, VmmDialect dialect,
+                     CapabilitiesKnownFn known, void *userdata, Capabilities **ret);
 Capabilities *capabilities_free(Capabilities *caps);
 DEFINE_CLEANUP(Capabilities *, capabilities_free)
 

@@ -32,6 +32,8 @@
 static const char *arg_bus_address; /* NULL: by arg_user */
 static bool arg_user;
 static const char *arg_vmm = VIVARIUM_BINDIR "/vivarium-vmm";
+static VmmDialect arg_vmm_dialect;
+static bool arg_vmm_dialect_given;
 static const char *arg_launcher = VIVARIUM_LIBEXECDIR "/vivarium-launch";
 static const char *arg_runtime_dir, *arg_state_dir;
 static const char *arg_vmm_log_level;
@@ -47,6 +49,9 @@ static void print_help(void) {
                "  --user                 serve the bus of the user's session\n"
                "  --bus-address=ADDRESS  serve this bus\n"
                "  --vmm=PATH             the VMM (%s)\n"
+               "  --vmm-dialect=WHICH    spelling of the VMM's options: vivarium, crosvm (of "
+               "April\n"
+               "                         2025 or later), crosvm-2023 (by the VMM's name)\n"
                "  --launcher=PATH        its launcher (%s)\n"
                "  --runtime-dir=DIR      where VMs have their directories\n"
                "                         (/run/vivarium; with --user $XDG_RUNTIME_DIR/vivarium)\n"
@@ -102,11 +107,22 @@ static int parse_path(const char *option, const char *text, const char **ret) {
         return 0;
 }
 
+static int parse_dialect(const char *text) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        int r = vmm_dialect_from_string(text, &arg_vmm_dialect, &error);
+
+        if (r < 0)
+                log_error("--vmm-dialect: %s", text_error_message(&error, r));
+        arg_vmm_dialect_given = true;
+        return r;
+}
+
 enum {
         ARG_SYSTEM = 0x100,
         ARG_USER,
         ARG_BUS_ADDRESS,
         ARG_VMM,
+        ARG_VMM_DIALECT,
         ARG_LAUNCHER,
         ARG_RUNTIME_DIR,
         ARG_STATE_DIR,
@@ -126,6 +142,7 @@ static const struct option long_options[] = {
         {"user", no_argument, NULL, ARG_USER},
         {"bus-address", required_argument, NULL, ARG_BUS_ADDRESS},
         {"vmm", required_argument, NULL, ARG_VMM},
+        {"vmm-dialect", required_argument, NULL, ARG_VMM_DIALECT},
         {"launcher", required_argument, NULL, ARG_LAUNCHER},
         {"runtime-dir", required_argument, NULL, ARG_RUNTIME_DIR},
         {"state-dir", required_argument, NULL, ARG_STATE_DIR},
@@ -155,6 +172,8 @@ static int apply_option(int option) {
                 return 0;
         case ARG_VMM:
                 return parse_path("vmm", optarg, &arg_vmm);
+        case ARG_VMM_DIALECT:
+                return parse_dialect(optarg);
         case ARG_LAUNCHER:
                 return parse_path("launcher", optarg, &arg_launcher);
         case ARG_RUNTIME_DIR:
@@ -402,6 +421,9 @@ static int run(void) {
                 return failed("make an event loop", r);
         r = manager_new(event,
                         &(ManagerConfig){.vmm_path = arg_vmm,
+                                         .vmm_dialect = arg_vmm_dialect_given
+                                                                ? arg_vmm_dialect
+                                                                : vmm_dialect_of_program(arg_vmm),
                                          .launcher_path = arg_launcher,
                                          .runtime_dir = runtime_dir,
                                          .state_dir = state_dir,

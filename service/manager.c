@@ -186,8 +186,8 @@ static int manager_init(Manager *manager, sd_event *event) {
         r = sd_event_source_set_enabled(manager->sweep, SD_EVENT_OFF);
         if (r < 0)
                 return r;
-        return capabilities_new(event, manager->config.vmm_path, on_capabilities_known, manager,
-                                &manager->capabilities);
+        return capabilities_new(event, manager->config.vmm_path, manager->config.vmm_dialect,
+                                on_capabilities_known, manager, &manager->capabilities);
 }
 
 /**
@@ -209,6 +209,7 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
                                              .burst = LINE_LOG_ALL_LINES_MAX}};
         manager->env = (VmEnv){.event = event,
                                .vmm_path = config->vmm_path,
+                               .vmm_dialect = config->vmm_dialect,
                                .launcher_path = config->launcher_path,
                                .runtime_dir = config->runtime_dir,
                                .vmm_log_level = config->vmm_log_level,

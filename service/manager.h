@@ -22,6 +22,7 @@ typedef struct Manager Manager;
 
 typedef struct ManagerConfig {
         const char *vmm_path, *launcher_path; /* absolute */
+        VmmDialect vmm_dialect;               /* of its command line */
         const char *runtime_dir;              /* lost with the host's power, as the VMs are */
         const char *state_dir;                /* outlives it: the history */
         const char *vmm_log_level;            /* optional */

@@ -95,6 +95,7 @@ typedef enum VmStreamKind {
 typedef struct VmEnv {
         sd_event *event;
         const char *vmm_path, *launcher_path;
+        VmmDialect vmm_dialect; /* of its command line */
         const char *runtime_dir;
         const char *vmm_log_level; /* optional */
         OomWatch *oom;

@@ -185,6 +185,7 @@ static int make_plan(Vm *vm, KeeperEnds *ends) {
         plan.log_level = log_level ? strdup(log_level) : NULL;
         if (!plan.vmm_path || !plan.vm_name || (log_level && !plan.log_level))
                 return -ENOMEM;
+        plan.dialect = vm->env->vmm_dialect;
         plan.cid = vm->info.cid;
         plan.hypervisor = vm->request.hypervisor;
         plan.console_out = either(ends->consoles.console, vm->request.console_out);

@@ -52,7 +52,7 @@ void vm_set_start_error(Vm *vm, const char *text) {
  */
 void vm_register(Vm *vm) {
         Machined *machined = vm->env->scopes ? scopes_machined(vm->env->scopes) : NULL;
-        Process *leader = launch_plan_vmm_is_ours(vm->env->vmm_path) ? vm->vmm : vm->keeper;
+        Process *leader = vm->env->vmm_dialect == VMM_DIALECT_VIVARIUM ? vm->vmm : vm->keeper;
         char fallback[VM_ID_LEN + sizeof("vm-")];
         int r;
 

@@ -19,7 +19,7 @@ static int parse(const StrVec *argv, StrVec *ret_emitted) {
                 return r;
         }
         r = strvec_add(ret_emitted, "vmm");
-        return r < 0 ? r : crosvm_flags_emit(&config, ret_emitted);
+        return r < 0 ? r : crosvm_flags_emit(&config, ret_emitted, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

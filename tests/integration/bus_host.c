@@ -145,13 +145,13 @@ static pid_t start_with_store(NotifyHost *store, char *const *argv) {
         return pid;
 }
 
-#define FIXED 7u /* arguments that the daemon always has */
+#define FIXED 8u /* arguments that the daemon always has */
 
 static void spawn_daemon(BusHost *host, const char *const *more) {
         char daemon[256], vmm[256], launcher[256], options[5][320];
-        char quiet[] = "--log-level=error";
+        char quiet[] = "--log-level=error", dialect[] = "--vmm-dialect=vivarium";
         char *argv[16] = {daemon,     options[0], options[1], options[2],
-                          options[3], options[4], quiet};
+                          options[3], options[4], quiet,      dialect};
         size_t n = FIXED;
 
         (void) host_program("vivariumd", daemon, sizeof(daemon));

@@ -126,9 +126,9 @@ static void test_what_is_emitted_is_read_as_the_same(void **state) {
                 assert_int_equal(parse(lines[i], &c, NULL), 0);
                 assert_int_equal(strvec_add(&first, "vmm"), 0);
                 assert_int_equal(strvec_add(&second, "vmm"), 0);
-                assert_int_equal(crosvm_flags_emit(&c, &first), 0);
+                assert_int_equal(crosvm_flags_emit(&c, &first, NULL), 0);
                 assert_int_equal(crosvm_flags_parse((int) first.n, first.items, &again, NULL), 0);
-                assert_int_equal(crosvm_flags_emit(&again, &second), 0);
+                assert_int_equal(crosvm_flags_emit(&again, &second, NULL), 0);
                 assert_int_equal(first.n, second.n);
                 for (size_t j = 0; j < first.n; j++)
                         assert_string_equal(first.items[j], second.items[j]);

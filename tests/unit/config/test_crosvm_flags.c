@@ -478,7 +478,7 @@ static void test_emitting_and_parsing_gives_the_same_config(void **state) {
                 if (r != 0)
                         fail_msg("round %u: %s", i, text_error_message(&error, r));
                 assert_int_equal(strvec_add(&argv, "vivarium-vmm"), 0);
-                assert_int_equal(crosvm_flags_emit(&before, &argv), 0);
+                assert_int_equal(crosvm_flags_emit(&before, &argv, NULL), 0);
                 r = crosvm_flags_parse((int) argv.n, argv.items, &after, &error);
                 if (r != 0)
                         fail_msg("round %u: %s", i, text_error_message(&error, r));

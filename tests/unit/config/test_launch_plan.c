@@ -18,6 +18,7 @@ static void fill(LaunchPlan *plan) {
         plan->log_level = strdup("debug");
         plan->cid = 4294967295;
         plan->hypervisor = VMM_HYPERVISOR_KVM;
+        plan->dialect = VMM_DIALECT_CROSVM;
         plan->console_out = 7;
         plan->failure_out = 0;
         plan->status = 2147483647;
@@ -43,6 +44,7 @@ static void test_a_plan_survives_the_way_to_the_launcher(void **state) {
         assert_string_equal(back.log_level, "debug");
         assert_int_equal(back.cid, plan.cid);
         assert_int_equal(back.hypervisor, VMM_HYPERVISOR_KVM);
+        assert_int_equal(back.dialect, VMM_DIALECT_CROSVM);
         assert_int_equal(back.console_out, 7);
         assert_int_equal(back.failure_out, 0);
         assert_int_equal(back.status, 2147483647);
@@ -75,6 +77,8 @@ static void test_incomplete_and_wrong_plans_are_refused(void **state) {
                  "console_out: expected an integer from 0 to 2147483647, not -1"},
                 {"{\"hypervisor\":\"xen\"}",
                  "hypervisor: expected \"auto\" or \"kvm\" or \"soft\", not \"xen\""},
+                {"{\"dialect\":\"qemu\"}",
+                 "dialect: expected \"vivarium\" or \"crosvm\" or \"crosvm-2023\", not \"qemu\""},
                 {"{\"surprise\":1}", "surprise: unknown key"},
         };
 

@@ -33,7 +33,6 @@
 #include "config/launch_plan.h"
 
 #define RECORDER_NAME "recorder"
-#define OWN_VMM_NAME "vivarium-vmm" /* the recorder, if the launcher is to take it for our own */
 #define FDS_MAX 600
 #define HVC0_WITH_INPUT                                                                            \
         "type=file,path=/proc/self/fd/3,input=/proc/self/fd/5,hardware=virtio-console,num=1"
@@ -280,7 +279,6 @@ static void test_the_command_line_is_androids_with_the_plans_descriptors(void **
                 "run",
                 "--name",
                 "crosvm_test",
-                "--disable-sandbox",
                 "--no-usb",
                 "--mem",
                 "512",
@@ -499,19 +497,61 @@ static void assert_failed(const Launch *l, const char *words) {
                 fail_msg("'%s', expected one line with '%s'", l->status, words);
 }
 
-static void test_our_own_vmm_has_its_sandbox(void **state) {
-        Launch *l = *state;
-        char *ours;
+/* A VM with a socket for its guest's, as the daemon gives every VM one. */
+static void use_sockets(Launch *l, VmmDialect dialect) {
+        int dir = open(l->directory, O_RDONLY | O_DIRECTORY);
 
-        assert_true(asprintf(&ours, "%s/" OWN_VMM_NAME, l->directory) > 0);
-        assert_int_equal(symlink(l->recorder, ours), 0);
         use_minimal(l);
-        free(l->plan.vmm_path);
-        l->plan.vmm_path = ours;
+        l->plan.dialect = dialect;
+        l->plan.cid = 2048;
+        l->plan.vsock_dir = own(l, dir);
+}
+
+static void test_our_own_vmm_has_its_sandbox_and_a_directory_of_sockets(void **state) {
+        Launch *l = *state;
+
+        use_sockets(l, VMM_DIALECT_VIVARIUM);
         spawn_plan(l);
-        assert_int_equal(unlink(ours), 0);
-        assert_line(l, "arg 0 %s", ours);
+        assert_started(l);
         assert_null(strstr(l->record, "sandbox"));
+        assert_non_null(strstr(l->record, " --vsock\n"));
+        assert_non_null(strstr(l->record, " cid=2048,socket-dir=/proc/self/fd/"));
+}
+
+static void test_a_crosvm_of_today_is_spoken_to_in_its_words(void **state) {
+        Launch *l = *state;
+
+        use_sockets(l, VMM_DIALECT_CROSVM);
+        l->plan.hypervisor = VMM_HYPERVISOR_KVM;
+        spawn_plan(l);
+        assert_started(l);
+        assert_non_null(strstr(l->record, " --name\n"));
+        assert_non_null(strstr(l->record, " --disable-sandbox\n"));
+        assert_non_null(strstr(l->record, " --vsock\n"));
+        assert_non_null(strstr(l->record, " cid=2048\n"));
+        assert_non_null(strstr(l->record, " --hypervisor\n"));
+        assert_non_null(strstr(l->record, " kvm\n"));
+}
+
+static void test_a_crosvm_of_2023_has_a_cid_and_no_name(void **state) {
+        Launch *l = *state;
+
+        use_sockets(l, VMM_DIALECT_CROSVM_2023);
+        spawn_plan(l);
+        assert_started(l);
+        assert_non_null(strstr(l->record, " --cid\n"));
+        assert_non_null(strstr(l->record, " 2048\n"));
+        assert_null(strstr(l->record, "--vsock"));
+        assert_null(strstr(l->record, "--name"));
+}
+
+static void test_a_crosvm_is_not_asked_for_the_software_processor(void **state) {
+        Launch *l = *state;
+
+        use_sockets(l, VMM_DIALECT_CROSVM);
+        l->plan.hypervisor = VMM_HYPERVISOR_SOFT;
+        spawn_plan(l);
+        assert_failed(l, "--hypervisor: a crosvm cannot do that");
 }
 
 static void test_a_vmm_that_is_not_there_is_reported(void **state) {
@@ -587,7 +627,10 @@ int main(int argc, char **argv, char **environment) {
                 LAUNCH_TEST(test_input_for_ttyS0_goes_nowhere_else),
                 LAUNCH_TEST(test_partitions_become_a_composite_of_the_clients_files),
                 LAUNCH_TEST(test_hundreds_of_descriptors_arrive_where_they_belong),
-                LAUNCH_TEST(test_our_own_vmm_has_its_sandbox),
+                LAUNCH_TEST(test_our_own_vmm_has_its_sandbox_and_a_directory_of_sockets),
+                LAUNCH_TEST(test_a_crosvm_of_today_is_spoken_to_in_its_words),
+                LAUNCH_TEST(test_a_crosvm_of_2023_has_a_cid_and_no_name),
+                LAUNCH_TEST(test_a_crosvm_is_not_asked_for_the_software_processor),
                 LAUNCH_TEST(test_a_vmm_that_is_not_there_is_reported),
                 LAUNCH_TEST(test_a_closed_descriptor_is_reported),
                 LAUNCH_TEST(test_images_that_are_not_raw_are_reported),
@@ -596,7 +639,7 @@ int main(int argc, char **argv, char **environment) {
                 LAUNCH_TEST(test_a_plan_that_is_none_fails_without_a_status_line),
         };
 
-        if (slash && (str_eq(slash + 1, RECORDER_NAME) || str_eq(slash + 1, OWN_VMM_NAME)))
+        if (slash && str_eq(slash + 1, RECORDER_NAME))
                 return record(argc, argv, environment);
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
