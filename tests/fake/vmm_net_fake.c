@@ -72,6 +72,10 @@ static int fake_set_pairs(NetDev *net, unsigned n) {
         return 0;
 }
 
+static int fake_tap_fd(NetDev *net, unsigned pair) {
+        return fake_of(net)->fd;
+}
+
 static NetDev *fake_free(NetDev *net) {
         (void) loop_remove(fake_of(net)->source);
         (void) fd_close(fake_of(net)->fd);
@@ -86,6 +90,7 @@ static const NetOps fake_ops = {
         .watch = fake_watch,
         .set_offloads = fake_set_offloads,
         .set_pairs = fake_set_pairs,
+        .tap_fd = fake_tap_fd,
         .free = fake_free,
 };
 
