@@ -782,11 +782,16 @@ static void flat_stack(SoftCpu *c, uint16_t selector, unsigned cpl) {
                                    .attr = (uint16_t) (0xc093 | cpl << 5)};
 }
 
+/*
+ * Compatibility mode has SYSCALL on AMD's processors only, and a kernel that knows ours for one of Intel's leaves CSTAR
+ * alone: a jump to 0 in its mode would be an opening. One that writes CSTAR wants it.
+ */
 void op_syscall(SoftCpu *c, const Uop *u) {
-        uint16_t selector = (uint16_t) (c->star >> 32) & 0xfffc;
+        const uint16_t selector = (uint16_t) (c->star >> 32) & 0xfffc;
+        const uint64_t target = cpu_code64(c) ? c->lstar : c->cstar;
 
-        if (!(c->efer & EFER_SCE) || !cpu_code64(c))
-                cpu_raise(c, u, EXC_UD); /* as Intel processors: 64-bit mode only */
+        if (!(c->efer & EFER_SCE) || !cpu_long_mode(c) || (!cpu_code64(c) && target == 0))
+                cpu_raise(c, u, EXC_UD);
         c->r[RCX] = uop_next_rip(c, u);
         c->r[R11] = cpu_flags(c) & ~FLAG_RF;
         cpu_set_flags(c, cpu_flags(c) & ~(uint32_t) c->sfmask, UINT32_MAX & ~(FLAG_RF | FLAG_VM));
@@ -794,7 +799,7 @@ void op_syscall(SoftCpu *c, const Uop *u) {
         flat_code(c, selector, 0, true);
         flat_stack(c, (uint16_t) (selector + 8), 0);
         cpu_mode_changed(c);
-        GOTO(c, c->lstar);
+        GOTO(c, target);
 }
 
 void op_sysret(SoftCpu *c, const Uop *u) {
@@ -812,7 +817,10 @@ void op_sysret(SoftCpu *c, const Uop *u) {
         flat_code(c, (uint16_t) (to64 ? selector + 16 : selector), 3, to64);
         flat_stack(c, (uint16_t) (selector + 8), 3);
         cpu_mode_changed(c);
-        GOTO(c, to64 ? c->r[RCX] : (uint32_t) c->r[RCX]);
+        c->rip = to64 ? c->r[RCX] : (uint32_t) c->r[RCX];
+        c->event = true;
+        if (c->flags & FLAG_TF) /* looked at when it is done, as if SYSCALL had just been */
+                debug_raise(c, NULL, DR6_BS);
 }
 
 void op_sysenter(SoftCpu *c, const Uop *u) {

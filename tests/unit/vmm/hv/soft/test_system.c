@@ -169,6 +169,52 @@ static void test_return_to_user_mode_clears_null_selectors(void **state) {
         assert_int_equal(c->seg[SEG_FS].base, 0x1234);
 }
 
+/* ---- system calls ---- */
+
+static void compatibility_mode(SoftGuest *g) {
+        user_mode(g);
+        g->cpu->seg[SEG_CS].attr = 0xc0fb;
+        cpu_mode_changed(g->cpu);
+}
+
+static void test_compatibility_mode_has_syscall_once_its_target_is_set(void **state) {
+        SoftGuest *g = *state;
+        SoftCpu *c = g->cpu;
+
+        memcpy(soft_guest_memory(g, CODE + 0x200), "\x0f\x0b", 2);
+        c->efer |= EFER_SCE;
+        c->star = (uint64_t) KERNEL_CS << 32;
+        c->lstar = CODE + 0x300;
+        c->cstar = 0;
+        compatibility_mode(g);
+        assert_int_equal(RUN(g, "\x0f\x05"), EXC_UD);
+        assert_int_equal(c->rip, CODE);
+        assert_int_equal(c->cpl, 3);
+
+        c->cstar = CODE + 0x200;
+        assert_int_equal(RUN(g, "\x0f\x05"), EXC_UD);
+        assert_int_equal(c->rip, CODE + 0x200);
+        assert_int_equal(c->cpl, 0);
+        assert_int_equal(c->mode & MODE_CODE, MODE_64);
+        assert_int_equal(c->r[RCX], CODE + 2);
+        assert_int_equal(c->r[R11], cpu_flags(c) | FLAG_FIXED);
+}
+
+static void test_sysret_with_the_trap_flag_traps_before_the_next_instruction(void **state) {
+        SoftGuest *g = *state;
+        SoftCpu *c = g->cpu;
+
+        memcpy(soft_guest_memory(g, CODE + 0x100), "\x0f\x0b", 2);
+        c->efer |= EFER_SCE;
+        c->star = (uint64_t) (USER_DS - 8) << 48;
+        c->r[RCX] = CODE + 0x100;
+        c->r[R11] = FLAG_FIXED | FLAG_TF;
+        assert_int_equal(RUN(g, "\x48\x0f\x07"), EXC_DB);
+        assert_int_equal(c->rip, CODE + 0x100);
+        assert_int_equal(c->cpl, 3);
+        assert_int_equal(c->dr[6] & 0x4000, 0x4000);
+}
+
 /* ---- clocks ---- */
 
 static uint64_t tsc(Vcpu *vcpu) {
@@ -282,6 +328,8 @@ int main(void) {
                 TEST(test_ports_behind_the_end_of_the_map_are_forbidden),
                 TEST(test_iopl_makes_the_map_unnecessary),
                 TEST(test_return_to_user_mode_clears_null_selectors),
+                TEST(test_compatibility_mode_has_syscall_once_its_target_is_set),
+                TEST(test_sysret_with_the_trap_flag_traps_before_the_next_instruction),
                 TEST(test_processors_agree_about_the_time_stamp),
                 TEST(test_stable_clock_follows_a_write_to_the_time_stamp),
                 TEST(test_reserved_bits_of_control_registers_fault),
