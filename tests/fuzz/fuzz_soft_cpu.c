@@ -3,10 +3,10 @@
 /*
  * The software processor as its guest sees it: code. The input is
  *
- *   mode  flags  registers (8 bytes each for 6)  code...
+ *   mode  flags  registers (8 bytes each for 6)  page table entries (10 bytes each)  code...
  *
- * and runs in real, 32-bit or 64-bit mode, at privilege 0 or 3, on page tables that map RAM, a device and nothing; the
- * code is also behind every interrupt gate, so that exceptions are delivered. It ends after a number of accesses to
+ * and runs in real, 32-bit or 64-bit mode, at privilege 0 or 3, on page tables that map RAM, a device and nothing, but for
+ * the entries that the input has of its own (a slot of 2 bytes, a value of 8; mode / 4 of them); the code is also behind every interrupt gate, so that exceptions are delivered. It ends after a number of accesses to
  * devices, when it shuts down, or when a thread beside says that it took long enough. Wrong is what the sanitizers say,
  * a crash, or a run that a stop does not end.
  */
@@ -24,6 +24,9 @@
 
 #define MEMORY_BYTES (UINT64_C(2) << 20)
 #define HEADER_BYTES 50u
+#define ENTRY_BYTES 10u
+#define ENTRIES_MAX 15u
+#define TABLE_SLOTS 2048u
 #define EXITS_MAX 64u
 #define RUN_NSEC (UINT64_C(1) * 1000 * 1000)
 
@@ -156,6 +159,16 @@ static void put_tables(const GuestMem *mem, unsigned mode) {
         put64(mem, level1 + 8 * 0x33, DEVICE | 7);  /* a device in between */
 }
 
+/* Entries of any level by the input. Return: how many bytes of it they took. */
+static size_t put_entries(const GuestMem *mem, unsigned n, const uint8_t *data, size_t size) {
+        size_t at = 0;
+
+        for (unsigned i = 0; i < n && size - at >= ENTRY_BYTES; i++, at += ENTRY_BYTES)
+                put64(mem, TABLES + 8 * (le16_load(data + at) % TABLE_SLOTS),
+                      le64_load(data + at + 2));
+        return at;
+}
+
 static VcpuSegment segment(uint16_t selector, uint16_t attributes, uint64_t base) {
         return (VcpuSegment){
                 .base = base, .limit = 0xffffffff, .selector = selector, .attributes = attributes};
@@ -259,11 +272,14 @@ static void make(Run *run) {
                 abort();
 }
 
-static void load(Run *run, unsigned mode, const uint8_t *code, size_t len) {
+static void load(Run *run, unsigned mode, unsigned n_entries, const uint8_t *data, size_t size) {
+        size_t used;
+
         put_gdt(run->mem);
         put_tables(run->mem, mode);
         put_idt(run->mem, mode);
-        (void) guest_mem_write(run->mem, CODE, code, MIN(len, (size_t) CODE_MAX));
+        used = put_entries(run->mem, n_entries, data, size);
+        (void) guest_mem_write(run->mem, CODE, data + used, MIN(size - used, (size_t) CODE_MAX));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -286,7 +302,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         (void) pthread_once(&once, clockwork_start);
         mode = data[0] % MODES;
         make(&run);
-        load(&run, mode, data + HEADER_BYTES, size - HEADER_BYTES);
+        load(&run, mode, data[0] / MODES % (ENTRIES_MAX + 1), data + HEADER_BYTES,
+             size - HEADER_BYTES);
         if (run.partition->ops->vcpu_bind(run.partition, 0, &vcpu) < 0)
                 abort();
         set_system(vcpu, mode, mode != MODE_REAL && (data[1] & 1));
