@@ -20,6 +20,7 @@
 
 /* Second sample after 1 s, when a guest has booted, then every 10 s. A failed one is repeated after 1 s. */
 #define SAMPLE_SOON_USEC USEC_PER_SEC
+#define SAMPLE_FRESH_USEC (500 * USEC_PER_MSEC)
 #define SAMPLE_INTERVAL_USEC (10 * USEC_PER_SEC)
 /* Lets the timers of many VMs share their wake-ups. */
 #define SAMPLE_ACCURACY_USEC (250 * USEC_PER_MSEC)
@@ -288,6 +289,8 @@ static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
         if (r < 0)
                 log_line(LOG_LEVEL_DEBUG, vm->info.name, "sample usage: %s, trying again",
                          strerror(-r));
+        else
+                vm->info.usage.sampled_usec = clock_monotonic_usec();
         if (r < 0 || vm->n_samples == 0)
                 next = SAMPLE_SOON_USEC;
         vm->n_samples++;
@@ -296,6 +299,25 @@ static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
         if (r >= 0)
                 r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         return r;
+}
+
+/**
+ * vm_sample_soon() - read anew what @vm uses, as a turn of the event loop of its own, unless that was just done
+ *
+ * Somebody watches: usual samples are too far apart for an eye.
+ */
+void vm_sample_soon(Vm *vm) {
+        int r;
+
+        if (!vm->sampler ||
+            clock_monotonic_usec() - vm->info.usage.sampled_usec < SAMPLE_FRESH_USEC)
+                return;
+        r = sd_event_source_set_time_relative(vm->sampler, 0);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(vm->sampler, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "sample usage: %s, ignoring",
+                         strerror(-r));
 }
 
 /* Samples at the next turn of the event loop and from then on; without memory for a timer there are no samples. */

@@ -63,6 +63,14 @@ const Option log_options[] = {
         {0},
 };
 
+const Option top_options[] = {
+        {OPTION_BATCH, 'b', "batch", NULL, "Print one table behind the other"},
+        {OPTION_ITERATIONS, 'n', "iterations", "N", "Leave after N looks"},
+        {OPTION_DELAY, 'd', "delay", "SECONDS", "Time between looks (1)"},
+        {OPTION_ORDER, 0, "order", "WHAT", "cpu (default), memory or name"},
+        {0},
+};
+
 const Option stop_options[] = {
         {OPTION_TIMEOUT, 0, "timeout", "SECONDS", "Kill what has not stopped by then (90)"},
         {0},

@@ -47,6 +47,10 @@ typedef enum OptionId {
         OPTION_PROBE,
         OPTION_FORMAT,
         OPTION_FOLLOW,
+        OPTION_BATCH,
+        OPTION_ITERATIONS,
+        OPTION_DELAY,
+        OPTION_ORDER,
 } OptionId;
 
 typedef struct Option {
@@ -94,6 +98,7 @@ extern const Option drain_options[]; /* run alone */
 extern const Option capabilities_options[];
 extern const Option metrics_options[];
 extern const Option log_options[];
+extern const Option top_options[];
 
 int args_parse(int argc, const char *const *argv, const Verb *verbs, Args *ret, TextError *reterr);
 void args_deinit(Args *args);

@@ -23,6 +23,8 @@ int verb_kill(Client *client, const Args *args, TextError *reterr);
 int verb_release(Client *client, const Args *args, TextError *reterr);
 int verb_list(Client *client, const Args *args, TextError *reterr);
 int verb_show(Client *client, const Args *args, TextError *reterr);
+int verb_top(Client *client, const Args *args, TextError *reterr);
+int verb_events(Client *client, const Args *args, TextError *reterr);
 int verb_history(Client *client, const Args *args, TextError *reterr);
 int verb_capabilities(Client *client, const Args *args, TextError *reterr);
 int verb_metrics(Client *client, const Args *args, TextError *reterr);

@@ -69,6 +69,7 @@ int bus_identify(BusService *service, sd_bus_message *message, Caller *ret);
 int bus_require_manage(BusService *service, sd_bus_message *message, const char *act,
                        Caller *ret_caller, sd_bus_error *error);
 int manager_bus_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int manager_bus_get_usage(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_drain(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_cancel_drain(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_get_draining(sd_bus *bus, const char *path, const char *interface,

@@ -494,6 +494,8 @@ const sd_bus_vtable manager_bus_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_ARGS("s", format), SD_BUS_RESULT("s", text),
                                 method_get_metrics, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetUsage", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(osuttttttt)", usage),
+                                manager_bus_get_usage, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("s", name, "u", max),
                                 SD_BUS_RESULT("aa{sv}", records), manager_bus_get_history,
                                 SD_BUS_VTABLE_UNPRIVILEGED),

@@ -13,6 +13,7 @@ typedef struct Usage {
         usec_t guest_cpu_usec;
         uint64_t rss_guest_bytes, rss_guest_peak_bytes;
         uint64_t rss_vmm_bytes, rss_vmm_peak_bytes; /* without guest memory */
+        usec_t sampled_usec; /* CLOCK_MONOTONIC of the last reading; 0 if there was none */
 } Usage;
 
 int sample_usage(pid_t pid, bool software, Usage *usage);
