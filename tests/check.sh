@@ -51,5 +51,6 @@ stage unit-asan "$make" --no-print-directory -k -j"$jobs" MODE=asan unit
 stage unit-tsan "$make" --no-print-directory -k -j"$jobs" MODE=tsan unit ONLY=unit/vmm
 stage fuzz "$make" --no-print-directory -k -j"$jobs" MODE=asan fuzz-replay
 stage integration "$make" --no-print-directory -j"$jobs" integration
+stage hostile-asan "$make" --no-print-directory -j"$jobs" hostile-asan
 stage testbed "$make" --no-print-directory testbed
 finish

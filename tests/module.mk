@@ -87,6 +87,13 @@ integration: all guest $(FAKE_VMM) $(INTEGRATION_TESTS)
 	@VIVARIUM_BUILD=$(CURDIR)/$(O) VIVARIUM_GUEST=$(CURDIR)/o/guest tests/run-unit.sh --name integration $(call only,$(INTEGRATION_TESTS) \
 	        $(wildcard tests/integration/test_*.sh))
 
+## hostile-asan: the guest that abuses every device, against a VMM built with sanitizers
+.PHONY: hostile-asan
+hostile-asan: guest
+	@$(MAKE) --no-print-directory MODE=asan o/asan/vivarium-vmm
+	@VIVARIUM_SANITIZED=1 VIVARIUM_BUILD=$(CURDIR)/o/asan VIVARIUM_GUEST=$(CURDIR)/o/guest tests/run-unit.sh --name hostile-asan \
+	        tests/integration/test_hostile.sh
+
 # The compiler's view of every file, for the analysers.
 LINT_FLAGS = $(filter-out -MMD -MP,$(CPPFLAGS)) -std=gnu17 -Wall -Wextra -Wno-unused-parameter \
         -Wno-missing-field-initializers
@@ -103,11 +110,12 @@ o/guest/tiny.elf: tests/guest/tiny.S
 	        -Wl,-z,noexecstack -o $@ $<
 
 # The guest that abuses devices: see its source. Without vector registers, which nobody has switched on.
-o/guest/hostile.elf: tests/guest/hostile.c
+HOSTILE_SRCS := $(wildcard tests/guest/hostile/*.c)
+o/guest/hostile.elf: $(HOSTILE_SRCS) tests/guest/hostile/hostile.h
 	@mkdir -p $(@D)
 	$(Q)gcc -std=gnu17 -Wall -Wextra -Werror -O2 -ffreestanding -fno-pic -no-pie -nostdlib -static -mno-red-zone \
 	        -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
-	        -Wl,--build-id=none,-Ttext-segment=0x1000000,-z,noexecstack -o $@ $<
+	        -Wl,--build-id=none,-Ttext-segment=0x1000000,-z,noexecstack -I. -o $@ $(HOSTILE_SRCS)
 
 ## guest: build the stock test guest (Debian cloud kernel, busybox initramfs) and the tiny one into o/guest/
 .PHONY: guest

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A guest that abuses every device, on the software processor. VIVARIUM_FULL=1: for some minutes.
+# A guest that abuses every device, on the software processor. VIVARIUM_FULL=1: for some minutes. VIVARIUM_SANITIZED=1: with a
+# VMM that was built with sanitizers, as `make hostile-asan` does.
 set -u
 export LC_ALL=C
 # shellcheck disable=SC2034 # read by hostile.sh
@@ -23,6 +24,8 @@ same() { # SENTENCE EXPECTED ACTUAL
 if [ -n "${VIVARIUM_FULL:-}" ]; then
         # shellcheck disable=SC2046 # numbers
         scenario_hostile 500 $(seq 20)
+elif [ -n "${VIVARIUM_SANITIZED:-}" ]; then
+        scenario_hostile 100 5 6
 else
         scenario_hostile 200 1 2 3 4
 fi
