@@ -71,6 +71,17 @@ const Option top_options[] = {
         {0},
 };
 
+const Option disk_options[] = {
+        {OPTION_COMPOSITE, 0, "composite", NULL,
+         "Name the partitions' files instead of copying them; for the VMM itself"},
+        {0},
+};
+
+const Option partition_options[] = {
+        {OPTION_TYPE, 't', "type", "KIND", "raw (default), instance or encryptedstore"},
+        {0},
+};
+
 const Option stop_options[] = {
         {OPTION_TIMEOUT, 0, "timeout", "SECONDS", "Kill what has not stopped by then (90)"},
         {0},

@@ -51,6 +51,8 @@ typedef enum OptionId {
         OPTION_ITERATIONS,
         OPTION_DELAY,
         OPTION_ORDER,
+        OPTION_COMPOSITE,
+        OPTION_TYPE,
 } OptionId;
 
 typedef struct Option {
@@ -99,6 +101,8 @@ extern const Option capabilities_options[];
 extern const Option metrics_options[];
 extern const Option log_options[];
 extern const Option top_options[];
+extern const Option disk_options[];
+extern const Option partition_options[];
 
 int args_parse(int argc, const char *const *argv, const Verb *verbs, Args *ret, TextError *reterr);
 void args_deinit(Args *args);

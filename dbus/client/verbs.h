@@ -29,6 +29,8 @@ int verb_history(Client *client, const Args *args, TextError *reterr);
 int verb_capabilities(Client *client, const Args *args, TextError *reterr);
 int verb_metrics(Client *client, const Args *args, TextError *reterr);
 int verb_drain(Client *client, const Args *args, TextError *reterr);
+int verb_create_disk(Client *client, const Args *args, TextError *reterr);
+int verb_create_partition(Client *client, const Args *args, TextError *reterr);
 int verb_check_config(Client *client, const Args *args, TextError *reterr);
 
 /* A VM that was just made. */
