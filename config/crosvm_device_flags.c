@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "config/crosvm_pci_flags.h"
 #include "config/kv_list.h"
 #include "config/vm_config.h"
 
@@ -232,14 +233,18 @@ static int set_block_boot_index(void *object, const KvItem *item, TextError *ret
         return 0;
 }
 
+static int set_block_address(void *object, const KvItem *item, TextError *reterr) {
+        return crosvm_pci_address_set(item, &((VmmDisk *) object)->pci_slot, reterr);
+}
+
 static const KvField block_fields[] = {
-        {"path", set_block_path},       {"ro", set_block_ro},
-        {"root", set_block_root},       {"sparse", set_block_sparse},
-        {"direct", set_block_direct},   {"lock", set_block_lock},
-        {"block-size", set_block_size}, {"id", set_block_id},
-        {"async-executor", NULL},       {"packed-queue", NULL},
-        {"multiple-workers", NULL},     {"bootindex", set_block_boot_index},
-        {"pci-address", NULL},          {"dontcache", NULL},
+        {"path", set_block_path},           {"ro", set_block_ro},
+        {"root", set_block_root},           {"sparse", set_block_sparse},
+        {"direct", set_block_direct},       {"lock", set_block_lock},
+        {"block-size", set_block_size},     {"id", set_block_id},
+        {"async-executor", NULL},           {"packed-queue", NULL},
+        {"multiple-workers", NULL},         {"bootindex", set_block_boot_index},
+        {"pci-address", set_block_address}, {"dontcache", NULL},
 };
 
 /** crosvm_block_parse() - add the disk that one --block value describes */
@@ -276,6 +281,7 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret) {
                 strbuf_printf(&buf, ",block-size=%u", disk->block_size);
         if (disk->id)
                 kv_append(&buf, "id", disk->id);
+        crosvm_pci_address_append(&buf, disk->pci_slot);
         if (disk->boot_index >= 0)
                 strbuf_printf(&buf, ",bootindex=%d", disk->boot_index);
         return strbuf_finish(&buf, ret);

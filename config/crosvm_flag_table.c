@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/crosvm_flag_table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,8 +213,8 @@ static int emit_vsock(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         return r < 0 ? r : crosvm_flag_emit_consume(flag, value, argv);
 }
 
-/* A second spelling of an option that is emitted elsewhere. */
-static int emit_nothing(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+/** crosvm_flag_emit_nothing() - for a second spelling of an option that is emitted elsewhere */
+int crosvm_flag_emit_nothing(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         return 0;
 }
 
@@ -380,7 +381,7 @@ const Flag crosvm_flags[] = {
          .repeatable = true,
          .metavar = "LIST",
          .parse = crosvm_cpu_cluster_parse,
-         .emit = emit_nothing,
+         .emit = crosvm_flag_emit_nothing,
          .help = "vCPUs that share a level 2 cache"},
         {.name = "no-smt",
          .scope = SCOPE_RUN,
@@ -521,7 +522,7 @@ const Flag crosvm_flags[] = {
          .repeatable = true,
          .metavar = "PATH",
          .parse = crosvm_pmem_device_parse,
-         .emit = emit_nothing,
+         .emit = crosvm_flag_emit_nothing,
          .help = "the same, read-only"},
         {.name = "rw-pmem-device",
          .scope = SCOPE_RUN,
@@ -530,7 +531,7 @@ const Flag crosvm_flags[] = {
          .repeatable = true,
          .metavar = "PATH",
          .parse = crosvm_rw_pmem_device_parse,
-         .emit = emit_nothing,
+         .emit = crosvm_flag_emit_nothing,
          .help = "the same, writable"},
         {.name = "net",
          .scope = SCOPE_RUN,
@@ -564,7 +565,7 @@ const Flag crosvm_flags[] = {
          .kind = FLAG_CUSTOM,
          .metavar = "N",
          .parse = crosvm_cid_parse,
-         .emit = emit_nothing,
+         .emit = crosvm_flag_emit_nothing,
          .help = "--vsock with the context id alone"},
         {.name = "vhost-vsock-device",
          .scope = SCOPE_RUN,
@@ -572,7 +573,7 @@ const Flag crosvm_flags[] = {
          .kind = FLAG_CUSTOM,
          .metavar = "PATH",
          .parse = crosvm_vhost_vsock_device_parse,
-         .emit = emit_nothing,
+         .emit = crosvm_flag_emit_nothing,
          .help = "--vsock's device=, with --cid"},
         {.name = "vhost-vsock-fd",
          .scope = SCOPE_RUN,
@@ -580,7 +581,7 @@ const Flag crosvm_flags[] = {
          .kind = FLAG_CUSTOM,
          .metavar = "FD",
          .parse = crosvm_vhost_vsock_fd_parse,
-         .emit = emit_nothing,
+         .emit = crosvm_flag_emit_nothing,
          .help = "the same device as an inherited descriptor"},
         {.name = "hypervisor",
          .scope = SCOPE_RUN,
@@ -617,4 +618,20 @@ const Flag crosvm_flags[] = {
 
 const size_t crosvm_n_flags = ELEMENTSOF(crosvm_flags);
 
-_Static_assert(ELEMENTSOF(crosvm_flags) <= CROSVM_FLAGS_MAX, "there is room for all of them");
+/** crosvm_flag_at() - option @i of all tables, 0 to CROSVM_FLAGS_MAX - 1; NULL behind the last */
+const Flag *crosvm_flag_at(size_t i) {
+        const struct {
+                const Flag *flags;
+                size_t n;
+        } tables[] = {
+                {crosvm_flags, crosvm_n_flags},
+                {crosvm_board_flags, crosvm_n_board_flags},
+                {crosvm_old_flags, crosvm_n_old_flags},
+        };
+
+        assert(crosvm_n_flags + crosvm_n_board_flags + crosvm_n_old_flags <= CROSVM_FLAGS_MAX);
+        for (size_t t = 0; t < ELEMENTSOF(tables); i -= tables[t++].n)
+                if (i < tables[t].n)
+                        return &tables[t].flags[i];
+        return NULL;
+}

@@ -17,9 +17,11 @@ typedef enum FlagGroup {
         GROUP_GLOBAL,
         GROUP_MACHINE,
         GROUP_CPUS,
+        GROUP_BOARD,
         GROUP_BOOT,
         GROUP_DEVICES,
         GROUP_ACCEPTED,
+        GROUP_OLD,
         GROUP_OURS,
 } FlagGroup;
 
@@ -27,7 +29,7 @@ typedef enum FlagKind {
         FLAG_SWITCH,  /* takes no value; sets the bool at @offset */
         FLAG_STRING,  /* sets the string at @offset */
         FLAG_STRINGS, /* appends to the StrVec at @offset */
-        FLAG_CUSTOM,  /* @parse and @emit */
+        FLAG_CUSTOM,  /* @parse, with a NULL value if there is no @metavar, and @emit */
 } FlagKind;
 
 typedef struct Flag Flag;
@@ -49,10 +51,19 @@ struct Flag {
         int (*emit)(const VmmConfig *config, const Flag *flag, StrVec *argv);
 };
 
-#define CROSVM_FLAGS_MAX 192u /* room, for whoever has a member per option */
+#define CROSVM_FLAGS_MAX 256u /* room in all tables, for whoever has a member per option */
 
 /* In the order of emission, which is that of Android's manager. */
 extern const Flag crosvm_flags[];
 extern const size_t crosvm_n_flags;
+/* What the board is like: crosvm_board_flags.c. */
+extern const Flag crosvm_board_flags[];
+extern const size_t crosvm_n_board_flags;
+/* Spellings that managers have from older versions of crosvm: crosvm_old_flags.c. */
+extern const Flag crosvm_old_flags[];
+extern const size_t crosvm_n_old_flags;
+
+const Flag *crosvm_flag_at(size_t i);
+int crosvm_flag_emit_nothing(const VmmConfig *config, const Flag *flag, StrVec *argv);
 
 int crosvm_flag_emit_consume(const Flag *flag, char *value, StrVec *argv);

@@ -8,18 +8,17 @@
 #include "config/crosvm_flag_table.h"
 #include "config/crosvm_names.h"
 
-static const Flag *find_flag(FlagScope scope, const char *name) {
-        for (size_t i = 0; i < crosvm_n_flags; i++)
-                if (crosvm_flags[i].scope == scope && str_eq(crosvm_flags[i].name, name))
-                        return &crosvm_flags[i];
-        return NULL;
-}
+#define NO_FLAG CROSVM_FLAGS_MAX
 
-static const Flag *find_letter(FlagScope scope, char letter) {
-        for (size_t i = 0; i < crosvm_n_flags; i++)
-                if (crosvm_flags[i].scope == scope && crosvm_flags[i].letter == letter)
-                        return &crosvm_flags[i];
-        return NULL;
+/* The number of --@name, or of -@letter if @name is NULL; or NO_FLAG. */
+static size_t find_flag(FlagScope scope, const char *name, char letter) {
+        const Flag *flag;
+
+        for (size_t i = 0; (flag = crosvm_flag_at(i)); i++)
+                if (flag->scope == scope &&
+                    (name ? str_eq(flag->name, name) : flag->letter == letter))
+                        return i;
+        return NO_FLAG;
 }
 
 /* Parser state: one pass over argv. */
@@ -30,12 +29,16 @@ typedef struct Args {
 } Args;
 
 static int refuse_unknown(FlagScope scope, const char *name, TextError *reterr) {
-        if (find_flag(scope == SCOPE_RUN ? SCOPE_GLOBAL : SCOPE_RUN, name))
+        const char *reason = scope == SCOPE_RUN ? crosvm_run_option_reason(name)
+                                                : crosvm_global_option_reason(name);
+
+        if (find_flag(scope == SCOPE_RUN ? SCOPE_GLOBAL : SCOPE_RUN, name, 0) != NO_FLAG)
                 return text_error_set(reterr, -EINVAL, "--%s: belongs %s the command `run`", name,
                                       scope == SCOPE_RUN ? "before" : "behind");
-        if (scope == SCOPE_RUN ? crosvm_has_run_option(name) : crosvm_has_global_option(name))
+        if (reason)
                 return text_error_set(reterr, -EINVAL,
-                                      "--%s: crosvm option, not supported by this version", name);
+                                      "--%s: crosvm option, not supported by this version: %s",
+                                      name, reason);
         return text_error_set(reterr, -EINVAL, "--%s: unknown option; see --help", name);
 }
 
@@ -63,9 +66,10 @@ static int store_flag(const Flag *flag, const char *value, VmmConfig *config, Te
         return -EINVAL;
 }
 
-static int take_flag(Args *args, const Flag *flag, const char *attached, VmmConfig *config,
+static int take_flag(Args *args, size_t number, const char *attached, VmmConfig *config,
                      TextError *reterr) {
-        bool *seen = &args->seen[flag - crosvm_flags];
+        const Flag *flag = crosvm_flag_at(number);
+        bool *seen = &args->seen[number];
         const char *value = attached;
         int r;
 
@@ -89,7 +93,7 @@ static int take_long(Args *args, FlagScope scope, const char *text, VmmConfig *c
         const char *equals = strchr(text, '=');
         _cleanup_(freep) char *name =
                 equals ? strndup(text, (size_t) (equals - text)) : strdup(text);
-        const Flag *flag;
+        size_t flag;
 
         if (!name)
                 return -ENOMEM;
@@ -97,17 +101,17 @@ static int take_long(Args *args, FlagScope scope, const char *text, VmmConfig *c
                 return CROSVM_FLAGS_E_HELP;
         if (scope == SCOPE_GLOBAL && str_eq(name, "version"))
                 return CROSVM_FLAGS_E_VERSION;
-        flag = find_flag(scope, name);
-        if (!flag)
+        flag = find_flag(scope, name, 0);
+        if (flag == NO_FLAG)
                 return refuse_unknown(scope, name, reterr);
         return take_flag(args, flag, equals ? equals + 1 : NULL, config, reterr);
 }
 
 static int take_short(Args *args, FlagScope scope, const char *text, VmmConfig *config,
                       TextError *reterr) {
-        const Flag *flag = text[1] ? NULL : find_letter(scope, text[0]);
+        const size_t flag = text[1] ? NO_FLAG : find_flag(scope, NULL, text[0]);
 
-        if (flag)
+        if (flag != NO_FLAG)
                 return take_flag(args, flag, NULL, config, reterr);
         if (str_eq(text, "h"))
                 return CROSVM_FLAGS_E_HELP;
@@ -247,10 +251,10 @@ static int emit_said(const VmmConfig *config, const Flag *flag, StrVec *argv, Te
 }
 
 static int emit_scope(const VmmConfig *config, FlagScope scope, StrVec *argv, TextError *reterr) {
-        for (size_t i = 0; i < crosvm_n_flags; i++) {
-                int r = crosvm_flags[i].scope == scope
-                                ? emit_said(config, &crosvm_flags[i], argv, reterr)
-                                : 0;
+        const Flag *flag;
+
+        for (size_t i = 0; (flag = crosvm_flag_at(i)); i++) {
+                int r = flag->scope == scope ? emit_said(config, flag, argv, reterr) : 0;
 
                 if (r < 0)
                         return r;

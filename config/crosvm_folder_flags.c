@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "config/crosvm_pci_flags.h"
 #include "config/kv_list.h"
 
 static int set_socket(void *object, const KvItem *item, TextError *reterr) {
@@ -22,9 +23,14 @@ static int set_socket_fd(void *object, const KvItem *item, TextError *reterr) {
         return 0;
 }
 
+static int set_address(void *object, const KvItem *item, TextError *reterr) {
+        return crosvm_pci_address_set(item, &((VmmFolder *) object)->pci_slot, reterr);
+}
+
 static const KvField folder_fields[] = {
-        {"socket", set_socket, 0}, {"tag", set_tag, 0},         {"socket-fd", set_socket_fd, 0},
-        {"pci-address", NULL, 0},  {"max-queue-size", NULL, 0},
+        {"socket", set_socket, 0},       {"tag", set_tag, 0},
+        {"socket-fd", set_socket_fd, 0}, {"pci-address", set_address, 0},
+        {"max-queue-size", NULL, 0},
 };
 
 /** crosvm_folder_parse() - add the folder that one --vhost-user-fs value describes */
@@ -52,6 +58,7 @@ int crosvm_folder_emit(const VmmFolder *folder, char **ret) {
         kv_append(&buf, "tag", folder->tag);
         if (folder->socket_fd >= 0)
                 strbuf_printf(&buf, ",socket-fd=%d", folder->socket_fd);
+        crosvm_pci_address_append(&buf, folder->pci_slot);
         return strbuf_finish(&buf, ret);
 }
 

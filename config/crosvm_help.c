@@ -15,10 +15,12 @@ static void help_flag(FILE *out, const Flag *flag) {
 }
 
 static void help_group(FILE *out, FlagGroup group, const char *title) {
+        const Flag *flag;
+
         (void) fprintf(out, "\n%s:\n", title);
-        for (size_t i = 0; i < crosvm_n_flags; i++)
-                if (crosvm_flags[i].group == group)
-                        help_flag(out, &crosvm_flags[i]);
+        for (size_t i = 0; (flag = crosvm_flag_at(i)); i++)
+                if (flag->group == group)
+                        help_flag(out, flag);
 }
 
 /** crosvm_flags_help() - the text of --help */
@@ -46,8 +48,10 @@ void crosvm_flags_help(FILE *out) {
         help_group(out, GROUP_BOOT, "What to boot");
         help_group(out, GROUP_MACHINE, "The machine");
         help_group(out, GROUP_CPUS, "Its processors");
+        help_group(out, GROUP_BOARD, "Its board");
         help_group(out, GROUP_DEVICES, "Devices");
         help_group(out, GROUP_ACCEPTED, "Accepted so that crosvm's command lines work");
+        help_group(out, GROUP_OLD, "Spellings of older versions of crosvm");
         help_group(out, GROUP_OURS, "Not in crosvm in this form");
         (void) fputs(
                 "\n"
@@ -86,6 +90,15 @@ void crosvm_flags_help(FILE *out) {
                 "                           ours, with user: port of the host that leads to the "
                 "guest,\n"
                 "                           PROTO is tcp or udp; repeatable\n"
+                "\n"
+                "--smbios LIST, keys:\n"
+                "  bios-vendor, bios-version, manufacturer, product-name, serial-number=TEXT, "
+                "uuid=UUID\n"
+                "  oem-strings=[TEXT,...]   as --oem-strings\n"
+                "\n"
+                "--stub-pci-device LIST, keys:\n"
+                "  address=BUS:DEVICE.FUNCTION  00:01.0 to 00:1f.0 (first key)\n"
+                "  vendor, device, class, subsystem-vendor, subsystem-device, revision=N\n"
                 "\n"
                 "--vsock LIST, keys:\n"
                 "  cid=N                    the guest's context id, 3 or more (first key)\n"

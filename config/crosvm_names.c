@@ -6,144 +6,133 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 
-/* Options of `crosvm run`, today's and those that older managers still pass, less the ones in crosvm_flags.c. */
-static const char *const run_options[] = {
-        "ac97",
-        "acpi-table",
-        "android-display-service",
-        "android-fstab",
-        "async-executor",
-        "balloon-bias-mib",
-        "balloon-control",
-        "balloon-ws-num-bins",
-        "balloon-ws-reporting",
-        "battery",
-        "break-linux-pci-config-io",
-        "bus-lock-ratelimit",
-        "cfg",
-        "coiommu",
-        "cpu-capacity",
-        "cpu-frequencies-khz",
-        "cpu-ipc-ratio",
-        "cras-snd",
-        "crash-pipe-name",
-        "delay-rt",
-        "dev-pm",
-        "device-tree-overlay",
-        "disable-virtio-intx",
-        "disk",
-        "display-window-keyboard",
-        "display-window-mouse",
-        "dump-device-tree-blob",
-        "dynamic-power-coefficient",
-        "enable-hwp",
-        "enable-pnp-data",
-        "evdev",
-        "fdt-position",
-        "ffa",
-        "file-backed-mapping",
-        "force-calibrated-tsc-leaf",
-        "gpu",
-        "gpu-cgroup-path",
-        "gpu-display",
-        "gpu-render-server",
-        "gpu-server-cgroup-path",
-        "host-guid",
-        "host-ip",
-        "input",
-        "irqchip",
-        "itmt",
-        "keyboard",
-        "lock-guest-memory-dontneed",
-        "mac",
-        "mac-address",
-        "media-decoder",
-        "mmio-address-range",
-        "mouse",
-        "multi-touch",
-        "nested",
-        "net-vq-pairs",
-        "netmask",
-        "no-i8042",
-        "no-pmu",
-        "no-rtc",
-        "no-syslog",
-        "pci",
-        "pci-hotplug-slots",
-        "pci-start",
-        "pcie-ecam",
-        "pcie-root-port",
-        "pmem-ext2",
-        "privileged-vm",
-        "process-invariants-handle",
-        "process-invariants-size",
-        "protected-vm",
-        "protected-vm-with-firmware",
-        "protected-vm-without-firmware",
-        "pstore",
-        "pvclock",
-        "restore",
-        "root",
-        "rotary",
-        "rwdisk",
-        "rwroot",
-        "s2idle",
-        "scsi-block",
-        "seccomp-policy-dir",
-        "shared-dir",
-        "simple-media-device",
-        "single-touch",
-        "slirp-capture-file",
-        "smbios",
-        "smccc-trng",
-        "sound",
-        "split-irqchip",
-        "strict-balloon",
-        "stub-pci-device",
-        "suspended-vcpus",
-        "swap",
-        "swap-interval",
-        "switches",
-        "swiotlb",
-        "syslog-tag",
-        "tap-fd",
-        "tap-name",
-        "touch-device",
-        "trackpad",
-        "tube-fd",
-        "v4l2-proxy",
-        "vfio",
-        "vfio-isolate-hotplug",
-        "vfio-platform",
-        "vfio-platform-pm",
-        "vhost-net",
-        "vhost-net-device",
-        "vhost-scmi",
-        "vhost-user",
-        "vhost-user-blk",
-        "vhost-user-connect-timeout-ms",
-        "vhost-user-console",
-        "vhost-user-gpu",
-        "vhost-user-mac80211-hwsim",
-        "vhost-user-net",
-        "vhost-user-snd",
-        "vhost-user-vsock",
-        "vhost-user-wl",
-        "video-decoder",
-        "video-encoder",
-        "virt-cpufreq",
-        "virt-cpufreq-upstream",
-        "virtio-input-evdevs",
-        "virtio-snd",
-        "vtpm-proxy",
-        "wayland-sock",
-        "x-display",
+/* Why not, where several share the reason. */
+#define MEDIA "no display, GPU, input, camera or sound device yet"
+#define WINDOWS "crosvm for Windows only"
+#define PROTECTED "protected VMs need hardware for them"
+#define DEVICE_TREE "a device tree, or a device of Arm boards: not on x86"
+#define FREQUENCY "of frequency scaling that the guest takes part in: none here"
+#define PASSTHROUGH "no passthrough of host devices yet"
+#define NET "use --net"
+#define VHOST_USER "of vhost-user devices only --vhost-user-fs"
+#define SAVING "saving and restoring to a file is not done yet"
+#define REMOVED "removed from crosvm; see the option that took its place"
+
+typedef struct Refused {
+        const char *name, *reason;
+} Refused;
+
+/* Options of `crosvm run`, today's and those that older managers still pass, less the ones of the flag tables. */
+static const Refused run_options[] = {
+        {"ac97", MEDIA},
+        {"android-display-service", MEDIA},
+        {"android-fstab", DEVICE_TREE},
+        {"async-executor", "not done yet"},
+        {"balloon-bias-mib",
+         "the balloon takes the size that the control socket says, with no policy of its own"},
+        {"balloon-control", "the balloon is told by the control socket"},
+        {"balloon-ws-num-bins", "working sets need a balloon driver that is not in Linux"},
+        {"balloon-ws-reporting", "working sets need a balloon driver that is not in Linux"},
+        {"battery", "needs the Goldfish battery, for which distributions' kernels have no driver"},
+        {"bus-lock-ratelimit", "needs a processor that tells of bus locks"},
+        {"cfg", REMOVED},
+        {"coiommu", PASSTHROUGH},
+        {"cpu-capacity", FREQUENCY},
+        {"cpu-frequencies-khz", FREQUENCY},
+        {"cpu-ipc-ratio", FREQUENCY},
+        {"cras-snd", MEDIA},
+        {"crash-pipe-name", WINDOWS},
+        {"delay-rt", "of MakeRT, for which the VMM would have to keep CAP_SYS_NICE"},
+        {"dev-pm", "of pKVM, which is not on x86"},
+        {"device-tree-overlay", DEVICE_TREE},
+        {"display-window-keyboard", MEDIA},
+        {"display-window-mouse", MEDIA},
+        {"dump-device-tree-blob", DEVICE_TREE},
+        {"dynamic-power-coefficient", FREQUENCY},
+        {"enable-hwp", FREQUENCY},
+        {"enable-pnp-data", "guests do not get the host's registers of power and temperature"},
+        {"evdev", MEDIA},
+        {"fdt-position", DEVICE_TREE},
+        {"ffa", "of Arm processors"},
+        {"file-backed-mapping", "not done yet"},
+        {"gpu", MEDIA},
+        {"gpu-cgroup-path", MEDIA},
+        {"gpu-display", MEDIA},
+        {"gpu-render-server", MEDIA},
+        {"gpu-server-cgroup-path", MEDIA},
+        {"host-guid", WINDOWS},
+        {"host-ip", NET},
+        {"input", MEDIA},
+        {"itmt", FREQUENCY},
+        {"keyboard", MEDIA},
+        {"mac", NET},
+        {"mac-address", NET},
+        {"media-decoder", MEDIA},
+        {"mouse", MEDIA},
+        {"multi-touch", MEDIA},
+        {"net-vq-pairs", NET},
+        {"netmask", NET},
+        {"pcie-root-port", REMOVED},
+        {"pmem-ext2", "not done yet"},
+        {"privileged-vm", REMOVED},
+        {"process-invariants-handle", WINDOWS},
+        {"process-invariants-size", WINDOWS},
+        {"protected-vm", PROTECTED},
+        {"protected-vm-with-firmware", PROTECTED},
+        {"protected-vm-without-firmware", PROTECTED},
+        {"pstore", "not done yet"},
+        {"pvclock", "needs a device that Linux has no driver for"},
+        {"restore", SAVING},
+        {"rotary", MEDIA},
+        {"scsi-block", "not done yet"},
+        {"seccomp-policy-dir", "the filter is built in"},
+        {"shared-dir", "use --vhost-user-fs with virtiofsd"},
+        {"simple-media-device", MEDIA},
+        {"single-touch", MEDIA},
+        {"slirp-capture-file", REMOVED},
+        {"smccc-trng", "of Arm processors; x86 has RDRAND and virtio-rng"},
+        {"sound", MEDIA},
+        {"strict-balloon", "the balloon is told by the control socket"},
+        {"suspended-vcpus", SAVING},
+        {"swap", SAVING},
+        {"swap-interval", SAVING},
+        {"switches", MEDIA},
+        {"syslog-tag", "messages go to stderr, which the manager keeps"},
+        {"touch-device", MEDIA},
+        {"trackpad", MEDIA},
+        {"tube-fd", WINDOWS},
+        {"v4l2-proxy", MEDIA},
+        {"vfio", PASSTHROUGH},
+        {"vfio-isolate-hotplug", PASSTHROUGH},
+        {"vfio-platform", PASSTHROUGH},
+        {"vfio-platform-pm", PASSTHROUGH},
+        {"vhost-net", NET},
+        {"vhost-net-device", NET},
+        {"vhost-scmi", PROTECTED},
+        {"vhost-user", VHOST_USER},
+        {"vhost-user-blk", VHOST_USER},
+        {"vhost-user-connect-timeout-ms", VHOST_USER},
+        {"vhost-user-console", VHOST_USER},
+        {"vhost-user-gpu", VHOST_USER},
+        {"vhost-user-mac80211-hwsim", VHOST_USER},
+        {"vhost-user-net", VHOST_USER},
+        {"vhost-user-snd", VHOST_USER},
+        {"vhost-user-vsock", VHOST_USER},
+        {"vhost-user-wl", VHOST_USER},
+        {"video-decoder", MEDIA},
+        {"video-encoder", MEDIA},
+        {"virt-cpufreq", FREQUENCY},
+        {"virt-cpufreq-upstream", FREQUENCY},
+        {"virtio-input-evdevs", MEDIA},
+        {"virtio-snd", MEDIA},
+        {"vtpm-proxy", "needs a device that Linux has no driver for"},
+        {"wayland-sock", MEDIA},
+        {"x-display", MEDIA},
 };
 
-static const char *const global_options[] = {
-        "async-executor",
-        "no-syslog",
-        "syslog-tag",
+static const Refused global_options[] = {
+        {"async-executor", "give it behind `run`"},
+        {"syslog-tag", "messages go to stderr, which the manager keeps"},
 };
 
 static const char *const commands[] = {
@@ -152,24 +141,27 @@ static const char *const commands[] = {
         "swap",       "usb",     "version",          "vfio",
 };
 
-static bool has(const char *const *names, size_t n, const char *name) {
+static const char *reason_of(const Refused *refused, size_t n, const char *name) {
         for (size_t i = 0; i < n; i++)
-                if (str_eq(names[i], name))
-                        return true;
-        return false;
+                if (str_eq(refused[i].name, name))
+                        return refused[i].reason;
+        return NULL;
 }
 
-/** crosvm_has_run_option() - whether crosvm's `run` knows --@name and this version does not */
-bool crosvm_has_run_option(const char *name) {
-        return has(run_options, ELEMENTSOF(run_options), name);
+/** crosvm_run_option_reason() - why this version refuses --@name of crosvm's `run`; NULL: crosvm has none of that name */
+const char *crosvm_run_option_reason(const char *name) {
+        return reason_of(run_options, ELEMENTSOF(run_options), name);
 }
 
-/** crosvm_has_global_option() - whether crosvm knows --@name before the command and this version does not */
-bool crosvm_has_global_option(const char *name) {
-        return has(global_options, ELEMENTSOF(global_options), name);
+/** crosvm_global_option_reason() - the same for --@name before the command */
+const char *crosvm_global_option_reason(const char *name) {
+        return reason_of(global_options, ELEMENTSOF(global_options), name);
 }
 
 /** crosvm_has_command() - whether crosvm has the command @name and this version does not */
 bool crosvm_has_command(const char *name) {
-        return has(commands, ELEMENTSOF(commands), name);
+        for (size_t i = 0; i < ELEMENTSOF(commands); i++)
+                if (str_eq(commands[i], name))
+                        return true;
+        return false;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Names that crosvm has and this version does not, so that a refusal tells "not yet" from "no such thing". */
+/* Names that crosvm has and this version does not, so that a refusal tells why. */
 
 #include <stdbool.h>
 
-bool crosvm_has_run_option(const char *name);
-bool crosvm_has_global_option(const char *name);
+const char *crosvm_run_option_reason(const char *name);
+const char *crosvm_global_option_reason(const char *name);
 bool crosvm_has_command(const char *name);

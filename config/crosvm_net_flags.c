@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/crosvm_pci_flags.h"
 #include "config/kv_list.h"
 
 static int set_tap_fd(void *object, const KvItem *item, TextError *reterr) {
@@ -162,6 +163,10 @@ static int set_forward(void *object, const KvItem *item, TextError *reterr) {
         return 0;
 }
 
+static int set_address(void *object, const KvItem *item, TextError *reterr) {
+        return crosvm_pci_address_set(item, &((VmmNet *) object)->pci_slot, reterr);
+}
+
 static const KvField net_fields[] = {
         {"tap-fd", set_tap_fd, KV_LIST},
         {"tap-name", set_tap_name, 0},
@@ -174,7 +179,7 @@ static const KvField net_fields[] = {
         {"host-ip", NULL, 0},
         {"netmask", NULL, 0},
         {"packed-queue", NULL, 0},
-        {"pci-address", NULL, 0},
+        {"pci-address", set_address, 0},
 };
 
 /** crosvm_net_parse() - add the card that one --net value describes */
@@ -225,6 +230,7 @@ int crosvm_net_emit(const VmmNet *net, char **ret) {
                               net->mac[2], net->mac[3], net->mac[4], net->mac[5]);
         if (net->n_pairs != 1)
                 strbuf_printf(&buf, ",vq-pairs=%u", net->n_pairs);
+        crosvm_pci_address_append(&buf, net->pci_slot);
         if (!net->mergeable)
                 kv_append(&buf, "mrg-rxbuf", "false");
         if (net->vhost && net->vhost_device) {

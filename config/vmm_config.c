@@ -48,6 +48,7 @@ void vmm_config_deinit(VmmConfig *config) {
                 free(config->pmems[i].path);
         deinit_firmware(config);
         vmm_cpus_deinit(&config->cpus);
+        vmm_board_deinit(&config->board);
         strvec_deinit(&config->params);
         strvec_deinit(&config->oem_strings);
         free(config->log_level);
@@ -187,9 +188,56 @@ static int check_disks(const VmmConfig *config, TextError *reterr) {
         return 0;
 }
 
+/* Adds to a set of slots; false when one is in it already. */
+static bool take_slot(uint32_t *slots, unsigned slot) {
+        const uint32_t bit = slot ? UINT32_C(1) << slot : 0;
+        const bool taken = *slots & bit;
+
+        *slots |= bit;
+        return !taken;
+}
+
+/* The slots that options name, a bit each, in @ret. Return: false when one is named twice. */
+static bool collect_slots(const VmmConfig *config, uint32_t *ret) {
+        bool ok = true;
+
+        *ret = 0;
+        for (size_t i = 0; i < config->board.n_stubs; i++)
+                ok &= take_slot(ret, config->board.stubs[i].slot);
+        for (size_t i = 0; i < config->n_disks; i++)
+                ok &= take_slot(ret, config->disks[i].pci_slot);
+        for (size_t i = 0; i < config->n_nets; i++)
+                ok &= take_slot(ret, config->nets[i].pci_slot);
+        for (size_t i = 0; i < config->n_folders; i++)
+                ok &= take_slot(ret, config->folders[i].pci_slot);
+        return ok;
+}
+
+/** vmm_config_pci_slots() - the slots of the bus that options name, a bit each */
+uint32_t vmm_config_pci_slots(const VmmConfig *config) {
+        uint32_t slots;
+
+        (void) collect_slots(config, &slots);
+        return slots;
+}
+
+static int check_pci_slots(const VmmConfig *config, TextError *reterr) {
+        uint32_t slots;
+
+        if (!collect_slots(config, &slots))
+                return text_error_set(reterr, -EINVAL,
+                                      "pci-address=, --stub-pci-device: two devices have the same "
+                                      "address");
+        if (config->bios && slots & UINT32_C(1) << VMM_PCI_SLOT_MAX)
+                return text_error_set(reterr, -EINVAL,
+                                      "00:1f.0: with --bios the chipset has that address");
+        return 0;
+}
+
 static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
         size_t n = config->n_disks + config->n_pmems + config->n_nets + config->n_folders +
-                   !config->no_rng + (config->vsock_cid != 0) + !config->no_balloon;
+                   !config->no_rng + (config->vsock_cid != 0) + !config->no_balloon +
+                   config->board.n_stubs + config->board.hotplug_slots;
 
         for (size_t i = 0; i < config->n_serials; i++)
                 n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
@@ -305,6 +353,9 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
         r = vmm_cpus_validate(&config->cpus, config->n_vcpus, reterr);
         if (r < 0)
                 return r;
+        r = vmm_board_validate(&config->board, config->bios != NULL, reterr);
+        if (r < 0)
+                return r;
         r = check_params(config, reterr);
         if (r == 0)
                 r = check_oem_strings(config, reterr);
@@ -332,5 +383,6 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
                 if (r < 0)
                         return r;
         }
-        return check_pci_devices(config, reterr);
+        r = check_pci_slots(config, reterr);
+        return r < 0 ? r : check_pci_devices(config, reterr);
 }

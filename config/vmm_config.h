@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "base/text_error.h"
 #include "config/cpu_features.h"
+#include "config/vmm_board.h"
 #include "config/vmm_cpus.h"
 #include "config/vmm_dialect.h"
 #include "config/vmm_folder.h"
@@ -53,6 +54,7 @@ typedef struct VmmDisk {
         bool lock;           /* default true */
         unsigned block_size; /* default 512; power of two, 512..4096 */
         char *id;            /* owned, optional; at most 20 ASCII bytes */
+        unsigned pci_slot;   /* 1..VMM_PCI_SLOT_MAX, 0: any */
         int boot_index;      /* firmware boots the lowest first; −1: no place in the order */
 } VmmDisk;
 
@@ -122,6 +124,7 @@ typedef struct VmmConfig {
         uint64_t memory_bytes; /* default 256 MiB */
         unsigned n_vcpus;      /* default 1 */
         VmmCpus cpus;
+        VmmBoard board;
         VmmHypervisor hypervisor;
         char *kvm_device; /* owned, optional: --hypervisor kvm[device=PATH] */
         CpuFeatureChange cpu_features;
@@ -160,6 +163,7 @@ typedef struct VmmConfig {
 
 void vmm_config_init(VmmConfig *config);
 void vmm_config_deinit(VmmConfig *config);
+uint32_t vmm_config_pci_slots(const VmmConfig *config);
 int vmm_config_validate(const VmmConfig *config, TextError *reterr);
 
 void vmm_serial_init(VmmSerial *serial);

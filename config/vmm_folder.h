@@ -14,7 +14,8 @@
 typedef struct VmmFolder {
         char *tag;    /* owned; what the guest mounts it by, 1..VMM_FOLDER_TAG_MAX bytes */
         char *socket; /* owned; where the process listens, or /proc/self/fd/N, which is connected */
-        int socket_fd; /* inherited and connected; -EBADF = not given */
+        unsigned pci_slot; /* 1..VMM_PCI_SLOT_MAX, 0: any */
+        int socket_fd;     /* inherited and connected; -EBADF = not given */
 } VmmFolder;
 
 void vmm_folder_init(VmmFolder *folder);

@@ -34,6 +34,7 @@ typedef struct VmmNet {
         unsigned n_pairs;   /* receive and transmit queues; default 1 */
         bool mergeable;     /* default true */
         bool vhost;         /* the host's kernel moves the frames */
+        unsigned pci_slot;  /* 1..VMM_PCI_SLOT_MAX, 0: any */
         char *vhost_device; /* owned, optional; /dev/vhost-net if NULL */
 } VmmNet;
 

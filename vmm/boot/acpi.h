@@ -4,6 +4,7 @@
 /* The ACPI tables of the board (ACPI 6.4), placed where the kernel's scan and the boot parameters find them. */
 
 #include "base/str.h"
+#include "base/text_error.h"
 #include "vmm/boot/board.h"
 #include "vmm/mem/guest_mem.h"
 
@@ -26,9 +27,19 @@ typedef struct AcpiImage {
         StrBuf bytes;
         uint8_t rsdp[ACPI_RSDP_SIZE];
         unsigned n_pointers, n_tables;
-        AcpiPointer pointers[16]; /* to other places of the image */
-        AcpiRange tables[16];     /* those with a checksum */
+        AcpiPointer pointers[8 + VMM_ACPI_TABLES_MAX]; /* to other places of the image */
+        AcpiRange tables[8 + VMM_ACPI_TABLES_MAX];     /* those with a checksum */
 } AcpiImage;
+
+/* Tables that the owner adds, each checked. */
+typedef struct AcpiUserTables {
+        StrBuf tables[VMM_ACPI_TABLES_MAX];
+        unsigned n;
+} AcpiUserTables;
+
+int acpi_check_user_table(const void *data, size_t len, TextError *reterr);
+int acpi_user_tables_load(const StrVec *paths, AcpiUserTables *ret, TextError *reterr);
+void acpi_user_tables_deinit(AcpiUserTables *tables);
 
 int acpi_image_build(const BoardInfo *board, gpa_t base, AcpiImage *ret);
 void acpi_image_deinit(AcpiImage *image);

@@ -49,7 +49,9 @@ static void add_memory_window(Aml *aml, uint64_t start, uint64_t end) {
 /* With firmware all that is not RAM, but for ECAM, which it has put somewhere in between. */
 static void dsdt_add_pci32_windows(Aml *aml, const BoardInfo *board) {
         if (!board->firmware) {
-                add_memory_window(aml, MEMMAP_PCI32_BASE, MEMMAP_PCI32_BASE + MEMMAP_PCI32_SIZE);
+                const VmmRange window = board_pci32(board);
+
+                add_memory_window(aml, window.start, window.start + window.size);
         } else if (board->ecam_base == 0) {
                 add_memory_window(aml, MEMMAP_FIRMWARE_PCI32_BASE, MEMMAP_FIRMWARE_PCI32_END);
         } else {
@@ -177,14 +179,14 @@ static void dsdt_add_fw_cfg(Aml *aml) {
  * the FADT reserves them.
  */
 static void dsdt_add_motherboard(Aml *aml, const BoardInfo *board) {
-        const gpa_t ecam = board_ecam_base(board);
+        const VmmRange ecam = board_ecam(board);
 
         aml_begin_device(aml, "MBRD");
         aml_name_eisa_id(aml, "_HID", "PNP0C02");
         aml_begin_resources(aml, "_CRS");
         aml_resource_io(aml, IOPORT_ELCR, 2);
-        if (ecam != 0)
-                aml_resource_memory32(aml, (uint32_t) ecam, (uint32_t) MEMMAP_ECAM_SIZE);
+        if (ecam.size != 0)
+                aml_resource_memory32(aml, (uint32_t) ecam.start, (uint32_t) ecam.size);
         aml_end_resources(aml);
         aml_end(aml);
 }

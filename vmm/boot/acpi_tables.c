@@ -68,6 +68,7 @@ _Static_assert(sizeof(AcpiFadt) + ACPI_HEADER_SIZE == 276, "length of FADT revis
 #define FADT_RTC_WAKE_ABSENT (1u << 6)
 #define FADT_TIMER_32_BIT (1u << 8)
 #define FADT_RESET_REGISTER (1u << 10)
+#define FADT_LOW_POWER_S0 (1u << 21)
 
 #define FADT_BOOT_LEGACY_DEVICES (1u << 0)
 #define FADT_BOOT_8042 (1u << 1)
@@ -177,7 +178,7 @@ static void acpi_build_fadt(StrBuf *table, const BoardInfo *board, gpa_t facs, g
                                     (board->rtc ? 0 : FADT_BOOT_RTC_ABSENT)),
                 /* Both buttons are fixed features: neither is said to be absent. */
                 .flags = FADT_WBINVD | FADT_PROC_C1 | FADT_RTC_WAKE_ABSENT | FADT_TIMER_32_BIT |
-                         FADT_RESET_REGISTER,
+                         FADT_RESET_REGISTER | (board->s2idle ? FADT_LOW_POWER_S0 : 0),
                 .reset_register = ACPI_PORT(IOPORT_RESET_CONTROL, 1, ACPI_ACCESS_BYTE),
                 .reset_value = RESET_VALUE_HARD,
                 .minor_version = 4,
@@ -236,7 +237,7 @@ static void acpi_build_madt(StrBuf *table, const BoardInfo *board) {
 }
 
 static void acpi_build_mcfg(StrBuf *table, const BoardInfo *board) {
-        const AcpiMcfg mcfg = {.base = board_ecam_base(board), .last_bus = MEMMAP_ECAM_BUSES - 1};
+        const AcpiMcfg mcfg = {.base = board_ecam(board).start, .last_bus = MEMMAP_ECAM_BUSES - 1};
 
         acpi_begin_table(table, "MCFG", 1);
         strbuf_append_bytes(table, &mcfg, sizeof(mcfg));
@@ -345,7 +346,7 @@ static gpa_t image_add_xsdt(AcpiImage *image, const gpa_t *listed, size_t n) {
  * Return: 0 or -ENOMEM.
  */
 int acpi_image_build(const BoardInfo *board, gpa_t base, AcpiImage *ret) {
-        gpa_t facs, dsdt, listed[4];
+        gpa_t facs, dsdt, listed[4 + VMM_ACPI_TABLES_MAX];
         size_t n = 0;
 
         ret->base = base;
@@ -353,10 +354,13 @@ int acpi_image_build(const BoardInfo *board, gpa_t base, AcpiImage *ret) {
         dsdt = image_add_dsdt(ret, board);
         listed[n++] = image_add_fadt(ret, board, facs, dsdt);
         listed[n++] = image_add_built(ret, board, acpi_build_madt);
-        if (board_ecam_base(board) != 0)
+        if (board_ecam(board).size != 0)
                 listed[n++] = image_add_built(ret, board, acpi_build_mcfg);
         if (board->watchdog)
                 listed[n++] = image_add_built(ret, board, acpi_build_wdat_table);
+        for (unsigned i = 0; board->acpi_tables && i < board->acpi_tables->n; i++)
+                listed[n++] = image_add(ret, &board->acpi_tables->tables[i],
+                                        /* has_checksum= */ true);
         acpi_build_rsdp(ret->rsdp, image_add_xsdt(ret, listed, n));
         return ret->bytes.failed ? -ENOMEM : 0;
 }

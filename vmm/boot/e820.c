@@ -7,10 +7,17 @@
 static const E820Entry e820_reserved[] = {
         {MEMMAP_EBDA_START, 0xa0000 - MEMMAP_EBDA_START, E820_RESERVED},
         {MEMMAP_ACPI_BASE, MEMMAP_HIMEM_START - MEMMAP_ACPI_BASE, E820_RESERVED},
-        {MEMMAP_ECAM_BASE, MEMMAP_ECAM_SIZE, E820_RESERVED},
         {MEMMAP_KVM_IDENTITY_BASE,
          MEMMAP_KVM_TSS_BASE + 3 * MEMMAP_PAGE_SIZE - MEMMAP_KVM_IDENTITY_BASE, E820_RESERVED},
 };
+
+static void add_sorted(E820Entry *entries, size_t *n, E820Entry entry) {
+        size_t i = (*n)++;
+
+        for (; i > 0 && entries[i - 1].gpa > entry.gpa; i--)
+                entries[i] = entries[i - 1];
+        entries[i] = entry;
+}
 
 /**
  * e820_build() - list the memory of this VM, ascending and disjoint
@@ -30,5 +37,9 @@ size_t e820_build(const GuestMem *mem, E820Entry ret[static E820_ENTRIES_MAX]) {
                 ret[n++] = e820_reserved[i];
         for (unsigned i = 1; i < mem->n_regions; i++)
                 ret[n++] = (E820Entry){mem->regions[i].gpa, mem->regions[i].size_bytes, E820_RAM};
+        for (unsigned i = 0; i < mem->n_reserved; i++)
+                add_sorted(ret, &n,
+                           (E820Entry){mem->reserved[i].gpa, mem->reserved[i].size_bytes,
+                                       E820_RESERVED});
         return n;
 }

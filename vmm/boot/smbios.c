@@ -127,8 +127,12 @@ static uint16_t smbios_add(SmbiosTable *table, uint8_t type, const void *body, s
         return table->next_handle++;
 }
 
-static void smbios_add_bios(SmbiosTable *table) {
-        const char *strings[] = {SMBIOS_VENDOR, VIVARIUM_VERSION, SMBIOS_DATE};
+/* The name that the owner gave, or the usual one. */
+#define NAME(member, usual) (board->smbios && board->smbios->member ? board->smbios->member : usual)
+
+static void smbios_add_bios(SmbiosTable *table, const BoardInfo *board) {
+        const char *strings[] = {NAME(bios_vendor, SMBIOS_VENDOR),
+                                 NAME(bios_version, VIVARIUM_VERSION), SMBIOS_DATE};
         const SmbiosBios bios = {
                 .vendor = 1,
                 .version = 2,
@@ -153,16 +157,21 @@ static void smbios_set_uuid(uint8_t to[static 16], const uint8_t from[static 16]
 }
 
 static void smbios_add_system(SmbiosTable *table, const BoardInfo *board) {
-        const char *strings[] = {SMBIOS_VENDOR, SMBIOS_PRODUCT, VIVARIUM_VERSION};
+        const char *strings[] = {NAME(manufacturer, SMBIOS_VENDOR),
+                                 NAME(product_name, SMBIOS_PRODUCT), VIVARIUM_VERSION,
+                                 NAME(serial_number, NULL)};
+        const size_t n_strings = strings[3] ? 4 : 3;
         SmbiosSystem system = {
                 .manufacturer = 1,
                 .product = 2,
                 .version = 3,
+                .serial = strings[3] ? 4 : 0,
                 .wake_up = SYSTEM_WAKE_UP_POWER_SWITCH,
         };
 
-        smbios_set_uuid(system.uuid, board->uuid);
-        (void) smbios_add(table, 1, &system, sizeof(system), strings, ELEMENTSOF(strings));
+        if (board->smbios)
+                smbios_set_uuid(system.uuid, board->smbios->uuid);
+        (void) smbios_add(table, 1, &system, sizeof(system), strings, n_strings);
 }
 
 static void smbios_add_chassis(SmbiosTable *table) {
@@ -297,7 +306,7 @@ static int smbios_build_table(const GuestMem *mem, const BoardInfo *board, Smbio
         uint16_t array;
         int r;
 
-        smbios_add_bios(table);
+        smbios_add_bios(table, board);
         smbios_add_system(table, board);
         smbios_add_chassis(table);
         smbios_add_processor(table, board);

@@ -160,7 +160,7 @@ int machine_add_balloon(Machine *machine, const VmmConfig *config, unsigned *slo
         if (r < 0)
                 return r;
         balloon->target_bytes = device.target_bytes;
-        r = machine_add_virtio(machine, balloon->device, (*slot)++);
+        r = machine_add_virtio(machine, balloon->device, machine_next_slot(machine, slot, 0));
         if (r < 0)
                 return r;
         control_server_handle(machine->control, CONTROL_BALLOON_ADJUST, on_adjust, machine);

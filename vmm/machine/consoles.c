@@ -80,13 +80,6 @@ static int add_com_port(Machine *machine, const VmmConfig *config, unsigned inde
 
 static int add_virtio_console(Machine *machine, const VmmSerial *serial, unsigned slot,
                               TextError *reterr) {
-        const VirtioPciConfig pci = {
-                .root = machine->pci,
-                .slot = slot,
-                .partition = machine->partition,
-                .mem = machine->mem,
-                .loop = machine->loop,
-        };
         VirtioDevice *device;
         CharDev *chardev;
         int r;
@@ -95,7 +88,7 @@ static int add_virtio_console(Machine *machine, const VmmSerial *serial, unsigne
         if (r < 0)
                 return text_error_prefix(reterr, r, "virtio-console %u", serial->num);
         r = virtio_console_new(chardev, &device);
-        return r < 0 ? r : virtio_pci_new(device, &pci);
+        return r < 0 ? r : machine_add_virtio(machine, device, slot);
 }
 
 static int add_debugcon(Machine *machine, const VmmConfig *config, TextError *reterr) {
@@ -140,7 +133,8 @@ int machine_add_consoles(Machine *machine, const VmmConfig *config, unsigned *sl
 
                 if (!serial)
                         continue;
-                r = add_virtio_console(machine, serial, (*slot)++, reterr);
+                r = add_virtio_console(machine, serial, machine_next_slot(machine, slot, 0),
+                                       reterr);
                 if (r < 0)
                         return r;
         }

@@ -49,16 +49,18 @@ int machine_add_disks(Machine *machine, const VmmConfig *config, unsigned *slot,
                       TextError *reterr) {
         for (size_t i = 0; i < config->n_disks; i++) {
                 VirtioDevice *device = NULL;
+                unsigned at;
                 int r;
 
                 r = new_disk(machine, &config->disks[i], &device, reterr);
                 if (r < 0)
                         return r;
-                r = machine_add_virtio(machine, device, *slot);
+                at = machine_next_slot(machine, slot, config->disks[i].pci_slot);
+                r = machine_add_virtio(machine, device, at);
                 if (r < 0)
                         return r;
-                machine->disks[i] = (MachineDisk){.device = device, .slot = *slot};
-                pci_hotplug_set_removable(machine->pci_hotplug, (*slot)++, true);
+                machine->disks[i] = (MachineDisk){.device = device, .slot = at};
+                pci_hotplug_set_removable(machine->pci_hotplug, at, true);
         }
         return 0;
 }
@@ -92,6 +94,10 @@ static int parse_disk(const ControlRequest *request, int fd, VmmConfig *config, 
         r = crosvm_block_parse(config, request->text ?: "path=file", reterr);
         if (r < 0)
                 return r;
+        if (disk->pci_slot != 0)
+                return text_error_set(reterr, -EINVAL,
+                                      "pci-address: a disk that is plugged in gets the first free "
+                                      "one");
         if (fd < 0 && !disk->path)
                 return text_error_set(reterr, -EINVAL, "path= or a file is missing");
         if (fd < 0 && jail_is_closed())

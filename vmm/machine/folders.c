@@ -77,7 +77,9 @@ int machine_add_folders(Machine *machine, const VmmConfig *config, unsigned *slo
                 if (r < 0)
                         return text_error_prefix(reterr, r, "cannot share folder %s",
                                                  config->folders[i].tag);
-                r = machine_add_virtio(machine, device, (*slot)++);
+                r = machine_add_virtio(
+                        machine, device,
+                        machine_next_slot(machine, slot, config->folders[i].pci_slot));
                 if (r < 0)
                         return r;
         }

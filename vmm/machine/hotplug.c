@@ -79,6 +79,7 @@ int machine_plug_consume(Machine *machine, VirtioDevice *device, unsigned *ret_s
                 .mem = machine->mem,
                 .loop = machine->loop,
                 .plugged = true,
+                .no_intx = machine->no_virtio_intx,
         };
         int r;
 

@@ -22,33 +22,14 @@ static void sink_halt(void *userdata, HaltReason reason) {
         machine_halt(userdata, reason);
 }
 
-/* Files of --pmem are above RAM, and the window above them, cut to what the processor can address. */
-static int place_pci64_window(Machine *machine, const VmmConfig *config, unsigned physical_bits,
-                              TextError *reterr) {
-        const GuestRegion *last = &machine->mem->regions[machine->mem->n_regions - 1];
-        const uint64_t limit = UINT64_C(1) << physical_bits;
-        uint64_t end = MAX(last->gpa + last->size_bytes, MEMMAP_HIGH_RAM_BASE);
-        int r;
-
-        r = machine_map_pmems(machine, config, &end, reterr);
-        if (r < 0)
-                return r;
-        if (end > limit)
-                return text_error_set(reterr, -E2BIG,
-                                      "%" PRIu64 " MiB of memory are more than the processor's %u "
-                                      "address bits reach",
-                                      machine->mem->size_bytes >> 20, physical_bits);
-        machine->pci64_base = align_up(end, MEMMAP_PCI64_ALIGN);
-        if (machine->pci64_base < limit)
-                machine->pci64_size = MIN(MEMMAP_PCI64_SIZE, limit - machine->pci64_base);
-        return 0;
-}
-
 static HvConfig hv_config_from(const VmmConfig *config) {
         return (HvConfig){
                 .n_vcpus = config->n_vcpus,
                 .threads_per_core = vmm_cpus_threads_per_core(&config->cpus, config->n_vcpus),
                 .cluster_size = vmm_cpus_cluster_size(&config->cpus),
+                .nested = config->board.nested,
+                .no_pmu = config->board.no_pmu,
+                .tsc_leaf = config->board.tsc_leaf,
                 .cpu_features = config->cpu_features,
                 .device = config->kvm_device,
         };
@@ -95,14 +76,16 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
                          TextError *reterr) {
         const HvConfig hv_config = hv_config_from(config);
         _cleanup_(proto_partition_freep) ProtoPartition *proto = NULL;
+        gpa_t low_end;
         int r;
 
+        r = machine_plan_low_map(machine, config, &low_end, reterr);
+        if (r < 0)
+                return r;
         r = hv->proto_new(&hv_config, &proto, reterr);
         if (r < 0)
                 return r;
-        r = guest_mem_new_below(config->memory_bytes,
-                                config->bios ? MEMMAP_FIRMWARE_LOW_RAM_END : MEMMAP_LOW_RAM_END,
-                                &machine->mem);
+        r = guest_mem_new_below(config->memory_bytes, low_end, &machine->mem);
         if (r < 0)
                 return text_error_set(reterr, r,
                                       "cannot allocate %" PRIu64 " MiB of guest memory: %s",
@@ -110,12 +93,11 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
         r = apply_memory_options(machine->mem, config, reterr);
         if (r < 0)
                 return r;
-        r = place_pci64_window(machine, config, hv->proto_physical_bits(proto), reterr);
+        r = machine_plan_high_map(machine, config, hv->proto_physical_bits(proto), reterr);
+        if (r == 0 && machine->ecam.size > 0)
+                r = guest_mem_reserve(machine->mem, machine->ecam.start, machine->ecam.size);
         if (r < 0)
                 return r;
-        if (config->bios && machine->pci64_size > 0) /* firmware places BARs anywhere in reach */
-                machine->pci64_size =
-                        (UINT64_C(1) << hv->proto_physical_bits(proto)) - machine->pci64_base;
         r = machine_load_firmware(machine, config, reterr);
         if (r < 0)
                 return r;
@@ -152,7 +134,7 @@ static uint64_t low_ram_bytes(const Machine *machine) {
         return machine->mem->regions[0].size_bytes;
 }
 
-static int add_timers(Machine *machine) {
+static int add_timers(Machine *machine, const VmmConfig *config) {
         IrqLine pit_line, rtc_line;
         int r;
 
@@ -160,7 +142,7 @@ static int add_timers(Machine *machine) {
         if (r < 0)
                 return r;
         r = pit_new(machine->pio, machine->clock, pit_line, &machine->pit);
-        if (r < 0)
+        if (r < 0 || config->board.no_rtc)
                 return r;
         r = add_line(machine, ISA_IRQ_RTC, &rtc_line);
         if (r < 0)
@@ -170,16 +152,18 @@ static int add_timers(Machine *machine) {
 }
 
 /* What ends a machine from inside. */
-static int add_power_devices(Machine *machine, HaltSink halt) {
+static int add_power_devices(Machine *machine, const VmmConfig *config, HaltSink halt) {
         IrqLine keyboard_line, sci;
         int r;
 
-        r = add_line(machine, ISA_IRQ_I8042_KEYBOARD, &keyboard_line);
-        if (r < 0)
-                return r;
-        r = i8042_new(machine->pio, keyboard_line, halt, &machine->i8042);
-        if (r < 0)
-                return r;
+        if (!config->board.no_i8042) {
+                r = add_line(machine, ISA_IRQ_I8042_KEYBOARD, &keyboard_line);
+                if (r < 0)
+                        return r;
+                r = i8042_new(machine->pio, keyboard_line, halt, &machine->i8042);
+                if (r < 0)
+                        return r;
+        }
         r = add_line(machine, GSI_SCI, &sci);
         if (r < 0)
                 return r;
@@ -216,10 +200,10 @@ static int add_legacy_devices(Machine *machine, const VmmConfig *config) {
         const HaltSink halt = {.halt = sink_halt, .machine = machine};
         int r;
 
-        r = add_timers(machine);
+        r = add_timers(machine, config);
         if (r < 0)
                 return r;
-        r = add_power_devices(machine, halt);
+        r = add_power_devices(machine, config, halt);
         if (r < 0)
                 return r;
         if (config->test_device) {
@@ -230,12 +214,17 @@ static int add_legacy_devices(Machine *machine, const VmmConfig *config) {
         return post_port_add(machine->pio);
 }
 
-static int add_pci_root(Machine *machine) {
+static int add_pci_root(Machine *machine, const VmmBoard *board) {
         PciRootConfig config = {
                 .mmio = machine->mmio,
                 .pio = machine->pio,
-                .mem64_base = machine->pci64_base,
-                .mem64_size = machine->pci64_size,
+                .mem64_base = machine->pci64.start,
+                .mem64_size = machine->pci64.size,
+                .mem32_base = machine->pci32.start,
+                .mem32_size = machine->pci32.size,
+                .ecam_base = machine->ecam.start,
+                .ecam_size = machine->ecam.size,
+                .no_ports = board->no_config_ports,
                 .firmware = machine->firmware.rom.bytes != NULL,
         };
 
@@ -259,6 +248,7 @@ int machine_add_virtio(Machine *machine, VirtioDevice *device, unsigned slot) {
                 .partition = machine->partition,
                 .mem = machine->mem,
                 .loop = machine->loop,
+                .no_intx = machine->no_virtio_intx,
         };
 
         return virtio_pci_new(device, &config);
@@ -268,6 +258,10 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
         unsigned slot = PCI_SLOT_FIRST;
         int r;
 
+        machine_reserve_slots(machine, config);
+        r = machine_add_stubs(machine, config, reterr);
+        if (r < 0)
+                return r;
         r = machine_add_consoles(machine, config, &slot, reterr);
         if (r < 0)
                 return r;
@@ -295,7 +289,7 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
                 r = virtio_rng_new(&rng);
                 if (r < 0)
                         return r;
-                return machine_add_virtio(machine, rng, slot++);
+                return machine_add_virtio(machine, rng, machine_next_slot(machine, &slot, 0));
         }
         return 0;
 }
@@ -321,16 +315,23 @@ static int load(Machine *machine, const VmmConfig *config, TextError *reterr) {
                                 .n_vcpus = config->n_vcpus,
                                 .threads_per_core =
                                         vmm_cpus_threads_per_core(&config->cpus, config->n_vcpus),
-                                .pci64_base = machine->pci64_base,
-                                .pci64_size = machine->pci64_size,
+                                .pci64_base = machine->pci64.start,
+                                .pci64_size = machine->pci64.size,
+                                .pci32_base = machine->pci32.start,
+                                .pci32_size = machine->pci32.size,
+                                .ecam_base = machine->ecam.start,
+                                .ecam_size = machine->ecam.size,
                                 .com = {true, true, true, true},
-                                .rtc = true,
-                                .i8042 = true,
+                                .rtc = !config->board.no_rtc,
+                                .i8042 = !config->board.no_i8042,
                                 .pvpanic = true,
                                 .watchdog = true,
                                 .firmware = config->bios != NULL,
                                 .fw_cfg = machine_has_fw_cfg(config),
+                                .s2idle = config->board.s2idle,
+                                .smbios = &config->board.smbios,
                                 .oem_strings = &config->oem_strings,
+                                .acpi_tables = &machine->acpi_tables,
                         },
                 .kernel = config->kernel,
                 .initrd = config->initrd,
@@ -341,6 +342,9 @@ static int load(Machine *machine, const VmmConfig *config, TextError *reterr) {
         };
         int r;
 
+        r = acpi_user_tables_load(&config->board.acpi_tables, &machine->acpi_tables, reterr);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < config->n_disks; i++)
                 if (config->disks[i].root) {
                         boot.root_disk = (int) i;
@@ -371,6 +375,7 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
         pthread_cond_init(&machine->gate.changed, NULL);
         machine_park_init(&machine->park);
         machine->placement.cgroup_fd = -EBADF;
+        machine->no_virtio_intx = config->board.no_virtio_intx;
         r = loop_new(&machine->loop);
         if (r < 0)
                 return r;
@@ -389,7 +394,7 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
         r = add_legacy_devices(machine, config);
         if (r < 0)
                 return r;
-        r = add_pci_root(machine);
+        r = add_pci_root(machine, &config->board);
         if (r < 0)
                 return r;
         r = add_pci_devices(machine, config, reterr);
@@ -439,6 +444,7 @@ Machine *machine_free(Machine *machine) {
         (void) bus_free(machine->mmio);
         (void) partition_free(machine->partition);
         machine_free_firmware(&machine->firmware);
+        acpi_user_tables_deinit(&machine->acpi_tables);
         machine_free_pmems(machine);
         (void) guest_mem_free(machine->mem);
         (void) guest_clock_free(machine->clock);

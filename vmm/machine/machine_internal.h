@@ -192,8 +192,10 @@ struct Machine {
 
         MachineFirmware firmware;
 
-        gpa_t pci64_base;
-        uint64_t pci64_size;
+        VmmRange pci32, ecam, pci64; /* size 0: with firmware the first two are its to place */
+        AcpiUserTables acpi_tables;
+        bool no_virtio_intx;
+        uint32_t reserved_slots; /* a bit each: for those who name them */
         BootEntry entry;
 
         unsigned n_kicks; /* vCPUs of the partition; fixed, so that any thread may kick them */
@@ -209,6 +211,17 @@ struct Machine {
         atomic_bool stop;               /* vCPUs leave the guest: paused or halted */
         _Atomic HaltReason halt_reason; /* the first one wins */
 };
+
+/* address_map.c */
+int machine_plan_low_map(Machine *machine, const VmmConfig *config, gpa_t *ret_low_end,
+                         TextError *reterr);
+int machine_plan_high_map(Machine *machine, const VmmConfig *config, unsigned physical_bits,
+                          TextError *reterr);
+
+/* slots.c */
+void machine_reserve_slots(Machine *machine, const VmmConfig *config);
+unsigned machine_next_slot(Machine *machine, unsigned *slot, unsigned wanted);
+int machine_add_stubs(Machine *machine, const VmmConfig *config, TextError *reterr);
 
 /* machine.c */
 int machine_add_virtio(Machine *machine, VirtioDevice *device, unsigned slot);

@@ -115,16 +115,18 @@ int machine_add_networks(Machine *machine, const VmmConfig *config, unsigned *sl
                          TextError *reterr) {
         for (size_t i = 0; i < config->n_nets; i++) {
                 VirtioDevice *card = NULL;
+                unsigned at;
                 int r;
 
                 r = new_card(machine, &config->nets[i], &card, reterr);
                 if (r < 0)
                         return r;
-                r = machine_add_virtio(machine, card, *slot);
+                at = machine_next_slot(machine, slot, config->nets[i].pci_slot);
+                r = machine_add_virtio(machine, card, at);
                 if (r < 0)
                         return r;
-                machine->nics[i] = (MachineNic){.device = card, .slot = *slot};
-                pci_hotplug_set_removable(machine->pci_hotplug, (*slot)++, true);
+                machine->nics[i] = (MachineNic){.device = card, .slot = at};
+                pci_hotplug_set_removable(machine->pci_hotplug, at, true);
         }
         return 0;
 }

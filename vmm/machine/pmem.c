@@ -124,7 +124,8 @@ int machine_add_pmems(Machine *machine, unsigned *slot) {
 
                 r = virtio_pmem_new(&config, &device);
                 if (r == 0)
-                        r = machine_add_virtio(machine, device, (*slot)++);
+                        r = machine_add_virtio(machine, device,
+                                               machine_next_slot(machine, slot, 0));
                 if (r < 0)
                         return r;
         }

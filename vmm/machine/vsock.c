@@ -40,5 +40,5 @@ int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot,
         r = new_device(machine, config, &device, reterr);
         if (r < 0)
                 return text_error_prefix(reterr, r, "cannot make the socket device");
-        return machine_add_virtio(machine, device, (*slot)++);
+        return machine_add_virtio(machine, device, machine_next_slot(machine, slot, 0));
 }

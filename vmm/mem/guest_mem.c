@@ -201,6 +201,18 @@ int guest_mem_add_rom(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_byt
 }
 
 /**
+ * guest_mem_reserve() - list [@gpa, @gpa + @size_bytes) in the guest's memory map as taken; before the kernel is loaded
+ *
+ * Return: 0; -ENOSPC when there are GUEST_MEM_RESERVED_MAX.
+ */
+int guest_mem_reserve(GuestMem *mem, gpa_t gpa, uint64_t size_bytes) {
+        if (mem->n_reserved == GUEST_MEM_RESERVED_MAX)
+                return -ENOSPC;
+        mem->reserved[mem->n_reserved++] = (GuestReserved){gpa, size_bytes};
+        return 0;
+}
+
+/**
  * guest_mem_watch() - call @written before devices write, so that code decoded from there is forgotten
  * @written:  any thread; NULL ends it
  * @userdata: borrowed until then

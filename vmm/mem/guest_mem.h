@@ -36,6 +36,13 @@ typedef struct GuestRom {
         uint8_t *host;       /* borrowed, page aligned; outlives the partition */
 } GuestRom;
 
+/* Addresses that are no RAM and not to be used for anything else, for the guest's memory map. */
+typedef struct GuestReserved {
+        gpa_t gpa;
+        uint64_t size_bytes;
+} GuestReserved;
+
+#define GUEST_MEM_RESERVED_MAX 4
 #define GUEST_MEM_ROMS_MAX (2 + GUEST_MEM_FILES_MAX) /* the firmware and its variables; files */
 
 typedef struct GuestMem {
@@ -47,6 +54,8 @@ typedef struct GuestMem {
         GuestRegion regions[GUEST_MEM_REGIONS_MAX]; /* ascending by gpa */
         unsigned n_roms;
         GuestRom roms[GUEST_MEM_ROMS_MAX];
+        unsigned n_reserved;
+        GuestReserved reserved[GUEST_MEM_RESERVED_MAX];
         void (*written)(void *userdata, gpa_t gpa, uint64_t len); /* guest_mem_watch(), or NULL */
         void *written_userdata;                                   /* borrowed */
         _Atomic bool dirty_on;   /* between guest_mem_dirty_start() and _stop() */
@@ -62,6 +71,7 @@ int guest_mem_add_file(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_by
 uint64_t guest_mem_file_bytes(const GuestMem *mem);
 int guest_mem_add_rom(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_bytes,
                       unsigned *ret_index);
+int guest_mem_reserve(GuestMem *mem, gpa_t gpa, uint64_t size_bytes);
 void guest_mem_watch(GuestMem *mem, void (*written)(void *userdata, gpa_t gpa, uint64_t len),
                      void *userdata);
 

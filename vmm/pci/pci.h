@@ -136,7 +136,10 @@ void pci_config_write(PciDevice *dev, unsigned offset, unsigned size, uint32_t v
 
 typedef struct PciRootConfig {
         Bus *mmio, *pio;                  /* borrowed, outlive the bridge's last access */
-        uint64_t mem64_base, mem64_size;  /* the other windows are memmap.h's; size 0 = none */
+        uint64_t mem64_base, mem64_size;  /* size 0 = none */
+        uint64_t mem32_base, mem32_size;  /* without @firmware; size 0 = memmap.h's */
+        uint64_t ecam_base, ecam_size;    /* the same */
+        bool no_ports;                    /* nothing is at ports 0xcf8 and 0xcfc */
         IrqLine intx[GSI_PCI_INTX_COUNT]; /* wires GSI_PCI_INTX_FIRST and on */
         bool firmware; /* a chipset that firmware knows; it places ECAM, which is off at first */
 } PciRootConfig;

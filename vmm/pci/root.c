@@ -28,7 +28,7 @@ struct PciRoot {
         _Atomic(PciDevice *) hidden[PCI_SLOTS]; /* owned; what pci_root_hide() took off the bus */
         PciWindow windows[PCI_WINDOW_COUNT];
         bool firmware;              /* ECAM lies in the 32-bit window, where firmware puts it */
-        _Atomic uint64_t ecam_base; /* then: 0 = nowhere */
+        _Atomic uint64_t ecam_base; /* 0 = nowhere */
         _Atomic uint64_t ecam_size;
         IrqLine intx[GSI_PCI_INTX_COUNT];
         _Atomic uint32_t config_address;
@@ -289,14 +289,16 @@ static int add_regions(PciRoot *root, const PciRootConfig *config) {
         int r;
 
         if (!config->firmware) {
-                r = bus_add(config->mmio, MEMMAP_ECAM_BASE, MEMMAP_ECAM_SIZE, &ecam_ops, root,
-                            NULL);
+                r = bus_add(config->mmio, atomic_load(&root->ecam_base),
+                            atomic_load(&root->ecam_size), &ecam_ops, root, NULL);
                 if (r < 0)
                         return r;
         }
-        r = bus_add(config->pio, IOPORT_PCI_CONFIG_ADDRESS, 8, &port_ops, root, NULL);
-        if (r < 0)
-                return r;
+        if (!config->no_ports) {
+                r = bus_add(config->pio, IOPORT_PCI_CONFIG_ADDRESS, 8, &port_ops, root, NULL);
+                if (r < 0)
+                        return r;
+        }
         r = bus_add(config->mmio, w[PCI_WINDOW_MEM32].base, w[PCI_WINDOW_MEM32].size, &mem32_ops,
                     root, NULL);
         if (r < 0)
@@ -334,14 +336,18 @@ static int add_bridges(PciRoot *root) {
  * Return: false when firmware has not said where.
  */
 bool pci_root_ecam(PciRoot *root, uint64_t *ret_base, uint64_t *ret_size) {
-        if (!root->firmware) {
-                *ret_base = MEMMAP_ECAM_BASE;
-                *ret_size = MEMMAP_ECAM_SIZE;
-                return true;
-        }
         *ret_base = atomic_load(&root->ecam_base);
         *ret_size = atomic_load(&root->ecam_size);
         return *ret_base != 0;
+}
+
+static PciWindow mem32_window(const PciRootConfig *config) {
+        if (config->firmware)
+                return (PciWindow){.base = MEMMAP_FIRMWARE_PCI32_BASE,
+                                   .size = MEMMAP_FIRMWARE_PCI32_END - MEMMAP_FIRMWARE_PCI32_BASE};
+        if (config->mem32_size > 0)
+                return (PciWindow){.base = config->mem32_base, .size = config->mem32_size};
+        return (PciWindow){.base = MEMMAP_PCI32_BASE, .size = MEMMAP_PCI32_SIZE};
 }
 
 /**
@@ -361,12 +367,11 @@ int pci_root_new(const PciRootConfig *config, PciRoot **ret) {
         pthread_mutex_init(&root->wires_lock, NULL);
         pthread_rwlock_init(&root->mappings_lock, NULL);
         root->firmware = config->firmware;
-        root->windows[PCI_WINDOW_MEM32] =
-                config->firmware
-                        ? (PciWindow){.base = MEMMAP_FIRMWARE_PCI32_BASE,
-                                      .size = MEMMAP_FIRMWARE_PCI32_END -
-                                              MEMMAP_FIRMWARE_PCI32_BASE}
-                        : (PciWindow){.base = MEMMAP_PCI32_BASE, .size = MEMMAP_PCI32_SIZE};
+        root->windows[PCI_WINDOW_MEM32] = mem32_window(config);
+        if (!config->firmware) {
+                root->ecam_base = config->ecam_size ? config->ecam_base : MEMMAP_ECAM_BASE;
+                root->ecam_size = config->ecam_size ?: MEMMAP_ECAM_SIZE;
+        }
         root->windows[PCI_WINDOW_MEM64] =
                 (PciWindow){.base = config->mem64_base, .size = config->mem64_size};
         root->windows[PCI_WINDOW_IO] =

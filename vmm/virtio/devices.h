@@ -63,6 +63,7 @@ typedef struct VirtioPciConfig {
         const GuestMem *mem;
         Loop *loop;   /* queues run there; must not run yet, or be the caller's */
         bool plugged; /* into a machine that runs already */
+        bool no_intx; /* interrupts are messages only */
 } VirtioPciConfig;
 
 int virtio_blk_resize(VirtioDevice *dev, uint64_t size_bytes);

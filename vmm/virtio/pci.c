@@ -483,7 +483,7 @@ int virtio_pci_new(VirtioDevice *dev, const VirtioPciConfig *config) {
                                 .subsystem = id,
                                 .class_code = class_of(dev->ops->type),
                                 .revision = 1,
-                                .intx = true,
+                                .intx = !config->no_intx,
                         });
         vpci->partition = config->partition;
         vpci->mem = config->mem;

@@ -15,6 +15,7 @@ static size_t build(uint64_t ram, E820Entry entries[static E820_ENTRIES_MAX]) {
 
         if (guest_mem_new(ram, &mem) < 0)
                 return 0;
+        assert_int_equal(guest_mem_reserve(mem, MEMMAP_ECAM_BASE, MEMMAP_ECAM_SIZE), 0);
         return e820_build(mem, entries);
 }
 
