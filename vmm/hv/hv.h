@@ -38,6 +38,9 @@ typedef struct HvConfig {
         unsigned threads_per_core; /* 1 or 2, divides n_vcpus unless n_vcpus is odd, then 1 */
         unsigned
                 cluster_size; /* vCPUs that share a level 2 cache, a power of two; 0: those of a core */
+        bool nested;          /* guests may run guests; -EOPNOTSUPP where they cannot */
+        bool no_pmu;          /* no performance counters */
+        bool tsc_leaf;        /* leaf 0x15 says how fast the TSC is */
         CpuFeatureChange cpu_features; /* to the model that guests see by default */
         const char *
                 device; /* of the backend, NULL = its usual one (/dev/kvm); borrowed during the call */

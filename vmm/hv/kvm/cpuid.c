@@ -23,6 +23,7 @@
 #define LEAF_80000001_ECX_CMP_LEGACY (1u << 1)
 #define LEAF_80000001_ECX_SVM (1u << 2)
 #define LEAF_80000001_ECX_TOPOEXT (1u << 22)
+#define LEAF_80000001_ECX_PERFCTR (1u << 23)
 
 #define TOPOLOGY_LEVEL_SMT 1u
 #define TOPOLOGY_LEVEL_CORE 2u
@@ -80,19 +81,54 @@ static unsigned package_bits(const HvConfig *config) {
         return thread_bits(config) + log2_ceil(cores);
 }
 
+/* Architectural performance monitoring, and AMD's counters beyond the first four, which have no bit. */
+static void remove_pmu(struct kvm_cpuid2 *cpuid) {
+        struct kvm_cpuid_entry2 *entry = kvm_cpuid_find(cpuid, 0xa, 0);
+
+        if (entry)
+                entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
+        entry = kvm_cpuid_find(cpuid, 0x80000001, 0);
+        if (entry)
+                entry->ecx &= ~LEAF_80000001_ECX_PERFCTR;
+        cpuid_remove(cpuid, 0x80000022);
+}
+
+static void remove_nesting(struct kvm_cpuid2 *cpuid) {
+        struct kvm_cpuid_entry2 *entry = kvm_cpuid_find(cpuid, 1, 0);
+
+        if (entry)
+                entry->ecx &= ~LEAF1_ECX_VMX;
+        entry = kvm_cpuid_find(cpuid, 0x80000001, 0);
+        if (entry)
+                entry->ecx &= ~LEAF_80000001_ECX_SVM;
+        cpuid_remove(cpuid, 0x8000000a);
+}
+
+/** kvm_cpuid_can_nest() - whether what KVM supports has virtualization among it */
+bool kvm_cpuid_can_nest(struct kvm_cpuid2 *cpuid) {
+        const struct kvm_cpuid_entry2 *leaf1 = kvm_cpuid_find(cpuid, 1, 0),
+                                      *extended = kvm_cpuid_find(cpuid, 0x80000001, 0);
+
+        return (leaf1 && leaf1->ecx & LEAF1_ECX_VMX) ||
+               (extended && extended->ecx & LEAF_80000001_ECX_SVM);
+}
+
 /**
  * kvm_cpuid_filter() - take out what guests of this VMM do not get, put in what the split irqchip gives them
  * @tsc_deadline: the kernel emulates the TSC deadline timer
  *
- * Nested virtualization is not offered. AMX needs more state than one page. MONITOR would leave HLT exits unused.
+ * AMX needs more state than one page. MONITOR would leave HLT exits unused.
  */
-void kvm_cpuid_filter(struct kvm_cpuid2 *cpuid, bool tsc_deadline) {
+void kvm_cpuid_filter(struct kvm_cpuid2 *cpuid, const HvConfig *config, bool tsc_deadline) {
         struct kvm_cpuid_entry2 *entry;
 
+        if (!config->nested)
+                remove_nesting(cpuid);
+        if (config->no_pmu)
+                remove_pmu(cpuid);
         entry = kvm_cpuid_find(cpuid, 1, 0);
         if (entry) {
-                entry->ecx &= ~(LEAF1_ECX_MONITOR | LEAF1_ECX_VMX | LEAF1_ECX_OSXSAVE |
-                                LEAF1_ECX_TSC_DEADLINE);
+                entry->ecx &= ~(LEAF1_ECX_MONITOR | LEAF1_ECX_OSXSAVE | LEAF1_ECX_TSC_DEADLINE);
                 entry->ecx |= LEAF1_ECX_HYPERVISOR | LEAF1_ECX_X2APIC;
                 if (tsc_deadline)
                         entry->ecx |= LEAF1_ECX_TSC_DEADLINE;
@@ -100,13 +136,25 @@ void kvm_cpuid_filter(struct kvm_cpuid2 *cpuid, bool tsc_deadline) {
         entry = kvm_cpuid_find(cpuid, 7, 0);
         if (entry)
                 entry->edx &= ~LEAF7_EDX_AMX;
-        entry = kvm_cpuid_find(cpuid, 0x80000001, 0);
-        if (entry)
-                entry->ecx &= ~LEAF_80000001_ECX_SVM;
         cpuid_remove(cpuid, 0x5);
         cpuid_remove(cpuid, 0x1d);
         cpuid_remove(cpuid, 0x1e);
-        cpuid_remove(cpuid, 0x8000000a);
+}
+
+/* With the last leaf of a range raised to @function where that was lower. */
+static void cpuid_put(struct kvm_cpuid2 *cpuid, const struct kvm_cpuid_entry2 *entry) {
+        struct kvm_cpuid_entry2 *range = kvm_cpuid_find(cpuid, entry->function & 0x80000000u, 0);
+
+        cpuid_remove(cpuid, entry->function);
+        cpuid_add(cpuid, entry);
+        if (range)
+                range->eax = MAX(range->eax, entry->function);
+}
+
+/** kvm_cpuid_set_tsc() - leaf 0x15, time stamp counter: a crystal of 1 kHz, so that the ratio is the frequency */
+void kvm_cpuid_set_tsc(struct kvm_cpuid2 *cpuid, uint32_t khz) {
+        cpuid_put(cpuid,
+                  &(struct kvm_cpuid_entry2){.function = 0x15, .eax = 1, .ebx = khz, .ecx = 1000});
 }
 
 static void set_extended_topology(struct kvm_cpuid2 *cpuid, const HvConfig *config, uint32_t leaf) {
@@ -130,6 +178,38 @@ static void set_extended_topology(struct kvm_cpuid2 *cpuid, const HvConfig *conf
         level.ebx = 0;
         level.ecx = 2;
         cpuid_add(cpuid, &level);
+}
+
+#define VENDOR_EBX_AMD 0x68747541u   /* "Auth" */
+#define VENDOR_EBX_HYGON 0x6f677948u /* "Hygo" */
+
+/*
+ * AMD's threads are told by leaf 0x8000001E, which systems read only with TOPOEXT. It describes, and needs nothing of the
+ * hardware, so that guests have it whether the host does or not. Level 1 and 2 belong to a core, level 3 to the package.
+ */
+static void set_amd_topology(struct kvm_cpuid2 *cpuid) {
+        static const uint32_t caches[] = {0x121, 0x122, 0x143, 0x163}; /* data, code, unified */
+        const struct kvm_cpuid_entry2 *vendor = kvm_cpuid_find(cpuid, 0, 0);
+        struct kvm_cpuid_entry2 *extended = kvm_cpuid_find(cpuid, 0x80000001, 0);
+
+        if (!vendor || !extended || extended->ecx & LEAF_80000001_ECX_TOPOEXT ||
+            (vendor->ebx != VENDOR_EBX_AMD && vendor->ebx != VENDOR_EBX_HYGON))
+                return;
+        extended->ecx |= LEAF_80000001_ECX_TOPOEXT;
+        cpuid_put(cpuid, &(struct kvm_cpuid_entry2){.function = 0x8000001e});
+        cpuid_remove(cpuid, 0x8000001d);
+        for (uint32_t i = 0; i <= ELEMENTSOF(caches); i++) {
+                struct kvm_cpuid_entry2 cache = {.function = 0x8000001d,
+                                                 .index = i,
+                                                 .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX};
+
+                if (i < ELEMENTSOF(caches)) {
+                        cache.eax = caches[i];
+                        cache.ebx = 7u << 22 | 63u; /* 8 ways, lines of 64 bytes */
+                        cache.ecx = i < 2 ? 63u : i == 2 ? 1023u : 16383u; /* sets, less one */
+                }
+                cpuid_add(cpuid, &cache);
+        }
 }
 
 /* Level 1 belongs to a core, level 2 to a cluster or core, level 3 to the package. */
@@ -162,6 +242,8 @@ void kvm_cpuid_set_topology(struct kvm_cpuid2 *cpuid, const HvConfig *config) {
         uint32_t max_basic = entry ? entry->eax : 0;
         bool smp = config->n_vcpus > 1;
 
+        if (smp)
+                set_amd_topology(cpuid);
         entry = kvm_cpuid_find(cpuid, 1, 0);
         if (entry) {
                 entry->ebx &= ~0x00ff0000u;
@@ -260,7 +342,7 @@ int kvm_cpuid_change(struct kvm_cpuid2 *cpuid, const CpuFeatureChange *change, T
  * kvm_cpuid_new() - the CPUID of vCPU 0
  * @ret: owned by the caller, release with free(); room for KVM_CPUID_ENTRIES_MAX entries
  *
- * Return: 0 or negative errno.
+ * Return: 0; -EOPNOTSUPP when guests shall be able to nest and cannot; other negative errno.
  */
 int kvm_cpuid_new(int kvm_fd, const HvConfig *config, bool tsc_deadline, struct kvm_cpuid2 **ret) {
         _cleanup_(freep) struct kvm_cpuid2 *cpuid = calloc(1, cpuid_bytes(KVM_CPUID_ENTRIES_MAX));
@@ -272,7 +354,9 @@ int kvm_cpuid_new(int kvm_fd, const HvConfig *config, bool tsc_deadline, struct 
         r = kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
         if (r < 0)
                 return r;
-        kvm_cpuid_filter(cpuid, tsc_deadline);
+        if (config->nested && !kvm_cpuid_can_nest(cpuid))
+                return -EOPNOTSUPP;
+        kvm_cpuid_filter(cpuid, config, tsc_deadline);
         kvm_cpuid_set_topology(cpuid, config);
         kvm_cpuid_set_apic_id(cpuid, config, 0);
         *ret = TAKE(cpuid);

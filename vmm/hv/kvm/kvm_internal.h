@@ -88,7 +88,9 @@ int kvm_ioctl(int fd, unsigned long request, const void *argument);
 /* cpuid.c */
 int kvm_cpuid_new(int kvm_fd, const HvConfig *config, bool tsc_deadline, struct kvm_cpuid2 **ret);
 struct kvm_cpuid2 *kvm_cpuid_dup(const struct kvm_cpuid2 *cpuid);
-void kvm_cpuid_filter(struct kvm_cpuid2 *cpuid, bool tsc_deadline);
+void kvm_cpuid_filter(struct kvm_cpuid2 *cpuid, const HvConfig *config, bool tsc_deadline);
+bool kvm_cpuid_can_nest(struct kvm_cpuid2 *cpuid);
+void kvm_cpuid_set_tsc(struct kvm_cpuid2 *cpuid, uint32_t khz);
 int kvm_cpuid_change(struct kvm_cpuid2 *cpuid, const CpuFeatureChange *change, TextError *reterr);
 void kvm_cpuid_set_topology(struct kvm_cpuid2 *cpuid, const HvConfig *config);
 void kvm_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, const HvConfig *config, uint32_t apic_id);

@@ -73,7 +73,7 @@ static int kvm_enable_cap(int vm_fd, uint32_t capability, uint64_t argument) {
 }
 
 /* Everything that must be set before the first vCPU exists. */
-static int kvm_configure_vm(int kvm_fd, int vm_fd, TextError *reterr) {
+static int kvm_configure_vm(int kvm_fd, int vm_fd, const HvConfig *config, TextError *reterr) {
         uint64_t identity = MEMMAP_KVM_IDENTITY_BASE;
         int r;
 
@@ -100,6 +100,9 @@ static int kvm_configure_vm(int kvm_fd, int vm_fd, TextError *reterr) {
         if (kvm_check_extension(kvm_fd, KVM_CAP_X86_USER_SPACE_MSR))
                 (void) kvm_enable_cap(vm_fd, KVM_CAP_X86_USER_SPACE_MSR,
                                       KVM_MSR_EXIT_REASON_UNKNOWN);
+        /* Kernels before 5.18 leave AMD's first four counters, which CPUID does not tell of. */
+        if (config->no_pmu && kvm_check_extension(kvm_fd, KVM_CAP_PMU_CAPABILITY))
+                (void) kvm_enable_cap(vm_fd, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE);
         return 0;
 }
 
@@ -175,14 +178,19 @@ int kvm_proto_new(const HvConfig *config, ProtoPartition **ret, TextError *reter
                                    strerror(-partition->vm_fd));
                 goto fail;
         }
-        r = kvm_configure_vm(partition->kvm_fd, partition->vm_fd, reterr);
+        r = kvm_configure_vm(partition->kvm_fd, partition->vm_fd, config, reterr);
         if (r < 0)
                 goto fail;
         r = kvm_cpuid_new(partition->kvm_fd, config,
                           kvm_check_extension(partition->kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
                           &partition->cpuid);
         if (r < 0) {
-                text_error_set(reterr, r, "cannot read KVM's supported CPUID: %s", strerror(-r));
+                if (r == -EOPNOTSUPP)
+                        text_error_set(reterr, r,
+                                       "--nested: this host's KVM does not let guests run guests");
+                else
+                        text_error_set(reterr, r, "cannot read KVM's supported CPUID: %s",
+                                       strerror(-r));
                 goto fail;
         }
         r = kvm_cpuid_change(partition->cpuid, &config->cpu_features, reterr);

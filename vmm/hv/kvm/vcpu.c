@@ -123,6 +123,13 @@ static int vcpu_set_cpuid(KvmVcpu *vcpu) {
         if (!cpuid)
                 return -ENOMEM;
         kvm_cpuid_set_apic_id(cpuid, &partition->config, vcpu->base.index);
+        if (partition->config.tsc_leaf) {
+                int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+
+                if (khz <= 0)
+                        return khz < 0 ? -errno : -EOPNOTSUPP;
+                kvm_cpuid_set_tsc(cpuid, (uint32_t) khz);
+        }
         leaf1 = kvm_cpuid_find(cpuid, 1, 0);
         leaf7 = kvm_cpuid_find(cpuid, 7, 0);
         extended = kvm_cpuid_find(cpuid, 0x80000001, 0);

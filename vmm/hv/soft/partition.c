@@ -462,6 +462,11 @@ static int soft_proto_new(const HvConfig *config, ProtoPartition **ret, TextErro
         if (!proto)
                 return text_error_set(reterr, -ENOMEM, "no memory for the processor model");
         proto->proto.hv = &soft_hv_ops;
+        if (config->nested) {
+                free(proto);
+                return text_error_set(reterr, -EOPNOTSUPP,
+                                      "--nested: the software processor runs no guests of guests");
+        }
         r = soft_model_init(&proto->model, config->n_vcpus, &config->cpu_features, reterr);
         proto->model.threads_per_core = config->threads_per_core;
         proto->model.cluster_size = config->cluster_size;

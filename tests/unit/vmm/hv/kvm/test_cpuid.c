@@ -52,14 +52,14 @@ static void test_what_is_not_offered_is_hidden(void **state) {
         struct kvm_cpuid_entry2 *leaf1;
 
         intel(&cpuid);
-        kvm_cpuid_filter(&cpuid.header, true);
+        kvm_cpuid_filter(&cpuid.header, &single, true);
         leaf1 = kvm_cpuid_find(&cpuid.header, 1, 0);
         assert_int_equal(leaf1->ecx, (1u << 31) | (1u << 24) | (1u << 21));
         assert_int_equal(kvm_cpuid_find(&cpuid.header, 7, 0)->edx, 1u << 2);
         assert_null(kvm_cpuid_find(&cpuid.header, 5, 0));
 
         intel(&cpuid);
-        kvm_cpuid_filter(&cpuid.header, false);
+        kvm_cpuid_filter(&cpuid.header, &single, false);
         assert_int_equal(kvm_cpuid_find(&cpuid.header, 1, 0)->ecx, (1u << 31) | (1u << 21));
 }
 
@@ -147,6 +147,83 @@ static void test_each_vcpu_finds_its_own_apic_id(void **state) {
         assert_int_equal(kvm_cpuid_find(&cpuid.header, 0x8000001e, 0)->ebx, 0x102);
 }
 
+static void amd(Cpuid *cpuid) {
+        struct kvm_cpuid_entry2 *leaf;
+
+        memset(cpuid, 0, sizeof(*cpuid));
+        leaf = add(cpuid, 0, 0);
+        leaf->eax = 0xd;
+        leaf->ebx = 0x68747541; /* "Auth" */
+        add(cpuid, 1, 0)->ebx = 0x800;
+        add(cpuid, 0x80000000, 0)->eax = 0x8000000a;
+        add(cpuid, 0x80000001, 0)->ecx = 1u << 2 | 1u << 23;
+        add(cpuid, 0x80000008, 0)->eax = 0x3030;
+        add(cpuid, 0x8000000a, 0)->eax = 1;
+        add(cpuid, 0x80000022, 0)->eax = 1;
+}
+
+static void test_amd_guests_are_told_of_threads(void **state) {
+        static Cpuid cpuid;
+
+        amd(&cpuid);
+        kvm_cpuid_set_topology(&cpuid.header, &four_by_two);
+        kvm_cpuid_set_apic_id(&cpuid.header, &four_by_two, 5);
+        assert_true(kvm_cpuid_find(&cpuid.header, 0x80000001, 0)->ecx & 1u << 22);
+        assert_int_equal(kvm_cpuid_find(&cpuid.header, 0x80000000, 0)->eax, 0x8000001e);
+        assert_int_equal(kvm_cpuid_find(&cpuid.header, 0x8000001e, 0)->eax, 5);
+        assert_int_equal(kvm_cpuid_find(&cpuid.header, 0x8000001e, 0)->ebx, 0x102);
+        assert_int_equal(kvm_cpuid_find(&cpuid.header, 0x8000001d, 0)->eax, 0x4121);
+        assert_int_equal(kvm_cpuid_find(&cpuid.header, 0x8000001d, 3)->eax, 0x1c163);
+        assert_int_equal(kvm_cpuid_find(&cpuid.header, 0x8000001d, 4)->eax, 0);
+        amd(&cpuid);
+        kvm_cpuid_set_topology(&cpuid.header, &single);
+        assert_null(kvm_cpuid_find(&cpuid.header, 0x8000001e, 0));
+}
+
+static void test_guests_nest_only_when_they_are_to(void **state) {
+        const HvConfig nested = {.n_vcpus = 1, .threads_per_core = 1, .nested = true};
+        static Cpuid cpuid;
+
+        amd(&cpuid);
+        assert_true(kvm_cpuid_can_nest(&cpuid.header));
+        kvm_cpuid_filter(&cpuid.header, &nested, true);
+        assert_true(kvm_cpuid_find(&cpuid.header, 0x80000001, 0)->ecx & 1u << 2);
+        assert_non_null(kvm_cpuid_find(&cpuid.header, 0x8000000a, 0));
+        kvm_cpuid_filter(&cpuid.header, &single, true);
+        assert_false(kvm_cpuid_can_nest(&cpuid.header));
+        assert_null(kvm_cpuid_find(&cpuid.header, 0x8000000a, 0));
+
+        intel(&cpuid);
+        assert_true(kvm_cpuid_can_nest(&cpuid.header));
+        kvm_cpuid_filter(&cpuid.header, &nested, true);
+        assert_true(kvm_cpuid_can_nest(&cpuid.header));
+}
+
+static void test_counters_can_be_taken_away(void **state) {
+        const HvConfig no_pmu = {.n_vcpus = 1, .threads_per_core = 1, .no_pmu = true};
+        static Cpuid cpuid;
+
+        amd(&cpuid);
+        add(&cpuid, 0xa, 0)->eax = 0x07300402;
+        kvm_cpuid_filter(&cpuid.header, &single, true);
+        assert_int_equal(kvm_cpuid_find(&cpuid.header, 0xa, 0)->eax, 0x07300402);
+        kvm_cpuid_filter(&cpuid.header, &no_pmu, true);
+        assert_int_equal(kvm_cpuid_find(&cpuid.header, 0xa, 0)->eax, 0);
+        assert_false(kvm_cpuid_find(&cpuid.header, 0x80000001, 0)->ecx & 1u << 23);
+        assert_null(kvm_cpuid_find(&cpuid.header, 0x80000022, 0));
+}
+
+static void test_a_leaf_says_how_fast_the_tsc_is(void **state) {
+        static Cpuid cpuid;
+        const struct kvm_cpuid_entry2 *leaf;
+
+        amd(&cpuid);
+        kvm_cpuid_set_tsc(&cpuid.header, 2345678);
+        leaf = kvm_cpuid_find(&cpuid.header, 0x15, 0);
+        assert_int_equal((uint64_t) leaf->ecx * leaf->ebx / leaf->eax, 2345678000);
+        assert_int_equal(kvm_cpuid_find(&cpuid.header, 0, 0)->eax, 0x15);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_is_not_offered_is_hidden),
@@ -155,6 +232,10 @@ int main(void) {
                 cmocka_unit_test(test_caches_are_shared_by_core_or_package),
                 cmocka_unit_test(test_level_2_is_shared_by_a_cluster),
                 cmocka_unit_test(test_amd_leaves_carry_the_core_count),
+                cmocka_unit_test(test_amd_guests_are_told_of_threads),
+                cmocka_unit_test(test_guests_nest_only_when_they_are_to),
+                cmocka_unit_test(test_counters_can_be_taken_away),
+                cmocka_unit_test(test_a_leaf_says_how_fast_the_tsc_is),
                 cmocka_unit_test(test_each_vcpu_finds_its_own_apic_id),
         };
 
