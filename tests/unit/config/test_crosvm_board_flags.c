@@ -47,7 +47,7 @@ static void assert_emitted(const char *line, const char *words) {
         _cleanup_(strbuf_deinit) StrBuf text = {0};
 
         assert_int_equal(parse_line(line, &config, NULL), 0);
-        assert_int_equal(crosvm_flags_emit(&config, &argv), 0);
+        assert_int_equal(crosvm_flags_emit(&config, &argv, NULL), 0);
         for (size_t i = 0; i < argv.n; i++)
                 strbuf_printf(&text, "%s|", argv.items[i]);
         if (!strstr(text.data, words))
