@@ -68,6 +68,14 @@ int attach_open(Client *client, const char *which, const char *path, AttachStrea
         r = client_send(client, call, &reply, &error);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "h", &fd);
+        if (r < 0 && sd_bus_error_has_name(&error, VIVARIUM_ERROR_UNSUPPORTED))
+                return text_error_set(reterr, r,
+                                      "%s: %s\nIt is where that was sent, for example in the "
+                                      "terminal of vivctl run.",
+                                      act, error.message);
+        if (r < 0 && sd_bus_error_has_name(&error, VIVARIUM_ERROR_QUOTA_EXCEEDED))
+                return text_error_set(reterr, r, "%s: %s\nOne of them must leave first.", act,
+                                      error.message);
         if (r < 0)
                 return client_call_error(client, &error, r, act, reterr);
         fd = fd_dup_cloexec(fd); /* the message owns it */

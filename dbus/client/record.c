@@ -51,23 +51,43 @@ static int describe_text(const Value *record, const char *member, const char *ke
         return *text ? block_add(block, key, text) : 0;
 }
 
+/* Words of the record, and what they say to a person; those of a newer service say what they are. */
+static const char *in_words(const char *word, const char *const (*words)[2], size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (str_eq(words[i][0], word))
+                        return words[i][1];
+        return word;
+}
+
 static int describe_requester(const Value *record, Block *block) {
-        const char *who = value_get_string(record, "stop-requested-by");
+        static const char *const words[][2] = {{"client", ""},
+                                               {"disconnect", "its creator, by leaving the bus"},
+                                               {"drain", "a drain of the host"}};
+        const char *who = value_get_string(record, "stop-requested-by"), *what;
         char user[FORMAT_MAX];
 
         if (!*who)
                 return 0;
+        what = in_words(who, words, ELEMENTSOF(words));
         if (!value_get(record, "stop-requested-uid"))
-                return block_add(block, "Stop asked by", who);
-        return block_addf(block, "Stop asked by", "%s: user %s, process %" PRIu64, who,
+                return block_add(block, "End asked for by", *what ? what : who);
+        return block_addf(block, "End asked for by", "%s%suser %s, process %" PRIu64, what,
+                          *what ? ": " : "",
                           format_uid(user, value_get_uint(record, "stop-requested-uid", 0)),
                           value_get_uint(record, "stop-requested-pid", 0));
 }
 
 static int describe_stop(const Value *record, Block *block) {
+        static const char *const words[][2] = {{"power-button", "the guest's power button"},
+                                               {"vmm-stop", "telling the VMM to stop"},
+                                               {"sigterm", "SIGTERM to the VMM"},
+                                               {"sigkill", "SIGKILL, when its time was up"}};
+        const char *step = value_get_string(record, "stop-step");
         int r = describe_requester(record, block);
 
-        return r < 0 ? r : describe_text(record, "stop-step", "Stopped by", block);
+        if (r < 0 || !*step)
+                return r;
+        return block_add(block, "Stopped by", in_words(step, words, ELEMENTSOF(words)));
 }
 
 static int describe_usage(const Value *record, Block *block) {

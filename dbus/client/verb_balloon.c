@@ -50,6 +50,12 @@ static int get(Client *client, const char *path, TextError *reterr) {
         if (r < 0)
                 return r;
         r = client_send(client, call, &reply, &error);
+        if (r < 0 && sd_bus_error_has_name(&error, VIVARIUM_ERROR_UNSUPPORTED))
+                return text_error_set(reterr, r,
+                                      "cannot read the balloon: %s\nThe guest needs the driver "
+                                      "virtio_balloon, and its config must not say "
+                                      "\"balloon\": false.",
+                                      error.message);
         if (r < 0)
                 return client_call_error(client, &error, r, "cannot read the balloon", reterr);
         r = sd_bus_message_read(reply, "t", &bytes);

@@ -66,6 +66,6 @@ check "it waits for its button" until_said
 check "it stands still" vivctl suspend a
 check "and goes on" vivctl resume a
 check "it is stopped" vivctl stop --timeout 60 a
-check "its power button was enough" shows 'Stopped by: power-button'
+check "its power button was enough" shows 'Stopped by: the guest.s power button'
 check "its payload has finished" shows 'payload finished'
 [ $failed -eq 0 ]

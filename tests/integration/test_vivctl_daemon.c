@@ -71,7 +71,7 @@ static void test_an_interrupted_vm_is_killed_on_behalf_of_vivctl(void **state) {
         r = vivctl_finish(&vivctl);
         vivctl_expect(&r, 11, NULL, NULL);
         (void) snprintf(expected, sizeof(expected),
-                        "Stop asked by: client: user root, process %d\n", vivctl.pid);
+                        "End asked for by: user root, process %d\n", vivctl.pid);
         if (getuid() == 0)
                 assert_non_null(strstr(r.err, expected));
 }
@@ -98,7 +98,7 @@ static void test_stop_tells_by_which_means_it_ended(void **state) {
         assert_int_equal(stop.status, 1);
         assert_non_null(strstr(stop.err, "nobody"));
         assert_null(strstr(stop.err, "web"));
-        assert_non_null(strstr(show.out, "Stopped by: sigterm\n"));
+        assert_non_null(strstr(show.out, "Stopped by: SIGTERM to the VMM\n"));
         assert_non_null(strstr(again.err, "not running"));
 }
 

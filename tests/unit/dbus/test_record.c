@@ -72,8 +72,34 @@ static void test_a_signal_goes_before_an_exit_status(void **state) {
         assert_int_equal(value_add_uint(record, "exit-signal", 11), 0);
         assert_int_equal(value_add_string(record, "stop-requested-by", "disconnect"), 0);
         expect_block(record, false,
-                     "     VMM exit: SIGSEGV (11)\n"
-                     "Stop asked by: disconnect\n");
+                     "        VMM exit: SIGSEGV (11)\n"
+                     "End asked for by: its creator, by leaving the bus\n");
+}
+
+static void test_who_asked_for_the_end_and_what_brought_it_are_told_in_words(void **state) {
+        static const struct {
+                const char *by, *step, *expected;
+        } cases[] = {
+                {"client", "power-button",
+                 "End asked for by: user root, process 7\n"
+                 "      Stopped by: the guest's power button\n"},
+                {"drain", "sigkill",
+                 "End asked for by: a drain of the host: user root, process 7\n"
+                 "      Stopped by: SIGKILL, when its time was up\n"},
+                {"oracle", "magic",
+                 "End asked for by: oracle: user root, process 7\n"
+                 "      Stopped by: magic\n"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(value_freep) Value *record = new_record("SHUTDOWN", 3);
+
+                assert_int_equal(value_add_string(record, "stop-requested-by", cases[i].by), 0);
+                assert_int_equal(value_add_uint(record, "stop-requested-uid", 0), 0);
+                assert_int_equal(value_add_uint(record, "stop-requested-pid", 7), 0);
+                assert_int_equal(value_add_string(record, "stop-step", cases[i].step), 0);
+                expect_block(record, false, cases[i].expected);
+        }
 }
 
 static void test_the_call_that_a_filter_forbade_is_named(void **state) {
@@ -111,6 +137,8 @@ int main(void) {
                 cmocka_unit_test(test_a_reason_this_version_does_not_know_is_still_named),
                 cmocka_unit_test(test_what_applies_is_described_and_nothing_else),
                 cmocka_unit_test(test_a_signal_goes_before_an_exit_status),
+                cmocka_unit_test(
+                        test_who_asked_for_the_end_and_what_brought_it_are_told_in_words),
                 cmocka_unit_test(test_the_call_that_a_filter_forbade_is_named),
                 cmocka_unit_test(test_only_the_last_lines_of_a_tail_are_shown),
         };
