@@ -154,5 +154,5 @@ bench: all $(BENCHES) $(BENCH_SUITES) o/guest/tiny.elf
 
 ## soak: hours of stock software on the software processor, and random instructions against the host (ONLY=substring for some)
 .PHONY: soak
-soak: all $(O)/tests/unit/vmm/hv/soft/test_differential
+soak: all $(O)/tests/unit/vmm/hv/soft/test_differential $(O)/tests/unit/vmm/hv/soft/test_lengths
 	@tests/soak/run.sh $(O) $(ONLY)

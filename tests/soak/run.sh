@@ -83,6 +83,13 @@ differential() { # PARTS
 }
 SOAK_SEED=${SOAK_SEED:-1}
 
+lengths() {
+        wanted lengths || return 0
+        VIVARIUM_LENGTH_SEED=$SOAK_SEED VIVARIUM_LENGTH_CASES=$((cases / 2)) \
+                "$build/tests/unit/vmm/hv/soft/test_lengths" >$logs/lengths 2>&1
+        verdict $? "lengths: $((cases / 2)) random instructions are as long as on the host (seed $SOAK_SEED)"
+}
+
 tests/soak/build.sh $out || exit 1
 for cpus in 1 2 4; do
         many_boots "boots-$cpus" "$boots" o/guest/vmlinuz $out/initrd.img $cpus
@@ -96,5 +103,6 @@ debian python 4 1536 7200 python
 debian perl 4 1536 14400 perl
 debian stress 4 1536 $((1200 + 12 * stress)) "stress:$stress"
 differential 10
+lengths
 echo "soak: $passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
