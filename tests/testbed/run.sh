@@ -3,7 +3,7 @@
 # usage: run.sh BUILD-DIR [ONLY]
 # The testbed in one command: a Debian host with systemd, the project installed as `make install` does, nested SVM under
 # QEMU, the system tests inside. Results come as readable lines and a line of totals; logs are in o/testbed/logs/.
-# TESTBED_JOBS (2) guests run at a time.
+# TESTBED_JOBS (2) guests run at a time; TESTBED_KILLS (10) times the service is killed in its storm.
 set -eu
 cd "$(dirname "$0")/../.."
 build=$1 only=${2:-}
@@ -12,7 +12,8 @@ here=tests/testbed
 
 start=$(date +%s)
 status=0
-$here/boot.sh "$build" $out "testbed.only=$only testbed.jobs=${TESTBED_JOBS:-2}" || status=$?
+$here/boot.sh "$build" $out "testbed.only=$only testbed.jobs=${TESTBED_JOBS:-2} \
+testbed.kills=${TESTBED_KILLS:-10}" || status=$?
 
 grep -vE '^1\.\.' $out/results || :
 ok=$(grep -E '^ok ' $out/results | grep -vc '# SKIP' || :)

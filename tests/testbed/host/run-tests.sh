@@ -19,7 +19,7 @@ run_one() {
         name=$(basename "$script" .sh)
         name=${name#test_}
         start=$SECONDS
-        timeout 300 "$script" >"$logs/$name.tap" 2>"$logs/$name.log" </dev/null
+        timeout $((300 + 15 * ${kills:-10})) "$script" >"$logs/$name.tap" 2>"$logs/$name.log" </dev/null
         status=$?
         [ $status -eq 0 ] || echo "not ok $name ran to its end (status $status)" >>"$logs/$name.tap"
         {
@@ -31,8 +31,9 @@ run_one() {
                 fi
         } 9>$logs/lock
 }
+kills=$(sed -n 's/.*testbed\.kills=\([0-9]*\).*/\1/p' /proc/cmdline)
 export -f run_one
-export logs SECONDS
+export logs kills SECONDS
 
 phase() { # PATTERN JOBS
         find "$here" -name "test_$1*.sh" | grep -F -- "$only" | sort | xargs -r -P "$2" -I{} bash -c 'run_one {}'

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# VMs outlive the service: killed, restarted, stopped, hung until the watchdog ends it, and in a storm of kills.
-# testbed.kills=N on the kernel's command line is the number of kills in the storm.
+# VMs outlive the service: killed, restarted, stopped, upgraded, hung until the watchdog ends it, and in a storm of kills.
+# testbed.kills=N on the kernel's command line (TESTBED_KILLS=N for make testbed) is the number of kills in the storm.
 . "$(dirname "$0")/lib.sh"
 
 kills=$(sed -n 's/.*testbed\.kills=\([0-9]*\).*/\1/p' /proc/cmdline)
@@ -16,7 +16,7 @@ halted() { start_vm "$1" --kernel "$guest/tiny.elf" --mem 64 --params tiny=h:run
 main_pid() { systemctl show -P MainPID $unit; }
 # Until another process than this is the service
 await_successor() {
-        timeout 30 sh -c 'until p=$(systemctl show -P MainPID '$unit'); [ "$p" != 0 ] && [ "$p" != "$1" ] &&
+        timeout 60 sh -c 'until p=$(systemctl show -P MainPID '$unit'); [ "$p" != 0 ] && [ "$p" != "$1" ] &&
                 busctl --timeout=5 get-property '"$BUS $MANAGER $BUS.Manager"' Version >/dev/null; do :; done' await "$1"
 }
 alive() { same "the VM runs on, as the same process" "running $vmm" "$(vm_get "$1" State) $(vm_get "$1" Pid)"; }
@@ -51,11 +51,24 @@ check "the watchdog ends a service that hangs, and another one starts" await_suc
 check "that is what the journal says" journalctl -q --no-pager -u $unit -g 'Watchdog timeout'
 alive outlives
 
+# An upgrade, as a package manager does it: other files under the same names, then a restart.
+libexec=$(dirname "$(readlink "/proc/$(main_pid)/exe")")
+for file in "$libexec/vivariumd" "$libexec/vivarium-launch" /usr/bin/vivarium-vmm; do
+        cp "$file" "$file.new" && printf 'rebuilt' >>"$file.new" && mv "$file.new" "$file"
+done
+check "an upgraded service starts" systemctl restart $unit
+check "it is the new one" sh -c "tail -c 7 /proc/$(main_pid)/exe | grep -q rebuilt"
+alive outlives
+check "the VMM is still the old one" sh -c "readlink /proc/$vmm/exe | grep -q deleted"
+check "a VM of the new one runs beside it" halted upgraded
+check "vivctl kill ends that one" vivctl kill upgraded
+alive outlives
+
 check "systemctl stop of the scope ends the VM" systemctl stop "$scope"
 check "its end is seen" await_death outlives
 same "the guest was shut down, and nobody crashed" SHUTDOWN "$(death outlives VM_DEATH_REASON)"
 
-# The storm. Each worker makes VMs one after the other and brings each to an end of its own, whatever the service does.
+# The storm. Residents run through all of it; each worker makes VMs one after the other and brings each to an end of its own, whatever the service does.
 state_of() { busctl --json=short get-property $BUS "$(vm_path "$1" 2>/dev/null)" $BUS.Vm State 2>/dev/null | jq -r .data; }
 bring_up() {
         local try
@@ -82,11 +95,12 @@ worker() {
         done >"expected.$1"
 }
 cat >vm_get.sh <<INNER
+set -o pipefail
 path=\$(busctl --json=short call $BUS $MANAGER $BUS.Manager GetVm s "\$1") || exit
 busctl --json=short get-property $BUS "\$(echo "\$path" | jq -r '.data[0]')" $BUS.Vm "\$2" | jq -er .data
 INNER
-vm_pid() { sh vm_get.sh "$1" Pid; }
-vm_unit() { sh vm_get.sh "$1" Unit; }
+vm_pid() { bash vm_get.sh "$1" Pid; }
+vm_unit() { bash vm_get.sh "$1" Unit; }
 retry() {
         local try
         for try in $(seq 100); do
@@ -95,27 +109,65 @@ retry() {
         echo "$* failed $try times" >>storm.log
 }
 
+await_service() {
+        timeout 60 sh -c "until busctl --timeout=5 get-property $BUS $MANAGER $BUS.Manager Version >/dev/null 2>&1; do :; done"
+}
+holdings() { # what the service and systemd hold when no VM is left
+        echo "$(find "/proc/$(main_pid)/fd" -mindepth 1 | wc -l) descriptors, $(systemctl show -P NFileDescriptorStore $unit) stored," \
+                "$(find /run/vivarium -mindepth 1 | wc -l) files, $(find /sys/fs/cgroup/vivarium.slice -type d | wc -l) cgroups"
+}
+residents=$((kills < 50 ? 4 : 16))
+release_dead() { vivctl list --json=short | jq -r '.[].Name' | xargs -r vivctl release >&2; }
+release_dead
+systemctl restart $unit
+await_service
+before=$(holdings)
+for i in $(seq $residents); do
+        vivctl run --detach --name "resident-$i" --kernel "$guest/tiny.elf" --mem 64 --params tiny=h: >>storm.log
+        echo "resident-$i $(vm_get "resident-$i" Pid)"
+done >residents
+
 for i in 1 2 3 4; do worker $i & done
 for i in $(seq "$kills"); do
         sleep "0.$((RANDOM % 9))"
         daemon=$(main_pid)
-        [ "$daemon" = 0 ] || kill -9 "$daemon" 2>/dev/null
+        [ "$daemon" != 0 ] || continue
+        # In the middle the watchdog has its turn; clients find a service that neither answers nor is gone.
+        if [ "$i" -eq $((kills / 2)) ]; then
+                kill -STOP "$daemon"
+                check "the watchdog ends the service amid the storm" await_successor "$daemon"
+        else
+                kill -9 "$daemon" 2>/dev/null
+        fi
 done
 : >over
 wait
+await_service
+same "the residents run on, each as the same process" "$(cat residents)" \
+        "$(for i in $(seq $residents); do echo "resident-$i $(vm_get "resident-$i" Pid)"; done)"
+for i in $(seq $residents); do
+        vivctl kill "resident-$i" && echo "resident-$i KILLED"
+done >expected.residents
 check "the service is there after the storm" busctl get-property $BUS $MANAGER $BUS.Manager Version
-cat expected.? | sort >expected
+cat expected.* | sort >expected
 echo "$(wc -l <expected) VMs, $kills kills" >&2
 check "the storm had VMs" test -s expected
-check "all of them have ended" timeout 30 sh -c 'while vivctl list --no-legend | grep -q "^storm.* running"; do :; done'
+check "all of them have ended" timeout 30 sh -c 'while vivctl list --no-legend | grep -qE "^(storm|resident).* running"; do :; done'
 busctl --json=short call $BUS $MANAGER $BUS.Manager GetHistory su "" 0 |
-        jq -r '.data[0][] | .name.data + " " + .reason.data' | grep ^storm | sort >history
-check "each death is in the history once, and for its own reason" diff expected history
-vivctl list --json=short | jq -r '.[].Name' | xargs -r vivctl release >&2
+        jq -r '.data[0][] | .name.data + " " + .reason.data + " " + (.cid.data | tostring)' |
+        grep -E '^(storm|resident)' | sort >history
+check "each death is in the history once, and for its own reason" sh -c "cut -d' ' -f1,2 history | diff expected -"
+check "in the journal too" sh -c "journalctl -q --no-pager -o json MESSAGE_ID=76c5f04ca91f4b6d851c77331adeb443 |
+        jq -r '.VM + \" \" + .VM_DEATH_REASON' | grep -E '^(storm|resident)' | sort | uniq >told; diff expected told"
+same "no two of them had one CID" "" "$(cut -d' ' -f3 history | sort | uniq -d)"
+release_dead
 same "no process is left" "" "$(pgrep -a 'vm-keeper|vivarium-vmm|vivarium-laun')"
 same "no file is left" "" "$(find /run/vivarium/vm /run/vivarium/state -mindepth 1)"
 same "no scope is left" "" "$(systemctl list-units --all --no-legend 'vm-*.scope')"
 same "no descriptor is left in the store" 0 "$(systemctl show -P NFileDescriptorStore $unit)"
+systemctl restart $unit
+await_service
+same "a new service holds what one held before the storm" "$before" "$(holdings)"
 rm -r /run/systemd/system/$unit.d
 systemctl daemon-reload
 systemctl restart $unit

@@ -10,9 +10,12 @@ config() { # STEPS LIMITS
 		 "params": "$stock_params vivarium.test=$1", "limits": {$2}}
 	INNER
 }
+halted() { # LIMITS
+        echo "{\"kernel\": \"$guest/tiny.elf\", \"memory_mib\": 64, \"params\": \"tiny=h:running\", \"limits\": {$1}}"
+}
 in_cgroup() { cat "/sys/fs/cgroup/vivarium.slice/$scope/$1"; }
 
-config hang '"memory_max_mib": 700, "memory_high_mib": 600, "cpu_weight": 50, "cpu_quota_percent": 150, "io_weight": 20,
+halted '"memory_max_mib": 700, "memory_high_mib": 600, "cpu_weight": 50, "cpu_quota_percent": 150, "io_weight": 20,
         "tasks_max": 40' >held.json
 check "a VM with every limit starts" start_vm held held.json
 scope=$(vm_get held Unit)
@@ -42,7 +45,7 @@ await_death killed
 same "a SIGKILL from elsewhere is not taken for want of memory" VMM_CRASH "$(death killed VM_DEATH_REASON)"
 
 # A limit is set before the guest runs, by whichever daemon: this one is killed between the calls.
-config hang '"memory_max_mib": 700' >later.json
+halted '"memory_max_mib": 700' >later.json
 check "a VM is made" vivctl create --name later later.json
 kill -9 "$(systemctl show -P MainPID vivariumd.service)"
 timeout 30 sh -c "until vivctl list >/dev/null 2>&1; do :; done"
@@ -51,7 +54,7 @@ same "within its limit" 734003200 "$(systemctl show -P MemoryMax "$(vm_get later
 check "vivctl kill ends that one" vivctl kill later
 
 for bad in '"memory_max_mib": 31' '"io_weight": 0' '"tasks_max": "many"' '"memory_high_mib": 100, "memory_max_mib": 99'; do
-        config hang "$bad" >bad.json
+        halted "$bad" >bad.json
         check "refused: {$bad}" sh -c '! vivctl check-config bad.json 2>bad.log && grep -q limits bad.log'
 done
 check "the other VM ends" vivctl kill bystander
