@@ -165,7 +165,7 @@ static bool leads_on(MachinedStep step, const sd_bus_error *error) {
 static int give_up(MachinedEntry *entry, const sd_bus_error *error) {
         bool absent = is_absence(error);
 
-        log_line(absent ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, entry->name,
+        log_line(absent || entry->unwanted ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, entry->name,
                  "not registered with machined: %s", error->message);
         entry->machined->absent |= absent;
         return -EOPNOTSUPP;

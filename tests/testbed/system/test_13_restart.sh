@@ -69,14 +69,22 @@ check "its end is seen" await_death outlives
 same "the guest was shut down, and nobody crashed" SHUTDOWN "$(death outlives VM_DEATH_REASON)"
 
 # The storm. Residents run through all of it; each worker makes VMs one after the other and brings each to an end of its own, whatever the service does.
-state_of() { busctl --json=short get-property $BUS "$(vm_path "$1" 2>/dev/null)" $BUS.Vm State 2>/dev/null | jq -r .data; }
+# Its state; "none" if the service says that there is no such VM; nothing while there is no service to say so.
+state_of() {
+        local answer
+        if answer=$(busctl --json=short call $BUS $MANAGER $BUS.Manager GetVm s "$1" 2>&1); then
+                busctl --json=short get-property $BUS "$(jq -r '.data[0]' <<<"$answer")" $BUS.Vm State 2>/dev/null | jq -r .data
+        elif grep -q 'no VM' <<<"$answer"; then
+                echo none
+        fi
+}
 bring_up() {
         local try
-        for try in $(seq 100); do
+        for try in $(seq 300); do
                 case $(state_of "$1") in
                 running | dead | failed) return ;;
                 not-started) vivctl start "$1" ;;
-                *) vivctl run --detach --name "$1" --kernel "$guest/tiny.elf" --mem 64 --params "tiny=$2" ;;
+                none) vivctl run --detach --name "$1" --kernel "$guest/tiny.elf" --mem 64 --params "tiny=$2" ;;
                 esac >>storm.log 2>&1
         done
         echo "$1 did not start in $try tries" >>storm.log
