@@ -251,6 +251,7 @@ const JsonField vm_config_fields[] = {
         {"custom_memory_backing_files", read_only_empty},
         {"debug_level", read_debug_level},
         {"detect_hangup", read_switch, offsetof(VmConfig, detect_hangup)},
+        {"ramdump", read_switch, offsetof(VmConfig, ramdump)},
         {"limits", vm_limits_read, offsetof(VmConfig, limits)},
 };
 const size_t vm_config_n_fields = ELEMENTSOF(vm_config_fields);

@@ -87,6 +87,7 @@ typedef struct VmConfig {
         VmDebugLevel debug_level;
         bool balloon;       /* default true */
         bool detect_hangup; /* end the VM when its payload does not start in time */
+        bool ramdump;       /* keep the guest's memory when its kernel panics */
         VmLimits limits;
 } VmConfig;
 

@@ -156,6 +156,8 @@ static int build_members(const VmConfig *config, struct json_object *object) {
         if (r == 0)
                 r = add_bool(object, "detect_hangup", config->detect_hangup);
         if (r == 0)
+                r = add_bool(object, "ramdump", config->ramdump);
+        if (r == 0)
                 r = build_limits(&config->limits, object);
         return r;
 }

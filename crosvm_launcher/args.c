@@ -58,6 +58,14 @@ static int add_serial(LaunchArgs *args, VmmSerialHardware hardware, unsigned num
 }
 
 /*
+ * Our VMM sees a panic and writes the memory that it has. In a crosvm the guest itself must, from a kernel of its own for
+ * that, which has its share of memory set aside, to hvc1; as Android has it.
+ */
+static bool guest_dumps(const LaunchPlan *plan) {
+        return plan->ramdump_out >= 0 && plan->dialect != VMM_DIALECT_VIVARIUM;
+}
+
+/*
  * Android's five: ttyS0 for boot loaders and the early console, with the same output as hvc0; ttyS1 for why the guest
  * failed; hvc0 the console; hvc1 the RAM dump; hvc2 the log. Input goes to one of ttyS0 and hvc0. An output that
  * nobody wants is dropped, so that the devices are the same for every guest.
@@ -75,7 +83,8 @@ static int add_serials(LaunchArgs *args, const LaunchPlan *plan) {
         if (r == 0)
                 r = add_serial(args, virtio, 1, plan->console_out, to_ttys0 ? -EBADF : in);
         if (r == 0)
-                r = add_serial(args, virtio, 2, plan->ramdump_out, -EBADF);
+                r = add_serial(args, virtio, 2, guest_dumps(plan) ? plan->ramdump_out : -EBADF,
+                               -EBADF);
         if (r == 0)
                 r = add_serial(args, virtio, 3, plan->log_out, -EBADF);
         /* Distributions build virtio-console as a module: ttyS0 is the one console that every kernel has. */
@@ -149,7 +158,7 @@ static unsigned host_cpus(void) {
 static int add_params(LaunchArgs *args, const LaunchPlan *plan) {
         int r = 0;
 
-        if (plan->ramdump_out >= 0 && plan->config.kernel)
+        if (guest_dumps(plan) && plan->config.kernel)
                 r = strvec_addf(&args->vmm.params, "crashkernel=%uM", RAMDUMP_RESERVED_MIB);
         if (r == 0 && plan->config.params)
                 r = strvec_add(&args->vmm.params, plan->config.params);
@@ -216,6 +225,10 @@ int launch_args_build(const LaunchPlan *plan, LaunchArgs *ret, TextError *reterr
         r = add_sockets(&args, plan);
         if (r < 0)
                 return text_error_prefix(reterr, r, "a socket's descriptor");
+        if (plan->ramdump_out >= 0 && !guest_dumps(plan))
+                r = map_path(&args, plan->ramdump_out, &args.vmm.ramdump);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "the dump's descriptor");
         r = map_file(&args, plan, "kernel", plan->config.kernel, &args.vmm.kernel, reterr);
         if (r == 0)
                 r = map_file(&args, plan, "bootloader", plan->config.bootloader, &args.vmm.bios,

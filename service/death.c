@@ -236,5 +236,6 @@ void death_record_deinit(DeathRecord *record) {
         free(record->failure_info);
         free(record->console_tail);
         free(record->stderr_tail);
+        free(record->ramdump);
         *record = (DeathRecord){0};
 }

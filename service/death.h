@@ -83,6 +83,7 @@ typedef struct DeathRecord {
         char system_call
                 [DEATH_CALL_MAX]; /* for SIGSYS: what was not allowed, as the VMM said; "" if it did not */
         char *message;            /* owned, optional: why the start or the waiting failed */
+        char *ramdump;            /* owned, optional: path of the dump of a guest that panicked */
         char *failure_text, *failure_info; /* owned, UTF-8, NULL if memory ran out */
         uint64_t failure_bytes;            /* written by the guest in all */
         char *console_tail, *stderr_tail;  /* owned, raw bytes */

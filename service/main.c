@@ -41,6 +41,8 @@ static const char *arg_journal_socket; /* NULL: systemd's, if standard error lea
 static const char *arg_metrics_socket, *arg_metrics_textfile;
 static uint32_t arg_vms_max = MANAGER_VMS_MAX_DEFAULT;
 static uint32_t arg_history_max = MANAGER_HISTORY_MAX_DEFAULT;
+static uint32_t arg_ramdumps_max = MANAGER_RAMDUMPS_MAX_DEFAULT;
+static uint32_t arg_ramdumps_mib = MANAGER_RAMDUMPS_MIB_DEFAULT;
 
 static void print_help(void) {
         printf("vivariumd [OPTION…]\n\n"
@@ -62,6 +64,8 @@ static void print_help(void) {
                "  --max-vms=N            VMs that may exist besides dead ones (%u)\n"
                "  --history=N            deaths that are remembered (%u)\n"
                "  --journal-socket=PATH  send what guests write to their consoles to this journal\n"
+               "  --ramdumps=N           memory dumps of guests that are kept (%u)\n"
+               "  --ramdumps-mib=N       MiB that they take on disk together (%u)\n"
                "  --metrics-socket=PATH  answer HTTP requests for metrics on a Unix socket\n"
                "  --metrics-textfile=PATH\n"
                "                         write metrics for Prometheus' node exporter every 15 s\n"
@@ -69,7 +73,8 @@ static void print_help(void) {
                "  --help                 this text\n"
                "  --version              the version\n\n"
                "See vivariumd(8) and org.vivarium.vm1(5).\n",
-               arg_vmm, arg_launcher, MANAGER_VMS_MAX_DEFAULT, MANAGER_HISTORY_MAX_DEFAULT);
+               arg_vmm, arg_launcher, MANAGER_VMS_MAX_DEFAULT, MANAGER_HISTORY_MAX_DEFAULT,
+               MANAGER_RAMDUMPS_MAX_DEFAULT, MANAGER_RAMDUMPS_MIB_DEFAULT);
 }
 
 static int parse_log_level(const char *text) {
@@ -129,6 +134,8 @@ enum {
         ARG_VMM_LOG_LEVEL,
         ARG_MAX_VMS,
         ARG_HISTORY,
+        ARG_RAMDUMPS,
+        ARG_RAMDUMPS_MIB,
         ARG_JOURNAL_SOCKET,
         ARG_METRICS_SOCKET,
         ARG_METRICS_TEXTFILE,
@@ -149,6 +156,8 @@ static const struct option long_options[] = {
         {"vmm-log-level", required_argument, NULL, ARG_VMM_LOG_LEVEL},
         {"max-vms", required_argument, NULL, ARG_MAX_VMS},
         {"history", required_argument, NULL, ARG_HISTORY},
+        {"ramdumps", required_argument, NULL, ARG_RAMDUMPS},
+        {"ramdumps-mib", required_argument, NULL, ARG_RAMDUMPS_MIB},
         {"journal-socket", required_argument, NULL, ARG_JOURNAL_SOCKET},
         {"metrics-socket", required_argument, NULL, ARG_METRICS_SOCKET},
         {"metrics-textfile", required_argument, NULL, ARG_METRICS_TEXTFILE},
@@ -189,6 +198,10 @@ static int apply_option(int option) {
                 return parse_count("history", optarg, &arg_history_max);
         case ARG_JOURNAL_SOCKET:
                 return parse_path("journal-socket", optarg, &arg_journal_socket);
+        case ARG_RAMDUMPS:
+                return parse_count("ramdumps", optarg, &arg_ramdumps_max);
+        case ARG_RAMDUMPS_MIB:
+                return parse_count("ramdumps-mib", optarg, &arg_ramdumps_mib);
         case ARG_METRICS_SOCKET:
                 return parse_path("metrics-socket", optarg, &arg_metrics_socket);
         case ARG_METRICS_TEXTFILE:
@@ -419,19 +432,21 @@ static int run(void) {
                 r = sd_event_set_watchdog(event, true);
         if (r < 0)
                 return failed("make an event loop", r);
-        r = manager_new(event,
-                        &(ManagerConfig){.vmm_path = arg_vmm,
-                                         .vmm_dialect = arg_vmm_dialect_given
-                                                                ? arg_vmm_dialect
-                                                                : vmm_dialect_of_program(arg_vmm),
-                                         .launcher_path = arg_launcher,
-                                         .runtime_dir = runtime_dir,
-                                         .state_dir = state_dir,
-                                         .vmm_log_level = arg_vmm_log_level,
-                                         .journal_socket = arg_journal_socket,
-                                         .vms_max = arg_vms_max,
-                                         .history_max = arg_history_max},
-                        &manager);
+        r = manager_new(
+                event,
+                &(ManagerConfig){.vmm_path = arg_vmm,
+                                 .vmm_dialect = arg_vmm_dialect_given
+                                                        ? arg_vmm_dialect
+                                                        : vmm_dialect_of_program(arg_vmm),
+                                 .launcher_path = arg_launcher,
+                                 .runtime_dir = runtime_dir,
+                                 .state_dir = state_dir,
+                                 .vmm_log_level = arg_vmm_log_level,
+                                 .journal_socket = arg_journal_socket,
+                                 .vms_max = arg_vms_max,
+                                 .history_max = arg_history_max,
+                                 .ramdumps = {arg_ramdumps_max, (uint64_t) arg_ramdumps_mib << 20}},
+                &manager);
         if (r < 0) {
                 log_error("prepare %s and %s: %s", runtime_dir, state_dir, strerror(-r));
                 return r;

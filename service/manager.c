@@ -173,6 +173,10 @@ static int manager_init(Manager *manager, sd_event *event) {
                          &manager->history_log);
         if (r < 0)
                 return r;
+        r = ramdumps_new(manager->config.state_dir, &manager->config.ramdumps,
+                         &manager->env.ramdumps);
+        if (r < 0)
+                return r;
         r = fdstore_new(&manager->fdstore);
         if (r < 0)
                 return r;
@@ -256,6 +260,7 @@ Manager *manager_free(Manager *manager) {
         (void) capabilities_free(manager->capabilities);
         oom_watch_deinit(&manager->oom);
         (void) history_free(manager->history_log);
+        (void) ramdumps_free(manager->env.ramdumps);
         (void) fdstore_free(manager->fdstore);
         guest_journal_deinit(&manager->guest_journal);
         (void) fd_close(manager->env.state_dir);

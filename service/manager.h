@@ -17,6 +17,8 @@
 
 #define MANAGER_VMS_MAX_DEFAULT 1000u
 #define MANAGER_HISTORY_MAX_DEFAULT 1000u
+#define MANAGER_RAMDUMPS_MAX_DEFAULT 8u
+#define MANAGER_RAMDUMPS_MIB_DEFAULT 8192u
 
 typedef struct Manager Manager;
 
@@ -29,6 +31,7 @@ typedef struct ManagerConfig {
         const char *journal_socket;           /* where lines of guests go; NULL: to the log */
         unsigned vms_max;                     /* VMs that are not-started or running */
         unsigned history_max;                 /* dead VMs that stay readable, at least 1 */
+        RamdumpLimits ramdumps;
 } ManagerConfig;
 
 /* All VMs have ended; @r is -ECANCELED if it was decided otherwise meanwhile. */

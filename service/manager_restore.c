@@ -207,6 +207,10 @@ static void load_counters(Manager *manager) {
         manager->draining = faccessat(manager->env.state_dir, DRAINING_FILE, F_OK, 0) == 0;
 }
 
+static bool is_known(void *userdata, const char *id) {
+        return manager_find_id(userdata, id) != NULL;
+}
+
 /**
  * manager_restore() - take over what an earlier daemon left; once, before the event loop runs
  * @scopes: borrowed; NULL where VMs get none
@@ -230,6 +234,7 @@ int manager_restore(Manager *manager, Scopes *scopes, const char *bus_id) {
         if (restored.n > 0)
                 log_info("took over %zu VMs", restored.n);
         drop_stale_dirs(manager);
+        ramdumps_drop_partial(manager->env.ramdumps, is_known, manager);
         return resume_all(manager);
 }
 

@@ -21,6 +21,7 @@
 #include "service/request.h"
 #include "service/store/fdstore.h"
 #include "service/store/fields.h"
+#include "service/store/ramdumps.h"
 #include "service/unit/scope.h"
 #include "service/vm_state.h"
 
@@ -100,6 +101,7 @@ typedef struct VmEnv {
         const char *vmm_log_level; /* optional */
         OomWatch *oom;
         FdStore *fdstore;
+        Ramdumps *ramdumps;
         int state_dir;      /* directory of the VMs' state files */
         Scopes *scopes;     /* NULL where there is no bus */
         const char *bus_id; /* "" where there is no bus */

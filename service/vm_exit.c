@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "config/vmm_config.h"
 #include "service/runtime_dir.h"
 #include "service/vm_internal.h"
 
@@ -112,6 +113,25 @@ static void collect_exit(Vm *vm, DeathFacts *facts) {
                 take_orphan(vm, facts);
 }
 
+/*
+ * A dump is whole if the VMM lived to say that its guest panicked. What a guest wrote by itself, to another VMM's hvc1,
+ * it may have ended in any way behind.
+ */
+static void collect_ramdump(Vm *vm, bool ran) {
+        DeathRecord *record = &vm->info.record;
+        bool whole = (record->exited && record->exit_status == VMM_EXIT_GUEST_PANIC) ||
+                     vm->env->vmm_dialect != VMM_DIALECT_VIVARIUM;
+        int r;
+
+        r = ramdumps_end(vm->env->ramdumps, vm->info.id, ran && whole, &record->ramdump);
+        if (r == -ENOSPC)
+                log_line(LOG_LEVEL_WARNING, vm->info.name,
+                         "the dump of its memory is larger than all dumps may be, and was dropped");
+        else if (r < 0)
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "keep the dump of its memory: %s",
+                         strerror(-r));
+}
+
 /* vm_release_all() - everything that is there for the sake of a process; none is left by now */
 void vm_release_all(Vm *vm) {
         int r;
@@ -208,6 +228,7 @@ void vm_end(Vm *vm, bool ran) {
                 record->message = TAKE(vm->start_error);
                 facts.exit = vm->files_lost ? EXIT_UNSEEN : EXIT_NEVER_RAN;
         }
+        collect_ramdump(vm, ran);
         complete_record(vm, &facts);
         vm->phase = VM_PHASE_ENDED;
         vm_set_state(vm, ran ? VM_DEAD : VM_FAILED);

@@ -70,6 +70,7 @@ static void set_record(const DeathRecord *record, size_t max, Fields *fields) {
                 fields_set(fields, "SYSTEM_CALL", record->system_call);
         fields_set_u64(fields, "STOP_STEP", record->stop_step);
         fields_set(fields, "MESSAGE", record->message);
+        fields_set(fields, "RAMDUMP", record->ramdump);
         set_text(fields, "FAILURE_TEXT", text, text ? utf8_cut(text, max) : 0, max);
         set_text(fields, "FAILURE_INFO", info, info ? utf8_cut(info, max) : 0, max);
         fields_set_u64(fields, "FAILURE_BYTES", record->failure_bytes);
@@ -209,6 +210,8 @@ static int get_record(const Fields *fields, VmInfo *info) {
         record->rss_guest_peak_bytes = info->usage.rss_guest_peak_bytes;
         record->rss_vmm_peak_bytes = info->usage.rss_vmm_peak_bytes;
         r = get_bytes(fields, "MESSAGE", &record->message, &len);
+        if (r == 0)
+                r = get_bytes(fields, "RAMDUMP", &record->ramdump, &len);
         if (r == 0)
                 r = get_text(fields, "FAILURE_TEXT", "", &record->failure_text);
         if (r == 0)

@@ -33,6 +33,7 @@ typedef struct KeeperEnds {
         VmConsoleEnds consoles;  /* owned */
         int plan;                /* owned memfd */
         int control, vsock_dir;  /* owned */
+        int ramdump;             /* owned */
 } KeeperEnds;
 
 static void keeper_ends_deinit(KeeperEnds *ends) {
@@ -48,6 +49,7 @@ static void keeper_ends_deinit(KeeperEnds *ends) {
         (void) fd_close(ends->plan);
         (void) fd_close(ends->control);
         (void) fd_close(ends->vsock_dir);
+        (void) fd_close(ends->ramdump);
 }
 
 /* Return: descriptor, owned by the caller; negative errno. */
@@ -172,6 +174,13 @@ static int either(int ours, int theirs) {
         return ours >= 0 ? ours : theirs;
 }
 
+static int make_ramdump(Vm *vm, KeeperEnds *ends) {
+        if (!vm->request.config.ramdump)
+                return 0;
+        ends->ramdump = ramdumps_begin(vm->env->ramdumps, vm->info.id);
+        return ends->ramdump < 0 ? ends->ramdump : 0;
+}
+
 /* Descriptors keep their numbers from here to the launcher, so the plan can name ours. */
 static int make_plan(Vm *vm, KeeperEnds *ends) {
         _cleanup_(launch_plan_deinit) LaunchPlan plan;
@@ -196,6 +205,7 @@ static int make_plan(Vm *vm, KeeperEnds *ends) {
         plan.status = ends->status;
         plan.control = ends->control;
         plan.vsock_dir = ends->vsock_dir;
+        plan.ramdump_out = ends->ramdump;
         /* A start happens once, so the plan may take the config. */
         plan.config = vm->request.config;
         vm_config_init(&vm->request.config);
@@ -310,7 +320,7 @@ static int spawn(Vm *vm, const KeeperEnds *ends) {
         const VmConsoleEnds *consoles = &ends->consoles;
         const int roles[] = {
                 ends->plan, ends->status, ends->failure, ends->vmm_stderr, consoles->console,
-                consoles->keys, consoles->log, ends->control, ends->vsock_dir,
+                consoles->keys, consoles->log, ends->control, ends->vsock_dir, ends->ramdump,
                 /* what the VM's creator passed */
                 request->console_out, request->log_out, request->console_in,
                 /* what the keeper holds */
@@ -363,7 +373,8 @@ int vm_spawn_keeper(Vm *vm) {
                                                          .consoles = {-EBADF, -EBADF, -EBADF},
                                                          .plan = -EBADF,
                                                          .control = -EBADF,
-                                                         .vsock_dir = -EBADF};
+                                                         .vsock_dir = -EBADF,
+                                                         .ramdump = -EBADF};
         int r;
 
         r = make_record_file(vm);
@@ -376,6 +387,9 @@ int vm_spawn_keeper(Vm *vm) {
         r = vm_make_sockets(vm, &ends.control, &ends.vsock_dir);
         if (r < 0)
                 return failed(vm, r, "make sockets in", vm->dir);
+        r = make_ramdump(vm, &ends);
+        if (r < 0)
+                return failed(vm, r, "make the file of the memory dump", "");
         r = make_plan(vm, &ends);
         if (r < 0)
                 return failed(vm, r, "make the launch plan", "");

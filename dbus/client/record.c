@@ -112,6 +112,8 @@ int record_describe(const Value *record, Block *block) {
 
         if (r >= 0)
                 r = describe_text(record, "message", "Cause", block);
+        if (r == 0)
+                r = describe_text(record, "ramdump", "Memory dump", block);
         if (r >= 0)
                 r = describe_text(record, "failure-text", "Guest's failure", block);
         if (r >= 0)

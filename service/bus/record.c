@@ -66,6 +66,11 @@ static int append_texts(sd_bus_message *message, const DeathRecord *record) {
                 if (r < 0)
                         return r;
         }
+        if (record->ramdump) {
+                r = sd_bus_message_append(message, "{sv}", "ramdump", "s", record->ramdump);
+                if (r < 0)
+                        return r;
+        }
         r = sd_bus_message_append(message, "{sv}{sv}{sv}", "failure-text", "s",
                                   record->failure_text ? record->failure_text : "", "failure-info",
                                   "s", record->failure_info ? record->failure_info : "",

@@ -237,6 +237,17 @@ static void test_a_good_config_is_given_back_with_its_defaults(void **state) {
         assert_int_equal(manager_vm_count(host->bus), 0);
 }
 
+/* There is no systemd on this bus, and so nobody to hold a VM to them. */
+static void test_limits_that_nobody_enforces_are_refused(void **state) {
+        static const VmSpec spec = {
+                .config = "{\"kernel\": \"fd:kernel\", \"limits\": {\"memory_max_mib\": 400}}"};
+        BusHost *host = *state;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call =
+                vm_new_create_call(host->bus, &spec);
+
+        expect_refusal(host->bus, call, VIVARIUM_ERROR_UNSUPPORTED, "limits");
+}
+
 static void test_an_instance_id_is_64_bytes_of_chance(void **state) {
         BusHost *host = *state;
         uint8_t ids[2][64];
@@ -267,6 +278,7 @@ int main(void) {
                 TEST(test_options_are_refused_by_name),
                 TEST(test_a_console_must_be_open_the_right_way),
                 TEST(test_a_good_config_is_given_back_with_its_defaults),
+                TEST(test_limits_that_nobody_enforces_are_refused),
                 TEST(test_an_instance_id_is_64_bytes_of_chance),
         };
 

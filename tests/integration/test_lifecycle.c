@@ -198,7 +198,7 @@ static void test_no_more_vms_than_the_limit_live(void **state) {
 
 /* A message whose descriptors do not fit any more would cost the daemon its connection, and every VM its life. */
 static void test_vms_leave_descriptors_for_the_next_message(void **state) {
-        const struct rlimit limit = {48, 48};
+        const struct rlimit limit = {64, 64};
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(fd_closep) int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         BusHost *host = *state;

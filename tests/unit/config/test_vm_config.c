@@ -49,7 +49,7 @@ static const char full_config[] =
         " \"swiotlb_mib\": 0, \"instance_id\": null, \"device_tree_overlays\": [], \"bootloader\": "
         "null,"
         " \"custom_memory_backing_files\": [], \"debug_level\": \"full\", \"detect_hangup\": "
-        "false, \"limits\": {\"memory_max_mib\": 7000, \"memory_high_mib\": 6500, \"cpu_weight\": "
+        "false, \"ramdump\": true, \"limits\": {\"memory_max_mib\": 7000, \"memory_high_mib\": 6500, \"cpu_weight\": "
         "200,"
         " \"cpu_quota_percent\": 150, \"io_weight\": 50, \"tasks_max\": 64}}";
 
@@ -80,6 +80,7 @@ static void test_every_key_is_read(void **state) {
         assert_string_equal(c.platform_version, ">=1.0, <2");
         assert_int_equal(c.console_input, VM_CONSOLE_INPUT_TTYS0);
         assert_int_equal(c.debug_level, VM_DEBUG_FULL);
+        assert_true(c.ramdump);
         assert_int_equal(c.limits.memory_max_mib, 7000);
         assert_int_equal(c.limits.memory_high_mib, 6500);
         assert_int_equal(c.limits.cpu_weight, 200);

@@ -40,8 +40,47 @@ static void test_descriptors_are_annotated_with_their_files(void **state) {
         assert_int_equal(unlink(path), 0);
 }
 
+/* The plan of a VM that wants its memory kept. */
+static void build_with_dump(VmmDialect dialect, LaunchArgs *ret) {
+        _cleanup_(launch_plan_deinit) LaunchPlan plan;
+        _cleanup_(fd_closep) int kernel = fd_memfd_from("kernel", "k", 1);
+        _cleanup_(fd_closep) int dump = fd_memfd_from("dump", "", 0);
+
+        assert_true(kernel >= 0 && dump >= 0);
+        launch_plan_init(&plan);
+        plan.vmm_path = strdup("/usr/bin/vmm");
+        plan.dialect = dialect;
+        plan.vm_name = strdup("a");
+        plan.ramdump_out = dump;
+        assert_int_equal(vm_config_parse("{\"kernel\": \"fd:k\"}", &plan.config, NULL), 0);
+        assert_int_equal(launch_plan_add_file(&plan, "k", kernel), 0);
+        assert_int_equal(launch_args_build(&plan, ret, NULL), 0);
+}
+
+static void test_our_vmm_writes_the_dump_itself(void **state) {
+        _cleanup_(launch_args_deinit) LaunchArgs args = {0};
+
+        build_with_dump(VMM_DIALECT_VIVARIUM, &args);
+        assert_non_null(args.vmm.ramdump);
+        assert_int_equal(strncmp(args.vmm.ramdump, "/proc/self/fd/", 14), 0);
+        assert_int_equal(args.vmm.serials[3].type, VMM_SERIAL_SINK);
+        assert_int_equal(args.vmm.params.n, 0);
+}
+
+static void test_the_guest_of_another_vmm_writes_the_dump_to_hvc1(void **state) {
+        _cleanup_(launch_args_deinit) LaunchArgs args = {0};
+
+        build_with_dump(VMM_DIALECT_CROSVM, &args);
+        assert_null(args.vmm.ramdump);
+        assert_int_equal(args.vmm.serials[3].type, VMM_SERIAL_FILE);
+        assert_int_equal(args.vmm.params.n, 1);
+        assert_string_equal(args.vmm.params.items[0], "crashkernel=17M");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_our_vmm_writes_the_dump_itself),
+                cmocka_unit_test(test_the_guest_of_another_vmm_writes_the_dump_to_hvc1),
                 cmocka_unit_test(test_descriptors_are_annotated_with_their_files),
         };
 
