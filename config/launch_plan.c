@@ -24,6 +24,7 @@ void launch_plan_init(LaunchPlan *plan) {
                 .ramdump_out = -EBADF,
                 .control = -EBADF,
                 .vsock_dir = -EBADF,
+                .gdb = -EBADF,
                 .vmm_stderr = -EBADF,
                 .status = -EBADF,
         };
@@ -114,10 +115,15 @@ static int build_roles(const LaunchPlan *plan, struct json_object *object) {
                 const char *key;
                 int fd;
         } roles[] = {
-                {"console_out", plan->console_out}, {"console_in", plan->console_in},
-                {"log_out", plan->log_out},         {"failure_out", plan->failure_out},
-                {"ramdump_out", plan->ramdump_out}, {"control", plan->control},
-                {"vsock_dir", plan->vsock_dir},     {"vmm_stderr", plan->vmm_stderr},
+                {"console_out", plan->console_out},
+                {"console_in", plan->console_in},
+                {"log_out", plan->log_out},
+                {"failure_out", plan->failure_out},
+                {"ramdump_out", plan->ramdump_out},
+                {"control", plan->control},
+                {"gdb", plan->gdb},
+                {"vsock_dir", plan->vsock_dir},
+                {"vmm_stderr", plan->vmm_stderr},
                 {"status", plan->status},
         };
 
@@ -294,6 +300,7 @@ static const JsonField plan_fields[] = {
         {"ramdump_out", read_fd, offsetof(LaunchPlan, ramdump_out)},
         {"control", read_fd, offsetof(LaunchPlan, control)},
         {"vsock_dir", read_fd, offsetof(LaunchPlan, vsock_dir)},
+        {"gdb", read_fd, offsetof(LaunchPlan, gdb)},
         {"vmm_stderr", read_fd, offsetof(LaunchPlan, vmm_stderr)},
         {"status", read_fd, offsetof(LaunchPlan, status)},
 };

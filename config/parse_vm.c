@@ -92,6 +92,19 @@ static int read_memory(const JsonValue *value, const JsonField *field, void *obj
         return 0;
 }
 
+static int read_gdb_port(const JsonValue *value, const JsonField *field, void *object,
+                         TextError *reterr) {
+        VmConfig *config = object;
+        int64_t port;
+        int r;
+
+        r = json_read_i64(value, 0, UINT16_MAX, &port, reterr);
+        if (r < 0)
+                return r;
+        config->gdb_port = (unsigned) port;
+        return 0;
+}
+
 static int read_cpus(const JsonValue *value, const JsonField *field, void *object,
                      TextError *reterr) {
         VmConfig *config = object;
@@ -245,7 +258,7 @@ const JsonField vm_config_fields[] = {
         {"balloon", read_switch, offsetof(VmConfig, balloon)},
         {"hugepages", read_only_false},
         {"boost_uclamp", read_only_false},
-        {"gdb_port", read_only_zero, 0, UINT16_MAX},
+        {"gdb_port", read_gdb_port},
         {"instance_id", read_only_null},
         {"device_tree_overlays", read_only_empty},
         {"custom_memory_backing_files", read_only_empty},

@@ -151,6 +151,8 @@ static int build_members(const VmConfig *config, struct json_object *object) {
                 r = add_string(object, "console_input_device", ttys0 ? "ttyS0" : "hvc0");
         if (r == 0)
                 r = add_string(object, "debug_level", full ? "full" : "none");
+        if (r == 0 && config->gdb_port > 0)
+                r = add_number(object, "gdb_port", config->gdb_port);
         if (r == 0)
                 r = add_bool(object, "balloon", config->balloon);
         if (r == 0)

@@ -168,10 +168,19 @@ static int add_params(LaunchArgs *args, const LaunchPlan *plan) {
 /* Where the guest tells of its payload, as systemd's credential vmm.notify_socket has it. The port is the VM's CID. */
 #define NOTIFY_CREDENTIAL "io.systemd.credential:vmm.notify_socket=vsock-stream:2:%u"
 
-static int add_sockets(LaunchArgs *args, const LaunchPlan *plan) {
-        int r = 0;
+/* A crosvm takes nothing but a TCP port, where anybody on the host could come. */
+static int add_debugger(LaunchArgs *args, const LaunchPlan *plan) {
+        if (plan->config.gdb_port == 0)
+                return 0;
+        if (plan->dialect == VMM_DIALECT_VIVARIUM && plan->gdb >= 0)
+                return map_path(args, plan->gdb, &args->vmm.gdb);
+        return asprintf(&args->vmm.gdb, "%u", plan->config.gdb_port) < 0 ? -ENOMEM : 0;
+}
 
-        if (plan->control >= 0)
+static int add_sockets(LaunchArgs *args, const LaunchPlan *plan) {
+        int r = add_debugger(args, plan);
+
+        if (r == 0 && plan->control >= 0)
                 r = map_path(args, plan->control, &args->vmm.socket);
         if (r < 0 || plan->vsock_dir < 0)
                 return r;

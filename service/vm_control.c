@@ -25,6 +25,7 @@
 
 #define CONTROL_NAME "control"
 #define VSOCK_DIR "vsock"
+#define GDB_NAME "gdb"
 #define NOTIFY_NAME "vsock_%u"
 #define DIAL_NAME "vsock" /* in VSOCK_DIR; the VMM's */
 
@@ -68,12 +69,13 @@ static int listen_for_guest(Vm *vm, int vsock_dir) {
  * vm_make_sockets() - the VMM's control socket, the directory of its guest's sockets, and ours among them
  * @ret_control: listens; owned by the caller
  * @ret_vsock:   directory; owned by the caller
+ * @ret_gdb:     listens; owned by the caller; untouched unless the config asks for it
  *
  * Return: 0 or negative errno.
  */
-int vm_make_sockets(Vm *vm, int *ret_control, int *ret_vsock) {
+int vm_make_sockets(Vm *vm, int *ret_control, int *ret_vsock, int *ret_gdb) {
         _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir), vsock = -EBADF,
-                                 control = -EBADF;
+                                 control = -EBADF, gdb = -EBADF;
         int r;
 
         if (dir < 0)
@@ -86,9 +88,15 @@ int vm_make_sockets(Vm *vm, int *ret_control, int *ret_vsock) {
         control = control_listen(dir, CONTROL_NAME);
         if (control < 0)
                 return control;
+        if (vm->request.config.gdb_port > 0) {
+                gdb = unix_name_listen(dir, GDB_NAME, SOCK_STREAM, 1);
+                if (gdb < 0)
+                        return gdb;
+        }
         r = listen_for_guest(vm, vsock);
         if (r < 0)
                 return r;
+        *ret_gdb = TAKE_FD(gdb);
         *ret_control = TAKE_FD(control);
         *ret_vsock = TAKE_FD(vsock);
         return 0;
@@ -203,6 +211,12 @@ static int connect_vsock(const Vm *vm) {
                 return dir;
         vsock = open_dir(dir, VSOCK_DIR);
         return vsock < 0 ? vsock : connect_in(vsock, DIAL_NAME, SOCK_STREAM);
+}
+
+static int connect_gdb(const Vm *vm) {
+        _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir);
+
+        return dir < 0 ? dir : connect_in(dir, GDB_NAME, SOCK_STREAM);
 }
 
 static int require_running(const Vm *vm, const char *act, TextError *reterr) {
@@ -369,5 +383,32 @@ int vm_connect_vsock(Vm *vm, uint32_t port, VmFdFn done, void *userdata, TextErr
                 return text_error_set(reterr, r, "connect to VM \"%s\": reach the VMM: %s",
                                       vm->info.name, strerror(-r));
         }
+        return 0;
+}
+
+/**
+ * vm_open_gdb() - a connection to the stub that serves gdb
+ * @ret_fd: owned by the caller
+ *
+ * Return: 0; SERVICE_E_NOT_RUNNING; SERVICE_E_UNSUPPORTED without a stub; negative errno.
+ */
+int vm_open_gdb(const Vm *vm, int *ret_fd, TextError *reterr) {
+        int r = require_running(vm, "debug", reterr), fd;
+
+        if (r != 0)
+                return r;
+        fd = connect_gdb(vm);
+        if (fd == -ENOENT)
+                return text_error_set(reterr, SERVICE_E_UNSUPPORTED,
+                                      "debug VM \"%s\": its config asks for no gdb_port, or it is "
+                                      "served at that port",
+                                      vm->info.name);
+        r = fd < 0 ? fd : fd_set_nonblock(fd, false);
+        if (r < 0) {
+                (void) fd_close(fd);
+                return text_error_set(reterr, r, "debug VM \"%s\": reach the VMM: %s",
+                                      vm->info.name, strerror(-r));
+        }
+        *ret_fd = fd;
         return 0;
 }

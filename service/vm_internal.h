@@ -122,7 +122,7 @@ void vm_unstore_processes(Vm *vm);
 int vm_add_death_waiter(Vm *vm, VmDoneFn done, void *userdata, TextError *reterr);
 
 /* vm_control.c */
-int vm_make_sockets(Vm *vm, int *ret_control, int *ret_vsock);
+int vm_make_sockets(Vm *vm, int *ret_control, int *ret_vsock, int *ret_gdb);
 void vm_attach_sockets(Vm *vm);
 int vm_ask(Vm *vm, const ControlRequest *request, const char *act, VmReplyFn done, void *userdata,
            TextError *reterr);

@@ -27,13 +27,13 @@
 
 /* What the keeper and the launcher get, and the daemon keeps none of. */
 typedef struct KeeperEnds {
-        KeeperFds keeper;        /* owned but for @record and the ends of the VMM's pipes */
-        int status;              /* owned */
-        int failure, vmm_stderr; /* owned */
-        VmConsoleEnds consoles;  /* owned */
-        int plan;                /* owned memfd */
-        int control, vsock_dir;  /* owned */
-        int ramdump;             /* owned */
+        KeeperFds keeper;            /* owned but for @record and the ends of the VMM's pipes */
+        int status;                  /* owned */
+        int failure, vmm_stderr;     /* owned */
+        VmConsoleEnds consoles;      /* owned */
+        int plan;                    /* owned memfd */
+        int control, vsock_dir, gdb; /* owned */
+        int ramdump;                 /* owned */
 } KeeperEnds;
 
 static void keeper_ends_deinit(KeeperEnds *ends) {
@@ -50,6 +50,7 @@ static void keeper_ends_deinit(KeeperEnds *ends) {
         (void) fd_close(ends->control);
         (void) fd_close(ends->vsock_dir);
         (void) fd_close(ends->ramdump);
+        (void) fd_close(ends->gdb);
 }
 
 /* Return: descriptor, owned by the caller; negative errno. */
@@ -206,6 +207,7 @@ static int make_plan(Vm *vm, KeeperEnds *ends) {
         plan.control = ends->control;
         plan.vsock_dir = ends->vsock_dir;
         plan.ramdump_out = ends->ramdump;
+        plan.gdb = ends->gdb;
         /* A start happens once, so the plan may take the config. */
         plan.config = vm->request.config;
         vm_config_init(&vm->request.config);
@@ -318,14 +320,15 @@ static int spawn(Vm *vm, const KeeperEnds *ends) {
         const VmRequest *request = &vm->request;
         const KeeperFds *keeper = &ends->keeper;
         const VmConsoleEnds *consoles = &ends->consoles;
-        const int roles[] = {
-                ends->plan, ends->status, ends->failure, ends->vmm_stderr, consoles->console,
-                consoles->keys, consoles->log, ends->control, ends->vsock_dir, ends->ramdump,
-                /* what the VM's creator passed */
-                request->console_out, request->log_out, request->console_in,
-                /* what the keeper holds */
-                keeper->record, keeper->bell_in, keeper->bell_out, keeper->status_in,
-                keeper->failure, keeper->console, keeper->err, keeper->log, keeper->keys};
+        const int roles[] = {ends->plan, ends->status, ends->failure, ends->vmm_stderr,
+                             consoles->console, consoles->keys, consoles->log, ends->control,
+                             ends->vsock_dir, ends->ramdump, ends->gdb,
+                             /* what the VM's creator passed */
+                             request->console_out, request->log_out, request->console_in,
+                             /* what the keeper holds */
+                             keeper->record, keeper->bell_in, keeper->bell_out, keeper->status_in,
+                             keeper->failure, keeper->console, keeper->err, keeper->log,
+                             keeper->keys};
         _cleanup_(freep) int *fds = calloc(request->n_files + ELEMENTSOF(roles), sizeof(*fds));
         _cleanup_(freep) char *path = strdup(vm->env->launcher_path);
         char plan[sizeof(LAUNCH_PLAN_OPTION) + 12], keep[128] = KEEPER_OPTION;
@@ -374,7 +377,8 @@ int vm_spawn_keeper(Vm *vm) {
                                                          .plan = -EBADF,
                                                          .control = -EBADF,
                                                          .vsock_dir = -EBADF,
-                                                         .ramdump = -EBADF};
+                                                         .ramdump = -EBADF,
+                                                         .gdb = -EBADF};
         int r;
 
         r = make_record_file(vm);
@@ -384,7 +388,7 @@ int vm_spawn_keeper(Vm *vm) {
         r = make_pipes(vm, &ends);
         if (r < 0)
                 return failed(vm, r, "make pipes", "");
-        r = vm_make_sockets(vm, &ends.control, &ends.vsock_dir);
+        r = vm_make_sockets(vm, &ends.control, &ends.vsock_dir, &ends.gdb);
         if (r < 0)
                 return failed(vm, r, "make sockets in", vm->dir);
         r = make_ramdump(vm, &ends);

@@ -30,7 +30,8 @@ static bool host_is_virtual(void) {
 usec_t vm_boot_timeout(const VmRequest *request) {
         if (request->has_boot_timeout)
                 return request->boot_timeout_usec;
-        if (!request->config.detect_hangup)
+        /* Whoever debugs a guest makes it wait. */
+        if (!request->config.detect_hangup || request->config.gdb_port > 0)
                 return 0;
         return request->hypervisor == VMM_HYPERVISOR_KVM && !host_is_virtual()
                        ? BOOT_TIMEOUT_USEC

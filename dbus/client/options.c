@@ -82,6 +82,12 @@ const Option partition_options[] = {
         {0},
 };
 
+const Option gdb_options[] = {
+        {OPTION_STDIO, 0, "stdio", NULL,
+         "Start no gdb; connect standard input and output to the stub"},
+        {0},
+};
+
 const Option stop_options[] = {
         {OPTION_TIMEOUT, 0, "timeout", "SECONDS", "Kill what has not stopped by then (90)"},
         {0},

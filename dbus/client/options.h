@@ -53,6 +53,7 @@ typedef enum OptionId {
         OPTION_ORDER,
         OPTION_COMPOSITE,
         OPTION_TYPE,
+        OPTION_STDIO,
 } OptionId;
 
 typedef struct Option {
@@ -101,6 +102,7 @@ extern const Option capabilities_options[];
 extern const Option metrics_options[];
 extern const Option log_options[];
 extern const Option top_options[];
+extern const Option gdb_options[];
 extern const Option disk_options[];
 extern const Option partition_options[];
 

@@ -5,16 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* As one word of the shell that ssh starts there. */
-static void append_quoted(StrBuf *out, const char *word) {
-        strbuf_append(out, " '");
-        for (const char *p = word; *p; p++)
-                if (*p == '\'')
-                        strbuf_append(out, "'\\''");
-                else
-                        strbuf_append_bytes(out, p, 1);
-        strbuf_append(out, "'");
-}
+#include "dbus/client/shell_quote.h"
 
 static const Option *find_option(const Args *args, OptionId id) {
         const Option *o;
@@ -34,7 +25,7 @@ static void append_options(StrBuf *out, const Args *args) {
                         continue; /* which service, and how to print: no matter to that vivctl */
                 strbuf_printf(&word, "--%s%s%s", o->name, args->options[i].value ? "=" : "",
                               args->options[i].value ? args->options[i].value : "");
-                append_quoted(out, word.data ? word.data : "");
+                shell_quote(out, word.data ? word.data : "");
         }
 }
 
@@ -54,7 +45,7 @@ int remote_command(const Client *client, const Args *args, bool terminal, StrVec
         append_options(&command, args);
         strbuf_append(&command, " --");
         for (size_t i = 0; i < args->n_operands; i++)
-                append_quoted(&command, args->operands[i]);
+                shell_quote(&command, args->operands[i]);
         if (command.failed)
                 return -ENOMEM;
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(words); i++)

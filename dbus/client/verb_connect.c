@@ -1,53 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/fd.h"
+#include "base/str.h"
 #include "dbus/client/errors.h"
+#include "dbus/client/relay.h"
 #include "dbus/client/remote.h"
 #include "dbus/client/verbs.h"
 #include "dbus/names.h"
-
-/* Return: more than 0 while there may be more; 0 at the end; negative errno. */
-static ssize_t relay(int from, int to) {
-        char buffer[8192];
-        ssize_t n = read(from, buffer, sizeof(buffer));
-        int r;
-
-        if (n < 0)
-                return errno == EINTR || errno == EAGAIN ? 1 : -errno;
-        r = n > 0 ? fd_write_all(to, buffer, (size_t) n) : 0;
-        return r < 0 ? r : n;
-}
-
-/* Ends with the guest's side; the end of the input is handed on. */
-static int relay_all(int sock) {
-        struct pollfd polls[] = {{.fd = sock, .events = POLLIN},
-                                 {.fd = STDIN_FILENO, .events = POLLIN}};
-
-        for (;;) {
-                ssize_t n = 1;
-
-                if (poll(polls, ELEMENTSOF(polls), -1) < 0 && errno != EINTR)
-                        return -errno;
-                if (polls[0].revents) {
-                        n = relay(sock, STDOUT_FILENO);
-                        if (n <= 0)
-                                return (int) n;
-                }
-                if (polls[1].revents)
-                        n = relay(STDIN_FILENO, sock);
-                if (n < 0)
-                        return (int) n;
-                if (n == 0) {
-                        polls[1].fd = -1;
-                        (void) shutdown(sock, SHUT_WR);
-                }
-        }
-}
 
 /** verb_connect() - `vivctl connect VM PORT`. Return: exit status; negative errno. */
 int verb_connect(Client *client, const Args *args, TextError *reterr) {
@@ -75,6 +35,6 @@ int verb_connect(Client *client, const Args *args, TextError *reterr) {
                 return client_call_error(client, &error, r, "cannot connect", reterr);
         r = sd_bus_message_read(reply, "h", &sock);
         if (r >= 0)
-                r = relay_all(sock); /* the message owns it */
+                r = relay_standard_streams(sock); /* the message owns it */
         return r < 0 ? text_error_set(reterr, r, "cannot relay: %s", strerror(-r)) : 0;
 }

@@ -18,6 +18,7 @@ int verb_resume(Client *client, const Args *args, TextError *reterr);
 int verb_balloon(Client *client, const Args *args, TextError *reterr);
 int verb_console(Client *client, const Args *args, TextError *reterr);
 int verb_log(Client *client, const Args *args, TextError *reterr);
+int verb_gdb(Client *client, const Args *args, TextError *reterr);
 int verb_connect(Client *client, const Args *args, TextError *reterr);
 int verb_kill(Client *client, const Args *args, TextError *reterr);
 int verb_release(Client *client, const Args *args, TextError *reterr);

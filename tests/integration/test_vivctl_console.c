@@ -302,6 +302,51 @@ static void test_a_real_guest_is_talked_to(void **state) {
         expect_state(state, "web", "Ended by: SHUTDOWN");
 }
 
+static void write_debug_config(const char *path, const char *guest) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        assert_true(dprintf(fd,
+                            "{\"kernel\": \"%s/vmlinuz\", \"params\": \"\","
+                            " \"debug_level\": \"full\", \"gdb_port\": 1}\n",
+                            guest) > 0);
+        (void) close(fd);
+}
+
+static void test_a_debugger_finds_a_real_guest_at_its_first_instruction(void **state) {
+        const char *guest = getenv("VIVARIUM_GUEST");
+        char config[] = "/tmp/vivctl-gdb-XXXXXX";
+        int file;
+
+        if (!guest || access("/usr/bin/gdb", X_OK) < 0) {
+                print_message("no guest in $VIVARIUM_GUEST or no gdb, skipping\n");
+                skip();
+        }
+        file = mkstemp(config);
+        assert_true(file >= 0);
+        (void) close(file);
+        write_debug_config(config, guest);
+        {
+                _cleanup_(vivctl_result_deinit) VivctlResult run =
+                        VIVCTL(state, "run", "--detach", "--name=web", "--hypervisor=soft", config);
+                _cleanup_(vivctl_result_deinit) VivctlResult gdb =
+                        VIVCTL(state, "gdb", "web", "--", "-nx", "-batch", "-ex", "info threads",
+                               "-ex", "kill");
+                _cleanup_(vivctl_result_deinit) VivctlResult plain =
+                        VIVCTL(state, "create", "--name=plain", KERNEL);
+                _cleanup_(vivctl_result_deinit) VivctlResult none =
+                        VIVCTL(state, "gdb", "--stdio", "plain");
+
+                vivctl_expect(&run, 0, "web\n", "");
+                if (!strstr(gdb.out, "Thread 1 (vCPU 0) 0x0000000001000000"))
+                        fail_msg("gdb said: %s%s", gdb.out, gdb.err);
+                vivctl_expect(&plain, 0, "plain\n", "");
+                assert_int_equal(none.status, 1);
+                assert_non_null(strstr(none.err, "it is not-started, not running"));
+        }
+        assert_int_equal(unlink(config), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bus_host_setup, bus_host_teardown)
 
 int main(void) {
@@ -315,6 +360,9 @@ int main(void) {
                 TEST(test_mistakes_say_what_to_do_next),
                 cmocka_unit_test_setup_teardown(test_a_real_guest_is_talked_to,
                                                 setup_with_the_real_vmm, bus_host_teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_a_debugger_finds_a_real_guest_at_its_first_instruction,
+                        setup_with_the_real_vmm, bus_host_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

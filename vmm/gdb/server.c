@@ -180,10 +180,30 @@ static int listen_unix(const char *path, int *ret_fd) {
         return 0;
 }
 
-static int start_listening(GdbServer *server, const char *address) {
-        uint32_t port;
-        int r;
+/* Made by whoever started us, who removes its name too. */
+static int listen_inherited(int inherited, int *ret_fd) {
+        _cleanup_(fd_closep) int fd = fd_dup_cloexec(inherited);
+        socklen_t len = sizeof(int);
+        int listens = 0;
 
+        if (fd < 0)
+                return fd;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0)
+                return -errno;
+        if (!listens)
+                return -EINVAL;
+        if (fd_set_nonblock(fd, true) < 0)
+                return -EINVAL;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+static int start_listening(GdbServer *server, const char *address) {
+        int r, inherited;
+        uint32_t port;
+
+        if (fd_path_parse(address, &inherited))
+                return listen_inherited(inherited, &server->listen_fd);
         if (parse_u32(address, &port) == 0 && port > 0 && port <= UINT16_MAX)
                 return listen_tcp((uint16_t) port, &server->listen_fd);
         r = listen_unix(address, &server->listen_fd);
@@ -197,7 +217,7 @@ static int start_listening(GdbServer *server, const char *address) {
 
 /**
  * gdb_server_new() - listen for a debugger
- * @address: a TCP port, or the path of a Unix socket to make
+ * @address: a TCP port, the path of a Unix socket to make, or /proc/self/fd/N for one that listens already
  * @target:  borrowed; its stop() is called when a debugger connects
  *
  * Return: 0; negative errno with a sentence.

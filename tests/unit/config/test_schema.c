@@ -74,6 +74,8 @@ static int parse_member(const char *key, const char *value) {
         strbuf_printf(&text, "{\"%s\":%s", key, value);
         if (!str_eq(key, "kernel"))
                 strbuf_append(&text, ",\"kernel\":\"fd:k\"");
+        if (str_eq(key, "gdb_port"))
+                strbuf_append(&text, ",\"debug_level\":\"full\"");
         strbuf_append(&text, "}");
         return parse(text.data);
 }

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "dbus/client/gdb_command.h"
 #include "dbus/client/remote.h"
 #include "dbus/client/verbs.h"
 
@@ -45,9 +46,29 @@ static void test_no_word_means_anything_to_the_shell_there(void **state) {
                      "vivctl connect -- 'it'\\''s; rm -rf \"$HOME\" `x`' '1'"));
 }
 
+static void test_gdb_is_told_to_start_this_vivctl(void **state) {
+        static const char *const argv[] = {
+                "vivctl", "--address=unix:path=/x y", "gdb", "it's", "--", "-nx"};
+        _cleanup_(args_deinit) Args args = {0};
+        _cleanup_(strvec_deinit) StrVec words = {0};
+        Client client;
+
+        assert_int_equal(args_parse(ELEMENTSOF(argv), argv, verbs, &args, NULL), 0);
+        assert_int_equal(client_init(&client, &args, NULL), 0);
+        assert_int_equal(gdb_command(&client, "/opt/my vivctl", &args, &words), 0);
+        assert_int_equal(words.n, 4);
+        assert_string_equal(words.items[0], "gdb");
+        assert_string_equal(words.items[3], "-nx");
+        assert_string_equal(words.items[1], "-ex");
+        assert_string_equal(words.items[2],
+                            "target remote | '/opt/my vivctl' '--address=unix:path=/x y' gdb "
+                            "--stdio -- 'it'\\''s'");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_verb_is_run_there_with_its_own_options),
+                cmocka_unit_test(test_gdb_is_told_to_start_this_vivctl),
                 cmocka_unit_test(test_no_word_means_anything_to_the_shell_there),
         };
 
