@@ -2,7 +2,6 @@
 #include "service/id_pool.h"
 
 #include <assert.h>
-#include <stdbool.h>
 
 static bool is_taken(const IdPool *pool, uint32_t cid) {
         uint32_t i = cid - CID_MIN;
@@ -16,14 +15,16 @@ static bool is_taken(const IdPool *pool, uint32_t cid) {
  * A CID comes back into use as late as possible, so that a log that names it stays unambiguous and a restarted VM
  * does not meet connections that were meant for its predecessor.
  *
+ * @is_free: asked before one is taken; NULL where only the pool hands any out
+ *
  * Return: 0 or ID_POOL_E_EXHAUSTED.
  */
-int id_pool_take(IdPool *pool, uint32_t *ret) {
+int id_pool_take(IdPool *pool, IdPoolFreeFn is_free, void *userdata, uint32_t *ret) {
         uint32_t cid = pool->last;
 
         for (uint32_t i = CID_MIN; i <= CID_MAX; i++) {
                 cid = cid < CID_MIN || cid >= CID_MAX ? CID_MIN : cid + 1;
-                if (is_taken(pool, cid))
+                if (is_taken(pool, cid) || (is_free && !is_free(userdata, cid)))
                         continue;
                 pool->taken[(cid - CID_MIN) / 64] |= UINT64_C(1) << ((cid - CID_MIN) % 64);
                 pool->last = cid;

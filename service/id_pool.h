@@ -3,6 +3,7 @@
 
 /* The vsock context ids (CIDs) that VMs are known by. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CID_MIN 2048u
@@ -17,5 +18,9 @@ typedef struct IdPool {
 } IdPool;
 
 int id_pool_claim(IdPool *pool, uint32_t cid);
-int id_pool_take(IdPool *pool, uint32_t *ret);
+
+/* Whether nobody outside of the pool has @cid. */
+typedef bool (*IdPoolFreeFn)(void *userdata, uint32_t cid);
+
+int id_pool_take(IdPool *pool, IdPoolFreeFn is_free, void *userdata, uint32_t *ret);
 void id_pool_release(IdPool *pool, uint32_t cid);

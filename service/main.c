@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #include "service/manager.h"
 #include "service/metrics/server.h"
 #include "service/metrics/textfile.h"
+#include "service/settings.h"
 #include "service/unit/scope.h"
 
 /* No call to the bus itself takes longer, unless the bus is in trouble. */
@@ -35,7 +37,7 @@ static const char *arg_vmm = VIVARIUM_BINDIR "/vivarium-vmm";
 static VmmDialect arg_vmm_dialect;
 static bool arg_vmm_dialect_given;
 static const char *arg_launcher = VIVARIUM_LIBEXECDIR "/vivarium-launch";
-static const char *arg_runtime_dir, *arg_state_dir;
+static const char *arg_runtime_dir, *arg_state_dir, *arg_config;
 static const char *arg_vmm_log_level;
 static const char *arg_journal_socket; /* NULL: systemd's, if standard error leads there */
 static const char *arg_metrics_socket, *arg_metrics_textfile;
@@ -60,6 +62,8 @@ static void print_help(void) {
                "  --state-dir=DIR        where the history of deaths is kept\n"
                "                         (/var/lib/vivarium; with --user\n"
                "                         $XDG_STATE_HOME/vivarium; with --runtime-dir that one)\n"
+               "  --config=PATH          settings (/etc/vivarium/vivariumd.conf; with --user\n"
+               "                         $XDG_CONFIG_HOME/vivarium/vivariumd.conf)\n"
                "  --vmm-log-level=FILTER log filter of the VMM\n"
                "  --max-vms=N            VMs that may exist besides dead ones (%u)\n"
                "  --history=N            deaths that are remembered (%u)\n"
@@ -131,6 +135,7 @@ enum {
         ARG_LAUNCHER,
         ARG_RUNTIME_DIR,
         ARG_STATE_DIR,
+        ARG_CONFIG,
         ARG_VMM_LOG_LEVEL,
         ARG_MAX_VMS,
         ARG_HISTORY,
@@ -153,6 +158,7 @@ static const struct option long_options[] = {
         {"launcher", required_argument, NULL, ARG_LAUNCHER},
         {"runtime-dir", required_argument, NULL, ARG_RUNTIME_DIR},
         {"state-dir", required_argument, NULL, ARG_STATE_DIR},
+        {"config", required_argument, NULL, ARG_CONFIG},
         {"vmm-log-level", required_argument, NULL, ARG_VMM_LOG_LEVEL},
         {"max-vms", required_argument, NULL, ARG_MAX_VMS},
         {"history", required_argument, NULL, ARG_HISTORY},
@@ -189,6 +195,8 @@ static int apply_option(int option) {
                 return parse_path("runtime-dir", optarg, &arg_runtime_dir);
         case ARG_STATE_DIR:
                 return parse_path("state-dir", optarg, &arg_state_dir);
+        case ARG_CONFIG:
+                return parse_path("config", optarg, &arg_config);
         case ARG_VMM_LOG_LEVEL:
                 arg_vmm_log_level = optarg;
                 return 0;
@@ -356,7 +364,7 @@ static int take_over(sd_bus *bus, Manager *manager, Scopes *scopes) {
 }
 
 /* The name comes first: whoever has it is the only one to touch the VMs. Calls wait until the loop runs. */
-static int serve(sd_event *event, Manager *manager) {
+static int serve(sd_event *event, Manager *manager, gid_t group) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(scopes_freep) Scopes *scopes = NULL;
         _cleanup_(bus_service_freep) BusService *service = NULL;
@@ -372,7 +380,7 @@ static int serve(sd_event *event, Manager *manager) {
                                 event);
         if (r < 0)
                 return failed("watch the connection to the bus", r);
-        r = bus_service_new(bus, event, manager, &service);
+        r = bus_service_new(bus, event, manager, group, &service);
         if (r < 0)
                 return failed("take the name on the bus", r);
         r = scopes_new(bus, &scopes);
@@ -415,7 +423,53 @@ static int choose_state_dir(const char *runtime_dir, char **ret) {
         return *ret ? 0 : failed("choose the state directory", -ENOMEM);
 }
 
+/* NULL without memory. */
+static char *user_config_path(void) {
+        const char *config_home = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+        char *path;
+        int n;
+
+        if (config_home && config_home[0] == '/')
+                n = asprintf(&path, "%s/vivarium/vivariumd.conf", config_home);
+        else
+                n = asprintf(&path, "%s/.config/vivarium/vivariumd.conf", home ? home : "");
+        return n < 0 ? NULL : path;
+}
+
+static int load_settings(Settings *settings) {
+        _cleanup_(text_error_deinit) TextError text = {0};
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        path = arg_config ? strdup(arg_config)
+               : arg_user ? user_config_path()
+                          : strdup("/etc/vivarium/vivariumd.conf");
+        r = settings_init(settings);
+        if (r == 0)
+                r = path ? settings_load(path, settings, &text) : -ENOMEM;
+        if (r < 0)
+                log_error("settings: %s", text_error_message(&text, r));
+        return r;
+}
+
+/* Of /etc/group, for other sources of groups would bring their libraries into the daemon. -1 if there is none. */
+static gid_t find_group(const char *name) {
+        FILE *file = *name ? fopen("/etc/group", "re") : NULL;
+        const struct group *group = NULL;
+        gid_t gid = (gid_t) -1;
+
+        while (file && (group = fgetgrent(file)))
+                if (str_eq(group->gr_name, name))
+                        gid = group->gr_gid;
+        if (file)
+                (void) fclose(file);
+        if (*name && gid == (gid_t) -1)
+                log_info("/etc/group has no \"%s\"; without polkit only root may have VMs", name);
+        return gid;
+}
+
 static int run(void) {
+        _cleanup_(settings_deinit) Settings settings = {0};
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(manager_freep) Manager *manager = NULL;
         _cleanup_(freep) char *runtime_dir = NULL, *state_dir = NULL;
@@ -424,6 +478,8 @@ static int run(void) {
         r = choose_runtime_dir(&runtime_dir);
         if (r == 0)
                 r = choose_state_dir(runtime_dir, &state_dir);
+        if (r == 0)
+                r = load_settings(&settings);
         if (r < 0)
                 return r;
         r = sd_event_default(&event);
@@ -445,6 +501,7 @@ static int run(void) {
                                  .journal_socket = arg_journal_socket,
                                  .vms_max = arg_vms_max,
                                  .history_max = arg_history_max,
+                                 .quota = settings.quota,
                                  .ramdumps = {arg_ramdumps_max, (uint64_t) arg_ramdumps_mib << 20}},
                 &manager);
         if (r < 0) {
@@ -455,7 +512,7 @@ static int run(void) {
         r = setup_signals(event);
         if (r < 0)
                 return failed("set up signals", r);
-        return serve(event, manager);
+        return serve(event, manager, find_group(settings.group));
 }
 
 int main(int argc, char **argv) {

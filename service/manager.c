@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -145,8 +146,7 @@ static void on_vm_ended(void *userdata, Vm *vm) {
         manager->n_history++;
         /* Before it is doomed, for the bus finds it no more from then on. */
         manager_tell_death(manager, vm, /* again= */ false);
-        if (manager->n_history > manager->config.history_max)
-                manager_doom(manager, TAILQ_FIRST(&manager->history));
+        manager_forget_oldest(manager, vm_info(vm)->owner_uid);
         if (entry->orphan)
                 manager_doom(manager, entry);
         manager_check_drained(manager);
@@ -208,9 +208,11 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
         if (!manager)
                 return -ENOMEM;
         *manager = (Manager){.config = *config,
+                             .uid = geteuid(),
                              .guest_journal = {.fd = -EBADF},
                              .guest_lines = {.interval_usec = LINE_LOG_WINDOW_USEC,
                                              .burst = LINE_LOG_ALL_LINES_MAX}};
+        cid_probe_init(&manager->cid_probe, "/dev/vhost-vsock");
         manager->env = (VmEnv){.event = event,
                                .vmm_path = config->vmm_path,
                                .vmm_dialect = config->vmm_dialect,
@@ -259,6 +261,7 @@ Manager *manager_free(Manager *manager) {
         (void) sd_event_source_disable_unref(manager->patience);
         (void) capabilities_free(manager->capabilities);
         oom_watch_deinit(&manager->oom);
+        cid_probe_deinit(&manager->cid_probe);
         (void) history_free(manager->history_log);
         (void) ramdumps_free(manager->env.ramdumps);
         (void) fdstore_free(manager->fdstore);
@@ -335,34 +338,43 @@ static VmmHypervisor resolve_hypervisor(const Manager *manager, VmmHypervisor hy
         return hypervisor; /* the VMM says why there is none */
 }
 
-static bool name_is_taken(const Manager *manager, const char *name) {
-        const Vm *other = manager_find_name(manager, name);
+/* Each owner has names of its own. */
+static bool name_is_taken(const Manager *manager, uid_t owner, const char *name) {
+        const Vm *other = manager_find_name(manager, owner, name);
 
         return other && !vm_state_is_final(vm_info(other)->state);
 }
 
 /* Whether one more VM called @name, if it has one, may exist. */
-static int check_room(const Manager *manager, const char *name, TextError *reterr) {
+static int check_room(const Manager *manager, const VmRequest *request, const char *name,
+                      uid_t owner, TextError *reterr) {
         if (manager->n_vms - manager->n_history >= manager->config.vms_max)
                 return text_error_set(reterr, SERVICE_E_QUOTA_EXCEEDED,
-                                      "create VM: there are %u, which is the limit",
+                                      "create VM: there are %u, which is the limit of the host "
+                                      "(--max-vms= of vivariumd(8))",
                                       manager->config.vms_max);
-        if (name && name_is_taken(manager, name))
+        if (name && name_is_taken(manager, owner, name))
                 return text_error_set(reterr, SERVICE_E_NAME_TAKEN,
                                       "create VM: the name \"%s\" is that of a living VM", name);
-        return 0;
+        return manager_check_quota(manager, request, owner, reterr);
+}
+
+static bool cid_is_free(void *userdata, uint32_t cid) {
+        Manager *manager = userdata;
+
+        return cid_probe_is_free(&manager->cid_probe, cid);
 }
 
 /* A VM without a name is called after its CID; one after which somebody called a VM of his own is passed over. */
-static int take_cid(Manager *manager, bool named, uint32_t *ret) {
+static int take_cid(Manager *manager, uid_t owner, bool named, uint32_t *ret) {
         char name[sizeof(VM_NAME_BY_CID) + 10];
         uint32_t cid;
 
         for (uint32_t i = CID_MIN; i <= CID_MAX; i++) {
-                if (id_pool_take(&manager->cids, &cid) != 0)
+                if (id_pool_take(&manager->cids, cid_is_free, manager, &cid) != 0)
                         return ID_POOL_E_EXHAUSTED;
                 (void) snprintf(name, sizeof(name), VM_NAME_BY_CID, cid);
-                if (named || !name_is_taken(manager, name)) {
+                if (named || !name_is_taken(manager, owner, name)) {
                         *ret = cid;
                         return 0;
                 }
@@ -425,14 +437,15 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
                 return r;
         r = check_limits(manager, &request->config.limits, reterr);
         if (r == 0)
-                r = check_room(manager, name, reterr);
+                r = check_room(manager, request, name, owner->uid, reterr);
         if (r != 0)
                 return r;
-        r = take_cid(manager, name != NULL, &cid);
+        r = take_cid(manager, owner->uid, name != NULL, &cid);
         if (r == ID_POOL_E_EXHAUSTED)
                 return text_error_set(reterr, SERVICE_E_CID_EXHAUSTED,
-                                      "create VM: all CIDs from %u to %u are taken", CID_MIN,
-                                      CID_MAX);
+                                      "create VM: all CIDs from %u to %u are taken, by VMs or by "
+                                      "other programs",
+                                      CID_MIN, CID_MAX);
         request->hypervisor = resolve_hypervisor(manager, request->hypervisor);
         r = vm_new(&manager->env, request, cid, owner, &vm);
         if (r == 0)
@@ -489,15 +502,20 @@ void manager_client_vanished(Manager *manager, const char *bus_name) {
 }
 
 /**
- * manager_start_vm() - vm_start(), unless the host is being drained
+ * manager_start_vm() - vm_start(), unless the host is being drained or the owner starts as many as it may
  *
- * Return: as vm_start(); SERVICE_E_DRAINING.
+ * Return: as vm_start(); SERVICE_E_DRAINING; SERVICE_E_QUOTA_EXCEEDED.
  */
 int manager_start_vm(Manager *manager, Vm *vm, VmDoneFn done, void *userdata, TextError *reterr) {
+        int r;
+
         if (manager->draining)
                 return text_error_set(reterr, SERVICE_E_DRAINING,
                                       "start VM \"%s\": this host is being drained",
                                       vm_info(vm)->name);
+        r = manager_check_start_quota(manager, vm, reterr);
+        if (r != 0)
+                return r;
         return vm_start(vm, done, userdata, reterr);
 }
 
@@ -557,8 +575,21 @@ static Vm *find_match(const Manager *manager, VmMatchFn matches, const void *key
         return NULL;
 }
 
+typedef struct NameKey {
+        const char *name;
+        uid_t owner;
+} NameKey;
+
 static bool name_matches(const VmInfo *info, const void *key) {
-        return strcmp(info->name, key) == 0;
+        const NameKey *wanted = key;
+
+        return info->owner_uid == wanted->owner && str_eq(info->name, wanted->name);
+}
+
+static bool foreign_name_matches(const VmInfo *info, const void *key) {
+        const NameKey *wanted = key;
+
+        return info->owner_uid != wanted->owner && str_eq(info->name, wanted->name);
 }
 
 static bool cid_matches(const VmInfo *info, const void *key) {
@@ -569,9 +600,27 @@ static bool pid_matches(const VmInfo *info, const void *key) {
         return info->pid == *(const uint32_t *) key;
 }
 
-/** manager_find_name() - the living VM of that name, else the one that died last; borrowed; NULL if none */
-Vm *manager_find_name(const Manager *manager, const char *name) {
-        return find_match(manager, name_matches, name);
+/** manager_find_name() - the owner's living VM of that name, else the one that died last; borrowed; NULL if none */
+Vm *manager_find_name(const Manager *manager, uid_t owner, const char *name) {
+        return find_match(manager, name_matches, &(NameKey){name, owner});
+}
+
+/**
+ * manager_find_foreign_name() - likewise, of an owner other than @owner
+ * @ret_ambiguous: whether several have a living VM of that name
+ */
+Vm *manager_find_foreign_name(const Manager *manager, uid_t owner, const char *name,
+                              bool *ret_ambiguous) {
+        Vm *found = find_match(manager, foreign_name_matches, &(NameKey){name, owner});
+        const Entry *entry;
+
+        *ret_ambiguous = false;
+        TAILQ_FOREACH(entry, &manager->all, all)
+        if (found && entry->vm != found && !entry->doomed &&
+            !vm_state_is_final(vm_info(entry->vm)->state) &&
+            foreign_name_matches(vm_info(entry->vm), &(NameKey){name, owner}))
+                *ret_ambiguous = true;
+        return found;
 }
 
 /** manager_find_cid() - likewise by CID */

@@ -12,6 +12,7 @@
 
 #include "base/text_error.h"
 #include "service/capabilities.h"
+#include "service/policy/quota.h"
 #include "service/totals.h"
 #include "service/vm.h"
 
@@ -32,6 +33,7 @@ typedef struct ManagerConfig {
         unsigned vms_max;                     /* VMs that are not-started or running */
         unsigned history_max;                 /* dead VMs that stay readable, at least 1 */
         RamdumpLimits ramdumps;
+        Quota quota;                          /* of each user but root and the daemon's own */
 } ManagerConfig;
 
 /* All VMs have ended; @r is -ECANCELED if it was decided otherwise meanwhile. */
@@ -80,6 +82,8 @@ unsigned manager_n_active(const Manager *manager);
 Vm *manager_first_vm(const Manager *manager);
 Vm *manager_next_vm(const Manager *manager, const Vm *vm);
 Vm *manager_find_id(const Manager *manager, const char *id);
-Vm *manager_find_name(const Manager *manager, const char *name);
+Vm *manager_find_name(const Manager *manager, uid_t owner, const char *name);
+Vm *manager_find_foreign_name(const Manager *manager, uid_t owner, const char *name,
+                              bool *ret_ambiguous);
 Vm *manager_find_cid(const Manager *manager, uint32_t cid);
 Vm *manager_find_pid(const Manager *manager, uint32_t pid);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The inside of the manager, shared by manager.c, manager_restore.c and manager_drain.c. */
+/* The inside of the manager, shared by manager.c and manager_*.c. */
 
 #include <systemd/sd-event.h>
 
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "service/cid_probe.h"
 #include "service/guest_journal.h"
 #include "service/id_pool.h"
 #include "service/manager.h"
@@ -45,6 +46,8 @@ struct Manager {
         Capabilities *capabilities; /* owned */
         OomWatch oom;
         IdPool cids;
+        CidProbe cid_probe;
+        uid_t uid; /* the daemon's own */
         Totals totals;
         FdStore *fdstore;     /* owned */
         History *history_log; /* owned; records, also of VMs that are gone */
@@ -70,3 +73,7 @@ void manager_doom(Manager *manager, Entry *entry);
 void manager_abandon(Manager *manager, Entry *entry);
 void manager_tell_death(Manager *manager, Vm *vm, bool again);
 void manager_check_drained(Manager *manager);
+int manager_check_quota(const Manager *manager, const VmRequest *request, uid_t uid,
+                        TextError *reterr);
+int manager_check_start_quota(const Manager *manager, const Vm *vm, TextError *reterr);
+void manager_forget_oldest(Manager *manager, uid_t uid);

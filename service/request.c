@@ -41,6 +41,12 @@ void request_deinit(VmRequest *request) {
         request_init(request);
 }
 
+/** request_count_files() - descriptors that are kept for it */
+unsigned request_count_files(const VmRequest *request) {
+        return (unsigned) request->n_files + (request->console_out >= 0) +
+               (request->console_in >= 0) + (request->log_out >= 0);
+}
+
 static const VmFile *find_file(const VmRequest *request, const char *name) {
         for (size_t i = 0; i < request->n_files; i++)
                 if (str_eq(request->files[i].name, name))

@@ -25,7 +25,8 @@
 /* Lets the timers of many VMs share their wake-ups. */
 #define SAMPLE_ACCURACY_USEC (250 * USEC_PER_MSEC)
 
-static uint32_t count_vcpus(const VmConfig *config) {
+/** vm_count_vcpus() - that a VM of this config has on this host */
+uint32_t vm_count_vcpus(const VmConfig *config) {
         cpu_set_t set;
 
         switch (config->cpu_topology) {
@@ -101,7 +102,7 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
                          .owner_bus_id = strdup(env->bus_id),
                          .detached = request->detach,
                          .memory_bytes = request->config.memory_mib << 20,
-                         .n_vcpus = count_vcpus(&request->config),
+                         .n_vcpus = vm_count_vcpus(&request->config),
                          .created_usec = clock_realtime_usec(),
                          .created_monotonic_usec = clock_monotonic_usec(),
                          .record = {.exit_status = -1}},
@@ -197,6 +198,11 @@ const VmInfo *vm_info(const Vm *vm) {
 /** vm_is_active() - whether a process belongs to @vm: its start is under way, or it runs */
 bool vm_is_active(const Vm *vm) {
         return vm->phase == VM_PHASE_LAUNCHING || vm->phase == VM_PHASE_EXECUTED;
+}
+
+/** vm_count_files() - descriptors of the client that are kept until the VM is started */
+unsigned vm_count_files(const Vm *vm) {
+        return request_count_files(&vm->request);
 }
 
 /* The one place where the state changes; who calls it reports the change. */

@@ -144,6 +144,7 @@ typedef void (*VmReplyFn)(void *userdata, int r, uint64_t value, const char *mes
 typedef void (*VmFdFn)(void *userdata, int r, int fd, const char *message);
 
 int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *owner, Vm **ret);
+uint32_t vm_count_vcpus(const VmConfig *config);
 void vm_keep(Vm *vm);
 Vm *vm_free(Vm *vm);
 DEFINE_CLEANUP(Vm *, vm_free)
@@ -152,6 +153,7 @@ Vm *vm_remove(Vm *vm);
 
 const VmInfo *vm_info(const Vm *vm);
 bool vm_is_active(const Vm *vm);
+unsigned vm_count_files(const Vm *vm);
 int vm_start(Vm *vm, VmDoneFn done, void *userdata, TextError *reterr);
 int vm_restore(const VmEnv *env, const Fields *state, Vm **ret);
 void vm_resume(Vm *vm);

@@ -105,30 +105,42 @@ static void on_drained(void *userdata) {
         leave(session, status);
 }
 
-/* Takes @record; from here on only the console's last bytes are awaited. */
-static int ended(RunSession *session, Value *record) {
+/* Without the whole record, of a service that just left, what the signal told has to do. */
+static int on_record_read(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        RunSession *session = userdata;
+        Value *whole = NULL;
+
+        if (sd_bus_message_is_method_error(reply, NULL) ||
+            sd_bus_message_enter_container(reply, 'v', "a{sv}") < 0 ||
+            value_read(reply, &whole) < 0)
+                return console_finish(session->console);
         (void) value_free(session->record);
-        session->record = record;
+        session->record = whole;
         return console_finish(session->console);
 }
 
+/* From here on only the record and the console's last bytes are awaited. The signal tells everybody, and therefore not
+ * what the guest said; that the record has. */
 static int on_died(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         RunSession *session = userdata;
-        Value *record;
         int r;
 
         if (session->record)
                 return 0;
         r = sd_bus_message_skip(message, "si");
         if (r >= 0)
-                r = value_read(message, &record);
+                r = value_read(message, &session->record);
         if (r < 0) {
                 (void) text_error_set(session->reterr, r, "the death record cannot be read: %s",
                                       strerror(-r));
                 leave(session, EXIT_STATUS_ERROR);
                 return 0;
         }
-        return ended(session, record);
+        r = sd_bus_call_method_async(session->client->bus, NULL, VIVARIUM_BUS_NAME,
+                                     session->vm->path, "org.freedesktop.DBus.Properties", "Get",
+                                     on_record_read, session, "ss", VIVARIUM_VM_INTERFACE,
+                                     "DeathRecord");
+        return r < 0 ? console_finish(session->console) : 0;
 }
 
 static int on_started(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {

@@ -10,6 +10,7 @@
 
 #include "service/bus/bus_service.h"
 #include "service/bus/changed.h"
+#include "service/bus/gate.h"
 #include "service/manager.h"
 #include "service/policy/caller.h"
 
@@ -29,6 +30,7 @@ struct BusService {
         uid_t uid;        /* the daemon's own */
         CallerCache callers;
         Changed *changed; /* owned */
+        Gate *gate;       /* owned */
         PendingCallList pending;
 };
 
@@ -47,6 +49,7 @@ extern const sd_bus_vtable vm_bus_vtable[];
 extern const sd_bus_vtable log_control_vtable[];
 
 int vm_bus_path(const Vm *vm, char **ret);
+Vm *vm_bus_at_path(const BusService *service, const char *path);
 int vm_bus_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
                 void **ret_found, sd_bus_error *error);
 int vm_bus_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
@@ -67,8 +70,6 @@ int manager_bus_emit_vm(sd_bus *bus, const char *signal, const Vm *vm);
 int manager_bus_answer_capabilities(PendingCall *call);
 
 int bus_identify(BusService *service, sd_bus_message *message, Caller *ret);
-int bus_require_manage(BusService *service, sd_bus_message *message, const char *act,
-                       Caller *ret_caller, sd_bus_error *error);
 int manager_bus_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_get_usage(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_drain(sd_bus_message *message, void *userdata, sd_bus_error *error);

@@ -180,8 +180,10 @@ static int on_name_owner_changed(sd_bus_message *message, void *userdata, sd_bus
                 log_warning("read NameOwnerChanged: %s, ignoring", strerror(-r));
                 return 0;
         }
-        if (name[0] == ':' && new_owner[0] == '\0')
+        if (name[0] == ':' && new_owner[0] == '\0') {
+                gate_forget_sender(service->gate, name);
                 manager_client_vanished(service->manager, name);
+        }
         return 0;
 }
 
@@ -223,10 +225,11 @@ static int watch_clients(BusService *service) {
  * bus_service_new() - put the manager on the bus and take the well-known name
  * @bus:     borrowed; started, and not attached to an event loop yet; its slots die with it
  * @manager: borrowed
+ * @group:   whose members may have VMs where there is no polkit; -1: nobody
  *
  * Return: 0; -EEXIST when another process has the name; other negative errno.
  */
-int bus_service_new(sd_bus *bus, sd_event *event, Manager *manager, BusService **ret) {
+int bus_service_new(sd_bus *bus, sd_event *event, Manager *manager, gid_t group, BusService **ret) {
         _cleanup_(bus_service_freep) BusService *service = calloc(1, sizeof(*service));
         int r;
 
@@ -237,6 +240,9 @@ int bus_service_new(sd_bus *bus, sd_event *event, Manager *manager, BusService *
         service->uid = geteuid();
         TAILQ_INIT(&service->pending);
         r = changed_new(bus, event, &service->changed);
+        if (r < 0)
+                return r;
+        r = gate_new(service, event, group, &service->gate);
         if (r < 0)
                 return r;
         r = add_objects(service);
@@ -301,6 +307,7 @@ BusService *bus_service_free(BusService *service) {
         if (service->changed)
                 changed_flush(service->changed);
         (void) changed_free(service->changed);
+        (void) gate_free(service->gate);
         while ((call = TAILQ_FIRST(&service->pending)))
                 (void) pending_call_free(call);
         free(service);

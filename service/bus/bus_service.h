@@ -10,7 +10,7 @@
 
 typedef struct BusService BusService;
 
-int bus_service_new(sd_bus *bus, sd_event *event, Manager *manager, BusService **ret);
+int bus_service_new(sd_bus *bus, sd_event *event, Manager *manager, gid_t group, BusService **ret);
 int bus_service_check_owners(BusService *service);
 BusService *bus_service_free(BusService *service);
 DEFINE_CLEANUP(BusService *, bus_service_free)

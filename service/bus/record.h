@@ -9,3 +9,4 @@
 
 int record_append_history(sd_bus_message *message, const VmInfo *info);
 int record_append(sd_bus_message *message, const VmInfo *info);
+int record_append_told(sd_bus_message *message, const VmInfo *info);

@@ -25,7 +25,8 @@ int vm_bus_path(const Vm *vm, char **ret) {
         return r < 0 ? r : 0;
 }
 
-static Vm *find_by_path(const BusService *service, const char *path) {
+/** vm_bus_at_path() - the VM whose object is at @path; NULL if there is none */
+Vm *vm_bus_at_path(const BusService *service, const char *path) {
         _cleanup_(freep) char *id = NULL;
 
         if (sd_bus_path_decode(path, VIVARIUM_VM_PATH_PREFIX, &id) <= 0)
@@ -43,43 +44,23 @@ static sd_bus_message *current_call(sd_bus *bus) {
         return type == SD_BUS_MESSAGE_METHOD_CALL ? message : NULL;
 }
 
-static bool may_touch(BusService *service, sd_bus_message *call, const Vm *vm) {
-        Caller caller;
-
-        return caller_identify(&service->callers, call, &caller) == 0 &&
-               caller_may_touch(&caller, service->uid, vm_info(vm)->owner_uid);
-}
-
-/* The caller named this object, and hears why it cannot have it. */
-static int find_for_call(BusService *service, sd_bus_message *call, Vm *vm, const char *path,
-                         void **ret_found, sd_bus_error *error) {
-        if (!vm)
-                return sd_bus_error_setf(error, VIVARIUM_ERROR_NO_SUCH_VM, "no VM at %s", path);
-        if (!may_touch(service, call, vm))
-                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
-                                         "VM \"%s\" belongs to uid %u", vm_info(vm)->name,
-                                         vm_info(vm)->owner_uid);
-        *ret_found = bus_unconst(vm_info(vm));
-        return 1;
-}
-
-/** vm_bus_find() - sd_bus_object_find_t: the VM at @path, if the caller may touch it */
+/** vm_bus_find() - sd_bus_object_find_t: the VM at @path */
 int vm_bus_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
                 void **ret_found, sd_bus_error *error) {
         BusService *service = userdata;
-        Vm *vm = find_by_path(service, path);
+        Vm *vm = vm_bus_at_path(service, path);
         sd_bus_message *call = current_call(bus);
 
-        if (call && strcmp(sd_bus_message_get_path(call), path) == 0 &&
+        if (!vm && call && strcmp(sd_bus_message_get_path(call), path) == 0 &&
             strcmp(path, VIVARIUM_VM_PATH_PREFIX) != 0)
-                return find_for_call(service, call, vm, path, ret_found, error);
+                return sd_bus_error_setf(error, VIVARIUM_ERROR_NO_SUCH_VM, "no VM at %s", path);
         if (!vm)
                 return 0;
-        /* GetManagedObjects and Introspect of a parent: what the caller may not touch is not there. */
+        /* A call on the VM itself went through the gate. Else what the caller may not see is not there. */
         if (call && str_eq(sd_bus_message_get_path(call), VIVARIUM_MANAGER_PATH) &&
             sd_bus_message_is_method_call(call, "org.freedesktop.DBus.ObjectManager",
                                           "GetManagedObjects") > 0 &&
-            !may_touch(service, call, vm))
+            !gate_may_see(service->gate, call, vm_info(vm)->owner_uid))
                 return 0;
         *ret_found = bus_unconst(vm_info(vm));
         return 1;
@@ -92,7 +73,7 @@ static char **free_nodes(char **nodes) {
         return NULL;
 }
 
-/** vm_bus_enumerate() - sd_bus_node_enumerator_t: paths of the VMs that the caller may touch */
+/** vm_bus_enumerate() - sd_bus_node_enumerator_t: paths of the VMs that the caller may see */
 int vm_bus_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                      sd_bus_error *error) {
         BusService *service = userdata;
@@ -106,7 +87,7 @@ int vm_bus_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
                 return -ENOMEM;
         for (Vm *vm = manager_first_vm(service->manager); vm;
              vm = manager_next_vm(service->manager, vm)) {
-                if (call && !may_touch(service, call, vm))
+                if (call && !gate_may_see(service->gate, call, vm_info(vm)->owner_uid))
                         continue;
                 r = vm_bus_path(vm, &nodes[n]);
                 if (r < 0) {
@@ -340,7 +321,7 @@ int vm_bus_emit_died(sd_bus *bus, const Vm *vm) {
                                   (int32_t) info->record.reason);
         if (r < 0)
                 return r;
-        r = record_append(signal, info);
+        r = record_append_told(signal, info);
         if (r < 0)
                 return r;
         r = sd_bus_send(bus, signal, NULL);

@@ -175,6 +175,9 @@ int vm_bus_emit_payload(sd_bus *bus, const Vm *vm, const VmPayloadEvent *event) 
                 r = sd_bus_message_append(signal, "i", (int32_t) event->code);
         if (r >= 0 && event->kind == VM_PAYLOAD_EVENT_ERROR)
                 r = sd_bus_message_append(signal, "is", (int32_t) event->code, event->text);
+        /* The words of a guest are its owner's. */
+        if (r >= 0 && event->kind == VM_PAYLOAD_EVENT_ERROR)
+                r = sd_bus_message_set_destination(signal, vm_info(vm)->owner_bus_name);
         if (r >= 0)
                 r = sd_bus_send(bus, signal, NULL);
         return r < 0 ? r : 0;

@@ -6,6 +6,7 @@
 #include <systemd/sd-bus.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #define CALLER_CACHE_ENTRIES 64u
@@ -23,8 +24,11 @@ typedef struct CallerCache {
                 Caller caller;
         } entries[CALLER_CACHE_ENTRIES];
         unsigned next; /* entry to be replaced next */
+        unsigned last; /* that was found last, and likely is asked for again */
 } CallerCache;
 
 int caller_identify(CallerCache *cache, sd_bus_message *message, Caller *ret);
-bool caller_may_manage(const Caller *caller, uid_t daemon_uid);
-bool caller_may_touch(const Caller *caller, uid_t daemon_uid, uid_t owner_uid);
+bool caller_is_privileged(const Caller *caller, uid_t daemon_uid);
+bool caller_is_in_group(const Caller *caller, gid_t gid);
+bool caller_status_has_group(const char *status, uid_t uid, gid_t gid);
+void caller_read_comm(const Caller *caller, char *buf, size_t size);

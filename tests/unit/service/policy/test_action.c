@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dbus/names.h"
+#include "service/policy/action.h"
+
+static void test_each_action_has_a_word(void **state) {
+        assert_string_equal(action_to_id(ACTION_USE_CUSTOM), "org.vivarium.vm1.use-custom");
+        assert_string_equal(action_to_word(ACTION_ADMINISTER), "administer");
+}
+
+static void test_what_changes_the_host_needs_an_administrator(void **state) {
+        const CallRule *rule = action_find_rule(VIVARIUM_MANAGER_INTERFACE, "Drain");
+
+        assert_int_equal(rule->need, NEED_ACTION);
+        assert_int_equal(rule->action, ACTION_ADMINISTER);
+        assert_true(rule->audited);
+}
+
+static void test_an_unknown_call_has_no_rule(void **state) {
+        assert_null(action_find_rule(VIVARIUM_MANAGER_INTERFACE, "Destroy"));
+        assert_null(action_find_rule("org.example", "ListVms"));
+        assert_null(action_find_rule("org.freedesktop.DBus.Properties", "Set"));
+}
+
+static void test_to_see_a_vm_is_less_than_to_change_it(void **state) {
+        assert_true(action_vm_call_is_reading("org.freedesktop.DBus.Properties"));
+        assert_false(action_vm_call_is_reading(VIVARIUM_VM_INTERFACE));
+        assert_false(action_vm_call_is_reading("org.example"));
+}
+
+static void test_a_raw_config_is_custom_and_debugging_is_more(void **state) {
+        VmConfig config;
+
+        vm_config_init(&config);
+        assert_int_equal(action_set_for_config(&config), 1u << ACTION_USE_CUSTOM);
+        config.debug_level = VM_DEBUG_FULL;
+        assert_int_equal(action_set_for_config(&config),
+                         1u << ACTION_USE_CUSTOM | 1u << ACTION_DEBUG);
+        vm_config_deinit(&config);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_each_action_has_a_word),
+                cmocka_unit_test(test_what_changes_the_host_needs_an_administrator),
+                cmocka_unit_test(test_an_unknown_call_has_no_rule),
+                cmocka_unit_test(test_to_see_a_vm_is_less_than_to_change_it),
+                cmocka_unit_test(test_a_raw_config_is_custom_and_debugging_is_more),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
