@@ -1,21 +1,36 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Who may talk to the service: without polkit on the bus, root only.
+# Who may talk to the service, and what it does for them: the system bus' policy, and polkit with Debian's own daemon.
 . "$(dirname "$0")/lib.sh"
 
+GROUP=vivarium
+getent group $GROUP >/dev/null || groupadd --system $GROUP
 nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+member() { setpriv --reuid=1 --regid=1 --groups="$(getent group $GROUP | cut -d: -f3)" "$@"; }
 denied() {
         ! "$@" >denied.txt 2>&1 || return 1
         cat denied.txt
-        grep -qiE 'access denied|AccessDenied' denied.txt
+        grep -qiE 'access denied|AccessDenied|InteractiveAuthorizationRequired|interactive auth' denied.txt
 }
+call() { busctl call $BUS $MANAGER $BUS.Manager "$@"; }
 
-check "root may list the VMs" busctl call $BUS $MANAGER $BUS.Manager ListVms
-check "another user may not create a VM" \
-        denied nobody busctl call $BUS $MANAGER $BUS.Manager CreateVm 'sa{sh}a{sv}' '{}' 0 0
-check "another user may not list the VMs" denied nobody busctl call $BUS $MANAGER $BUS.Manager ListVms
+check "root may list the VMs" call ListVms
+check "another user may not create a VM" denied nobody busctl call $BUS $MANAGER $BUS.Manager CreateVm 'sa{sh}a{sv}' '{}' 0 0
+check "another user may not drain the host" denied nobody busctl call $BUS $MANAGER $BUS.Manager Drain t 0
+check "another user may not change the log level" \
+        denied nobody busctl set-property $BUS /org/freedesktop/LogControl1 org.freedesktop.LogControl1 LogLevel s debug
 cat >own.sh <<'INNER'
 exec busctl call org.freedesktop.DBus / org.freedesktop.DBus RequestName su org.vivarium.vm1 0
 INNER
 check "another user may not own the service's name" denied nobody sh own.sh
 check "nobody's attempts left no VM" sh -c "busctl --json=short call $BUS $MANAGER $BUS.Manager ListVms | jq -e '.data[0] == []'"
+
+# A VM of root's that must not be seen, and stays as it is.
+vivctl create --detach --name=secret --kernel "$TINY" >/dev/null 2>&1
+root_vm=$(busctl --json=short call $BUS $MANAGER $BUS.Manager GetVm s secret | jq -r '.data[0]')
+check "another user sees no VM of root's" \
+        sh -c "setpriv --reuid=65534 --regid=65534 --clear-groups busctl --json=short call $BUS $MANAGER $BUS.Manager ListVms | jq -e '.data[0] == []'"
+check "another user may not read its properties" denied nobody busctl introspect $BUS "$root_vm"
+check "another user may not kill it" denied nobody busctl call $BUS "$root_vm" $BUS.Vm Kill
+check "it is there as it was" test "$(busctl --json=short get-property $BUS "$root_vm" $BUS.Vm State | jq -r .data)" = not-started
+vivctl release secret >/dev/null 2>&1
