@@ -143,3 +143,15 @@ void journal_death(const VmInfo *info, bool journal) {
                 "VM_STOP_REQUESTED_BY=%s", stop_requester_to_string(record->stop.by),
                 "VM_STOP_STEP=%s", stop_step_to_string(record->stop_step), NULL);
 }
+
+/** journal_audit() - the line @text of audit_write(), with its fields */
+void journal_audit(const AuditEvent *event, LogLevel level, const char *comm, const char *text) {
+        (void) sd_journal_send("MESSAGE_ID=" JOURNAL_MESSAGE_VM_AUDIT, "PRIORITY=%d", (int) level,
+                               "MESSAGE=%s", text, "VM_CALLER_UID=%u", event->caller->uid,
+                               "VM_CALLER_PID=%d", (int) event->caller->pid, "VM_CALLER_COMM=%s",
+                               comm, "VM_CALL=%s", event->call, "VM_ACTION=%s", event->action,
+                               "VM_VERDICT=%s", event->verdict, "VM_VERDICT_BASIS=%s", event->basis,
+                               "VM=%s", event->vm ? event->vm->name : "", "VM_ID=%s",
+                               event->vm ? event->vm->id : "", "VM_OWNER_UID=%d",
+                               event->vm ? (int) event->vm->owner_uid : -1, NULL);
+}

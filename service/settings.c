@@ -169,12 +169,13 @@ int settings_parse(const char *text, uint64_t memory_bytes, Settings *settings, 
 int settings_load(const char *path, Settings *settings, TextError *reterr) {
         _cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
         _cleanup_(freep) char *text = NULL;
-        size_t len;
         int r;
 
         if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
                 return 0;
-        r = fd < 0 ? -errno : fd_read_bounded(fd, SETTINGS_BYTES_MAX, &text, &len);
+        if (fd < 0)
+                return text_error_set(reterr, -errno, "%s: %m", path);
+        r = fd_read_bounded(fd, SETTINGS_BYTES_MAX, &text, NULL);
         if (r < 0)
                 return text_error_set(reterr, r, "%s: %s", path, strerror(-r));
         r = settings_parse(text, host_memory_bytes(), settings, reterr);

@@ -231,28 +231,29 @@ static int ask(Gate *gate, Query *query, Action action) {
 
 /*
  * What is known of the right of @caller to @action, asking if nothing is.
- * Return: 0 with @ret; 1, the answer comes later; negative errno with @error set.
+ * Return: NULL if nothing is known yet, with @ret_r: 1, the answer comes later; negative errno with @error set.
  */
-static int look_up(Gate *gate, sd_bus_message *call, const Caller *caller, Action action,
-                   Query **ret, sd_bus_error *error) {
+static Query *look_up(Gate *gate, sd_bus_message *call, const Caller *caller, Action action,
+                      int *ret_r, sd_bus_error *error) {
         Query *query = find_query(gate, call);
-        int r;
 
         if (!query) {
-                r = check_room(gate, call, caller->uid, error);
-                if (r < 0)
-                        return r;
+                *ret_r = check_room(gate, call, caller->uid, error);
+                if (*ret_r < 0)
+                        return NULL;
                 query = query_new(gate, call, caller);
+                *ret_r = query ? 0 : -ENOMEM;
                 if (!query)
-                        return -ENOMEM;
+                        return NULL;
         }
-        if (!(query->answered & (1u << action)))
-                return ask(gate, query, action);
+        if (!(query->answered & (1u << action))) {
+                *ret_r = ask(gate, query, action);
+                return NULL;
+        }
         /* Whoever looked it up is about to act on it. */
         query->spent = true;
         (void) sd_event_source_set_enabled(gate->reaper, SD_EVENT_ONESHOT);
-        *ret = query;
-        return 0;
+        return query;
 }
 
 static void audit_grant(Gate *gate, sd_bus_message *call, Query *query, Action action) {
@@ -268,10 +269,10 @@ static void audit_grant(Gate *gate, sd_bus_message *call, Query *query, Action a
 /* Return: 0, the unprivileged @caller has the right; 1, the answer comes later; negative errno with @error set. */
 static int require(Gate *gate, sd_bus_message *call, const Caller *caller, Action action,
                    bool audited, sd_bus_error *error) {
-        Query *query = NULL;
-        int r = look_up(gate, call, caller, action, &query, error);
+        int r;
+        Query *query = look_up(gate, call, caller, action, &r, error);
 
-        if (r != 0)
+        if (!query)
                 return r;
         if (!(query->granted & (1u << action)))
                 return refuse(gate, call, query, action, error);
@@ -340,12 +341,12 @@ static bool there_are_others(const Gate *gate, uid_t uid) {
 }
 
 static int pass_sight(Gate *gate, sd_bus_message *call, const Caller *caller, sd_bus_error *error) {
-        Query *query;
+        int r;
 
         if (!there_are_others(gate, caller->uid) &&
             !str_eq(sd_bus_message_get_member(call), "GetHistory"))
                 return 0;
-        return look_up(gate, call, caller, ACTION_INSPECT, &query, error);
+        return look_up(gate, call, caller, ACTION_INSPECT, &r, error) ? 0 : r;
 }
 
 static int pass_other_call(Gate *gate, sd_bus_message *call, const Caller *caller,

@@ -1,29 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/policy/audit.h"
 
-#define SD_JOURNAL_SUPPRESS_LOCATION 1 /* as in service/journal.c */
-#include <systemd/sd-journal.h>
-
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "service/journal.h"
 
 /* TASK_COMM_LEN of Linux, and room for what a later one may make of it. */
 #define COMM_BYTES_MAX 64u
-
-static void write_fields(const AuditEvent *event, LogLevel level, const char *comm,
-                         const char *text) {
-        (void) sd_journal_send("MESSAGE_ID=" AUDIT_MESSAGE_ID, "PRIORITY=%d", (int) level,
-                               "MESSAGE=%s", text, "VM_CALLER_UID=%u", event->caller->uid,
-                               "VM_CALLER_PID=%d", (int) event->caller->pid, "VM_CALLER_COMM=%s",
-                               comm, "VM_CALL=%s", event->call, "VM_ACTION=%s", event->action,
-                               "VM_VERDICT=%s", event->verdict, "VM_VERDICT_BASIS=%s", event->basis,
-                               "VM=%s", event->vm ? event->vm->name : "", "VM_ID=%s",
-                               event->vm ? event->vm->id : "", "VM_OWNER_UID=%d",
-                               event->vm ? (int) event->vm->owner_uid : -1, NULL);
-}
 
 /**
  * audit_write() - one line about a call that was let through or refused
@@ -48,7 +34,7 @@ void audit_write(const AuditEvent *event, RateLimit *limit, bool journal) {
                         event->vm ? " on VM " : "", event->vm ? event->vm->name : "",
                         event->verdict, event->basis, *event->action ? ", " : "", event->action);
         if (journal)
-                write_fields(event, level, comm, text);
+                journal_audit(event, level, comm, text);
         else
                 log_line(level, NULL, "%s", text);
 }

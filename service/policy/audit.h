@@ -9,8 +9,6 @@
 #include "service/policy/caller.h"
 #include "service/vm.h"
 
-#define AUDIT_MESSAGE_ID "6f6d0b6bd3d54d9f9d2c4ac0a7e7a0b1"
-
 typedef struct AuditEvent {
         const Caller *caller;
         const char *call;    /* member of the D-Bus interface */
