@@ -24,19 +24,15 @@ static int append_usage(sd_bus_message *reply, const Vm *vm) {
 int manager_bus_get_usage(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = userdata;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        Caller caller;
         int r;
 
-        r = bus_identify(service, message, &caller);
-        if (r < 0)
-                return r;
         r = sd_bus_message_new_method_return(message, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(osuttttttt)");
         for (Vm *vm = manager_first_vm(service->manager); vm && r >= 0;
              vm = manager_next_vm(service->manager, vm)) {
                 if (vm_info(vm)->state != VM_RUNNING ||
-                    !caller_may_touch(&caller, service->uid, vm_info(vm)->owner_uid))
+                    !gate_may_see(service->gate, message, vm_info(vm)->owner_uid))
                         continue;
                 r = append_usage(reply, vm);
                 vm_sample_soon(vm);

@@ -31,6 +31,7 @@ static const CallRule rules[] = {
         {VIVARIUM_MANAGER_INTERFACE, "AllocateInstanceId", NEED_ACTION, ACTION_MANAGE, false},
         {VIVARIUM_MANAGER_INTERFACE, "CheckConfig", NEED_ACTION, ACTION_MANAGE, false},
         {VIVARIUM_MANAGER_INTERFACE, "GetMetrics", NEED_SIGHT, 0, false},
+        {VIVARIUM_MANAGER_INTERFACE, "GetUsage", NEED_SIGHT, 0, false},
         {VIVARIUM_MANAGER_INTERFACE, "ListVms", NEED_SIGHT, 0, false},
         {VIVARIUM_MANAGER_INTERFACE, "GetVm", NEED_SIGHT, 0, false},
         {VIVARIUM_MANAGER_INTERFACE, "GetVmByCid", NEED_SIGHT, 0, false},

@@ -6,6 +6,12 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/str.h"
 #include "dbus/names.h"
 #include "service/policy/action.h"
 
@@ -26,6 +32,26 @@ static void test_an_unknown_call_has_no_rule(void **state) {
         assert_null(action_find_rule(VIVARIUM_MANAGER_INTERFACE, "Destroy"));
         assert_null(action_find_rule("org.example", "ListVms"));
         assert_null(action_find_rule("org.freedesktop.DBus.Properties", "Set"));
+}
+
+/* A method without a rule would be an administrator's alone, which nobody may have wanted. */
+static void test_each_method_of_the_manager_has_a_rule(void **state) {
+        _cleanup_(fd_closep) int fd =
+                open("dbus/org.vivarium.vm1.Manager.xml", O_RDONLY | O_CLOEXEC);
+        _cleanup_(freep) char *xml = NULL;
+        unsigned n = 0;
+
+        assert_true(fd >= 0);
+        assert_int_equal(fd_read_bounded(fd, 1 << 20, &xml, NULL), 0);
+        for (const char *p = xml; (p = strstr(p, "<method name=\"")); n++) {
+                char name[64];
+
+                p += strlen("<method name=\"");
+                (void) snprintf(name, sizeof(name), "%.*s", (int) strcspn(p, "\""), p);
+                if (!action_find_rule(VIVARIUM_MANAGER_INTERFACE, name))
+                        fail_msg("%s has no rule", name);
+        }
+        assert_true(n > 10);
 }
 
 static void test_to_see_a_vm_is_less_than_to_change_it(void **state) {
@@ -50,6 +76,7 @@ int main(void) {
                 cmocka_unit_test(test_each_action_has_a_word),
                 cmocka_unit_test(test_what_changes_the_host_needs_an_administrator),
                 cmocka_unit_test(test_an_unknown_call_has_no_rule),
+                cmocka_unit_test(test_each_method_of_the_manager_has_a_rule),
                 cmocka_unit_test(test_to_see_a_vm_is_less_than_to_change_it),
                 cmocka_unit_test(test_a_raw_config_is_custom_and_debugging_is_more),
         };
