@@ -33,7 +33,7 @@ typedef struct ManagerConfig {
         unsigned vms_max;                     /* VMs that are not-started or running */
         unsigned history_max;                 /* dead VMs that stay readable, at least 1 */
         RamdumpLimits ramdumps;
-        Quota quota;                          /* of each user but root and the daemon's own */
+        Quota quota; /* of each user but root and the daemon's own */
 } ManagerConfig;
 
 /* All VMs have ended; @r is -ECANCELED if it was decided otherwise meanwhile. */
