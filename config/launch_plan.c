@@ -25,6 +25,7 @@ void launch_plan_init(LaunchPlan *plan) {
                 .control = -EBADF,
                 .vsock_dir = -EBADF,
                 .gdb = -EBADF,
+                .vhost_vsock = -EBADF,
                 .vmm_stderr = -EBADF,
                 .status = -EBADF,
         };
@@ -124,6 +125,7 @@ static int build_roles(const LaunchPlan *plan, struct json_object *object) {
                 {"gdb", plan->gdb},
                 {"vsock_dir", plan->vsock_dir},
                 {"vmm_stderr", plan->vmm_stderr},
+                {"vhost_vsock", plan->vhost_vsock},
                 {"status", plan->status},
         };
 
@@ -301,6 +303,7 @@ static const JsonField plan_fields[] = {
         {"control", read_fd, offsetof(LaunchPlan, control)},
         {"vsock_dir", read_fd, offsetof(LaunchPlan, vsock_dir)},
         {"gdb", read_fd, offsetof(LaunchPlan, gdb)},
+        {"vhost_vsock", read_fd, offsetof(LaunchPlan, vhost_vsock)},
         {"vmm_stderr", read_fd, offsetof(LaunchPlan, vmm_stderr)},
         {"status", read_fd, offsetof(LaunchPlan, status)},
 };

@@ -33,10 +33,11 @@ typedef struct LaunchPlan {
         size_t n_files;
         /* Roles; -EBADF if absent. */
         int console_out, console_in, log_out, failure_out, ramdump_out;
-        int control;    /* socket that listens for the VMM's control clients */
-        int gdb;        /* socket that listens for a debugger */
-        int vsock_dir;  /* directory of the host's ends of the guest's sockets */
-        int vmm_stderr; /* becomes the VMM's standard error */
+        int control;     /* socket that listens for the VMM's control clients */
+        int gdb;         /* socket that listens for a debugger */
+        int vsock_dir;   /* directory of the host's ends of the guest's sockets */
+        int vhost_vsock; /* or the kernel's device for them, which has the context id */
+        int vmm_stderr;  /* becomes the VMM's standard error */
         int status; /* the launcher writes one error line here, or closes it by a successful exec */
 } LaunchPlan;
 

@@ -186,6 +186,20 @@ static int read_switch(const JsonValue *value, const JsonField *field, void *obj
         return json_read_bool(value, (bool *) (void *) ((char *) object + field->offset), reterr);
 }
 
+/* Ours: who connects the guest's sockets. */
+static int read_vsock(const JsonValue *value, const JsonField *field, void *object,
+                      TextError *reterr) {
+        static const char *const names[] = {"user", "vhost"};
+        unsigned which;
+        int r;
+
+        r = json_read_choice(value, names, ELEMENTSOF(names), &which, reterr);
+        if (r < 0)
+                return r;
+        ((VmConfig *) object)->vhost_vsock = which == 1;
+        return 0;
+}
+
 /* Keys that are known and ask for what this version cannot do; the value that asks for nothing is accepted. */
 
 static int refuse(const JsonValue *value, TextError *reterr) {
@@ -256,6 +270,7 @@ const JsonField vm_config_fields[] = {
         {"audio_config", read_only_null},
         {"usb_config", read_usb},
         {"balloon", read_switch, offsetof(VmConfig, balloon)},
+        {"vsock", read_vsock},
         {"hugepages", read_only_false},
         {"boost_uclamp", read_only_false},
         {"gdb_port", read_gdb_port},

@@ -155,6 +155,8 @@ static int build_members(const VmConfig *config, struct json_object *object) {
                 r = add_number(object, "gdb_port", config->gdb_port);
         if (r == 0)
                 r = add_bool(object, "balloon", config->balloon);
+        if (r == 0 && config->vhost_vsock)
+                r = add_string(object, "vsock", "vhost");
         if (r == 0)
                 r = add_bool(object, "detect_hangup", config->detect_hangup);
         if (r == 0)

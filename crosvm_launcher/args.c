@@ -182,10 +182,11 @@ static int add_sockets(LaunchArgs *args, const LaunchPlan *plan) {
 
         if (r == 0 && plan->control >= 0)
                 r = map_path(args, plan->control, &args->vmm.socket);
-        if (r < 0 || plan->vsock_dir < 0)
+        if (r < 0 || (plan->vsock_dir < 0 && plan->vhost_vsock < 0))
                 return r;
         args->vmm.vsock_cid = plan->cid;
-        r = map_path(args, plan->vsock_dir, &args->vmm.vsock_socket_dir);
+        r = plan->vhost_vsock >= 0 ? map_path(args, plan->vhost_vsock, &args->vmm.vsock_device)
+                                   : map_path(args, plan->vsock_dir, &args->vmm.vsock_socket_dir);
         return r < 0 ? r : strvec_addf(&args->vmm.oem_strings, NOTIFY_CREDENTIAL, plan->cid);
 }
 

@@ -45,7 +45,8 @@ static const char full_config[] =
         " \"shared_paths\": [], \"display_config\": null, \"input_devices\": [], \"network\": "
         "false,"
         " \"gpu_config\": null, \"audio_config\": null, \"usb_config\": {\"controller\": false},"
-        " \"balloon\": false, \"hugepages\": false, \"boost_uclamp\": false, \"gdb_port\": 0,"
+        " \"balloon\": false, \"vsock\": \"vhost\", \"hugepages\": false, \"boost_uclamp\": false, "
+        "\"gdb_port\": 0,"
         " \"swiotlb_mib\": 0, \"instance_id\": null, \"device_tree_overlays\": [], \"bootloader\": "
         "null,"
         " \"custom_memory_backing_files\": [], \"debug_level\": \"full\", \"detect_hangup\": "
@@ -63,6 +64,7 @@ static void test_every_key_is_read(void **state) {
                 fail_msg("%s", error.message);
         assert_string_equal(c.name, "b\xc3\xbcro");
         assert_string_equal(c.initrd, "ird");
+        assert_true(c.vhost_vsock);
         assert_string_equal(c.params, "a=\"b c\"\tq/z");
         assert_int_equal(c.n_disks, 2);
         assert_string_equal(c.disks[0].image, "root");

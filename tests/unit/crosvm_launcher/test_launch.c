@@ -518,6 +518,19 @@ static void test_our_own_vmm_has_its_sandbox_and_a_directory_of_sockets(void **s
         assert_non_null(strstr(l->record, " cid=2048,socket-dir=/proc/self/fd/"));
 }
 
+static void test_sockets_of_the_hosts_kernel_are_its_device(void **state) {
+        Launch *l = *state;
+
+        use_minimal(l);
+        l->plan.cid = 2048;
+        l->plan.vhost_vsock = own(l, open("/dev/null", O_RDWR));
+        spawn_plan(l);
+        assert_started(l);
+        assert_non_null(strstr(l->record, " --vsock\n"));
+        assert_non_null(strstr(l->record, " cid=2048,device=/proc/self/fd/"));
+        assert_non_null(strstr(l->record, "vmm.notify_socket=vsock-stream:2:2048"));
+}
+
 static void test_a_crosvm_of_today_is_spoken_to_in_its_words(void **state) {
         Launch *l = *state;
 
@@ -628,6 +641,7 @@ int main(int argc, char **argv, char **environment) {
                 LAUNCH_TEST(test_partitions_become_a_composite_of_the_clients_files),
                 LAUNCH_TEST(test_hundreds_of_descriptors_arrive_where_they_belong),
                 LAUNCH_TEST(test_our_own_vmm_has_its_sandbox_and_a_directory_of_sockets),
+                LAUNCH_TEST(test_sockets_of_the_hosts_kernel_are_its_device),
                 LAUNCH_TEST(test_a_crosvm_of_today_is_spoken_to_in_its_words),
                 LAUNCH_TEST(test_a_crosvm_of_2023_has_a_cid_and_no_name),
                 LAUNCH_TEST(test_a_crosvm_is_not_asked_for_the_software_processor),
