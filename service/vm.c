@@ -100,6 +100,7 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
                          .owner_pid = (uint32_t) owner->pid,
                          .owner_bus_name = strdup(owner->bus_name),
                          .owner_bus_id = strdup(env->bus_id),
+                         .vhost_vsock = request->config.vhost_vsock,
                          .detached = request->detach,
                          .memory_bytes = request->config.memory_mib << 20,
                          .n_vcpus = vm_count_vcpus(&request->config),

@@ -51,6 +51,7 @@ typedef struct VmInfo {
         char *owner_bus_name; /* owned; unique name of the creator's connection */
         char *owner_bus_id; /* owned; of the bus that has that name; another one may have it too */
         char *unit;         /* owned; systemd's name of the scope; "" where VMs have none */
+        bool vhost_vsock;   /* the host's kernel connects its sockets, by @cid */
         int detached;       /* boolean, in the width that sd-bus reads */
         uint64_t memory_bytes;
         uint32_t n_vcpus;

@@ -19,15 +19,12 @@
 #include "service/vm_internal.h"
 
 /*
- * The sockets of a VM's directory, and what is asked of a running VMM: each request is an operation with a deadline,
+ * The control socket of a VM, and what is asked of a running VMM: each request is an operation with a deadline,
  * and whatever becomes of the VM its caller is answered once.
  */
 
 #define CONTROL_NAME "control"
-#define VSOCK_DIR "vsock"
 #define GDB_NAME "gdb"
-#define NOTIFY_NAME "vsock_%u"
-#define DIAL_NAME "vsock" /* in VSOCK_DIR; the VMM's */
 
 #define ENDED_BEFORE "the VM ended before its VMM answered"
 #define OPERATIONS_MAX 16u /* of one VM at once; the VMM has room for twice that */
@@ -46,78 +43,30 @@ struct VmOperation {
         TAILQ_ENTRY(VmOperation) link;
 };
 
-/* Return: descriptor of a directory, owned by the caller; negative errno. */
-static int open_dir(int parent, const char *path) {
-        int fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-        return fd < 0 ? -errno : fd;
-}
-
-static int listen_for_guest(Vm *vm, int vsock_dir) {
-        char name[sizeof(NOTIFY_NAME) + 10];
-        int fd;
-
-        (void) snprintf(name, sizeof(name), NOTIFY_NAME, vm->info.cid);
-        fd = notify_listen(vsock_dir, name);
-        if (fd < 0)
-                return fd;
-        vm->notify = notify_free(vm->notify);
-        return notify_new(vm->env->event, fd, vm_payload_take, vm, &vm->notify);
-}
-
 /**
- * vm_make_sockets() - the VMM's control socket, the directory of its guest's sockets, and ours among them
+ * vm_make_control_sockets() - where the VMM listens for requests, and for a debugger
  * @ret_control: listens; owned by the caller
- * @ret_vsock:   directory; owned by the caller
  * @ret_gdb:     listens; owned by the caller; untouched unless the config asks for it
  *
  * Return: 0 or negative errno.
  */
-int vm_make_sockets(Vm *vm, int *ret_control, int *ret_vsock, int *ret_gdb) {
-        _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir), vsock = -EBADF,
-                                 control = -EBADF, gdb = -EBADF;
-        int r;
+int vm_make_control_sockets(const Vm *vm, int *ret_control, int *ret_gdb) {
+        _cleanup_(fd_closep) int dir = unix_name_open_dir(AT_FDCWD, vm->dir), control = -EBADF;
 
         if (dir < 0)
                 return dir;
-        if (mkdirat(dir, VSOCK_DIR, 0700) < 0 && errno != EEXIST)
-                return -errno;
-        vsock = open_dir(dir, VSOCK_DIR);
-        if (vsock < 0)
-                return vsock;
         control = control_listen(dir, CONTROL_NAME);
         if (control < 0)
                 return control;
         if (vm->request.config.gdb_port > 0) {
-                gdb = unix_name_listen(dir, GDB_NAME, SOCK_STREAM, 1);
+                int gdb = unix_name_listen(dir, GDB_NAME, SOCK_STREAM, 1);
+
                 if (gdb < 0)
                         return gdb;
+                *ret_gdb = gdb;
         }
-        r = listen_for_guest(vm, vsock);
-        if (r < 0)
-                return r;
-        *ret_gdb = TAKE_FD(gdb);
         *ret_control = TAKE_FD(control);
-        *ret_vsock = TAKE_FD(vsock);
         return 0;
-}
-
-/** vm_attach_sockets() - hear the guest of a VM that an earlier daemon started; failing that is logged */
-void vm_attach_sockets(Vm *vm) {
-        _cleanup_(fd_closep) int dir = -EBADF, vsock = -EBADF;
-        int fd = fdstore_take(vm->env->fdstore, vm->info.id, "notify"), r;
-
-        if (fd >= 0)
-                r = notify_new(vm->env->event, fd, vm_payload_take, vm, &vm->notify);
-        else {
-                dir = open_dir(AT_FDCWD, vm->dir);
-                vsock = dir < 0 ? dir : open_dir(dir, VSOCK_DIR);
-                r = vsock < 0 ? vsock : listen_for_guest(vm, vsock);
-        }
-        if (r < 0)
-                log_line(LOG_LEVEL_WARNING, vm->info.name,
-                         "listen for the guest: %s; its payload's state stays as it is",
-                         strerror(-r));
 }
 
 static void free_operation(VmOperation *operation) {
@@ -188,10 +137,13 @@ static void on_answer(void *userdata, int r, const ControlAnswer *answer, const 
                          r == 0 ? NULL : text_error_message(&error, r));
 }
 
-static int connect_in(int dir, const char *name, int type) {
-        _cleanup_(fd_closep) int fd = unix_name_connect(dir, name, type);
+static int connect_in(const Vm *vm, const char *name, int type) {
+        _cleanup_(fd_closep) int dir = unix_name_open_dir(AT_FDCWD, vm->dir), fd = -EBADF;
         int r;
 
+        if (dir < 0)
+                return dir;
+        fd = unix_name_connect(dir, name, type);
         if (fd < 0)
                 return fd;
         r = fd_budget_check(fd);
@@ -199,24 +151,11 @@ static int connect_in(int dir, const char *name, int type) {
 }
 
 static int connect_control(const Vm *vm) {
-        _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir);
-
-        return dir < 0 ? dir : connect_in(dir, CONTROL_NAME, SOCK_SEQPACKET);
-}
-
-static int connect_vsock(const Vm *vm) {
-        _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir), vsock = -EBADF;
-
-        if (dir < 0)
-                return dir;
-        vsock = open_dir(dir, VSOCK_DIR);
-        return vsock < 0 ? vsock : connect_in(vsock, DIAL_NAME, SOCK_STREAM);
+        return connect_in(vm, CONTROL_NAME, SOCK_SEQPACKET);
 }
 
 static int connect_gdb(const Vm *vm) {
-        _cleanup_(fd_closep) int dir = open_dir(AT_FDCWD, vm->dir);
-
-        return dir < 0 ? dir : connect_in(dir, GDB_NAME, SOCK_STREAM);
+        return connect_in(vm, GDB_NAME, SOCK_STREAM);
 }
 
 static int require_running(const Vm *vm, const char *act, TextError *reterr) {
@@ -363,7 +302,7 @@ static void on_dialled(void *userdata, int r, int fd) {
  */
 int vm_connect_vsock(Vm *vm, uint32_t port, VmFdFn done, void *userdata, TextError *reterr) {
         VmOperation *operation = NULL;
-        int r, fd;
+        int r;
 
         if (port < VM_VSOCK_PORT_MIN)
                 return text_error_set(reterr, SERVICE_E_INVALID_CONFIG,
@@ -374,13 +313,10 @@ int vm_connect_vsock(Vm *vm, uint32_t port, VmFdFn done, void *userdata, TextErr
                 return r;
         assert(operation);
         operation->fd_done = done;
-        fd = connect_vsock(vm);
-        r = fd < 0 ? fd
-                   : dial_new(vm->env->event, fd, port, OPERATION_USEC, on_dialled, operation,
-                              &operation->dial);
+        r = vm_dial(vm, port, OPERATION_USEC, on_dialled, operation, &operation->dial);
         if (r < 0) {
                 free_operation(operation);
-                return text_error_set(reterr, r, "connect to VM \"%s\": reach the VMM: %s",
+                return text_error_set(reterr, r, "connect to VM \"%s\": reach its sockets: %s",
                                       vm->info.name, strerror(-r));
         }
         return 0;

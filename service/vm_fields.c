@@ -21,6 +21,7 @@ static void set_identity(const VmInfo *info, Fields *fields) {
         fields_set(fields, "OWNER_BUS_NAME", info->owner_bus_name);
         fields_set(fields, "OWNER_BUS_ID", info->owner_bus_id);
         fields_set_u64(fields, "DETACHED", (uint64_t) info->detached);
+        fields_set_u64(fields, "VHOST_VSOCK", info->vhost_vsock);
         fields_set(fields, "UNIT", info->unit);
         fields_set_u64(fields, "MEMORY_BYTES", info->memory_bytes);
         fields_set_u64(fields, "VCPUS", info->n_vcpus);
@@ -160,6 +161,7 @@ static void get_numbers(const Fields *fields, VmInfo *info) {
         info->owner_uid = (uint32_t) fields_get_u64(fields, "OWNER_UID", 0);
         info->owner_pid = (uint32_t) fields_get_u64(fields, "OWNER_PID", 0);
         info->detached = fields_get_u64(fields, "DETACHED", 0) != 0;
+        info->vhost_vsock = fields_get_u64(fields, "VHOST_VSOCK", 0) != 0;
         info->memory_bytes = fields_get_u64(fields, "MEMORY_BYTES", 0);
         info->n_vcpus = (uint32_t) fields_get_u64(fields, "VCPUS", 0);
         info->pid = (uint32_t) fields_get_u64(fields, "PID", 0);

@@ -8,6 +8,7 @@
 #include "config/keeper.h"
 #include "service/monitor/console.h"
 #include "service/monitor/control.h"
+#include "service/monitor/dial.h"
 #include "service/monitor/drain.h"
 #include "service/monitor/notify.h"
 #include "service/monitor/process.h"
@@ -121,9 +122,21 @@ void vm_unstore_processes(Vm *vm);
 /* vm.c */
 int vm_add_death_waiter(Vm *vm, VmDoneFn done, void *userdata, TextError *reterr);
 
+/* vm_vsock.c */
+
+/* What the VMM gets for its guest's sockets; one of the two, owned. */
+typedef struct VmVsockEnds {
+        int dir;   /* of Unix sockets */
+        int vhost; /* the host kernel's device */
+} VmVsockEnds;
+
+int vm_make_vsock(Vm *vm, VmVsockEnds *ret);
+void vm_attach_vsock(Vm *vm);
+int vm_dial(const Vm *vm, uint32_t port, usec_t timeout_usec, DialDoneFn done, void *userdata,
+            Dial **ret);
+
 /* vm_control.c */
-int vm_make_sockets(Vm *vm, int *ret_control, int *ret_vsock, int *ret_gdb);
-void vm_attach_sockets(Vm *vm);
+int vm_make_control_sockets(const Vm *vm, int *ret_control, int *ret_gdb);
 int vm_ask(Vm *vm, const ControlRequest *request, const char *act, VmReplyFn done, void *userdata,
            TextError *reterr);
 void vm_drop_operations(Vm *vm, bool tell);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "config/launch_plan.h"
 #include "service/fd_budget.h"
+#include "service/monitor/vsock_host.h"
 #include "service/store/fdstore.h"
 #include "service/vm_internal.h"
 #include "service/vm_stray.h"
@@ -27,13 +28,14 @@
 
 /* What the keeper and the launcher get, and the daemon keeps none of. */
 typedef struct KeeperEnds {
-        KeeperFds keeper;            /* owned but for @record and the ends of the VMM's pipes */
-        int status;                  /* owned */
-        int failure, vmm_stderr;     /* owned */
-        VmConsoleEnds consoles;      /* owned */
-        int plan;                    /* owned memfd */
-        int control, vsock_dir, gdb; /* owned */
-        int ramdump;                 /* owned */
+        KeeperFds keeper;        /* owned but for @record and the ends of the VMM's pipes */
+        int status;              /* owned */
+        int failure, vmm_stderr; /* owned */
+        VmConsoleEnds consoles;  /* owned */
+        int plan;                /* owned memfd */
+        int control, gdb;        /* owned */
+        VmVsockEnds vsock;       /* owned */
+        int ramdump;             /* owned */
 } KeeperEnds;
 
 static void keeper_ends_deinit(KeeperEnds *ends) {
@@ -48,7 +50,8 @@ static void keeper_ends_deinit(KeeperEnds *ends) {
         (void) fd_close(ends->vmm_stderr);
         (void) fd_close(ends->plan);
         (void) fd_close(ends->control);
-        (void) fd_close(ends->vsock_dir);
+        (void) fd_close(ends->vsock.dir);
+        (void) fd_close(ends->vsock.vhost);
         (void) fd_close(ends->ramdump);
         (void) fd_close(ends->gdb);
 }
@@ -205,7 +208,8 @@ static int make_plan(Vm *vm, KeeperEnds *ends) {
         plan.vmm_stderr = ends->vmm_stderr;
         plan.status = ends->status;
         plan.control = ends->control;
-        plan.vsock_dir = ends->vsock_dir;
+        plan.vsock_dir = ends->vsock.dir;
+        plan.vhost_vsock = ends->vsock.vhost;
         plan.ramdump_out = ends->ramdump;
         plan.gdb = ends->gdb;
         /* A start happens once, so the plan may take the config. */
@@ -322,7 +326,7 @@ static int spawn(Vm *vm, const KeeperEnds *ends) {
         const VmConsoleEnds *consoles = &ends->consoles;
         const int roles[] = {ends->plan, ends->status, ends->failure, ends->vmm_stderr,
                              consoles->console, consoles->keys, consoles->log, ends->control,
-                             ends->vsock_dir, ends->ramdump, ends->gdb,
+                             ends->vsock.dir, ends->vsock.vhost, ends->ramdump, ends->gdb,
                              /* what the VM's creator passed */
                              request->console_out, request->log_out, request->console_in,
                              /* what the keeper holds */
@@ -376,7 +380,7 @@ int vm_spawn_keeper(Vm *vm) {
                                                          .consoles = {-EBADF, -EBADF, -EBADF},
                                                          .plan = -EBADF,
                                                          .control = -EBADF,
-                                                         .vsock_dir = -EBADF,
+                                                         .vsock = {-EBADF, -EBADF},
                                                          .ramdump = -EBADF,
                                                          .gdb = -EBADF};
         int r;
@@ -388,9 +392,13 @@ int vm_spawn_keeper(Vm *vm) {
         r = make_pipes(vm, &ends);
         if (r < 0)
                 return failed(vm, r, "make pipes", "");
-        r = vm_make_sockets(vm, &ends.control, &ends.vsock_dir, &ends.gdb);
+        r = vm_make_control_sockets(vm, &ends.control, &ends.gdb);
         if (r < 0)
-                return failed(vm, r, "make sockets in", vm->dir);
+                return failed(vm, r, "make control sockets in", vm->dir);
+        r = vm_make_vsock(vm, &ends.vsock);
+        if (r < 0)
+                return failed(vm, r, "make the guest's sockets:",
+                              vm->info.vhost_vsock ? VSOCK_HOST_DEVICE : vm->dir);
         r = make_ramdump(vm, &ends);
         if (r < 0)
                 return failed(vm, r, "make the file of the memory dump", "");

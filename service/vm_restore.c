@@ -229,7 +229,7 @@ static int on_later(sd_event_source *source, void *userdata) {
                 r = vm_read_record(vm, &record);
         if (r < 0)
                 record = (KeeperRecord){0};
-        vm_attach_sockets(vm);
+        vm_attach_vsock(vm);
         if (vm->phase == VM_PHASE_LAUNCHING)
                 resume_launch(vm, &record);
         else

@@ -15,7 +15,7 @@
 
 struct Dial {
         int fd; /* owned, non-blocking until it is handed over */
-        sd_event_source *readable, *deadline;
+        sd_event_source *io, *deadline;
         char line[ANSWER_MAX];
         size_t len;
         DialDoneFn done;
@@ -73,6 +73,41 @@ static int send_command(int fd, uint32_t port) {
         return send(fd, line, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL) == n ? 0 : -EIO;
 }
 
+/* The connection is there, or it is known why not. */
+static int on_writable(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        socklen_t len = sizeof(int);
+        int error = 0;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+                error = errno;
+        if (error == ECONNRESET || error == ENODEV)
+                error = ECONNREFUSED; /* nobody listens there, or the guest has no driver yet */
+        finish(userdata, -error);
+        return 0;
+}
+
+static int watch(Dial *dial, sd_event *event, uint32_t events, sd_event_io_handler_t handler,
+                 usec_t timeout_usec) {
+        int r = sd_event_add_io(event, &dial->io, dial->fd, events, handler, dial);
+
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &dial->deadline, CLOCK_MONOTONIC,
+                                               timeout_usec, ACCURACY_USEC, on_deadline, dial);
+        return r < 0 ? r : 0;
+}
+
+static int new_consume(int fd, DialDoneFn done, void *userdata, Dial **ret) {
+        Dial *dial = calloc(1, sizeof(*dial));
+
+        if (!dial) {
+                (void) fd_close(fd);
+                return -ENOMEM;
+        }
+        *dial = (Dial){.fd = fd, .done = done, .userdata = userdata};
+        *ret = dial;
+        return 0;
+}
+
 /**
  * dial_new() - ask for a connection to @port
  * @fd:   connection to the VMM's socket, non-blocking; consumed
@@ -82,27 +117,32 @@ static int send_command(int fd, uint32_t port) {
  */
 int dial_new(sd_event *event, int fd, uint32_t port, usec_t timeout_usec, DialDoneFn done,
              void *userdata, Dial **ret) {
-        Dial *dial = calloc(1, sizeof(*dial));
+        _cleanup_(dial_freep) Dial *dial = NULL;
         int r;
 
-        if (!dial) {
-                (void) fd_close(fd);
-                return -ENOMEM;
-        }
-        dial->fd = fd;
-        dial->done = done;
-        dial->userdata = userdata;
-        r = send_command(fd, port);
+        r = new_consume(fd, done, userdata, &dial);
         if (r >= 0)
-                r = sd_event_add_io(event, &dial->readable, fd, EPOLLIN, on_readable, dial);
+                r = send_command(fd, port);
         if (r >= 0)
-                r = sd_event_add_time_relative(event, &dial->deadline, CLOCK_MONOTONIC,
-                                               timeout_usec, ACCURACY_USEC, on_deadline, dial);
-        if (r < 0) {
-                (void) dial_free(dial);
+                r = watch(dial, event, EPOLLIN, on_readable, timeout_usec);
+        if (r < 0)
                 return r;
-        }
-        *ret = dial;
+        *ret = TAKE(dial);
+        return 0;
+}
+
+/** dial_new_connecting() - wait for a socket that the kernel connects to the port; otherwise as dial_new() */
+int dial_new_connecting(sd_event *event, int fd, usec_t timeout_usec, DialDoneFn done,
+                        void *userdata, Dial **ret) {
+        _cleanup_(dial_freep) Dial *dial = NULL;
+        int r;
+
+        r = new_consume(fd, done, userdata, &dial);
+        if (r >= 0)
+                r = watch(dial, event, EPOLLOUT, on_writable, timeout_usec);
+        if (r < 0)
+                return r;
+        *ret = TAKE(dial);
         return 0;
 }
 
@@ -110,7 +150,7 @@ int dial_new(sd_event *event, int fd, uint32_t port, usec_t timeout_usec, DialDo
 Dial *dial_free(Dial *dial) {
         if (!dial)
                 return NULL;
-        (void) sd_event_source_disable_unref(dial->readable);
+        (void) sd_event_source_disable_unref(dial->io);
         (void) sd_event_source_disable_unref(dial->deadline);
         (void) fd_close(dial->fd);
         free(dial);

@@ -13,6 +13,7 @@
 #include "base/ratelimit.h"
 #include "base/str.h"
 #include "service/monitor/unix_name.h"
+#include "service/monitor/vsock_host.h"
 
 /*
  * What comes here comes from the guest, by way of a VMM that may have been taken over by it. A connection holds at most
@@ -46,6 +47,7 @@ struct Notify {
         RateLimit limit;
         unsigned n_connections;
         bool paused;
+        uint32_t cid; /* of the only guest that is heard; 0: who reaches the socket */
         TAILQ_HEAD(, Connection) connections;
 };
 
@@ -168,7 +170,8 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
                         return 0;
         }
         own = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (own >= 0 && notify->limit.dropped > 0)
+        if (own >= 0 && (notify->limit.dropped > 0 ||
+                         (notify->cid != 0 && !vsock_host_is_from(own, notify->cid))))
                 (void) fd_close(own);
         else if (own >= 0)
                 (void) add_connection(notify, own);
@@ -180,6 +183,16 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
 /** notify_listen() - a new socket @name in @dir_fd, in the place of an old one. Return: owned descriptor; negative errno. */
 int notify_listen(int dir_fd, const char *name) {
         return unix_name_listen(dir_fd, name, SOCK_STREAM, BACKLOG);
+}
+
+/** notify_listen_vsock() - the same at @port of the host's AF_VSOCK, for notify_require_cid() */
+int notify_listen_vsock(uint32_t port) {
+        return vsock_host_listen(port, BACKLOG);
+}
+
+/** notify_require_cid() - the socket is one of AF_VSOCK, which anybody can reach: hear the guest with @cid alone */
+void notify_require_cid(Notify *notify, uint32_t cid) {
+        notify->cid = cid;
 }
 
 /**

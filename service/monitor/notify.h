@@ -18,7 +18,9 @@ typedef struct Notify Notify;
 typedef const char *(*NotifyFn)(void *userdata, const NotifyMessage *message);
 
 int notify_listen(int dir_fd, const char *name);
+int notify_listen_vsock(uint32_t port);
 int notify_new(sd_event *event, int listen_fd, NotifyFn fn, void *userdata, Notify **ret);
 Notify *notify_free(Notify *notify);
 DEFINE_CLEANUP(Notify *, notify_free)
+void notify_require_cid(Notify *notify, uint32_t cid);
 int notify_fd(const Notify *notify);

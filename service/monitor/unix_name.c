@@ -2,6 +2,7 @@
 #include "service/monitor/unix_name.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -63,4 +64,11 @@ int unix_name_connect(int dir_fd, const char *name, int type) {
         if (connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
                 return -errno;
         return TAKE_FD(fd);
+}
+
+/** unix_name_open_dir() - a directory for the functions above. Return: owned descriptor; negative errno. */
+int unix_name_open_dir(int parent_fd, const char *path) {
+        int fd = openat(parent_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
 }
