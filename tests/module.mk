@@ -117,9 +117,16 @@ o/guest/hostile.elf: $(HOSTILE_SRCS) tests/guest/hostile/hostile.h
 	        -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
 	        -Wl,--build-id=none,-Ttext-segment=0x1000000,-z,noexecstack -I. -o $@ $(HOSTILE_SRCS)
 
+# The same as firmware.
+o/guest/hostile.rom: tests/guest/hostile/rom.S o/guest/hostile.elf
+	$(Q)strip -o $@.elf o/guest/hostile.elf
+	$(Q)gcc -c -DHOSTILE_ELF='"$@.elf"' -o $@.o $<
+	$(Q)objcopy -O binary -j .text $@.o $@
+	@rm -f $@.elf $@.o
+
 ## guest: build the stock test guest (Debian cloud kernel, busybox initramfs) and the tiny one into o/guest/
 .PHONY: guest
-guest: o/guest/tiny.elf o/guest/hostile.elf
+guest: o/guest/tiny.elf o/guest/hostile.elf o/guest/hostile.rom
 	@tests/guest/build.sh o/guest
 
 ## testbed: the system tests, in a Debian host with systemd and nested KVM under QEMU (ONLY=substring for some)

@@ -23,10 +23,10 @@ same() { # SENTENCE EXPECTED ACTUAL
 . "$scenarios/hostile.sh"
 if [ -n "${VIVARIUM_FULL:-}" ]; then
         # shellcheck disable=SC2046 # numbers
-        scenario_hostile 500 $(seq 20)
+        scenario_hostile 500 $(seq 20) firmware
 elif [ -n "${VIVARIUM_SANITIZED:-}" ]; then
-        scenario_hostile 100 5 6
+        scenario_hostile 100 5 6 firmware
 else
-        scenario_hostile 200 1 2 3 4
+        scenario_hostile 200 1 2 3 4 firmware
 fi
 [ $failed -eq 0 ]

@@ -25,9 +25,10 @@
 #define BARS 0xd0000000u /* where BARs are put: mapped at entry, in the window of the host bridge */
 #define BAR_STEP 0x100000u
 #define DEVICES_MAX 31u
-#define RINGS 8u                /* queues of a device that have memory of their own */
-#define RING_SIZE 64u           /* of a queue that begin() set up, if the device has so much */
-#define PATIENCE 10000000000ull /* in ticks of the TSC */
+#define RINGS 8u      /* queues of a device that have memory of their own */
+#define RING_SIZE 64u /* of a queue that begin() set up, if the device has so much */
+#define PATIENCE                                                                                   \
+        100000000000ull /* in ticks of the TSC: for what would otherwise never come, on a host that is busy */
 
 #define COM1 0x3f8u
 #define VIRTIO_VENDOR 0x1af4u
@@ -195,3 +196,6 @@ void abuse(struct device *dev);
 
 /* board.c */
 void abuse_board(void);
+
+/* firmware.c */
+void abuse_firmware(void);

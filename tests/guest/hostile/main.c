@@ -39,6 +39,7 @@ static void abuse_all(void) {
                 devices[i].family->abuse(&devices[i]);
         }
         abuse_board();
+        abuse_firmware();
 }
 
 static uint64_t number(const char **text) {
