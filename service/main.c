@@ -468,6 +468,16 @@ static gid_t find_group(const char *name) {
         return gid;
 }
 
+/* In a user's home nobody else makes them. */
+static void make_parents(const char *path) {
+        _cleanup_(freep) char *copy = strdup(path);
+
+        for (char *p = copy; p && (p = strchr(p + 1, '/')); *p = '/') {
+                *p = '\0';
+                (void) mkdir(copy, 0700);
+        }
+}
+
 static int run(void) {
         _cleanup_(settings_deinit) Settings settings = {0};
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
@@ -482,6 +492,8 @@ static int run(void) {
                 r = load_settings(&settings);
         if (r < 0)
                 return r;
+        if (arg_user)
+                make_parents(state_dir);
         r = sd_event_default(&event);
         if (r >= 0)
                 /* Only where the unit asks for it. */

@@ -3,3 +3,4 @@ $(eval $(call install,$(wildcard systemd/*.service systemd/*.service.in systemd/
 $(eval $(call install,$(wildcard systemd/sysusers.d/*.conf),$(PREFIX)/lib/sysusers.d))
 $(eval $(call install,$(wildcard systemd/tmpfiles.d/*.conf),$(PREFIX)/lib/tmpfiles.d))
 $(eval $(call install,$(wildcard systemd/*.catalog),$(PREFIX)/lib/systemd/catalog))
+$(eval $(call install,$(wildcard systemd/user/*.service systemd/user/*.service.in),$(userunitdir)))

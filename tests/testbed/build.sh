@@ -12,6 +12,8 @@ packages=systemd,systemd-sysv,dbus,kmod,procps,e2fsprogs,jq,libjson-c5,liburing2
 packages=$packages,systemd-container
 # what the network's tests use: ip, passt, and the libraries of virtiofsd, whose package would bring all of QEMU along
 packages=$packages,iproute2,passt,libseccomp2,libcap-ng0,libglib2.0-0,libnuma1
+# Rights and the users' own buses.
+packages=$packages,polkitd,dbus-user-session,libpam-systemd
 key="$packages $(sha256sum <"$0")"
 [ -e "$out/base.ext4" ] && [ "$(cat "$out/base.key" 2>/dev/null)" = "$key" ] && exit 0
 
