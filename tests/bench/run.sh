@@ -46,9 +46,8 @@ take_figures() {
         done
 }
 
-# The daemon on a bus of its own, beside the smallest server that sd-bus can make.
-bench_bus() {
-        local work pids address numbers
+# A bus of our own: sets work, build, pids and address, which are the caller's.
+start_bus() {
         work=$(mktemp -d)
         build=$(cd "$build" && pwd)
         cat >"$work/bus.conf" <<-CONF
@@ -60,6 +59,41 @@ bench_bus() {
         dbus-daemon --config-file="$work/bus.conf" --nofork --print-address=3 3>"$work/address" 2>"$work/bus.log" &
         pids=$!
         read -r address <"$work/address"
+}
+
+# Ten VMs, and a daemon that is killed and started again.
+bench_adopt() {
+        local work pids address daemon number vms=10 i
+        start_bus
+        daemon=("$build/vivariumd" --bus-address="$address" --runtime-dir="$work/run" --vmm="$build/vivarium-vmm"
+                --launcher="$build/vivarium-launch" --log-level=error)
+        "${daemon[@]}" 2>"$work/daemon.log" &
+        i=$!
+        until "$build/vivctl" --address="$address" list >"$work/list" 2>&1; do kill -0 $i || return 0; done
+        for _ in $(seq $vms); do
+                "$build/vivctl" --address="$address" run --detach --hypervisor soft --kernel o/guest/tiny.elf --mem 64 \
+                        --params tiny=h: >>"$work/list" 2>&1
+        done
+        kill -9 $i
+        wait $i 2>/dev/null || :
+        number=$("$build/tests/bench/bench_adopt" "$address" $vms 21 "${daemon[@]}" 2>>"$work/daemon.log") ||
+                tail -n 3 "$work/daemon.log" >&2
+        # the next daemon ends them
+        "${daemon[@]}" 2>>"$work/daemon.log" &
+        pids="$pids $!"
+        until "$build/vivctl" --address="$address" drain >"$work/list" 2>&1; do kill -0 $! || break; done
+        # shellcheck disable=SC2086
+        kill $pids
+        # shellcheck disable=SC2086
+        wait $pids 2>/dev/null || :
+        rm -rf "$work"
+        figure restart.adopt10 ms "$number" - -
+}
+
+# The daemon on a bus of its own, beside the smallest server that sd-bus can make.
+bench_bus() {
+        local work pids address numbers
+        start_bus
         "$build/vivariumd" --bus-address="$address" --runtime-dir="$work/run" --vmm="$build/vivarium-vmm" \
                 --launcher="$build/vivarium-launch" 2>"$work/daemon.log" &
         pids="$pids $!"
@@ -175,6 +209,7 @@ if [ -n "${BENCH_CARDS:-}" ]; then
 fi
 
 if any_wanted dbus.ping daemon.rss.idle; then bench_bus; fi
+if any_wanted restart.adopt10; then bench_adopt; fi
 if any_wanted boot.soft.q35 boot.soft.microvm; then bench_soft_boots; fi
 case $only in
 "" | b | bl | blk | blk.s*) bench_soft_io race_disks blk.soft ;;
