@@ -73,7 +73,7 @@ static int open_vhosts(Machine *machine, const VmmNet *config, Vhost ***ret, Tex
         int r = 0;
 
         if (config->vhost) {
-                vhosts = calloc(config->n_pairs, sizeof(*vhosts));
+                vhosts = calloc(config->n_pairs, sizeof(Vhost *));
                 r = vhosts ? 0 : -ENOMEM;
         }
         for (unsigned i = 0; vhosts && r >= 0 && i < config->n_pairs; i++)

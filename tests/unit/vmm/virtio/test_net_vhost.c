@@ -41,7 +41,7 @@ typedef struct Fixture {
 static Vhost **open_kernels(Fixture *f, uint64_t features) {
         const VhostConfig config = {
                 .ops = &kernel_vhost_fake_ops, .mem = f->board->mem, .loop = f->board->loop};
-        Vhost **vhosts = calloc(PAIRS, sizeof(*vhosts));
+        Vhost **vhosts = calloc(PAIRS, sizeof(Vhost *));
 
         assert_non_null(vhosts);
         for (unsigned i = 0; i < PAIRS; i++) {
