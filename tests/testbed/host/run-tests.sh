@@ -13,6 +13,7 @@ script=$(sed -n 's/.*testbed\.script=\([^ ]*\).*/\1/p' /proc/cmdline)
 only=$(sed -n 's/.*testbed\.only=\([^ ]*\).*/\1/p' /proc/cmdline)
 jobs=$(sed -n 's/.*testbed\.jobs=\([^ ]*\).*/\1/p' /proc/cmdline)
 stty -F /dev/ttyS1 raw 2>/dev/null
+depmod 2>$logs/depmod.log # the modules came with an index that only busybox reads
 
 run_one() {
         local script=$1 name start status

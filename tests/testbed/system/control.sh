@@ -17,9 +17,9 @@ vm_begin() {
         vm=$!
 }
 
-# vm_says NAME PATTERN [SECONDS]: until the guest printed a line that matches
+# vm_says NAME PATTERN [SECONDS]: until the guest printed a line that matches. VIVARIUM_PATIENCE (60): the seconds if not given.
 vm_says() {
-        timeout "${3:-60}" bash -c '
+        timeout "${3:-${VIVARIUM_PATIENCE:-60}}" bash -c '
                 exec 3< <(exec tail -n +1 -f "$1")
                 tail=$!
                 grep -q -m 1 -E -- "$2" <&3
