@@ -76,7 +76,7 @@ unsigned action_set_for_config(const VmConfig *config) {
         /* As in Android: what this contract takes are raw configs, whose kernel nobody vouches for. */
         unsigned set = 1u << ACTION_USE_CUSTOM;
 
-        if (config->debug_level == VM_DEBUG_FULL)
+        if (config->debug_level == VM_DEBUG_FULL || config->gdb_port > 0)
                 set |= 1u << ACTION_DEBUG;
         return set;
 }

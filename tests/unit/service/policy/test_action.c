@@ -68,6 +68,10 @@ static void test_a_raw_config_is_custom_and_debugging_is_more(void **state) {
         config.debug_level = VM_DEBUG_FULL;
         assert_int_equal(action_set_for_config(&config),
                          1u << ACTION_USE_CUSTOM | 1u << ACTION_DEBUG);
+        config.debug_level = VM_DEBUG_NONE;
+        config.gdb_port = 1234;
+        assert_int_equal(action_set_for_config(&config),
+                         1u << ACTION_USE_CUSTOM | 1u << ACTION_DEBUG);
         vm_config_deinit(&config);
 }
 
