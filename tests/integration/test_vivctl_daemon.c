@@ -70,8 +70,8 @@ static void test_an_interrupted_vm_is_killed_on_behalf_of_vivctl(void **state) {
         assert_int_equal(kill(vivctl.pid, SIGINT), 0);
         r = vivctl_finish(&vivctl);
         vivctl_expect(&r, 11, NULL, NULL);
-        (void) snprintf(expected, sizeof(expected),
-                        "End asked for by: user root, process %d\n", vivctl.pid);
+        (void) snprintf(expected, sizeof(expected), "End asked for by: user root, process %d\n",
+                        vivctl.pid);
         if (getuid() == 0)
                 assert_non_null(strstr(r.err, expected));
 }

@@ -50,7 +50,8 @@ static const char full_config[] =
         " \"swiotlb_mib\": 0, \"instance_id\": null, \"device_tree_overlays\": [], \"bootloader\": "
         "null,"
         " \"custom_memory_backing_files\": [], \"debug_level\": \"full\", \"detect_hangup\": "
-        "false, \"ramdump\": true, \"limits\": {\"memory_max_mib\": 7000, \"memory_high_mib\": 6500, \"cpu_weight\": "
+        "false, \"ramdump\": true, \"limits\": {\"memory_max_mib\": 7000, \"memory_high_mib\": "
+        "6500, \"cpu_weight\": "
         "200,"
         " \"cpu_quota_percent\": 150, \"io_weight\": 50, \"tasks_max\": 64}}";
 

@@ -137,8 +137,7 @@ int main(void) {
                 cmocka_unit_test(test_a_reason_this_version_does_not_know_is_still_named),
                 cmocka_unit_test(test_what_applies_is_described_and_nothing_else),
                 cmocka_unit_test(test_a_signal_goes_before_an_exit_status),
-                cmocka_unit_test(
-                        test_who_asked_for_the_end_and_what_brought_it_are_told_in_words),
+                cmocka_unit_test(test_who_asked_for_the_end_and_what_brought_it_are_told_in_words),
                 cmocka_unit_test(test_the_call_that_a_filter_forbade_is_named),
                 cmocka_unit_test(test_only_the_last_lines_of_a_tail_are_shown),
         };
