@@ -21,6 +21,7 @@
 typedef struct Attachment {
         Client *client;           /* borrowed */
         const char *which, *path; /* borrowed */
+        Value *id;                /* owned; by which the history knows the VM when it is gone */
         AttachStream stream;
         Console console;
         sd_event *event; /* owned */
@@ -31,6 +32,7 @@ typedef struct Attachment {
 
 static void attachment_deinit(Attachment *a) {
         console_deinit(&a->console);
+        (void) value_free(a->id);
         if (a->event)
                 (void) sd_bus_detach_event(a->client->bus);
         a->event = sd_event_unref(a->event);
@@ -111,19 +113,22 @@ static void resume(Attachment *a) {
         session_say(&a->console, "vivctl: the service was restarted; VM \"%s\" runs on", a->which);
 }
 
-static void tell_end(Attachment *a) {
-        _cleanup_(value_freep) Value *vm = NULL;
-        const char *reason;
-        int64_t code;
-
-        if (client_read_vm(a->client, a->which, a->path, &vm, a->reterr) < 0) {
-                leave(a, EXIT_STATUS_ERROR);
-                return;
-        }
-        reason = value_get_string(vm, "DeathReason");
-        code = value_get_int(vm, "DeathReasonCode", -1);
+static void tell_end(Attachment *a, const char *reason, int64_t code) {
         session_say(&a->console, "vivctl: VM \"%s\" ended: %s", a->which, reason);
         leave(a, exit_status_for_reason(code));
+}
+
+/* From the history, for a VM that belongs to its creator's connection may be gone with that at any moment. */
+static void ended(Attachment *a) {
+        _cleanup_(value_freep) Value *deaths = NULL;
+
+        if (client_get_history(a->client, a->id->string, 1, &deaths, a->reterr) < 0)
+                leave(a, EXIT_STATUS_ERROR);
+        else if (deaths->n_members == 0)
+                tell_end(a, "nobody knows why", -1);
+        else
+                tell_end(a, value_get_string(deaths->members[0], "reason"),
+                         value_get_int(deaths->members[0], "code", -1));
 }
 
 static void ask_state(Attachment *a);
@@ -148,6 +153,10 @@ static int on_state(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
                 return 0;
         }
         a->asking = false;
+        if (error && sd_bus_error_has_name(error, VIVARIUM_ERROR_NO_SUCH_VM)) {
+                ended(a);
+                return 0;
+        }
         if (error || sd_bus_message_read(reply, "v", "s", &state) < 0) {
                 (void) client_call_error(a->client, error, -EIO, "the VM cannot be found again",
                                          a->reterr);
@@ -155,7 +164,7 @@ static int on_state(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
         } else if (str_eq(state, "running"))
                 resume(a);
         else
-                tell_end(a);
+                ended(a);
         return 0;
 }
 
@@ -234,8 +243,12 @@ static int begin(Attachment *a) {
                                       .drained = on_drained,
                                       .ended = on_ended,
                                       .userdata = a};
-        int r = open_both(a, &a->console.from_guest, &a->console.to_guest);
+        int r = client_get_property(a->client, a->path, "Id", &a->id, a->reterr);
 
+        if (r >= 0 && a->id->type != VALUE_STRING)
+                r = -EBADMSG;
+        if (r >= 0)
+                r = open_both(a, &a->console.from_guest, &a->console.to_guest);
         if (r >= 0)
                 r = sd_event_new(&a->event);
         if (r >= 0)

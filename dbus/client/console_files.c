@@ -53,10 +53,15 @@ static int open_output_file(const char *option, const char *path, int *ret, Text
         return 0;
 }
 
+/* Nobody passes a descriptor: the service logs the console, and shows it to vivctl console. */
+#define CONSOLE_OF_SERVICE "service"
+
 static int open_output(Console *console, const char *path, bool live, bool json,
                        TextError *reterr) {
         int ends[2], r;
 
+        if (path && str_eq(path, CONSOLE_OF_SERVICE))
+                return 0;
         if (path && !str_eq(path, "-"))
                 return open_output_file("console", path, &console->guest_out, reterr);
         if (!live)

@@ -33,7 +33,8 @@ const Option config_options[] = {
 };
 
 const Option start_options[] = {
-        {OPTION_CONSOLE, 0, "console", "FILE", "Write the console to FILE; - is standard output"},
+        {OPTION_CONSOLE, 0, "console", "FILE",
+         "Write the console to FILE; - is standard output, service the service's"},
         {OPTION_CONSOLE_IN, 0, "console-in", "FILE",
          "Feed the console from FILE; - is standard input"},
         {OPTION_LOG, 0, "log", "FILE", "Write the guest's log port (hvc2) to FILE"},

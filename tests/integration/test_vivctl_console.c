@@ -262,6 +262,28 @@ static void test_mistakes_say_what_to_do_next(void **state) {
                                           "See its state with: vivctl show NAME"));
 }
 
+static void test_a_run_in_the_foreground_can_leave_its_console_to_the_service(void **state) {
+        const BusHost *host = *state;
+        _cleanup_(strbuf_deinit) StrBuf err = {0};
+        _cleanup_(vivctl_result_deinit) VivctlResult r = {0};
+        _cleanup_(user_deinit) User user;
+        Vivctl vivctl =
+                vivctl_start(host->address, -1,
+                             (const char *const[]){"run", "--console=service", "--name=web", KERNEL,
+                                                   "--params=console:hello echo", NULL});
+
+        vivctl_await(&vivctl, &err, "runs\n");
+        USER(&user, host, "console", "web");
+        user_awaits(&user, "hello", 1);
+        user_types(&user, "q");
+        user_awaits(&user, "hello", 1);
+        r = vivctl_finish(&vivctl);
+        vivctl_expect(&r, 0, "", NULL);
+        assert_non_null(strstr(r.err, "VM ended: SHUTDOWN"));
+        user_awaits(&user, "VM \"web\" ended: SHUTDOWN", 1);
+        assert_int_equal(user_ends(&user), 0);
+}
+
 static int setup_with_the_real_vmm(void **state) {
         char vmm[256], option[300];
 
@@ -358,6 +380,7 @@ int main(void) {
                 TEST(test_a_script_on_standard_input_reaches_the_guest_whole),
                 TEST(test_the_log_is_printed_and_followed),
                 TEST(test_mistakes_say_what_to_do_next),
+                TEST(test_a_run_in_the_foreground_can_leave_its_console_to_the_service),
                 cmocka_unit_test_setup_teardown(test_a_real_guest_is_talked_to,
                                                 setup_with_the_real_vmm, bus_host_teardown),
                 cmocka_unit_test_setup_teardown(
