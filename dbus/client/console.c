@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dbus/client/console.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -263,6 +264,9 @@ static int show_unseen(Console *console) {
                 strbuf_append_bytes(&kept, console->pending, (size_t) n);
         if (kept.failed)
                 return -ENOMEM;
+        if (kept.len == 0)
+                return 0;
+        assert(kept.data);
         from = find_unseen(console, kept.data, kept.len);
         if (from == kept.len)
                 return 0;

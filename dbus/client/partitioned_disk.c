@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dbus/client/partitioned_disk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -72,6 +73,7 @@ static int measure(DiskPartition *partition, uint64_t *ret, TextError *reterr) {
         uint64_t size = 0;
         struct stat st;
 
+        assert(partition->path);
         partition->fd = open(partition->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (partition->fd < 0 || fstat(partition->fd, &st) < 0)
                 return text_error_set(reterr, -errno, "cannot open \"%s\": %s", partition->path,
