@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "config/crosvm_flag_table.h"
+#include "config/crosvm_memory_flags.h"
 #include "config/crosvm_pci_flags.h"
 #include "config/guid.h"
 #include "config/kv_list.h"
@@ -174,6 +175,26 @@ static int emit_stubs(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         return 0;
 }
 
+static int emit_file_mappings(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->memory.n_mappings; i++) {
+                char *value;
+                int r = crosvm_file_mapping_emit(&config->memory.mappings[i], &value);
+
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int emit_pstore(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        char *value;
+        int r = crosvm_pstore_emit(&config->memory, &value);
+
+        return r < 0 || !value ? r : crosvm_flag_emit_consume(flag, value, argv);
+}
+
 #define BOARD_SWITCH(name_, member_, help_)                                                        \
         {                                                                                          \
                 .name = name_, .scope = SCOPE_RUN, .group = GROUP_BOARD, .kind = FLAG_SWITCH,      \
@@ -240,6 +261,35 @@ const Flag crosvm_board_flags[] = {
          .parse = crosvm_stub_parse,
          .emit = emit_stubs,
          .help = "a PCI function that does nothing; keys below"},
+        {.name = "file-backed-mapping",
+         .scope = SCOPE_RUN,
+         .group = GROUP_BOARD,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_file_mapping_parse,
+         .emit = emit_file_mappings,
+         .help = "a file at an address of the guest; keys below"},
+        {.name = "pstore",
+         .scope = SCOPE_RUN,
+         .group = GROUP_BOARD,
+         .kind = FLAG_CUSTOM,
+         .metavar = "LIST",
+         .parse = crosvm_pstore_parse,
+         .emit = emit_pstore,
+         .help = "path=PATH,size=BYTES: memory that outlives a crash (ramoops)"},
+        {.name = "strict-balloon",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_SWITCH,
+         .offset = offsetof(VmmConfig, strict_balloon),
+         .help = "a guest without memory does not take the balloon's back"},
+        {.name = "suspended-vcpus",
+         .scope = SCOPE_RUN,
+         .group = GROUP_MACHINE,
+         .kind = FLAG_SWITCH,
+         .offset = offsetof(VmmConfig, suspended_vcpus),
+         .help = "do not run the guest before `resume`"},
         {.name = "irqchip",
          .scope = SCOPE_RUN,
          .group = GROUP_ACCEPTED,

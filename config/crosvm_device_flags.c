@@ -6,7 +6,6 @@
 
 #include "config/crosvm_pci_flags.h"
 #include "config/kv_list.h"
-#include "config/vm_config.h"
 
 #define DISK_ID_MAX 20u /* VIRTIO_BLK_ID_BYTES */
 
@@ -287,45 +286,7 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret) {
         return strbuf_finish(&buf, ret);
 }
 
-/* --mem, --hypervisor */
-
-static int set_mem_size(void *object, const KvItem *item, TextError *reterr) {
-        VmmConfig *config = object;
-        uint64_t mib;
-        int r;
-
-        r = kv_get_u64(item, 1, VM_MEMORY_MIB_MAX, &mib, reterr);
-        if (r < 0)
-                return r;
-        config->memory_bytes = mib << 20;
-        return 0;
-}
-
-/** crosvm_mem_parse() - "MIB" or "size=MIB" */
-int crosvm_mem_parse(VmmConfig *config, const char *value, TextError *reterr) {
-        static const KvField fields[] = {{"size", set_mem_size}};
-
-        return kv_apply(value, "size", fields, ELEMENTSOF(fields), config, reterr);
-}
-
-static int set_init_mem(void *object, const KvItem *item, TextError *reterr) {
-        VmmConfig *config = object;
-        uint64_t mib;
-        int r;
-
-        r = kv_get_u64(item, 1, VM_MEMORY_MIB_MAX, &mib, reterr);
-        if (r < 0)
-                return r;
-        config->init_memory_bytes = mib << 20;
-        return 0;
-}
-
-/** crosvm_init_mem_parse() - "MIB" */
-int crosvm_init_mem_parse(VmmConfig *config, const char *value, TextError *reterr) {
-        static const KvField fields[] = {{"size", set_init_mem}};
-
-        return kv_apply(value, "size", fields, ELEMENTSOF(fields), config, reterr);
-}
+/* --hypervisor */
 
 static int set_kvm_device(void *object, const KvItem *item, TextError *reterr) {
         return kv_get_string(item, &((VmmConfig *) object)->kvm_device, reterr);

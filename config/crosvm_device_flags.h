@@ -11,9 +11,6 @@ int crosvm_serial_emit(const VmmSerial *serial, char **ret);
 int crosvm_block_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_block_emit(const VmmDisk *disk, char **ret);
 
-int crosvm_mem_parse(VmmConfig *config, const char *value, TextError *reterr);
-int crosvm_init_mem_parse(VmmConfig *config, const char *value, TextError *reterr);
-
 int crosvm_vsock_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_cid_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_vhost_vsock_device_parse(VmmConfig *config, const char *value, TextError *reterr);

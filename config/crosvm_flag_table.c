@@ -10,6 +10,7 @@
 #include "config/crosvm_device_flags.h"
 #include "config/crosvm_flags.h"
 #include "config/crosvm_folder_flags.h"
+#include "config/crosvm_memory_flags.h"
 #include "config/crosvm_net_flags.h"
 #include "config/crosvm_pmem_flags.h"
 
@@ -23,10 +24,10 @@ int crosvm_flag_emit_consume(const Flag *flag, char *value, StrVec *argv) {
 }
 
 static int emit_mem(const VmmConfig *config, const Flag *flag, StrVec *argv) {
-        int r = strvec_addf(argv, "--%s", flag->name);
+        char *value;
+        int r = crosvm_mem_emit(config, &value);
 
-        return r < 0 ? r
-                     : strvec_addf(argv, "%llu", (unsigned long long) config->memory_bytes >> 20);
+        return r < 0 ? r : crosvm_flag_emit_consume(flag, value, argv);
 }
 
 static int emit_init_mem(const VmmConfig *config, const Flag *flag, StrVec *argv) {
@@ -364,7 +365,7 @@ const Flag crosvm_flags[] = {
          .metavar = "MIB",
          .parse = crosvm_mem_parse,
          .emit = emit_mem,
-         .help = "guest memory in MiB, also size=MIB (default 256)"},
+         .help = "guest memory in MiB (default 256); keys below"},
         {.name = "cpus",
          .letter = 'c',
          .scope = SCOPE_RUN,

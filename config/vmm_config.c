@@ -49,6 +49,7 @@ void vmm_config_deinit(VmmConfig *config) {
         deinit_firmware(config);
         vmm_cpus_deinit(&config->cpus);
         vmm_board_deinit(&config->board);
+        vmm_memory_deinit(&config->memory);
         strvec_deinit(&config->params);
         strvec_deinit(&config->oem_strings);
         free(config->log_level);
@@ -254,6 +255,9 @@ static int check_balloon(const VmmConfig *config, TextError *reterr) {
                 return text_error_set(
                         reterr, -EINVAL,
                         "--balloon-page-reporting and --no-balloon exclude each other");
+        if (config->no_balloon && config->strict_balloon)
+                return text_error_set(reterr, -EINVAL,
+                                      "--strict-balloon and --no-balloon exclude each other");
         if (config->no_balloon && config->init_memory_bytes != 0)
                 return text_error_set(reterr, -EINVAL, "--init-mem needs the balloon");
         if (config->init_memory_bytes > config->memory_bytes)
@@ -347,12 +351,19 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
                         reterr, -EINVAL,
                         "%s: --disable-sandbox leaves no sandbox that it could change",
                         config->pivot_root ? "--pivot-root" : "--seccomp-log-failures");
-        if (config->suspended && !config->socket)
+        if ((config->suspended || config->suspended_vcpus) && !config->socket)
                 return text_error_set(reterr, -EINVAL,
                                       "--suspended: without --socket nothing could resume it");
         r = vmm_cpus_validate(&config->cpus, config->n_vcpus, reterr);
         if (r < 0)
                 return r;
+        r = vmm_memory_validate(&config->memory, config->memory_bytes, reterr);
+        if (r < 0)
+                return r;
+        if (vmm_memory_has_ram_files(&config->memory) && config->n_folders > 0)
+                return text_error_set(reterr, -EINVAL,
+                                      "--file-backed-mapping: ram: the processes of "
+                                      "--vhost-user-fs cannot have it");
         r = vmm_board_validate(&config->board, config->bios != NULL, reterr);
         if (r < 0)
                 return r;

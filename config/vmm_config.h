@@ -19,6 +19,7 @@
 #include "config/vmm_cpus.h"
 #include "config/vmm_dialect.h"
 #include "config/vmm_folder.h"
+#include "config/vmm_memory.h"
 #include "config/vmm_net.h"
 
 typedef enum VmmSerialType {
@@ -125,13 +126,16 @@ typedef struct VmmConfig {
         unsigned n_vcpus;      /* default 1 */
         VmmCpus cpus;
         VmmBoard board;
+        VmmMemory memory;
         VmmHypervisor hypervisor;
         char *kvm_device; /* owned, optional: --hypervisor kvm[device=PATH] */
         CpuFeatureChange cpu_features;
-        char *socket;   /* owned, optional: where the control socket listens */
-        char *gdb;      /* owned, optional: TCP port or Unix socket where a debugger connects */
-        char *ramdump;  /* owned, optional: file for an ELF core when the guest panics */
-        bool suspended; /* start suspended, until the control socket says otherwise */
+        char *socket;  /* owned, optional: where the control socket listens */
+        char *gdb;     /* owned, optional: TCP port or Unix socket where a debugger connects */
+        char *ramdump; /* owned, optional: file for an ELF core when the guest panics */
+        bool suspended_vcpus; /* the same, with the devices awake */
+        bool strict_balloon;  /* a guest that is out of memory cannot take it back */
+        bool suspended;       /* start suspended, until the control socket says otherwise */
         bool no_rng;
         uint32_t vsock_cid;     /* VMM_CID_MIN..MAX; 0: no sockets */
         char *vsock_socket_dir; /* owned; where the host's ends are; NULL: in the host's kernel */

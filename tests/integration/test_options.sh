@@ -47,7 +47,9 @@ fi
 boot() { # CONSOLE STEPS ARGUMENTS...
         local console=$1 steps=$2
         shift 2
-        timeout 120 "$vmm" --extended-status run --hypervisor soft --mem 256 --initrd "$guest/initrd.img" \
+        case " $* " in *" --mem "*) ;; *) set -- --mem 256 "$@" ;; esac
+        case " $* " in *" --initrd "*) ;; *) set -- --initrd "$guest/initrd.img" "$@" ;; esac
+        timeout 120 "$vmm" --extended-status run --hypervisor soft \
                 --serial "type=file,path=$console,hardware=serial,num=1,console=true" \
                 --params "quiet panic=-1 vivarium.test=$steps" "$@" "$guest/vmlinuz" </dev/null 2>>vmm.log
 }
@@ -131,6 +133,37 @@ printf x | dd of=ssdt bs=1 seek=42 conv=notrunc status=none
 check "--acpi-table with a wrong checksum is refused" refuses "--acpi-table: ssdt" --acpi-table ssdt
 check "--pci with windows that overlap is refused" refuses "--pci" --pci "ecam=[start=0xc0000000,size=0x100000]"
 check "--mmio-address-range that leaves nothing is refused" refuses "--mmio-address-range" --mmio-address-range 0-1
+
+# ---- memory ----
+# shellcheck source=tests/guest/initramfs.sh
+. "$(dirname "$table")/../tests/guest/initramfs.sh"
+mkdir tree
+copy_modules "$guest" tree ramoops
+cat "$guest"/initramfs/lib/modules/*/modules.dep >>"$(echo tree/lib/modules/*/modules.dep)"
+cp "$guest/initrd.img" more.img
+append tree more.img
+head -c 8192 /dev/urandom >rw.bin
+cp rw.bin ro.bin
+cp rw.bin before.bin
+truncate -s 64M ram.bin
+word=0x$(od -An -tx4 -N4 rw.bin | tr -d ' ' | tr a-f A-F)
+steps=run:devmem+0x200000000+32,run:devmem+0x200000004+32+0x11223344,run:devmem+0xe8001000+32+0x11223344
+boot files "$steps,module:ramoops,crash" --initrd more.img --file-backed-mapping addr=0x200000000,size=8192,path=rw.bin,rw \
+        --file-backed-mapping addr=0xe8001000,size=4096,offset=4096,path=ro.bin \
+        --file-backed-mapping addr=0xc000000,size=0x4000000,path=ram.bin,rw,ram --pstore path=words,size=0x100000
+check "--file-backed-mapping shows the file" grep -q "^$word" files
+check "--file-backed-mapping rw writes the file" test "$(od -An -tx4 -j4 -N4 rw.bin)" = " 11223344"
+check "--file-backed-mapping without rw leaves the file alone" cmp ro.bin before.bin
+check "--file-backed-mapping ram is what the guest wrote to" test "$(tr -d '\0' <ram.bin | head -c 4096 | wc -c)" -eq 4096
+boot words_read "module:ramoops,run:mount+-t+pstore+p+/mnt,run:cat+/mnt/dmesg-ramoops-0,poweroff" --initrd more.img --pstore path=words,size=0x100000
+check "--pstore keeps a guest's last words for the next" grep -q 'Kernel panic.*sysrq triggered crash' words_read
+check "--file-backed-mapping where devices are is refused" refuses "--file-backed-mapping: rw.bin" --file-backed-mapping addr=0xfec00000,size=4096,path=rw.bin
+check "--file-backed-mapping where RAM is is refused" refuses "--file-backed-mapping: rw.bin" --file-backed-mapping addr=0x1000000,size=4096,path=rw.bin,rw
+check "--file-backed-mapping beyond the file is refused" refuses "--file-backed-mapping: rw.bin" --file-backed-mapping addr=0x200000000,size=0x10000,path=rw.bin
+for keys in hugetlb prefault "host-nodes=[0]"; do
+        boot refused_console poweroff --mem "256,$keys" || { : >vmm.log && ! boot refused_console poweroff --mem "256,$keys" && grep -q 'memory\|--mem' vmm.log; }
+        check "--mem $keys works, or is an error that says why" test $? -eq 0
+done
 
 if command -v mkfs.ext4 >/dev/null && command -v debugfs >/dev/null; then
         truncate -s 32M rw.img

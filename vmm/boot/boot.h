@@ -21,6 +21,8 @@ typedef struct BootConfig {
         const char *initrd;   /* the same, or NULL */
         const StrVec *params; /* borrowed; joined with spaces, in order; may be NULL */
 
+        VmmRange pstore; /* for the driver ramoops; size 0: none */
+
         const char *console; /* "ttyS0", "hvc0", …: console= unless @params have one; NULL = none */
         const char
                 *earlycon; /* "uart8250,io,0x3f8": earlycon= unless @params have one; NULL = none */

@@ -35,6 +35,22 @@ static void cmdline_add_console(StrBuf *line, const BootConfig *config) {
                 strbuf_printf(line, " earlycon=%s", config->earlycon);
 }
 
+#define RAMOOPS_RECORDS 8u
+
+/* The driver wants a power of two for the size of a record. */
+static void cmdline_add_pstore(StrBuf *line, const BootConfig *config) {
+        uint64_t record = MEMMAP_PAGE_SIZE;
+
+        if (config->pstore.size == 0)
+                return;
+        while (record * 2 * RAMOOPS_RECORDS <= config->pstore.size)
+                record *= 2;
+        strbuf_printf(line,
+                      " ramoops.mem_address=0x%" PRIx64 " ramoops.mem_size=0x%" PRIx64
+                      " ramoops.record_size=0x%" PRIx64,
+                      config->pstore.start, config->pstore.size, record);
+}
+
 /**
  * cmdline_build() - put the command line together
  * @max: the longest one that the kernel takes, in bytes without the terminator
@@ -53,6 +69,7 @@ int cmdline_build(const BootConfig *config, uint32_t max, char **ret, TextError 
         strbuf_append(&line, "panic=-1");
         cmdline_add_console(&line, config);
         cmdline_add_root(&line, config);
+        cmdline_add_pstore(&line, config);
         for (size_t i = 0; config->params && i < config->params->n; i++)
                 strbuf_printf(&line, " %s", config->params->items[i]);
 

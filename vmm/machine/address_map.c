@@ -64,7 +64,11 @@ int machine_plan_high_map(Machine *machine, const VmmConfig *config, unsigned ph
         VmmRange window = {0};
         int r;
 
-        r = machine_map_pmems(machine, config, &end, reterr);
+        r = machine_map_files(machine, config, &end, reterr);
+        if (r == 0)
+                r = machine_map_pmems(machine, config, &end, reterr);
+        if (r == 0)
+                r = machine_map_pstore(machine, config, &end, reterr);
         if (r < 0)
                 return r;
         if (end > limit)

@@ -142,6 +142,7 @@ int machine_add_balloon(Machine *machine, const VmmConfig *config, unsigned *slo
         MachineBalloon *balloon = &machine->balloon;
         const VirtioBalloonConfig device = {
                 .loop = machine->loop,
+                .strict = config->strict_balloon,
                 .reporting = config->balloon_page_reporting,
                 .target_bytes = config->memory_bytes -
                                 MIN(config->init_memory_bytes ?: UINT64_MAX, config->memory_bytes),

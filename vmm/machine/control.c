@@ -138,6 +138,8 @@ int machine_open_control(Machine *machine, const VmmConfig *config, TextError *r
         machine_handle_stats_request(machine);
         if (!config->socket)
                 return 0;
+        if (config->suspended_vcpus)
+                machine_suspend(machine, /* devices= */ false);
         if (config->suspended)
                 machine_suspend(machine, /* devices= */ true);
         r = control_server_listen(machine->control, config->socket, reterr);

@@ -60,11 +60,16 @@ static int apply_memory_options(const GuestMem *mem, const VmmConfig *config, Te
                 {config->lock_guest_memory, "--lock-guest-memory", guest_mem_lock},
                 {config->unmap_guest_memory_on_fork, "--unmap-guest-memory-on-fork",
                  guest_mem_unmap_on_fork},
+                {config->memory.prefault, "--mem prefault", guest_mem_prefault},
         };
+        int r = config->memory.host_nodes ? guest_mem_bind(mem, config->memory.host_nodes) : 0;
+
+        if (r < 0)
+                return text_error_set(reterr, r, "--mem host-nodes: the host's kernel refuses: %s",
+                                      strerror(-r));
 
         for (size_t i = 0; i < ELEMENTSOF(options); i++) {
-                int r = options[i].wanted ? options[i].apply(mem) : 0;
-
+                r = options[i].wanted ? options[i].apply(mem) : 0;
                 if (r < 0)
                         return text_error_set(reterr, r, "%s: the host's kernel refuses: %s",
                                               options[i].name, strerror(-r));
@@ -85,7 +90,8 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
         r = hv->proto_new(&hv_config, &proto, reterr);
         if (r < 0)
                 return r;
-        r = guest_mem_new_below(config->memory_bytes, low_end, &machine->mem);
+        r = guest_mem_new_huge(config->memory_bytes, low_end,
+                               (uint64_t) config->memory.huge_page_mib << 20, &machine->mem);
         if (r < 0)
                 return text_error_set(reterr, r,
                                       "cannot allocate %" PRIu64 " MiB of guest memory: %s",
@@ -336,6 +342,7 @@ static int load(Machine *machine, const VmmConfig *config, TextError *reterr) {
                 .kernel = config->kernel,
                 .initrd = config->initrd,
                 .params = &config->params,
+                .pstore = machine->pstore,
                 .console = machine_console_name(config, console, sizeof(console)),
                 .earlycon = machine_earlycon_name(config, earlycon, sizeof(earlycon)),
                 .root_disk = -1,
@@ -446,6 +453,7 @@ Machine *machine_free(Machine *machine) {
         machine_free_firmware(&machine->firmware);
         acpi_user_tables_deinit(&machine->acpi_tables);
         machine_free_pmems(machine);
+        machine_free_files(machine);
         (void) guest_mem_free(machine->mem);
         (void) guest_clock_free(machine->clock);
         (void) loop_free(machine->loop);

@@ -120,6 +120,12 @@ typedef struct MachinePmem {
         uint8_t *host; /* owned mapping, or NULL */
 } MachinePmem;
 
+/* A file that the guest has at an address, by --file-backed-mapping or --pstore. */
+typedef struct MachineFile {
+        uint8_t *host; /* owned mapping */
+        uint64_t size_bytes;
+} MachineFile;
+
 /* Functions that were asked back from the guest. */
 typedef struct MachineHotplug {
         LoopSource *timer; /* owned */
@@ -165,6 +171,9 @@ struct Machine {
         GuestMem *mem;
         MachinePmem pmems[VMM_PMEMS_MAX];
         unsigned n_pmems;
+        MachineFile files[VMM_FILE_MAPPINGS_MAX + 1];
+        unsigned n_files;
+        VmmRange pstore; /* size 0: none */
         Bus *mmio, *pio;
         Irqchip *irqchip;
         Partition *partition;
@@ -217,6 +226,11 @@ int machine_plan_low_map(Machine *machine, const VmmConfig *config, gpa_t *ret_l
                          TextError *reterr);
 int machine_plan_high_map(Machine *machine, const VmmConfig *config, unsigned physical_bits,
                           TextError *reterr);
+
+/* file_mappings.c */
+int machine_map_files(Machine *machine, const VmmConfig *config, gpa_t *end, TextError *reterr);
+int machine_map_pstore(Machine *machine, const VmmConfig *config, gpa_t *end, TextError *reterr);
+void machine_free_files(Machine *machine);
 
 /* slots.c */
 void machine_reserve_slots(Machine *machine, const VmmConfig *config);

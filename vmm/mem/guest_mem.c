@@ -34,8 +34,11 @@ static void guest_mem_add_region(GuestMem *mem, gpa_t gpa, uint64_t size_bytes,
 }
 
 /* Aligned so that a huge page of the host is one of the guest too, which saves the processor a level of both tables. */
-static int guest_mem_map(GuestMem *mem) {
-        const uint64_t reserved = mem->size_bytes + HUGE_PAGE_SIZE;
+static int guest_mem_map(GuestMem *mem, uint64_t page_bytes) {
+        const uint64_t align = MAX(HUGE_PAGE_SIZE, page_bytes);
+        const uint64_t reserved = mem->size_bytes + align;
+        /* Pages of hugetlbfs are set aside now: a guest that met their end would die of it. */
+        const int flags = MAP_SHARED | MAP_FIXED | (page_bytes > 0 ? 0 : MAP_NORESERVE);
         uint64_t before, after;
         uint8_t *at;
         void *base;
@@ -43,10 +46,9 @@ static int guest_mem_map(GuestMem *mem) {
         at = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (at == MAP_FAILED)
                 return -errno;
-        before = align_up((uintptr_t) at, HUGE_PAGE_SIZE) - (uintptr_t) at;
+        before = align_up((uintptr_t) at, align) - (uintptr_t) at;
         after = reserved - before - mem->size_bytes;
-        base = mmap(at + before, mem->size_bytes, PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, mem->fd, 0);
+        base = mmap(at + before, mem->size_bytes, PROT_READ | PROT_WRITE, flags, mem->fd, 0);
         if (base == MAP_FAILED) {
                 int r = -errno;
 
@@ -73,6 +75,26 @@ static int guest_mem_map(GuestMem *mem) {
  * Return: 0; -EINVAL for a bad size; other negative errno.
  */
 int guest_mem_new_below(uint64_t size_bytes, gpa_t low_end, GuestMem **ret) {
+        return guest_mem_new_huge(size_bytes, low_end, /* page_bytes= */ 0, ret);
+}
+
+static int make_file(uint64_t page_bytes) {
+        unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+        int fd;
+
+        if (page_bytes > 0)
+                flags |= MFD_HUGETLB | (unsigned) __builtin_ctzll(page_bytes) << MAP_HUGE_SHIFT;
+        fd = memfd_create(GUEST_MEM_NAME, flags);
+        return fd < 0 ? -errno : fd;
+}
+
+/**
+ * guest_mem_new_huge() - guest_mem_new_below() in pages that the host has set aside for hugetlbfs
+ * @page_bytes: their size, which divides @size_bytes; 0: in ordinary pages
+ *
+ * Return: as guest_mem_new_below(); -ENOMEM when the host has not so many of them free.
+ */
+int guest_mem_new_huge(uint64_t size_bytes, gpa_t low_end, uint64_t page_bytes, GuestMem **ret) {
         _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
         uint64_t low = MIN(size_bytes, low_end);
         int r;
@@ -87,15 +109,15 @@ int guest_mem_new_below(uint64_t size_bytes, gpa_t low_end, GuestMem **ret) {
                 return -ENOMEM;
         *mem = (GuestMem){.fd = -EBADF, .size_bytes = size_bytes};
 
-        mem->fd = memfd_create(GUEST_MEM_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        mem->fd = make_file(page_bytes);
         if (mem->fd < 0)
-                return -errno;
+                return mem->fd;
         if (ftruncate(mem->fd, (off_t) size_bytes) < 0)
                 return -errno;
         /* Whoever is given the descriptor later (vhost-user devices) cannot cut pages away under us. */
         if (fcntl(mem->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
                 return -errno;
-        r = guest_mem_map(mem);
+        r = guest_mem_map(mem, page_bytes);
         if (r < 0)
                 return r;
         (void) madvise(mem->base, size_bytes, MADV_DONTDUMP);
@@ -146,7 +168,7 @@ uint64_t guest_mem_file_bytes(const GuestMem *mem) {
 
 /**
  * guest_mem_add_file() - let the guest read, write and execute @host at [@gpa, @gpa + @size_bytes), and devices reach it
- * @gpa:  page aligned, behind all that was added before
+ * @gpa:  page aligned, where nothing was added before
  * @host: borrowed; page aligned; outlives the partition
  *
  * Before the partition is built. It is no RAM: firmware and kernels are not told of it here, the dirty log does not
@@ -156,12 +178,10 @@ uint64_t guest_mem_file_bytes(const GuestMem *mem) {
  */
 int guest_mem_add_file(GuestMem *mem, gpa_t gpa, uint8_t *host, uint64_t size_bytes) {
         const unsigned n = mem->n_regions + mem->n_files;
-        const GuestRegion *last = &mem->regions[n - 1];
         uint64_t end;
 
         if (size_bytes == 0 || (gpa | size_bytes | (uintptr_t) host) % MEMMAP_PAGE_SIZE != 0 ||
-            !ADD_CHECKED(gpa, size_bytes, &end) || gpa < last->gpa + last->size_bytes ||
-            overlaps(mem, gpa, end))
+            !ADD_CHECKED(gpa, size_bytes, &end) || overlaps(mem, gpa, end))
                 return -EINVAL;
         if (mem->n_files == GUEST_MEM_FILES_MAX)
                 return -ENOSPC;
@@ -223,33 +243,6 @@ void guest_mem_watch(GuestMem *mem, void (*written)(void *userdata, gpa_t gpa, u
                      void *userdata) {
         mem->written = written;
         mem->written_userdata = userdata;
-}
-
-static int advise(const GuestMem *mem, int advice) {
-        return madvise(mem->base, mem->size_bytes, advice) < 0 ? -errno : 0;
-}
-
-/**
- * guest_mem_use_huge_pages() - ask the host for transparent huge pages; it takes them where its own settings allow it
- *
- * Return: 0; -EINVAL for a kernel without them.
- */
-int guest_mem_use_huge_pages(const GuestMem *mem) {
-        return advise(mem, MADV_HUGEPAGE);
-}
-
-/**
- * guest_mem_lock() - never give pages that the guest has touched to the host's swap
- *
- * Return: 0; -ENOMEM or -EPERM when the limit of locked memory (RLIMIT_MEMLOCK) is lower than all of RAM.
- */
-int guest_mem_lock(const GuestMem *mem) {
-        return mlock2(mem->base, mem->size_bytes, MLOCK_ONFAULT) < 0 ? -errno : 0;
-}
-
-/** guest_mem_unmap_on_fork() - processes that the VMM makes do not have RAM mapped. Return: 0 or negative errno. */
-int guest_mem_unmap_on_fork(const GuestMem *mem) {
-        return advise(mem, MADV_DONTFORK);
 }
 
 /**
@@ -351,7 +344,8 @@ void guest_mem_release(const GuestMem *mem, gpa_t gpa, uint64_t len) {
         uint8_t *host = guest_mem_ptr(mem, gpa, len);
 
         /* The balloon is for RAM: it must not make holes in files. */
-        if (!host || host < mem->base || host >= mem->base + mem->size_bytes)
+        if (!host || host < mem->base || host >= mem->base + mem->size_bytes ||
+            guest_mem_is_replaced(mem, gpa, len))
                 return;
         guest_mem_will_write(mem, gpa, len);
         (void) madvise(host, len, MADV_REMOVE);
@@ -370,7 +364,8 @@ void guest_mem_discard(const GuestMem *mem, gpa_t gpa, uint64_t len) {
 
         if (!host)
                 return;
-        if (start >= end || madvise(host + (start - gpa), end - start, MADV_REMOVE) < 0) {
+        if (start >= end || guest_mem_is_replaced(mem, gpa, len) ||
+            madvise(host + (start - gpa), end - start, MADV_REMOVE) < 0) {
                 memset(host, 0, len);
                 return;
         }

@@ -16,7 +16,7 @@
 typedef uint64_t gpa_t; /* guest physical address; never a host pointer */
 
 #define GUEST_MEM_RAM_REGIONS_MAX 2
-#define GUEST_MEM_FILES_MAX 8
+#define GUEST_MEM_FILES_MAX 17 /* --pmem, --file-backed-mapping, --pstore */
 #define GUEST_MEM_REGIONS_MAX (GUEST_MEM_RAM_REGIONS_MAX + GUEST_MEM_FILES_MAX)
 
 typedef struct GuestRegion {
@@ -43,6 +43,7 @@ typedef struct GuestReserved {
 } GuestReserved;
 
 #define GUEST_MEM_RESERVED_MAX 4
+#define GUEST_MEM_REPLACED_MAX 8
 #define GUEST_MEM_ROMS_MAX (2 + GUEST_MEM_FILES_MAX) /* the firmware and its variables; files */
 
 typedef struct GuestMem {
@@ -56,6 +57,9 @@ typedef struct GuestMem {
         GuestRom roms[GUEST_MEM_ROMS_MAX];
         unsigned n_reserved;
         GuestReserved reserved[GUEST_MEM_RESERVED_MAX];
+        unsigned n_replaced;
+        GuestReserved
+                replaced[GUEST_MEM_REPLACED_MAX]; /* RAM that is a file: it is not given back */
         void (*written)(void *userdata, gpa_t gpa, uint64_t len); /* guest_mem_watch(), or NULL */
         void *written_userdata;                                   /* borrowed */
         _Atomic bool dirty_on;   /* between guest_mem_dirty_start() and _stop() */
@@ -64,6 +68,7 @@ typedef struct GuestMem {
 
 int guest_mem_new(uint64_t size_bytes, GuestMem **ret);
 int guest_mem_new_below(uint64_t size_bytes, gpa_t low_end, GuestMem **ret);
+int guest_mem_new_huge(uint64_t size_bytes, gpa_t low_end, uint64_t page_bytes, GuestMem **ret);
 GuestMem *guest_mem_free(GuestMem *mem);
 DEFINE_CLEANUP(GuestMem *, guest_mem_free)
 
@@ -95,6 +100,11 @@ static inline void guest_mem_will_write(const GuestMem *mem, gpa_t gpa, uint64_t
                 mem->written(mem->written_userdata, gpa, len);
 }
 
+/* host.c */
+int guest_mem_replace(GuestMem *mem, gpa_t gpa, uint64_t size_bytes, int fd, uint64_t offset);
+bool guest_mem_is_replaced(const GuestMem *mem, gpa_t gpa, uint64_t len);
+int guest_mem_bind(const GuestMem *mem, uint64_t nodes);
+int guest_mem_prefault(const GuestMem *mem);
 int guest_mem_use_huge_pages(const GuestMem *mem);
 int guest_mem_lock(const GuestMem *mem);
 int guest_mem_unmap_on_fork(const GuestMem *mem);

@@ -275,7 +275,8 @@ int virtio_balloon_new(const VirtioBalloonConfig *config, VirtioDevice **ret) {
                 return -ENOMEM;
         dev = &balloon->dev;
         dev->ops = &balloon_ops;
-        dev->offered = F_STATS_VQ | F_DEFLATE_ON_OOM | (config->reporting ? F_REPORTING : 0);
+        dev->offered = F_STATS_VQ | (config->strict ? 0 : F_DEFLATE_ON_OOM) |
+                       (config->reporting ? F_REPORTING : 0);
         dev->config = balloon->config;
         dev->config_len = sizeof(balloon->config);
         dev->n_queues = N_QUEUES;

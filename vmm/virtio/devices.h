@@ -46,6 +46,7 @@ typedef struct VirtioBalloonStats {
 
 typedef struct VirtioBalloonConfig {
         Loop *loop;            /* the device's; borrowed */
+        bool strict;           /* a guest that is out of memory cannot take it back */
         bool reporting;        /* offer to take pages that the guest has free */
         uint64_t target_bytes; /* to start with */
         /* Both optional, on the loop. An answer to virtio_balloon_request_stats(); the device's lock is held. */

@@ -12,7 +12,7 @@
 #define MSI_ADDRESS_BASE UINT64_C(0xfee00000)
 #define MSI_ADDRESS_DESTINATION_SHIFT 12
 #define MSI_DATA_NMI (4u << 8)
-#define KVM_ROM_SLOT_FIRST 16u /* behind those of RAM */
+#define KVM_ROM_SLOT_FIRST 32u /* behind those of RAM */
 _Static_assert(GUEST_MEM_REGIONS_MAX <= KVM_ROM_SLOT_FIRST, "slots of RAM and ROM are apart");
 
 static int kvm_show_rom(Partition *base, unsigned rom, bool shown) {
