@@ -7,6 +7,7 @@
 
 #include "config/crosvm_pci_flags.h"
 #include "config/kv_list.h"
+#include "config/mac.h"
 
 static int set_tap_fd(void *object, const KvItem *item, TextError *reterr) {
         _cleanup_(strvec_deinit) StrVec numbers = {0};
@@ -32,28 +33,10 @@ static int set_user(void *object, const KvItem *item, TextError *reterr) {
         return kv_get_bool(item, &((VmmNet *) object)->user, reterr);
 }
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c |= 0x20;
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool parse_mac(const char *text, uint8_t *ret) {
-        for (unsigned i = 0; i < 6; i++, text += 3) {
-                int high = hex_digit(text[0]), low = high < 0 ? -1 : hex_digit(text[1]);
-
-                if (low < 0 || text[2] != (i < 5 ? ':' : '\0'))
-                        return false;
-                ret[i] = (uint8_t) (high << 4 | low);
-        }
-        return true;
-}
-
 static int set_mac(void *object, const KvItem *item, TextError *reterr) {
         VmmNet *net = object;
 
-        if (!item->value || !parse_mac(item->value, net->mac))
+        if (!item->value || !mac_parse(item->value, net->mac))
                 return text_error_set(reterr, -EINVAL,
                                       "expected six bytes as 02:00:00:00:00:01, not '%s'",
                                       item->value ?: "");
@@ -115,8 +98,13 @@ static bool take_port(char *text, uint16_t *ret) {
         return true;
 }
 
-/* "tcp:HOST:GUEST" or "tcp:ADDRESS:HOST:GUEST", and udp. */
-static int parse_forward(const char *text, VmmForward *ret) {
+/**
+ * crosvm_forward_parse() - "tcp:HOST:GUEST" or "tcp:ADDRESS:HOST:GUEST", and udp
+ * @ret: its address is the caller's to free
+ *
+ * Return: 0; -EINVAL; -ENOMEM.
+ */
+int crosvm_forward_parse(const char *text, VmmForward *ret) {
         _cleanup_(freep) char *copy = strdup(text);
         VmmForward forward = {0};
         const char *rest;
@@ -153,7 +141,8 @@ static int set_forward(void *object, const KvItem *item, TextError *reterr) {
         if (!forwards)
                 return -ENOMEM;
         net->forwards = forwards;
-        r = item->value ? parse_forward(item->value, &net->forwards[net->n_forwards]) : -EINVAL;
+        r = item->value ? crosvm_forward_parse(item->value, &net->forwards[net->n_forwards])
+                        : -EINVAL;
         if (r == -EINVAL)
                 return text_error_set(reterr, r, "expected tcp:HOST:GUEST or udp:…, not '%s'",
                                       item->value ?: "");
@@ -225,9 +214,12 @@ int crosvm_net_emit(const VmmNet *net, char **ret) {
         else
                 kv_append_flag(&buf, "user");
         append_forwards(&buf, net);
-        if (net->has_mac)
-                strbuf_printf(&buf, ",mac=%02x:%02x:%02x:%02x:%02x:%02x", net->mac[0], net->mac[1],
-                              net->mac[2], net->mac[3], net->mac[4], net->mac[5]);
+        if (net->has_mac) {
+                char mac[MAC_TEXT_SIZE];
+
+                mac_format(net->mac, mac);
+                strbuf_printf(&buf, ",mac=%s", mac);
+        }
         if (net->n_pairs != 1)
                 strbuf_printf(&buf, ",vq-pairs=%u", net->n_pairs);
         crosvm_pci_address_append(&buf, net->pci_slot);

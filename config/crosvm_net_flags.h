@@ -7,3 +7,4 @@
 
 int crosvm_net_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_net_emit(const VmmNet *net, char **ret);
+int crosvm_forward_parse(const char *text, VmmForward *ret);

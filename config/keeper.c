@@ -16,7 +16,9 @@
 /*
  * A line:   keeper PID START-TIME BELL FAILURE CONSOLE ERR [LOG KEYS]
  *           spawned PID START-TIME
+ *           server INDEX PID START-TIME
  *           executed | failed SENTENCE
+ *           server-ended INDEX exited|killed|dumped STATUS
  *           ended exited|killed|dumped STATUS GUEST-TICKS OOM-KILLS [USER-TICKS]
  *
  * Lines come in this order. One that has no newline is still being written; one of another kind comes from another
@@ -76,6 +78,42 @@ static int parse_self(char *const *words, size_t n, KeeperRecord *record) {
         return r;
 }
 
+static int parse_end_name(const char *name, KeeperEnd *ret) {
+        for (KeeperEnd end = KEEPER_END_EXITED; end <= KEEPER_END_DUMPED; end++)
+                if (str_eq(end_names[end], name)) {
+                        *ret = end;
+                        return 0;
+                }
+        return -EBADMSG;
+}
+
+static int parse_index(const char *word, KeeperRecord *record, KeeperServer **ret) {
+        uint32_t index;
+
+        if (parse_u32(word, &index) < 0 || index >= KEEPER_SERVERS_MAX)
+                return -EBADMSG;
+        *ret = &record->servers[index];
+        return 0;
+}
+
+static int parse_server(char *const *words, KeeperRecord *record) {
+        KeeperServer *server;
+        int r = parse_index(words[0], record, &server);
+
+        return r < 0 ? r : parse_process(words + 1, &server->process);
+}
+
+static int parse_server_end(char *const *words, KeeperRecord *record) {
+        KeeperServer *server;
+        uint32_t status;
+        int r = parse_index(words[0], record, &server);
+
+        if (r < 0 || parse_u32(words[2], &status) < 0 || status > 255)
+                return -EBADMSG;
+        server->status = (int) status;
+        return parse_end_name(words[1], &server->end);
+}
+
 /* A keeper of an earlier version says nothing of the last number. */
 static int parse_end(char *const *words, size_t n, KeeperRecord *record) {
         uint32_t status;
@@ -85,13 +123,8 @@ static int parse_end(char *const *words, size_t n, KeeperRecord *record) {
             parse_u64(words[3], &record->oom_kills) < 0 ||
             (n > 4 && parse_u64(words[4], &record->user_ticks) < 0))
                 return -EBADMSG;
-        for (KeeperEnd end = KEEPER_END_EXITED; end <= KEEPER_END_DUMPED; end++)
-                if (str_eq(end_names[end], words[0])) {
-                        record->status = (int) status;
-                        record->end = end;
-                        return 0;
-                }
-        return -EBADMSG;
+        record->status = (int) status;
+        return parse_end_name(words[0], &record->end);
 }
 
 static int parse_line(char *line, KeeperRecord *record) {
@@ -113,6 +146,10 @@ static int parse_line(char *line, KeeperRecord *record) {
                 return n < 7 ? -EBADMSG : parse_self(words + 1, n - 1, record);
         else if (str_eq(words[0], "spawned"))
                 return n < 3 ? -EBADMSG : parse_process(words + 1, &record->vmm);
+        else if (str_eq(words[0], "server"))
+                return n < 4 ? -EBADMSG : parse_server(words + 1, record);
+        else if (str_eq(words[0], "server-ended"))
+                return n < 4 ? -EBADMSG : parse_server_end(words + 1, record);
         else if (str_eq(words[0], "ended"))
                 return n < 5 ? -EBADMSG : parse_end(words + 1, n - 1, record);
         return 0;
@@ -216,6 +253,15 @@ int keeper_write_self(int fd, const KeeperProcess *self, const KeeperFds *fds) {
 
 int keeper_write_spawned(int fd, const KeeperProcess *vmm) {
         return write_line(fd, "spawned %d %" PRIu64 "\n", vmm->pid, vmm->start_time);
+}
+
+int keeper_write_server(int fd, const KeeperProcess *server, size_t index) {
+        return write_line(fd, "server %zu %d %" PRIu64 "\n", index, server->pid,
+                          server->start_time);
+}
+
+int keeper_write_server_ended(int fd, size_t index, KeeperEnd end, int status) {
+        return write_line(fd, "server-ended %zu %s %d\n", index, end_names[end], status);
 }
 
 int keeper_write_executed(int fd) {

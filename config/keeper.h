@@ -45,6 +45,8 @@ typedef struct KeeperFds {
 #define KEEPER_FDS_NONE                                                                            \
         { -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF }
 
+#define KEEPER_SERVERS_MAX 8u
+
 typedef enum KeeperEnd {
         KEEPER_END_NONE, /* the VMM was not seen to end */
         KEEPER_END_EXITED,
@@ -58,6 +60,13 @@ typedef struct KeeperProcess {
         uint64_t start_time;
 } KeeperProcess;
 
+/* A process that serves a shared folder. */
+typedef struct KeeperServer {
+        KeeperProcess process;
+        KeeperEnd end; /* KEEPER_END_NONE unless it ended for no reason of the VMM's */
+        int status;    /* exit status or signal */
+} KeeperServer;
+
 /* All that a record file says so far. */
 typedef struct KeeperRecord {
         KeeperProcess keeper;
@@ -70,6 +79,7 @@ typedef struct KeeperRecord {
         uint64_t guest_ticks; /* CPU time of the guest at its end, in clock ticks */
         uint64_t user_ticks;  /* likewise of the VMM in user mode, the guest included */
         uint64_t oom_kills;   /* counted by the VM's cgroup, 0 if it has none of its own */
+        KeeperServer servers[KEEPER_SERVERS_MAX]; /* by the index of the shared path */
 } KeeperRecord;
 
 void keeper_record_deinit(KeeperRecord *record);
@@ -81,6 +91,8 @@ int keeper_fds_parse(const char *text, KeeperFds *ret);
 
 int keeper_write_self(int fd, const KeeperProcess *self, const KeeperFds *fds);
 int keeper_write_spawned(int fd, const KeeperProcess *vmm);
+int keeper_write_server(int fd, const KeeperProcess *server, size_t index);
+int keeper_write_server_ended(int fd, size_t index, KeeperEnd end, int status);
 int keeper_write_executed(int fd);
 int keeper_write_failed(int fd, const char *error);
 int keeper_write_ended(int fd, const KeeperRecord *record);

@@ -40,6 +40,7 @@ void launch_plan_deinit(LaunchPlan *plan) {
         free(plan->vmm_path);
         free(plan->vm_name);
         free(plan->log_level);
+        free(plan->virtiofsd_path);
         vm_config_deinit(&plan->config);
         *plan = (LaunchPlan){0};
 }
@@ -111,6 +112,69 @@ static int build_files(const LaunchPlan *plan, struct json_object *object) {
         return r;
 }
 
+static int build_card(const LaunchCard *card, struct json_object *array) {
+        struct json_object *object = json_object_new_object(), *queues;
+        char mac[MAC_TEXT_SIZE];
+        int r;
+
+        if (!object)
+                return -ENOMEM;
+        if (json_object_array_add(array, object) < 0) {
+                json_object_put(object);
+                return -ENOMEM;
+        }
+        mac_format(card->mac, mac);
+        r = add_string(object, "type", card->type == VM_NETWORK_USER ? "user" : "bridge");
+        if (r == 0)
+                r = add_string(object, "mac", mac);
+        queues = json_object_new_array();
+        if (r < 0) {
+                json_object_put(queues);
+                return r;
+        }
+        r = add_consume(object, "queues", queues);
+        for (size_t i = 0; i < card->n_queues && r == 0; i++) {
+                struct json_object *fd = json_object_new_int(card->queues[i]);
+
+                if (!fd || json_object_array_add(queues, fd) < 0) {
+                        json_object_put(fd);
+                        r = -ENOMEM;
+                }
+        }
+        return r;
+}
+
+static int build_cards(const LaunchPlan *plan, struct json_object *object) {
+        struct json_object *array = json_object_new_array();
+        int r;
+
+        r = add_consume(object, "cards", array);
+        for (size_t i = 0; i < plan->n_cards && r == 0; i++)
+                r = build_card(&plan->cards[i], array);
+        return r;
+}
+
+static int build_shares(const LaunchPlan *plan, struct json_object *object) {
+        struct json_object *array = json_object_new_array();
+        int r;
+
+        r = add_consume(object, "shares", array);
+        for (size_t i = 0; i < plan->n_shares && r == 0; i++) {
+                struct json_object *share = json_object_new_object();
+
+                if (!share)
+                        return -ENOMEM;
+                if (json_object_array_add(array, share) < 0) {
+                        json_object_put(share);
+                        return -ENOMEM;
+                }
+                r = add_fd(share, "listen", plan->shares[i].listen);
+                if (r == 0)
+                        r = add_fd(share, "connect", plan->shares[i].connect);
+        }
+        return r;
+}
+
 static int build_roles(const LaunchPlan *plan, struct json_object *object) {
         const struct {
                 const char *key;
@@ -159,6 +223,12 @@ static int build_plan(const LaunchPlan *plan, struct json_object *object) {
                 r = add_consume(object, "config", TAKE(config));
         if (r == 0)
                 r = build_files(plan, object);
+        if (r == 0)
+                r = build_cards(plan, object);
+        if (r == 0)
+                r = build_shares(plan, object);
+        if (r == 0)
+                r = add_string(object, "virtiofsd_path", plan->virtiofsd_path);
         return r < 0 ? r : build_roles(plan, object);
 }
 
@@ -286,6 +356,78 @@ static int read_files(const JsonValue *value, const JsonField *field, void *obje
         return json_read_array(value, LAUNCH_FILES_MAX, read_file, object, reterr);
 }
 
+static int read_card_type(const JsonValue *value, const JsonField *field, void *object,
+                          TextError *reterr) {
+        static const char *const names[] = {"bridge", "user"};
+        unsigned which;
+        int r = json_read_choice(value, names, ELEMENTSOF(names), &which, reterr);
+
+        if (r < 0)
+                return r;
+        ((LaunchCard *) object)->type = which == 0 ? VM_NETWORK_BRIDGE : VM_NETWORK_USER;
+        return 0;
+}
+
+static int read_card_mac(const JsonValue *value, const JsonField *field, void *object,
+                         TextError *reterr) {
+        const char *text;
+        int r = json_read_string(value, &text, reterr);
+
+        if (r < 0)
+                return r;
+        return mac_parse(text, ((LaunchCard *) object)->mac)
+                       ? 0
+                       : json_error(value, reterr, "expected an Ethernet address");
+}
+
+static int read_queue(const JsonValue *value, void *object, TextError *reterr) {
+        LaunchCard *card = object;
+
+        return read_fd(value,
+                       &(JsonField){.offset = offsetof(LaunchCard, queues) +
+                                              card->n_queues++ * sizeof(card->queues[0])},
+                       card, reterr);
+}
+
+static int read_queues(const JsonValue *value, const JsonField *field, void *object,
+                       TextError *reterr) {
+        return json_read_array(value, VM_NETWORK_QUEUES_MAX, read_queue, object, reterr);
+}
+
+static int read_card(const JsonValue *value, void *object, TextError *reterr) {
+        static const JsonField fields[] = {
+                {"type", read_card_type},
+                {"mac", read_card_mac},
+                {"queues", read_queues},
+        };
+        LaunchPlan *plan = object;
+
+        return json_read_object(value, fields, ELEMENTSOF(fields), &plan->cards[plan->n_cards++],
+                                reterr);
+}
+
+static int read_cards(const JsonValue *value, const JsonField *field, void *object,
+                      TextError *reterr) {
+        return json_read_array(value, VM_NETWORKS_MAX, read_card, object, reterr);
+}
+
+static int read_share(const JsonValue *value, void *object, TextError *reterr) {
+        static const JsonField fields[] = {
+                {"listen", read_fd, offsetof(LaunchShare, listen)},
+                {"connect", read_fd, offsetof(LaunchShare, connect)},
+        };
+        LaunchPlan *plan = object;
+        LaunchShare *share = &plan->shares[plan->n_shares++];
+
+        *share = (LaunchShare){-EBADF, -EBADF};
+        return json_read_object(value, fields, ELEMENTSOF(fields), share, reterr);
+}
+
+static int read_shares(const JsonValue *value, const JsonField *field, void *object,
+                       TextError *reterr) {
+        return json_read_array(value, VM_SHARES_MAX, read_share, object, reterr);
+}
+
 static const JsonField plan_fields[] = {
         {"vmm_path", read_text, offsetof(LaunchPlan, vmm_path)},
         {"dialect", read_dialect},
@@ -295,6 +437,9 @@ static const JsonField plan_fields[] = {
         {"log_level", read_text, offsetof(LaunchPlan, log_level)},
         {"config", read_config},
         {"files", read_files},
+        {"cards", read_cards},
+        {"shares", read_shares},
+        {"virtiofsd_path", read_text, offsetof(LaunchPlan, virtiofsd_path)},
         {"console_out", read_fd, offsetof(LaunchPlan, console_out)},
         {"console_in", read_fd, offsetof(LaunchPlan, console_in)},
         {"log_out", read_fd, offsetof(LaunchPlan, log_out)},
@@ -313,7 +458,7 @@ typedef struct PlanCheck {
         TextError *reterr;
 } PlanCheck;
 
-static int check_file(void *userdata, const char *path, const char *fd_name, bool writable) {
+static int check_file(void *userdata, const char *path, const char *fd_name, VmFileKind kind) {
         const PlanCheck *check = userdata;
 
         if (launch_plan_find_file(check->plan, fd_name) >= 0)
@@ -322,8 +467,44 @@ static int check_file(void *userdata, const char *path, const char *fd_name, boo
                               fd_name);
 }
 
+/* The config is the client's, what is beside it the service's: they must fit each other. */
+static int check_parts(const LaunchPlan *plan, TextError *reterr) {
+        const VmConfig *config = &plan->config;
+
+        if (plan->n_cards != config->n_networks)
+                return text_error_set(reterr, -EINVAL, "cards: expected %zu, not %zu",
+                                      config->n_networks, plan->n_cards);
+        for (size_t i = 0; i < plan->n_cards; i++) {
+                const LaunchCard *card = &plan->cards[i];
+                const bool user = card->type == VM_NETWORK_USER;
+
+                if (card->n_queues != (user ? 0 : config->networks[i].queues) ||
+                    !mac_is_of_a_card(card->mac))
+                        return text_error_set(reterr, -EINVAL,
+                                              "cards[%zu]: expected mac and a descriptor for each "
+                                              "queue",
+                                              i);
+        }
+        if (plan->n_shares != config->n_shares)
+                return text_error_set(reterr, -EINVAL, "shares: expected %zu, not %zu",
+                                      config->n_shares, plan->n_shares);
+        for (size_t i = 0; i < plan->n_shares; i++) {
+                const LaunchShare *share = &plan->shares[i];
+                const bool served = config->shares[i].path != NULL;
+
+                if (served != (share->listen >= 0) || served != (share->connect >= 0))
+                        return text_error_set(reterr, -EINVAL,
+                                              "shares[%zu]: expected sockets for a path alone", i);
+                if (served && (!plan->virtiofsd_path || plan->virtiofsd_path[0] != '/'))
+                        return text_error_set(reterr, -EINVAL,
+                                              "virtiofsd_path: expected an absolute path");
+        }
+        return 0;
+}
+
 static int check_plan(const LaunchPlan *plan, TextError *reterr) {
         PlanCheck check = {plan, reterr};
+        int r;
 
         if (!plan->vmm_path || plan->vmm_path[0] != '/')
                 return text_error_set(reterr, -EINVAL, "vmm_path: expected an absolute path");
@@ -331,7 +512,8 @@ static int check_plan(const LaunchPlan *plan, TextError *reterr) {
                 return text_error_set(reterr, -EINVAL, "vm_name: expected a name");
         if (!plan->config.kernel && !plan->config.bootloader)
                 return text_error_set(reterr, -EINVAL, "config: is missing");
-        return vm_config_each_file(&plan->config, check_file, &check);
+        r = check_parts(plan, reterr);
+        return r < 0 ? r : vm_config_each_file(&plan->config, check_file, &check);
 }
 
 /**

@@ -21,6 +21,20 @@ typedef struct LaunchFile {
         int fd;     /* number in the launcher; the plan does not own it */
 } LaunchFile;
 
+/* The service's part of one of the config's networks. */
+typedef struct LaunchCard {
+        VmNetworkType type; /* VM_NETWORK_ANY in a config is decided here */
+        uint8_t mac[MAC_LEN];
+        int queues[VM_NETWORK_QUEUES_MAX]; /* of a TAP interface; borrowed */
+        size_t n_queues; /* as many as the config has of pairs; 0 for the user type */
+} LaunchCard;
+
+/* The service's part of one of the config's shared paths; -EBADF where the client has a server of its own. */
+typedef struct LaunchShare {
+        int listen;  /* for virtiofsd; borrowed */
+        int connect; /* for the VMM, connected to @listen; borrowed */
+} LaunchShare;
+
 typedef struct LaunchPlan {
         char *vmm_path; /* owned; absolute */
         VmmDialect dialect;
@@ -31,6 +45,12 @@ typedef struct LaunchPlan {
         VmConfig config;
         LaunchFile *files; /* owned array */
         size_t n_files;
+        LaunchCard
+                cards[VM_NETWORKS_MAX]; /* one for each of the config's networks, in their order */
+        size_t n_cards;
+        LaunchShare shares[VM_SHARES_MAX]; /* likewise of its shared paths */
+        size_t n_shares;
+        char *virtiofsd_path; /* owned; absolute; NULL without a share to be served */
         /* Roles; -EBADF if absent. */
         int console_out, console_in, log_out, failure_out, ramdump_out;
         int control;     /* socket that listens for the VMM's control clients */

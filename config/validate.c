@@ -80,7 +80,7 @@ static void file_uses_deinit(FileUses *uses) {
         free(uses->items);
 }
 
-static int collect_use(void *userdata, const char *path, const char *fd_name, bool writable) {
+static int collect_use(void *userdata, const char *path, const char *fd_name, VmFileKind kind) {
         FileUses *uses = userdata;
         FileUse *use;
 
@@ -94,7 +94,7 @@ static int collect_use(void *userdata, const char *path, const char *fd_name, bo
                 uses->room = room;
         }
         use = &uses->items[uses->n];
-        *use = (FileUse){.fd_name = fd_name, .writable = writable, .order = uses->n++};
+        *use = (FileUse){.fd_name = fd_name, .writable = kind == VM_FILE_WRITE, .order = uses->n++};
         (void) snprintf(use->path, sizeof(use->path), "%s", path);
         return 0;
 }
@@ -136,6 +136,62 @@ static int check_limits(const VmLimits *limits, TextError *reterr) {
                               "reached");
 }
 
+static int check_network(const VmNetwork *network, size_t index, TextError *reterr) {
+        const bool user = network->type == VM_NETWORK_USER,
+                   bridge = network->type == VM_NETWORK_BRIDGE;
+        const char *wrong = user && network->name          ? "name"
+                            : user && network->queues != 1 ? "queues"
+                            : user && network->isolated    ? "isolated"
+                                                           : NULL;
+
+        if (wrong)
+                return text_error_set(reterr, -EINVAL,
+                                      "network[%zu].%s: a network of type \"user\" has none", index,
+                                      wrong);
+        if (bridge && network->forwards.n > 0)
+                return text_error_set(reterr, -EINVAL, "network[%zu].forward: needs type \"user\"",
+                                      index);
+        return 0;
+}
+
+static int check_networks(const VmConfig *config, TextError *reterr) {
+        for (size_t i = 0; i < config->n_networks; i++) {
+                const VmNetwork *network = &config->networks[i];
+                int r = check_network(network, i, reterr);
+
+                if (r < 0)
+                        return r;
+                for (size_t j = 0; j < i && network->has_mac; j++)
+                        if (config->networks[j].has_mac &&
+                            memcmp(config->networks[j].mac, network->mac, MAC_LEN) == 0)
+                                return text_error_set(reterr, -EINVAL,
+                                                      "network[%zu].mac: is network[%zu]'s, too", i,
+                                                      j);
+        }
+        return 0;
+}
+
+static int check_shares(const VmConfig *config, TextError *reterr) {
+        for (size_t i = 0; i < config->n_shares; i++) {
+                const VmShare *share = &config->shares[i];
+
+                if ((share->path != NULL) == (share->socket != NULL))
+                        return text_error_set(reterr, -EINVAL,
+                                              "shared_paths[%zu]: expected path or socket", i);
+                if (share->socket && (share->guest_uid != 0 || share->guest_gid != 0))
+                        return text_error_set(reterr, -EINVAL,
+                                              "shared_paths[%zu]: with socket, who serves it maps "
+                                              "uids and gids",
+                                              i);
+                for (size_t j = 0; j < i; j++)
+                        if (str_eq(config->shares[j].tag, share->tag))
+                                return text_error_set(reterr, -EINVAL,
+                                                      "shared_paths[%zu].tag: \"%s\" is used twice",
+                                                      i, share->tag);
+        }
+        return 0;
+}
+
 /**
  * vm_config_validate() - rules between members; ranges of single members are the parser's
  *
@@ -156,5 +212,8 @@ int vm_config_validate(const VmConfig *config, TextError *reterr) {
                 if (r < 0)
                         return r;
         }
-        return check_uses(config, reterr);
+        r = check_networks(config, reterr);
+        if (r == 0)
+                r = check_shares(config, reterr);
+        return r < 0 ? r : check_uses(config, reterr);
 }

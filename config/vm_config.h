@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "base/text_error.h"
+#include "config/mac.h"
 
 #define VM_NAME_MAX 64u
 #define VM_CONFIG_JSON_MAX (256u * 1024u)
@@ -31,6 +32,13 @@
 #define VM_LIMIT_TASKS_MIN 8u
 #define VM_LIMIT_TASKS_MAX 65536u
 #define VM_PLATFORM_VERSION "1.0.0"
+#define VM_NETWORKS_MAX 8u
+#define VM_NETWORK_NAME_MAX 11u /* an interface's name less "viv-" */
+#define VM_NETWORK_NAME_DEFAULT "default"
+#define VM_NETWORK_QUEUES_MAX 16u
+#define VM_FORWARDS_MAX 32u
+#define VM_SHARES_MAX 8u
+#define VM_SHARE_TAG_MAX 36u
 #define VM_PARAMS_MAX 2047u /* COMMAND_LINE_SIZE of x86 Linux less its terminator */
 
 typedef struct VmPartition {
@@ -47,6 +55,31 @@ typedef struct VmDisk {
         size_t n_partitions;
         bool writable;
 } VmDisk;
+
+typedef enum VmNetworkType {
+        VM_NETWORK_ANY, /* a bridge where the service may have interfaces, else the user's sockets */
+        VM_NETWORK_BRIDGE, /* a TAP interface in a bridge of the service */
+        VM_NETWORK_USER,   /* sockets that a helper process of the VMM opens */
+} VmNetworkType;
+
+/* One network card. */
+typedef struct VmNetwork {
+        VmNetworkType type;
+        char *name;   /* owned, optional; the service's network, VM_NETWORK_NAME_DEFAULT if NULL */
+        bool has_mac; /* or it is made from the VM's name */
+        uint8_t mac[MAC_LEN];
+        unsigned queues; /* pairs of a receive and a transmit queue; of a bridge; default 1 */
+        bool isolated;   /* no frames to other isolated cards of the network; of a bridge */
+        StrVec forwards; /* ports of the host, "tcp:HOST:GUEST"; of the user type */
+} VmNetwork;
+
+/* A directory of the host. Exactly one of @path and @socket is set. */
+typedef struct VmShare {
+        char *tag;  /* owned; what the guest mounts it by, 1..VM_SHARE_TAG_MAX bytes */
+        char *path; /* owned; fd name of a directory, which the service has served */
+        char *socket; /* owned; fd name of a connected vhost-user socket, whose server is the client's */
+        uint32_t guest_uid, guest_gid; /* the guest's numbers for the owner of the VM; of @path */
+} VmShare;
 
 typedef enum VmCpuTopology {
         VM_CPUS_COUNT,      /* @n_vcpus says how many */
@@ -79,6 +112,10 @@ typedef struct VmConfig {
         char *params;                       /* owned, optional */
         VmDisk *disks;                      /* owned array */
         size_t n_disks;
+        VmNetwork *networks; /* owned array */
+        size_t n_networks;
+        VmShare *shares; /* owned array */
+        size_t n_shares;
         uint64_t memory_mib;
         VmCpuTopology cpu_topology;
         unsigned n_vcpus;       /* for VM_CPUS_COUNT */
@@ -103,11 +140,19 @@ int vm_config_parse(const char *json, VmConfig *ret, TextError *reterr);
 int vm_config_validate(const VmConfig *config, TextError *reterr);
 int vm_config_to_json(const VmConfig *config, char **ret);
 
+bool vm_network_name_is_valid(const char *name);
+
+typedef enum VmFileKind {
+        VM_FILE_READ,  /* a file or block device that is only read */
+        VM_FILE_WRITE, /* one that the guest may write to */
+        VM_FILE_FOLDER,
+        VM_FILE_SOCKET, /* connected */
+} VmFileKind;
+
 /**
  * VmConfigFileFn - told of one file of a config
  * @json_path: of the member, e.g. "disks[1].partitions[0].path"
- * @writable:  the guest may write to it
  */
 typedef int (*VmConfigFileFn)(void *userdata, const char *json_path, const char *fd_name,
-                              bool writable);
+                              VmFileKind kind);
 int vm_config_each_file(const VmConfig *config, VmConfigFileFn fn, void *userdata);

@@ -81,23 +81,34 @@ void vm_draft_unset(VmDraft *draft, const char *key) {
         json_object_object_del(draft->root, key);
 }
 
+/* The array member @key, made if it is not there. Return: 0; -EINVAL; -ENOMEM. */
+static int find_array(VmDraft *draft, const char *key, json_object **ret, TextError *reterr) {
+        json_object *array = json_object_object_get(draft->root, key);
+        int r;
+
+        if (!array) {
+                array = json_object_new_array();
+                r = set_consume(draft->root, key, array);
+                if (r < 0)
+                        return r;
+        }
+        if (!json_object_is_type(array, json_type_array))
+                return text_error_set(reterr, -EINVAL, "%s: expected an array", key);
+        *ret = array;
+        return 0;
+}
+
 /**
  * vm_draft_add_disk() - append a disk with one image to "disks"
  *
  * Return: 0; -EINVAL when the file's "disks" is no array; -ENOMEM.
  */
 int vm_draft_add_disk(VmDraft *draft, const char *path, bool writable, TextError *reterr) {
-        json_object *disks = json_object_object_get(draft->root, "disks"), *disk;
-        int r;
+        json_object *disks = NULL, *disk;
+        int r = find_array(draft, "disks", &disks, reterr);
 
-        if (!disks) {
-                disks = json_object_new_array();
-                r = set_consume(draft->root, "disks", disks);
-                if (r < 0)
-                        return r;
-        }
-        if (!json_object_is_type(disks, json_type_array))
-                return text_error_set(reterr, -EINVAL, "disks: expected an array");
+        if (r < 0)
+                return r;
         disk = json_object_new_object();
         if (!disk)
                 return -ENOMEM;
@@ -111,6 +122,56 @@ int vm_draft_add_disk(VmDraft *draft, const char *path, bool writable, TextError
         return 0;
 }
 
+/**
+ * vm_draft_add_share() - append a directory to "shared_paths"
+ *
+ * Return: as vm_draft_add_disk().
+ */
+int vm_draft_add_share(VmDraft *draft, const char *tag, const char *path, TextError *reterr) {
+        json_object *shares = NULL, *share;
+        int r = find_array(draft, "shared_paths", &shares, reterr);
+
+        if (r < 0)
+                return r;
+        share = json_object_new_object();
+        if (!share)
+                return -ENOMEM;
+        r = set_consume(share, "tag", json_object_new_string(tag));
+        if (r >= 0)
+                r = set_consume(share, "path", json_object_new_string(path));
+        if (r < 0 || json_object_array_add(shares, share) < 0) {
+                json_object_put(share);
+                return r < 0 ? r : -ENOMEM;
+        }
+        return 0;
+}
+
+/**
+ * vm_draft_set_network() - replace "network" by one card
+ * @text: "none" for no card, "user" or "bridge" for one of that type, else the name of the service's network
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vm_draft_set_network(VmDraft *draft, const char *text) {
+        json_object *network;
+        int r;
+
+        if (str_eq(text, "none"))
+                return set_consume(draft->root, "network", json_object_new_boolean(false));
+        network = json_object_new_object();
+        if (!network)
+                return -ENOMEM;
+        r = str_eq(text, "user") ? set_consume(network, "type", json_object_new_string("user"))
+            : str_eq(text, "bridge")
+                    ? set_consume(network, "type", json_object_new_string("bridge"))
+                    : set_consume(network, "name", json_object_new_string(text));
+        if (r < 0) {
+                json_object_put(network);
+                return r;
+        }
+        return set_consume(draft->root, "network", network);
+}
+
 typedef struct FileWalk {
         VmDraftFileFn fn;
         void *userdata;
@@ -119,7 +180,7 @@ typedef struct FileWalk {
 
 /* Hands the path in @object's member @key out and puts "fd:@fd_name" in its place; absent is fine. */
 static int take_file(const FileWalk *walk, json_object *object, const char *key,
-                     const char *json_path, const char *fd_name, bool writable) {
+                     const char *json_path, const char *fd_name, VmFileKind kind) {
         json_object *member;
         const char *path;
         char reference[64];
@@ -139,17 +200,47 @@ static int take_file(const FileWalk *walk, json_object *object, const char *key,
                                       "%s: \"%s\" names a descriptor; expected the path of a file "
                                       "(\"./%s\" for a file of that name)",
                                       json_path, path, path);
-        r = walk->fn(walk->userdata, json_path, fd_name, path, writable, walk->reterr);
+        r = walk->fn(walk->userdata, json_path, fd_name, path, kind, walk->reterr);
         if (r < 0)
                 return r;
         (void) snprintf(reference, sizeof(reference), "fd:%s", fd_name);
         return set_consume(object, key, json_object_new_string(reference));
 }
 
+static int take_folders(const FileWalk *walk, json_object *root) {
+        json_object *shares = json_object_object_get(root, "shared_paths");
+        size_t n =
+                json_object_is_type(shares, json_type_array) ? json_object_array_length(shares) : 0;
+
+        for (size_t i = 0; i < n; i++) {
+                json_object *share = json_object_array_get_idx(shares, i);
+                char json_path[64], fd_name[48];
+                int r;
+
+                if (!json_object_is_type(share, json_type_object))
+                        continue;
+                (void) snprintf(json_path, sizeof(json_path), "shared_paths[%zu].path", i);
+                (void) snprintf(fd_name, sizeof(fd_name), "share%zu", i);
+                r = take_file(walk, share, "path", json_path, fd_name, VM_FILE_FOLDER);
+                if (r < 0)
+                        return r;
+                (void) snprintf(json_path, sizeof(json_path), "shared_paths[%zu].socket", i);
+                (void) snprintf(fd_name, sizeof(fd_name), "share%zu-socket", i);
+                r = take_file(walk, share, "socket", json_path, fd_name, VM_FILE_SOCKET);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static bool member_is_true(json_object *object, const char *key) {
         json_object *member = json_object_object_get(object, key);
 
         return json_object_is_type(member, json_type_boolean) && json_object_get_boolean(member);
+}
+
+static VmFileKind kind_of(json_object *object) {
+        return member_is_true(object, "writable") ? VM_FILE_WRITE : VM_FILE_READ;
 }
 
 static int take_partitions(const FileWalk *walk, json_object *disk, size_t disk_index) {
@@ -168,8 +259,7 @@ static int take_partitions(const FileWalk *walk, json_object *disk, size_t disk_
                 (void) snprintf(json_path, sizeof(json_path), "disks[%zu].partitions[%zu].path",
                                 disk_index, i);
                 (void) snprintf(fd_name, sizeof(fd_name), "disk%zu-part%zu", disk_index, i);
-                r = take_file(walk, partition, "path", json_path, fd_name,
-                              member_is_true(partition, "writable"));
+                r = take_file(walk, partition, "path", json_path, fd_name, kind_of(partition));
                 if (r < 0)
                         return r;
         }
@@ -190,8 +280,7 @@ static int take_disks(const FileWalk *walk, json_object *root) {
                         continue;
                 (void) snprintf(json_path, sizeof(json_path), "disks[%zu].image", i);
                 (void) snprintf(fd_name, sizeof(fd_name), "disk%zu", i);
-                r = take_file(walk, disk, "image", json_path, fd_name,
-                              member_is_true(disk, "writable"));
+                r = take_file(walk, disk, "image", json_path, fd_name, kind_of(disk));
                 if (r >= 0)
                         r = take_partitions(walk, disk, i);
                 if (r < 0)
@@ -208,15 +297,17 @@ static int take_disks(const FileWalk *walk, json_object *root) {
  */
 int vm_draft_take_files(VmDraft *draft, VmDraftFileFn fn, void *userdata, TextError *reterr) {
         FileWalk walk = {.fn = fn, .userdata = userdata, .reterr = reterr};
+        int r;
 
         for (size_t i = 0; i < ELEMENTSOF(file_keys); i++) {
-                int r = take_file(&walk, draft->root, file_keys[i], file_keys[i], file_keys[i],
-                                  false);
+                r = take_file(&walk, draft->root, file_keys[i], file_keys[i], file_keys[i],
+                              VM_FILE_READ);
 
                 if (r < 0)
                         return r;
         }
-        return take_disks(&walk, draft->root);
+        r = take_disks(&walk, draft->root);
+        return r < 0 ? r : take_folders(&walk, draft->root);
 }
 
 /** vm_draft_to_json() - the text for CreateVm, or for a person when @pretty; owned by the caller. Return: 0 or -ENOMEM. */

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/text_error.h"
+#include "config/vm_config.h"
 
 typedef struct VmDraft VmDraft;
 
@@ -24,18 +25,20 @@ int vm_draft_set_string(VmDraft *draft, const char *key, const char *value);
 int vm_draft_set_uint(VmDraft *draft, const char *key, uint64_t value);
 void vm_draft_unset(VmDraft *draft, const char *key);
 int vm_draft_add_disk(VmDraft *draft, const char *path, bool writable, TextError *reterr);
+int vm_draft_add_share(VmDraft *draft, const char *tag, const char *path, TextError *reterr);
+int vm_draft_set_network(VmDraft *draft, const char *text);
 
 /**
  * VmDraftFileFn - open one file of the config
  * @json_path:  of the member, e.g. "disks[1].partitions[0].path"; for messages
  * @fd_name:    the name under which the descriptor has to be passed
  * @path:       as the user wrote it
- * @writable:   the guest may write to it
+ * @kind:       how to open it
  *
  * Return: 0; negative errno with @reterr set, which ends the walk.
  */
 typedef int (*VmDraftFileFn)(void *userdata, const char *json_path, const char *fd_name,
-                             const char *path, bool writable, TextError *reterr);
+                             const char *path, VmFileKind kind, TextError *reterr);
 int vm_draft_take_files(VmDraft *draft, VmDraftFileFn fn, void *userdata, TextError *reterr);
 
 int vm_draft_to_json(const VmDraft *draft, bool pretty, char **ret);

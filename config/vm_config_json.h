@@ -15,9 +15,16 @@ extern const JsonField vm_limits_fields[];
 extern const size_t vm_limits_n_fields;
 extern const JsonField vm_partition_fields[];
 extern const size_t vm_partition_n_fields;
+extern const JsonField vm_network_fields[];
+extern const size_t vm_network_n_fields;
+extern const JsonField vm_share_fields[];
+extern const size_t vm_share_n_fields;
 
 int vm_config_read(const JsonValue *value, VmConfig *ret, TextError *reterr);
 int vm_config_build(const VmConfig *config, struct json_object **ret);
 int vm_disks_read(const JsonValue *value, const JsonField *field, void *object, TextError *reterr);
 int vm_limits_read(const JsonValue *value, const JsonField *field, void *object, TextError *reterr);
 int vm_file_read(const JsonValue *value, const JsonField *field, void *object, TextError *reterr);
+int vm_networks_read(const JsonValue *value, const JsonField *field, void *object,
+                     TextError *reterr);
+int vm_shares_read(const JsonValue *value, const JsonField *field, void *object, TextError *reterr);

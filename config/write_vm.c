@@ -96,6 +96,81 @@ static int build_disks(const VmConfig *config, struct json_object *object) {
         return r;
 }
 
+static int build_forwards(const StrVec *forwards, struct json_object *object) {
+        struct json_object *array = json_object_new_array();
+        int r;
+
+        r = add_consume(object, "forward", array);
+        for (size_t i = 0; i < forwards->n && r == 0; i++) {
+                struct json_object *text = json_object_new_string(forwards->items[i]);
+
+                r = text ? append_consume(array, text) : -ENOMEM;
+        }
+        return r;
+}
+
+static int build_network(const VmNetwork *network, struct json_object *array) {
+        _cleanup_(json_freep) struct json_object *object = json_object_new_object();
+        char mac[MAC_TEXT_SIZE];
+        int r = 0;
+
+        if (!object)
+                return -ENOMEM;
+        mac_format(network->mac, mac);
+        if (network->type != VM_NETWORK_ANY)
+                r = add_string(object, "type",
+                               network->type == VM_NETWORK_BRIDGE ? "bridge" : "user");
+        if (r == 0)
+                r = add_string(object, "name", network->name);
+        if (r == 0 && network->has_mac)
+                r = add_string(object, "mac", mac);
+        if (r == 0 && network->queues != 1)
+                r = add_number(object, "queues", network->queues);
+        if (r == 0 && network->isolated)
+                r = add_bool(object, "isolated", true);
+        if (r == 0 && network->forwards.n > 0)
+                r = build_forwards(&network->forwards, object);
+        return r < 0 ? r : append_consume(array, TAKE(object));
+}
+
+static int build_networks(const VmConfig *config, struct json_object *object) {
+        struct json_object *array = json_object_new_array();
+        int r;
+
+        r = add_consume(object, "network", array);
+        for (size_t i = 0; i < config->n_networks && r == 0; i++)
+                r = build_network(&config->networks[i], array);
+        return r;
+}
+
+static int build_share(const VmShare *share, struct json_object *array) {
+        _cleanup_(json_freep) struct json_object *object = json_object_new_object();
+        int r;
+
+        if (!object)
+                return -ENOMEM;
+        r = add_string(object, "tag", share->tag);
+        if (r == 0)
+                r = add_file(object, "path", share->path);
+        if (r == 0)
+                r = add_file(object, "socket", share->socket);
+        if (r == 0 && share->path)
+                r = add_number(object, "guest_uid", share->guest_uid);
+        if (r == 0 && share->path)
+                r = add_number(object, "guest_gid", share->guest_gid);
+        return r < 0 ? r : append_consume(array, TAKE(object));
+}
+
+static int build_shares(const VmConfig *config, struct json_object *object) {
+        struct json_object *array = json_object_new_array();
+        int r;
+
+        r = add_consume(object, "shared_paths", array);
+        for (size_t i = 0; i < config->n_shares && r == 0; i++)
+                r = build_share(&config->shares[i], array);
+        return r;
+}
+
 static int build_cpus(const VmConfig *config, struct json_object *object) {
         switch (config->cpu_topology) {
         case VM_CPUS_COUNT:
@@ -141,6 +216,8 @@ static int build_members(const VmConfig *config, struct json_object *object) {
                 r = add_string(object, "params", config->params);
         if (r == 0)
                 r = build_disks(config, object);
+        if (r == 0 && config->n_shares > 0)
+                r = build_shares(config, object);
         if (r == 0)
                 r = add_number(object, "memory_mib", config->memory_mib);
         if (r == 0)
@@ -149,6 +226,8 @@ static int build_members(const VmConfig *config, struct json_object *object) {
                 r = add_string(object, "platform_version", config->platform_version);
         if (r == 0)
                 r = add_string(object, "console_input_device", ttys0 ? "ttyS0" : "hvc0");
+        if (r == 0 && config->n_networks > 0)
+                r = build_networks(config, object);
         if (r == 0)
                 r = add_string(object, "debug_level", full ? "full" : "none");
         if (r == 0 && config->gdb_port > 0)

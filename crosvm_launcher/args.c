@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "config/crosvm_net_flags.h"
 #include "crosvm_launcher/composite.h"
 #include "crosvm_launcher/image.h"
 
@@ -131,6 +132,74 @@ static int add_disks(LaunchArgs *args, const LaunchPlan *plan, TextError *reterr
         return 0;
 }
 
+/* Network cards and shared folders */
+
+static int add_forwards(VmmNet *net, const StrVec *forwards) {
+        net->forwards = calloc(forwards->n + 1, sizeof(*net->forwards));
+        if (!net->forwards)
+                return -ENOMEM;
+        for (size_t i = 0; i < forwards->n; i++) {
+                int r = crosvm_forward_parse(forwards->items[i], &net->forwards[i]);
+
+                if (r < 0)
+                        return r;
+                net->n_forwards++;
+        }
+        return 0;
+}
+
+static int add_net(LaunchArgs *args, const VmNetwork *network, const LaunchCard *card) {
+        VmmNet *net = &args->vmm.nets[args->vmm.n_nets++];
+
+        vmm_net_init(net);
+        net->has_mac = true;
+        memcpy(net->mac, card->mac, sizeof(net->mac));
+        if (card->type == VM_NETWORK_USER) {
+                net->user = true;
+                return add_forwards(net, &network->forwards);
+        }
+        net->n_pairs = network->queues;
+        for (size_t i = 0; i < card->n_queues; i++) {
+                int r = fd_map_add(&args->map, card->queues[i], &net->tap_fds[i]);
+
+                if (r < 0)
+                        return r;
+                net->n_tap_fds++;
+        }
+        return 0;
+}
+
+static int add_nets(LaunchArgs *args, const LaunchPlan *plan, TextError *reterr) {
+        for (size_t i = 0; i < plan->n_cards; i++) {
+                int r = add_net(args, &plan->config.networks[i], &plan->cards[i]);
+
+                if (r < 0)
+                        return text_error_prefix(reterr, r, "network[%zu]", i);
+        }
+        return 0;
+}
+
+static int add_folder(LaunchArgs *args, const LaunchPlan *plan, size_t index) {
+        VmmFolder *folder = &args->vmm.folders[args->vmm.n_folders++];
+        const VmShare *share = &plan->config.shares[index];
+        int fd = share->path ? plan->shares[index].connect
+                             : launch_plan_find_file(plan, share->socket);
+
+        vmm_folder_init(folder);
+        folder->tag = strdup(share->tag);
+        return folder->tag ? fd_map_add(&args->map, fd, &folder->socket_fd) : -ENOMEM;
+}
+
+static int add_folders(LaunchArgs *args, const LaunchPlan *plan, TextError *reterr) {
+        for (size_t i = 0; i < plan->n_shares; i++) {
+                int r = add_folder(args, plan, i);
+
+                if (r < 0)
+                        return text_error_prefix(reterr, r, "shared_paths[%zu]", i);
+        }
+        return 0;
+}
+
 /* Machine */
 
 /* One vCPU for each CPU that the VMM will be allowed to run on; the mask is inherited. */
@@ -247,6 +316,10 @@ int launch_args_build(const LaunchPlan *plan, LaunchArgs *ret, TextError *reterr
                 r = map_file(&args, plan, "initrd", plan->config.initrd, &args.vmm.initrd, reterr);
         if (r == 0)
                 r = add_disks(&args, plan, reterr);
+        if (r == 0)
+                r = add_nets(&args, plan, reterr);
+        if (r == 0)
+                r = add_folders(&args, plan, reterr);
         if (r == 0)
                 r = vmm_config_validate(&args.vmm, reterr);
         if (r < 0)

@@ -90,7 +90,12 @@ static int forbid_core(void) {
         return setrlimit(RLIMIT_CORE, &none) < 0 ? -errno : 0;
 }
 
-static int narrow_process(bool may_dump_core, TextError *reterr) {
+/**
+ * launch_narrow() - what this process and what it becomes have no use for
+ *
+ * Return: 0; negative errno with a sentence in @reterr.
+ */
+int launch_narrow(bool may_dump_core, TextError *reterr) {
         int r;
 
         r = own_process_group();
@@ -104,9 +109,6 @@ static int narrow_process(bool may_dump_core, TextError *reterr) {
                 return text_error_prefix(reterr, r, "cannot set RLIMIT_CORE");
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return text_error_prefix(reterr, -errno, "cannot set no_new_privs");
-        if (chdir("/") < 0)
-                return text_error_prefix(reterr, -errno, "cannot change to /");
-        (void) umask(0077);
         return 0;
 }
 
@@ -140,7 +142,10 @@ int launch_exec(const LaunchExec *launch, int *status_fd, TextError *reterr) {
                 r = keep_above(&err, launch->map);
         if (r < 0)
                 return text_error_prefix(reterr, r, "cannot copy a descriptor");
-        r = narrow_process(launch->may_dump_core, reterr);
+        r = launch_narrow(launch->may_dump_core, reterr);
+        if (r == 0 && chdir("/") < 0)
+                r = text_error_prefix(reterr, -errno, "cannot change to /");
+        (void) umask(0077);
         if (r == 0)
                 r = arrange_descriptors(launch->map, err, *status_fd, reterr);
         if (r < 0)

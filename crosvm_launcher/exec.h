@@ -16,4 +16,5 @@ typedef struct LaunchExec {
         bool may_dump_core; /* leave RLIMIT_CORE as it is, instead of 0 */
 } LaunchExec;
 
+int launch_narrow(bool may_dump_core, TextError *reterr);
 int launch_exec(const LaunchExec *launch, int *status_fd, TextError *reterr);

@@ -210,13 +210,17 @@ static uint64_t count_oom_kills(void) {
         return parse_u64(line, &count) == 0 ? count : 0;
 }
 
+static KeeperEnd end_of(const siginfo_t *info) {
+        return info->si_code == CLD_EXITED   ? KEEPER_END_EXITED
+               : info->si_code == CLD_DUMPED ? KEEPER_END_DUMPED
+                                             : KEEPER_END_KILLED;
+}
+
 /* A zombie still has its times, and its number is nobody else's. */
 static int record_end(Keeper *keeper, const siginfo_t *info) {
         KeeperRecord *record = &keeper->record;
 
-        record->end = info->si_code == CLD_EXITED   ? KEEPER_END_EXITED
-                      : info->si_code == CLD_DUMPED ? KEEPER_END_DUMPED
-                                                    : KEEPER_END_KILLED;
+        record->end = end_of(info);
         record->status = info->si_status;
         if (proc_stat_read(info->si_pid, PROC_STAT_GUEST_TIME, &record->guest_ticks) < 0)
                 record->guest_ticks = 0;
@@ -250,6 +254,42 @@ static void end_orphans(void) {
                 }
                 if (waitid(P_ALL, 0, &info, WEXITED) < 0)
                         return;
+        }
+}
+
+/* One that serves a folder ends well when the VMM, which is its only client, closes the connection. */
+static int record_server_end(const Keeper *keeper, const siginfo_t *info) {
+        _cleanup_(keeper_record_deinit) KeeperRecord record = {0};
+        int r = keeper_record_read(keeper->fds.record, &record);
+
+        for (size_t i = 0; r == 0 && i < KEEPER_SERVERS_MAX; i++)
+                if (record.servers[i].process.pid == info->si_pid)
+                        return keeper_write_server_ended(keeper->fds.record, i, end_of(info),
+                                                         info->si_status);
+        return r;
+}
+
+/* Until @child is a zombie. Other children, the VMM's or the launcher's, are reaped meanwhile. */
+static int wait_for_end(const Keeper *keeper, pid_t child, siginfo_t *ret) {
+        for (;;) {
+                siginfo_t info = {0};
+                int r = 0;
+
+                if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                if (info.si_pid == child) {
+                        *ret = info;
+                        return 0;
+                }
+                if (!is_ending(child) && (info.si_code != CLD_EXITED || info.si_status != 0))
+                        r = record_server_end(keeper, &info);
+                if (r < 0)
+                        log_debug("record the end of process %d: %s, ignoring", info.si_pid,
+                                  strerror(-r));
+                (void) waitid(P_PID, (id_t) info.si_pid, &info, WEXITED);
         }
 }
 
@@ -295,9 +335,8 @@ int keeper_watch(Keeper *keeper, pid_t child, const char *launcher_name) {
                 r = settle_launch(keeper, child, launcher_name);
         if (r < 0)
                 (void) kill(child, SIGKILL); /* nobody could be told of it */
-        while (waitid(P_PID, (id_t) child, &info, WEXITED | WNOWAIT) < 0)
-                if (errno != EINTR)
-                        return -errno;
+        if (wait_for_end(keeper, child, &info) < 0)
+                return -ECHILD;
         /* The VMM is the head of a group of its own, as the launcher made it. */
         if (getpgid(child) == child)
                 (void) kill(-child, SIGKILL);

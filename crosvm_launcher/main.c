@@ -15,6 +15,7 @@
 #include "crosvm_launcher/args.h"
 #include "crosvm_launcher/exec.h"
 #include "crosvm_launcher/keeper.h"
+#include "crosvm_launcher/share.h"
 
 #define LOG_PIECE 1500
 
@@ -62,7 +63,7 @@ static void log_command(const StrVec *argv, const FdMap *map) {
 }
 
 /* Returns only on failure. */
-static int run_plan(const LaunchPlan *plan, int *status_fd, TextError *reterr) {
+static int run_plan(const LaunchPlan *plan, int record_fd, int *status_fd, TextError *reterr) {
         _cleanup_(launch_args_deinit) LaunchArgs args = {0};
         _cleanup_(strvec_deinit) StrVec argv = {0};
         LaunchExec launch = {
@@ -74,6 +75,8 @@ static int run_plan(const LaunchPlan *plan, int *status_fd, TextError *reterr) {
         int r;
 
         r = launch_args_build(plan, &args, reterr);
+        if (r == 0)
+                r = shares_serve(plan, record_fd, reterr);
         if (r < 0)
                 return r;
         r = strvec_add(&argv, plan->vmm_path);
@@ -98,7 +101,7 @@ static void report(int status_fd, int r, const TextError *error) {
                 log_error("%s (and cannot report it: %m)", message);
 }
 
-static int launch(int plan_fd) {
+static int launch(int plan_fd, int record_fd) {
         _cleanup_(text_error_deinit) TextError error = {0};
         _cleanup_(launch_plan_deinit) LaunchPlan plan;
         int status_fd = -EBADF, r;
@@ -107,7 +110,7 @@ static int launch(int plan_fd) {
         r = read_plan(plan_fd, &plan, &error);
         if (r == 0) {
                 status_fd = plan.status;
-                r = run_plan(&plan, &status_fd, &error);
+                r = run_plan(&plan, record_fd, &status_fd, &error);
         }
         report(status_fd, r, &error);
         return EXIT_FAILURE;
@@ -140,7 +143,7 @@ static int keep(const char *fds, int plan_fd, const char *self) {
                 if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
                     getppid() != keeper.record.keeper.pid)
                         return EXIT_FAILURE;
-                return launch(plan_fd);
+                return launch(plan_fd, keeper.fds.record);
         }
         return keeper_watch(&keeper, child, slash ? slash + 1 : self) < 0 ? EXIT_FAILURE
                                                                           : EXIT_SUCCESS;
@@ -166,5 +169,5 @@ int main(int argc, char *argv[]) {
                           LAUNCH_PLAN_OPTION, KEEPER_OPTION);
                 return EXIT_FAILURE;
         }
-        return kept ? keep(kept, fd, argv[0]) : launch(fd);
+        return kept ? keep(kept, fd, argv[0]) : launch(fd, -EBADF);
 }

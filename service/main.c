@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "config/net_message.h"
 #include "service/bus/bus_service.h"
 #include "service/exporter.h"
 #include "service/guest_journal.h"
@@ -26,6 +27,7 @@
 #include "service/metrics/server.h"
 #include "service/metrics/textfile.h"
 #include "service/settings.h"
+#include "service/share/share_sockets.h"
 #include "service/unit/scope.h"
 
 /* No call to the bus itself takes longer, unless the bus is in trouble. */
@@ -39,6 +41,8 @@ static bool arg_vmm_dialect_given;
 static const char *arg_launcher = VIVARIUM_LIBEXECDIR "/vivarium-launch";
 static const char *arg_runtime_dir, *arg_state_dir, *arg_config;
 static const char *arg_vmm_log_level;
+static const char *arg_netd_socket;    /* NULL: see choose_netd() */
+static const char *arg_virtiofsd;      /* NULL: where it is found */
 static const char *arg_journal_socket; /* NULL: systemd's, if standard error leads there */
 static const char *arg_metrics_socket, *arg_metrics_textfile;
 static uint32_t arg_vms_max = MANAGER_VMS_MAX_DEFAULT;
@@ -65,6 +69,9 @@ static void print_help(void) {
                "  --config=PATH          settings (/etc/vivarium/vivariumd.conf; with --user\n"
                "                         $XDG_CONFIG_HOME/vivarium/vivariumd.conf)\n"
                "  --vmm-log-level=FILTER log filter of the VMM\n"
+               "  --netd-socket=PATH     of vivarium-netd, which makes VMs' network interfaces\n"
+               "                         (%s; with --user or --bus-address none)\n"
+               "  --virtiofsd=PATH       what serves shared folders (%s)\n"
                "  --max-vms=N            VMs that may exist besides dead ones (%u)\n"
                "  --history=N            deaths that are remembered (%u)\n"
                "  --journal-socket=PATH  send what guests write to their consoles to this journal\n"
@@ -77,8 +84,9 @@ static void print_help(void) {
                "  --help                 this text\n"
                "  --version              the version\n\n"
                "See vivariumd(8) and org.vivarium.vm1(5).\n",
-               arg_vmm, arg_launcher, MANAGER_VMS_MAX_DEFAULT, MANAGER_HISTORY_MAX_DEFAULT,
-               MANAGER_RAMDUMPS_MAX_DEFAULT, MANAGER_RAMDUMPS_MIB_DEFAULT);
+               arg_vmm, arg_launcher, NET_SOCKET_PATH, share_find_virtiofsd(),
+               MANAGER_VMS_MAX_DEFAULT, MANAGER_HISTORY_MAX_DEFAULT, MANAGER_RAMDUMPS_MAX_DEFAULT,
+               MANAGER_RAMDUMPS_MIB_DEFAULT);
 }
 
 static int parse_log_level(const char *text) {
@@ -137,6 +145,8 @@ enum {
         ARG_STATE_DIR,
         ARG_CONFIG,
         ARG_VMM_LOG_LEVEL,
+        ARG_NETD_SOCKET,
+        ARG_VIRTIOFSD,
         ARG_MAX_VMS,
         ARG_HISTORY,
         ARG_RAMDUMPS,
@@ -160,6 +170,8 @@ static const struct option long_options[] = {
         {"state-dir", required_argument, NULL, ARG_STATE_DIR},
         {"config", required_argument, NULL, ARG_CONFIG},
         {"vmm-log-level", required_argument, NULL, ARG_VMM_LOG_LEVEL},
+        {"netd-socket", required_argument, NULL, ARG_NETD_SOCKET},
+        {"virtiofsd", required_argument, NULL, ARG_VIRTIOFSD},
         {"max-vms", required_argument, NULL, ARG_MAX_VMS},
         {"history", required_argument, NULL, ARG_HISTORY},
         {"ramdumps", required_argument, NULL, ARG_RAMDUMPS},
@@ -200,6 +212,10 @@ static int apply_option(int option) {
         case ARG_VMM_LOG_LEVEL:
                 arg_vmm_log_level = optarg;
                 return 0;
+        case ARG_NETD_SOCKET:
+                return parse_path("netd-socket", optarg, &arg_netd_socket);
+        case ARG_VIRTIOFSD:
+                return parse_path("virtiofsd", optarg, &arg_virtiofsd);
         case ARG_MAX_VMS:
                 return parse_count("max-vms", optarg, &arg_vms_max);
         case ARG_HISTORY:
@@ -261,6 +277,13 @@ static int choose_runtime_dir(char **ret) {
         } else if (asprintf(ret, "%s/vivarium", user_dir) < 0)
                 *ret = NULL;
         return *ret ? 0 : failed("choose the runtime directory", -ENOMEM);
+}
+
+/* A service that is not the system's has no right to make interfaces, unless it is told otherwise. */
+static const char *choose_netd(void) {
+        return arg_netd_socket               ? arg_netd_socket
+               : arg_user || arg_bus_address ? NULL
+                                             : NET_SOCKET_PATH;
 }
 
 static int open_bus(sd_bus **ret) {
@@ -510,6 +533,8 @@ static int run(void) {
                                  .runtime_dir = runtime_dir,
                                  .state_dir = state_dir,
                                  .vmm_log_level = arg_vmm_log_level,
+                                 .netd_socket = choose_netd(),
+                                 .virtiofsd_path = arg_virtiofsd ?: share_find_virtiofsd(),
                                  .journal_socket = arg_journal_socket,
                                  .vms_max = arg_vms_max,
                                  .history_max = arg_history_max,

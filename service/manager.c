@@ -219,6 +219,8 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
                                .launcher_path = config->launcher_path,
                                .runtime_dir = config->runtime_dir,
                                .vmm_log_level = config->vmm_log_level,
+                               .netd_socket = config->netd_socket,
+                               .virtiofsd_path = config->virtiofsd_path,
                                .oom = &manager->oom,
                                .state_dir = -EBADF,
                                .bus_id = manager->bus_id,
@@ -414,6 +416,24 @@ int manager_insert(Manager *manager, Vm *vm, Entry **ret) {
         return 0;
 }
 
+/*
+ * What serves a directory has the rights of this process's user. Whoever passes one shall not have more of it served than
+ * its own rights reach.
+ */
+static int check_shares(const VmConfig *config, uid_t owner, TextError *reterr) {
+        if (owner == geteuid())
+                return 0;
+        for (size_t i = 0; i < config->n_shares; i++)
+                if (config->shares[i].path)
+                        return text_error_set(
+                                reterr, SERVICE_E_UNSUPPORTED,
+                                "create VM: shared_paths[%zu].path: would be served with "
+                                "the rights of user %u; serve it yourself and pass "
+                                "its socket, or use the service of your own user",
+                                i, geteuid());
+        return 0;
+}
+
 /**
  * manager_create_vm() - a new VM in state "not-started"
  * @request: taken over on success
@@ -433,6 +453,9 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
                 return text_error_set(reterr, SERVICE_E_DRAINING,
                                       "create VM: this host is being drained");
         r = check_hypervisor(manager, request->hypervisor, reterr);
+        if (r != 0)
+                return r;
+        r = check_shares(&request->config, owner->uid, reterr);
         if (r != 0)
                 return r;
         r = check_limits(manager, &request->config.limits, reterr);

@@ -29,6 +29,8 @@ typedef struct ManagerConfig {
         const char *runtime_dir;              /* lost with the host's power, as the VMs are */
         const char *state_dir;                /* outlives it: the history */
         const char *vmm_log_level;            /* optional */
+        const char *netd_socket;              /* of vivarium-netd; NULL: VMs get no interfaces */
+        const char *virtiofsd_path;           /* absolute */
         const char *journal_socket;           /* where lines of guests go; NULL: to the log */
         unsigned vms_max;                     /* VMs that are not-started or running */
         unsigned history_max;                 /* dead VMs that stay readable, at least 1 */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -174,7 +175,36 @@ typedef struct FileCheck {
         TextError *reterr;
 } FileCheck;
 
-static int check_kind(const FileCheck *check, const char *path, const VmFile *file, bool writable) {
+static int check_folder(const FileCheck *check, const char *path, const VmFile *file) {
+        struct stat st;
+        int flags = fcntl(file->fd, F_GETFL);
+
+        if (flags < 0 || fstat(file->fd, &st) < 0)
+                return -errno;
+        /* One that is only a place, O_PATH, may be one that the client could not open. */
+        if (!S_ISDIR(st.st_mode) || (flags & O_PATH))
+                return text_error_set(check->reterr, SERVICE_E_INVALID_CONFIG,
+                                      "%s: descriptor \"%s\" is no open directory", path,
+                                      file->name);
+        return 0;
+}
+
+static int check_socket(const FileCheck *check, const char *path, const VmFile *file) {
+        struct sockaddr_storage peer;
+        socklen_t len = sizeof(peer), type_len = sizeof(int);
+        int type = 0;
+
+        if (getsockopt(file->fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 ||
+            type != SOCK_STREAM || getpeername(file->fd, (struct sockaddr *) &peer, &len) < 0 ||
+            peer.ss_family != AF_UNIX)
+                return text_error_set(check->reterr, SERVICE_E_INVALID_CONFIG,
+                                      "%s: descriptor \"%s\" is no connected Unix stream socket",
+                                      path, file->name);
+        return 0;
+}
+
+static int check_image(const FileCheck *check, const char *path, const VmFile *file,
+                       bool writable) {
         struct stat st;
         int flags = fcntl(file->fd, F_GETFL);
 
@@ -197,7 +227,21 @@ static int check_kind(const FileCheck *check, const char *path, const VmFile *fi
         return 0;
 }
 
-static int check_file(void *userdata, const char *json_path, const char *fd_name, bool writable) {
+static int check_kind(const FileCheck *check, const char *path, const VmFile *file,
+                      VmFileKind kind) {
+        switch (kind) {
+        case VM_FILE_FOLDER:
+                return check_folder(check, path, file);
+        case VM_FILE_SOCKET:
+                return check_socket(check, path, file);
+        case VM_FILE_READ:
+        case VM_FILE_WRITE:
+                break;
+        }
+        return check_image(check, path, file, kind == VM_FILE_WRITE);
+}
+
+static int check_file(void *userdata, const char *json_path, const char *fd_name, VmFileKind kind) {
         const FileCheck *check = userdata;
         const VmFile *file = find_file(check->request, fd_name);
 
@@ -206,7 +250,7 @@ static int check_file(void *userdata, const char *json_path, const char *fd_name
                                       "%s: no descriptor named \"%s\" was passed", json_path,
                                       fd_name);
         check->used[file - check->request->files] = true;
-        return check_kind(check, json_path, file, writable);
+        return check_kind(check, json_path, file, kind);
 }
 
 static int check_files(const VmRequest *request, TextError *reterr) {

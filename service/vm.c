@@ -159,6 +159,9 @@ Vm *vm_free(Vm *vm) {
         vm_drop_operations(vm, /* tell= */ false);
         (void) scope_job_forget(vm->scope);
         (void) machined_leave(vm->machine);
+        (void) tap_job_free(vm->tap_job);
+        vm_close_devices(vm);
+        vm_leave_servers(vm);
         (void) process_leave(vm->keeper);
         (void) process_leave(vm->vmm);
         (void) drain_free(vm->bell);

@@ -100,6 +100,8 @@ typedef struct VmEnv {
         VmmDialect vmm_dialect; /* of its command line */
         const char *runtime_dir;
         const char *vmm_log_level; /* optional */
+        const char *netd_socket;   /* of vivarium-netd; NULL where VMs get no interfaces */
+        const char *virtiofsd_path;
         OomWatch *oom;
         FdStore *fdstore;
         Ramdumps *ramdumps;

@@ -107,6 +107,8 @@ static void collect_exit(Vm *vm, DeathFacts *facts) {
         if (r < 0)
                 log_line(LOG_LEVEL_ERROR, vm->info.name, "read the keeper's record: %s",
                          strerror(-r));
+        if (r == 0)
+                vm_tell_server_ends(vm, &seen);
         if (r == 0 && seen.end != KEEPER_END_NONE)
                 take_witness(vm, &seen, facts);
         else
@@ -144,6 +146,7 @@ void vm_release_all(Vm *vm) {
         vm->notify = notify_free(vm->notify);
         vm->scope = scope_job_forget(vm->scope);
         vm->machine = machined_unregister(vm->machine);
+        vm_release_devices(vm);
         vm->keeper = process_free(vm->keeper);
         vm->vmm = process_leave(vm->vmm);
         vm->bell = drain_free(vm->bell);

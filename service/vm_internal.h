@@ -12,6 +12,9 @@
 #include "service/monitor/drain.h"
 #include "service/monitor/notify.h"
 #include "service/monitor/process.h"
+#include "service/net/cards.h"
+#include "service/net/tap_job.h"
+#include "service/share/share_sockets.h"
 #include "service/stop_ladder.h"
 #include "service/store/fields.h"
 #include "service/unit/scope.h"
@@ -35,6 +38,12 @@ typedef enum VmPhase {
 } VmPhase;
 
 typedef struct VmOperation VmOperation;
+
+/* A process that serves a shared folder. */
+typedef struct VmServer {
+        Vm *vm;           /* borrowed; whose it is */
+        Process *process; /* owned; NULL unless it was seen to live */
+} VmServer;
 
 /* The VMM's ends of the pipes of vm_make_consoles(). */
 typedef struct VmConsoleEnds {
@@ -70,6 +79,11 @@ struct Vm {
         bool files_stored, processes_stored; /* with systemd */
         size_t n_stored;                     /* files */
         uint64_t oom_count;                  /* when the VMM was started */
+        Cards cards;                         /* until the keeper has their descriptors */
+        ShareSockets shares;                 /* likewise */
+        TapJob *tap_job;                     /* owned; while interfaces are being made */
+        VmServer servers[VM_SHARES_MAX];     /* by the index of the shared path */
+        bool has_taps;                       /* there may be interfaces of this VM */
         VmWaiter start_waiter;
         VmWaiter *death_waiters; /* owned array */
         size_t n_death_waiters;
@@ -89,6 +103,7 @@ void vm_start_sampling(Vm *vm);
 void vm_now_running(Vm *vm, const KeeperRecord *record);
 int vm_set_deadline(Vm *vm);
 int vm_launch(Vm *vm);
+int vm_launch_keeper(Vm *vm);
 int vm_begin(Vm *vm);
 void vm_end(Vm *vm, bool ran);
 
@@ -108,6 +123,14 @@ int vm_open_kept(const Vm *vm, const char *name);
 /* vm_console.c */
 int vm_make_consoles(Vm *vm, VmConsoleEnds *ends);
 int vm_attach_console(Vm *vm, VmStreamKind stream, int read_fd, int write_fd);
+
+/* vm_devices.c */
+int vm_make_devices(Vm *vm, bool *ret_wait);
+void vm_close_devices(Vm *vm);
+void vm_watch_servers(Vm *vm, const KeeperRecord *record);
+void vm_tell_server_ends(Vm *vm, const KeeperRecord *record);
+void vm_leave_servers(Vm *vm);
+void vm_release_devices(Vm *vm);
 
 /* vm_exit.c */
 void vm_release_all(Vm *vm);

@@ -215,6 +215,13 @@ static int make_plan(Vm *vm, KeeperEnds *ends) {
         /* A start happens once, so the plan may take the config. */
         plan.config = vm->request.config;
         vm_config_init(&vm->request.config);
+        memcpy(plan.cards, vm->cards.items, sizeof(plan.cards));
+        plan.n_cards = vm->cards.n;
+        memcpy(plan.shares, vm->shares.items, sizeof(plan.shares));
+        plan.n_shares = vm->shares.n;
+        plan.virtiofsd_path = strdup(vm->env->virtiofsd_path);
+        if (!plan.virtiofsd_path)
+                return -ENOMEM;
         for (size_t i = 0; i < vm->request.n_files; i++) {
                 r = launch_plan_add_file(&plan, vm->request.files[i].name, vm->request.files[i].fd);
                 if (r < 0)
@@ -320,6 +327,21 @@ static void on_bell(void *userdata) {
                 vm_set_start_error(vm, record.failed);
 }
 
+/* Appends the descriptors of network cards and of shared folders. */
+static size_t append_devices(const Vm *vm, int *fds, size_t n) {
+        for (size_t i = 0; i < vm->cards.n; i++)
+                for (size_t j = 0; j < vm->cards.items[i].n_queues; j++)
+                        fds[n++] = vm->cards.items[i].queues[j];
+        for (size_t i = 0; i < vm->shares.n; i++)
+                if (vm->shares.items[i].listen >= 0) {
+                        fds[n++] = vm->shares.items[i].listen;
+                        fds[n++] = vm->shares.items[i].connect;
+                }
+        return n;
+}
+
+#define DEVICE_FDS_MAX (VM_NETWORKS_MAX * VM_NETWORK_QUEUES_MAX + 2 * VM_SHARES_MAX)
+
 static int spawn(Vm *vm, const KeeperEnds *ends) {
         const VmRequest *request = &vm->request;
         const KeeperFds *keeper = &ends->keeper;
@@ -333,7 +355,8 @@ static int spawn(Vm *vm, const KeeperEnds *ends) {
                              keeper->record, keeper->bell_in, keeper->bell_out, keeper->status_in,
                              keeper->failure, keeper->console, keeper->err, keeper->log,
                              keeper->keys};
-        _cleanup_(freep) int *fds = calloc(request->n_files + ELEMENTSOF(roles), sizeof(*fds));
+        _cleanup_(freep) int *fds =
+                calloc(request->n_files + ELEMENTSOF(roles) + DEVICE_FDS_MAX, sizeof(*fds));
         _cleanup_(freep) char *path = strdup(vm->env->launcher_path);
         char plan[sizeof(LAUNCH_PLAN_OPTION) + 12], keep[128] = KEEPER_OPTION;
         char *argv[] = {path, plan, keep, NULL};
@@ -353,6 +376,7 @@ static int spawn(Vm *vm, const KeeperEnds *ends) {
                         fds[n++] = roles[i];
         for (size_t i = 0; i < request->n_files; i++)
                 fds[n++] = request->files[i].fd;
+        n = append_devices(vm, fds, n);
         spec = (ProcessSpec){.argv = argv,
                              .fds = fds,
                              .n_fds = n,
@@ -427,6 +451,8 @@ int vm_kill_process(Vm *vm) {
         /* Once it ran, it is gone by itself, and its keeper about to say so. */
         if (vm->phase == VM_PHASE_EXECUTED || record.vmm.pid > 0)
                 return 0;
+        if (vm->tap_job)
+                tap_job_cancel(vm->tap_job);
         /* A child that it forks at this moment dies with it. */
         return vm->keeper ? process_kill(vm->keeper, SIGKILL) : 0;
 }

@@ -117,6 +117,7 @@ int vm_restore(const VmEnv *env, const Fields *state, Vm **ret) {
         vm->phase = phase_of(vm, state);
         vm->told = fields_get_u64(state, "TOLD", 0) != 0;
         vm->kill_sent = fields_get_u64(state, "KILL_SENT", 0) != 0;
+        vm->has_taps = fields_get_u64(state, "HAS_TAPS", 0) != 0;
         vm->oom_count = fields_get_u64(state, "OOM_COUNT", 0);
         vm->boot_timeout_usec = fields_get_u64(state, "BOOT_TIMEOUT", 0);
         restore_ladder(vm, state);
@@ -202,6 +203,7 @@ static void resume_running(Vm *vm, const KeeperRecord *record) {
                 vm_end(vm, /* ran= */ true);
                 return;
         }
+        vm_watch_servers(vm, record);
         if (vm->keeper)
                 vm_watch_vmm(vm);
         vm_register(vm);

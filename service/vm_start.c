@@ -15,7 +15,9 @@
 #include "service/vm_internal.h"
 
 /*
- * The start chain: keeper → scope → go → launcher → execution of the VMM.
+ * The start chain: interfaces → keeper → scope → go → launcher → execution of the VMM.
+ *
+ * Interfaces are asked of the network service, if there are to be any, and last as long as their descriptors.
  *
  * The keeper is there first, so that from the first moment the VM is somebody's child and its pipes have a reader. It
  * waits until systemd has put it into the VM's scope: so nothing of the VM ever runs outside of it. Then it forks the
@@ -82,6 +84,7 @@ void vm_now_running(Vm *vm, const KeeperRecord *record) {
         vm_save(vm);
         vm_unstore_files(vm);
         vm_store_processes(vm);
+        vm_watch_servers(vm, record);
         if (vm->keeper)
                 vm_watch_vmm(vm);
         vm_register(vm);
@@ -150,8 +153,17 @@ int vm_begin(Vm *vm) {
         return r;
 }
 
+/* vm_launch_keeper() - all that the VMM is to have is there. Return: 0; negative errno, with the reason set. */
+int vm_launch_keeper(Vm *vm) {
+        int r = vm_spawn_keeper(vm);
+
+        vm_close_devices(vm);
+        return r < 0 ? r : vm_begin(vm);
+}
+
 /* vm_launch() - the start chain, with the state on record before there is anything to be found. */
 int vm_launch(Vm *vm) {
+        bool wait;
         int r;
 
         vm->phase = VM_PHASE_LAUNCHING;
@@ -161,8 +173,8 @@ int vm_launch(Vm *vm) {
                 vm_set_start_error(vm, "set a deadline: no memory");
                 return r;
         }
-        r = vm_spawn_keeper(vm);
-        return r < 0 ? r : vm_begin(vm);
+        r = vm_make_devices(vm, &wait);
+        return r < 0 || wait ? r : vm_launch_keeper(vm);
 }
 
 /**

@@ -114,6 +114,7 @@ static void save_progress(const Vm *vm, Fields *fields) {
         fields_set_u64(fields, "OOM_COUNT", vm->oom_count);
         fields_set_u64(fields, "KILL_SENT", vm->kill_sent);
         fields_set_u64(fields, "TOLD", vm->told);
+        fields_set_u64(fields, "HAS_TAPS", vm->has_taps);
         fields_set_u64(fields, "BOOT_TIMEOUT", vm->boot_timeout_usec);
         fields_set_u64(fields, "STOP_LADDER", vm->ladder.step);
         fields_set_u64(fields, "STOP_DEADLINE", vm->ladder.deadline_usec);

@@ -6,7 +6,7 @@
 set -eu
 
 build="gcc libc6-dev make pkg-config libsystemd-dev libjson-c-dev libcmocka-dev liburing-dev libseccomp-dev zlib1g-dev liblzma-dev
-       liblz4-dev libzstd-dev"
+       liblz4-dev libzstd-dev libnl-3-dev libnl-route-3-dev"
 lint="clang clang-format clang-tidy python3-minimal shellcheck"
 run="dbus systemd procps util-linux jq gdb seabios ovmf zsh"
 guest="passt iproute2 qemu-system-x86 busybox-static mmdebstrap cpio lz4 gzip xz-utils zstd e2fsprogs binutils

@@ -25,8 +25,9 @@ $(foreach t,$(wildcard tests/unit/base/test_*.c),$(eval $(call unit_test,$(t),ba
 $(foreach t,$(wildcard tests/unit/config/test_*.c),$(eval $(call unit_test,$(t),config base,json-c)))
 $(foreach t,$(wildcard tests/unit/crosvm_launcher/test_*.c),$(eval $(call unit_test,$(t),launcher config base,json-c)))
 $(foreach t,$(wildcard tests/unit/dbus/test_*.c),$(eval $(call unit_test,$(t),vivctl config base,libsystemd json-c)))
-$(foreach t,$(wildcard tests/unit/service/test_*.c tests/unit/service/*/test_*.c),$(eval $(call \
-        unit_test,$(t),service config base,libsystemd json-c)))
+$(foreach t,$(filter-out tests/unit/service/netd/%,$(wildcard tests/unit/service/test_*.c tests/unit/service/*/test_*.c)),$(eval \
+        $(call unit_test,$(t),service config base,libsystemd json-c)))
+$(foreach t,$(wildcard tests/unit/service/netd/test_*.c),$(eval $(call unit_test,$(t),netd service config base,$(NETD_PKGS))))
 $(foreach t,$(wildcard tests/unit/vmm/test_*.c tests/unit/vmm/*/test_*.c tests/unit/vmm/*/*/test_*.c),$(eval $(call \
         unit_test,$(t),vmm config base,$(VMM_PKGS))))
 
@@ -38,7 +39,7 @@ unit: $(UNIT_TESTS)
 # Each tests/fuzz/fuzz_NAME.c is one LLVMFuzzerTestOneInput(). MODE=fuzz links it with libFuzzer; every other mode with
 # tests/fuzz/main.c, which replays the corpus and a fixed series of mutations of it.
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIBS := launcher service vmm config base
+FUZZ_LIBS := launcher netd service vmm config base
 FUZZ_SRCS := $(wildcard tests/fuzz/*.c)
 ALL_SRCS += $(FUZZ_SRCS)
 ifeq ($(MODE),fuzz)
@@ -50,7 +51,7 @@ FUZZ_LDFLAGS :=
 endif
 $(FUZZERS:%=$(O)/tests/fuzz/fuzz_%): %: %.o $(FUZZ_MAIN) $(TEST_FAKE_OBJS_vmm) $(FUZZ_LIBS:%=$(O)/lib%.a)
 	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(TEST_FAKE_OBJS_vmm) $(FUZZ_LIBS:%=$(O)/lib%.a) \
-	        $(call pkg_libs,libsystemd json-c $(VMM_PKGS))
+	        $(call pkg_libs,$(NETD_PKGS) $(VMM_PKGS))
 
 ## fuzz-replay: run every fuzz target over its corpus and mutations of it (ONLY=substring for some)
 .PHONY: fuzz-replay

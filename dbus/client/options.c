@@ -29,6 +29,8 @@ const Option config_options[] = {
         {OPTION_INITRD, 0, "initrd", "PATH", "Initial RAM disk"},
         {OPTION_BOOTLOADER, 0, "bootloader", "PATH", "Firmware to boot instead of a kernel"},
         {OPTION_DISK, 0, "disk", "PATH[:ro]", "Add a raw disk image; for more disks, repeat"},
+        {OPTION_NETWORK, 0, "network", "NAME", "A network of the service, or user, bridge, none"},
+        {OPTION_SHARE, 0, "share", "TAG:DIR", "Share a directory; for more of them, repeat"},
         {0},
 };
 

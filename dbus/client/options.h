@@ -34,6 +34,8 @@ typedef enum OptionId {
         OPTION_INITRD,
         OPTION_BOOTLOADER,
         OPTION_DISK,
+        OPTION_NETWORK,
+        OPTION_SHARE,
         OPTION_CONSOLE,
         OPTION_CONSOLE_IN,
         OPTION_LOG,

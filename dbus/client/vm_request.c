@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -62,21 +64,56 @@ static int open_error(const char *json_path, const char *path, bool writable, in
                               writable ? " for writing" : "", strerror(-r), advice);
 }
 
+static bool is_of_kind(const struct stat *st, VmFileKind kind) {
+        return kind == VM_FILE_FOLDER ? S_ISDIR(st->st_mode)
+                                      : S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
+}
+
 /* O_NONBLOCK, because opening a FIFO would wait for its other end. */
+static int open_kind(int dir_fd, const char *path, VmFileKind kind) {
+        const int flags = kind == VM_FILE_WRITE    ? O_RDWR
+                          : kind == VM_FILE_FOLDER ? O_RDONLY | O_DIRECTORY
+                                                   : O_RDONLY;
+        int fd = openat(dir_fd, path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/* The server of a shared folder, which the user runs. */
+static int connect_server(int dir_fd, const char *path) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        _cleanup_(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int n = path[0] == '/' || dir_fd < 0
+                        ? snprintf(address.sun_path, sizeof(address.sun_path), "%s", path)
+                        : snprintf(address.sun_path, sizeof(address.sun_path),
+                                   "/proc/self/fd/%d/%s", dir_fd, path);
+
+        if (fd < 0)
+                return -errno;
+        if (n < 0 || (size_t) n >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        if (connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
 static int open_config_file(void *userdata, const char *json_path, const char *fd_name,
-                            const char *path, bool writable, TextError *reterr) {
+                            const char *path, VmFileKind kind, TextError *reterr) {
+        const bool writable = kind == VM_FILE_WRITE;
         Opener *opener = userdata;
         _cleanup_(fd_closep) int fd = -EBADF;
         struct stat st;
         int r;
 
-        fd = openat(opener->dir_fd, path,
-                    (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        fd = kind == VM_FILE_SOCKET ? connect_server(opener->dir_fd, path)
+                                    : open_kind(opener->dir_fd, path, kind);
         if (fd < 0)
-                return open_error(json_path, path, writable, -errno, reterr);
+                return open_error(json_path, path, writable, fd, reterr);
+        if (kind == VM_FILE_SOCKET)
+                return add_file_consume(opener->request, fd_name, TAKE_FD(fd));
         if (fstat(fd, &st) < 0)
                 return open_error(json_path, path, writable, -errno, reterr);
-        if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        if (!is_of_kind(&st, kind))
                 return text_error_set(reterr, -EINVAL,
                                       "%s: \"%s\" is neither a file nor a block device", json_path,
                                       path);
@@ -171,6 +208,21 @@ static int apply_disk(VmDraft *draft, const char *value, TextError *reterr) {
         return r < 0 ? r : vm_draft_add_disk(draft, path, !read_only, reterr);
 }
 
+/* "TAG:PATH". */
+static int apply_share(VmDraft *draft, const char *value, TextError *reterr) {
+        const char *colon = strchr(value, ':');
+        _cleanup_(freep) char *tag = NULL, *path = NULL;
+        int r;
+
+        if (!colon || colon == value || !colon[1])
+                return usage_error(reterr, "share", value, "a tag and the path of a directory");
+        tag = strndup(value, (size_t) (colon - value));
+        if (!tag)
+                return -ENOMEM;
+        r = absolute_path(colon + 1, strlen(colon + 1), &path);
+        return r < 0 ? r : vm_draft_add_share(draft, tag, path, reterr);
+}
+
 /* What a config has for a kernel, firmware would not see. */
 static int apply_bootloader(VmDraft *draft, const char *value, TextError *reterr) {
         static const char *const excluded[] = {"kernel", "initrd", "params"};
@@ -202,6 +254,10 @@ static int apply_option(VmDraft *draft, const OptionUse *use, TextError *reterr)
                 return apply_bootloader(draft, use->value, reterr);
         if (use->id == OPTION_DISK)
                 return apply_disk(draft, use->value, reterr);
+        if (use->id == OPTION_SHARE)
+                return apply_share(draft, use->value, reterr);
+        if (use->id == OPTION_NETWORK)
+                return vm_draft_set_network(draft, use->value);
         return 0;
 }
 

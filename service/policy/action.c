@@ -78,5 +78,9 @@ unsigned action_set_for_config(const VmConfig *config) {
 
         if (config->debug_level == VM_DEBUG_FULL || config->gdb_port > 0)
                 set |= 1u << ACTION_DEBUG;
+        /* Where a type that was left open comes to an interface is the service's to say. */
+        for (size_t i = 0; i < config->n_networks; i++)
+                if (config->networks[i].type != VM_NETWORK_USER)
+                        set |= 1u << ACTION_NETWORK;
         return set;
 }

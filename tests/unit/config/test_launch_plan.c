@@ -26,9 +26,20 @@ static void fill(LaunchPlan *plan) {
         assert_int_equal(launch_plan_add_file(plan, "d", 9), 0);
         vm_config_deinit(&plan->config);
         assert_int_equal(vm_config_parse("{\"kernel\":\"fd:k\",\"memory_mib\":77,\"disks\":["
-                                         "{\"image\":\"fd:d\",\"writable\":false}]}",
+                                         "{\"image\":\"fd:d\",\"writable\":false}],"
+                                         "\"network\":[{\"queues\":2},{\"type\":\"user\"}],"
+                                         "\"shared_paths\":[{\"tag\":\"t\",\"path\":\"fd:d\"},"
+                                         "{\"tag\":\"u\",\"socket\":\"fd:k\"}]}",
                                          &plan->config, NULL),
                          0);
+        plan->n_cards = 2;
+        plan->cards[0] = (LaunchCard){
+                .type = VM_NETWORK_BRIDGE, .mac = {2, 1}, .queues = {11, 12}, .n_queues = 2};
+        plan->cards[1] = (LaunchCard){.type = VM_NETWORK_USER, .mac = {2, 2}};
+        plan->n_shares = 2;
+        plan->shares[0] = (LaunchShare){.listen = 13, .connect = 14};
+        plan->shares[1] = (LaunchShare){-EBADF, -EBADF};
+        plan->virtiofsd_path = strdup("/usr/bin/virtiofsd");
 }
 
 static void test_a_plan_survives_the_way_to_the_launcher(void **state) {
@@ -57,6 +68,15 @@ static void test_a_plan_survives_the_way_to_the_launcher(void **state) {
         assert_int_equal(launch_plan_find_file(&back, "x"), -ENOENT);
         assert_int_equal(back.config.memory_mib, 77);
         assert_string_equal(back.config.disks[0].image, "d");
+        assert_int_equal(back.n_cards, 2);
+        assert_int_equal(back.cards[0].type, VM_NETWORK_BRIDGE);
+        assert_memory_equal(back.cards[0].mac, plan.cards[0].mac, MAC_LEN);
+        assert_int_equal(back.cards[0].queues[1], 12);
+        assert_int_equal(back.cards[1].type, VM_NETWORK_USER);
+        assert_int_equal(back.cards[1].n_queues, 0);
+        assert_int_equal(back.shares[0].connect, 14);
+        assert_int_equal(back.shares[1].listen, -EBADF);
+        assert_string_equal(back.virtiofsd_path, "/usr/bin/virtiofsd");
 }
 
 static void test_incomplete_and_wrong_plans_are_refused(void **state) {
@@ -69,6 +89,17 @@ static void test_incomplete_and_wrong_plans_are_refused(void **state) {
                 {"{\"vmm_path\":\"/vmm\",\"vm_name\":\"a\"}", "config: is missing"},
                 {"{\"vmm_path\":\"/vmm\",\"vm_name\":\"a\",\"config\":{\"kernel\":\"fd:k\"}}",
                  "kernel: no descriptor is named \"k\""},
+                {"{\"vmm_path\":\"/vmm\",\"vm_name\":\"a\",\"config\":{\"kernel\":\"fd:k\","
+                 "\"network\":true}}",
+                 "cards: expected 1, not 0"},
+                {"{\"vmm_path\":\"/vmm\",\"vm_name\":\"a\",\"config\":{\"kernel\":\"fd:k\","
+                 "\"network\":{\"queues\":2}},\"cards\":[{\"mac\":\"02:00:00:00:00:01\","
+                 "\"type\":\"bridge\",\"queues\":[3]}]}",
+                 "cards[0]: expected mac and a descriptor for each queue"},
+                {"{\"vmm_path\":\"/vmm\",\"vm_name\":\"a\",\"config\":{\"kernel\":\"fd:k\","
+                 "\"shared_paths\":[{\"tag\":\"t\",\"path\":\"fd:k\"}]},\"shares\":[{\"listen\":3}]"
+                 "}",
+                 "shares[0]: expected sockets for a path alone"},
                 {"{\"config\":{\"kernel\":5}}", "kernel: expected a string, not int"},
                 {"{\"files\":[{\"name\":\"k\"}]}", "files[0]: expected name and fd"},
                 {"{\"files\":[{\"name\":\"k\",\"fd\":3},{\"name\":\"k\",\"fd\":4}]}",

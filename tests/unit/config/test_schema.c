@@ -56,6 +56,8 @@ static void test_schema_and_parser_know_the_same_keys(void **state) {
         assert_same_keys(get(defs, "partition"), vm_partition_fields, vm_partition_n_fields);
         assert_same_keys(get(get(*state, "properties"), "limits"), vm_limits_fields,
                          vm_limits_n_fields);
+        assert_same_keys(get(defs, "network"), vm_network_fields, vm_network_n_fields);
+        assert_same_keys(get(defs, "share"), vm_share_fields, vm_share_n_fields);
 }
 
 static int parse(const char *text) {
@@ -202,6 +204,9 @@ static void test_list_lengths_are_the_parsers(void **state) {
                 json_object_get_int(get(get(get(*state, "properties"), "disks"), "maxItems")),
                 VM_DISKS_MAX);
         assert_int_equal(json_object_get_int(get(partitions, "maxItems")), VM_PARTITIONS_MAX);
+        assert_int_equal(json_object_get_int(
+                                 get(get(get(*state, "properties"), "shared_paths"), "maxItems")),
+                         VM_SHARES_MAX);
 }
 
 static void assert_accepts_limit(const char *key, int64_t n, bool accepted) {

@@ -42,8 +42,12 @@ static const char full_config[] =
         " \"protected\": false, \"memory_mib\": 6144, \"cpu_topology\": \"match_host\","
         " \"platform_version\": \">=1.0, <2\", \"console_input_device\": \"ttyS0\", \"devices\": "
         "[],"
-        " \"shared_paths\": [], \"display_config\": null, \"input_devices\": [], \"network\": "
-        "false,"
+        " \"shared_paths\": [{\"tag\": \"src\", \"path\": \"fd:dir\", \"guest_uid\": 1000},"
+        " {\"tag\": \"own\", \"socket\": \"fd:sock\"}],"
+        " \"display_config\": null, \"input_devices\": [], \"network\": "
+        "[{\"type\": \"bridge\", \"name\": \"lab-1\", \"mac\": \"02:00:00:00:00:Fe\", \"queues\": "
+        "4,"
+        " \"isolated\": true}, {}, {\"type\": \"user\", \"forward\": [\"tcp:8080:80\"]}],"
         " \"gpu_config\": null, \"audio_config\": null, \"usb_config\": {\"controller\": false},"
         " \"balloon\": false, \"vsock\": \"vhost\", \"hugepages\": false, \"boost_uclamp\": false, "
         "\"gdb_port\": 0,"
@@ -54,6 +58,45 @@ static const char full_config[] =
         "6500, \"cpu_weight\": "
         "200,"
         " \"cpu_quota_percent\": 150, \"io_weight\": 50, \"tasks_max\": 64}}";
+
+static void assert_networks_and_shares(const VmConfig *c) {
+        static const uint8_t mac[] = {2, 0, 0, 0, 0, 0xfe};
+
+        assert_int_equal(c->n_networks, 3);
+        assert_int_equal(c->networks[0].type, VM_NETWORK_BRIDGE);
+        assert_string_equal(c->networks[0].name, "lab-1");
+        assert_true(c->networks[0].has_mac);
+        assert_memory_equal(c->networks[0].mac, mac, sizeof(mac));
+        assert_int_equal(c->networks[0].queues, 4);
+        assert_true(c->networks[0].isolated);
+        assert_int_equal(c->networks[1].type, VM_NETWORK_ANY);
+        assert_int_equal(c->networks[1].queues, 1);
+        assert_int_equal(c->networks[2].type, VM_NETWORK_USER);
+        assert_string_equal(c->networks[2].forwards.items[0], "tcp:8080:80");
+        assert_int_equal(c->n_shares, 2);
+        assert_string_equal(c->shares[0].tag, "src");
+        assert_string_equal(c->shares[0].path, "dir");
+        assert_int_equal(c->shares[0].guest_uid, 1000);
+        assert_int_equal(c->shares[0].guest_gid, 0);
+        assert_string_equal(c->shares[1].socket, "sock");
+}
+
+static void test_a_network_is_one_card_or_none_or_several(void **state) {
+        static const struct {
+                const char *text;
+                size_t n;
+        } cases[] = {{"true", 1}, {"false", 0}, {"{}", 1}, {"[]", 0}, {"[{},{}]", 2}};
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(vm_config_deinit) VmConfig c = {0};
+                char text[128];
+
+                (void) snprintf(text, sizeof(text), "{\"kernel\":\"fd:k\",\"network\":%s}",
+                                cases[i].text);
+                assert_int_equal(vm_config_parse(text, &c, NULL), 0);
+                assert_int_equal(c.n_networks, cases[i].n);
+        }
+}
 
 static void test_every_key_is_read(void **state) {
         static const uint8_t guid[16] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
@@ -90,6 +133,7 @@ static void test_every_key_is_read(void **state) {
         assert_int_equal(c.limits.cpu_quota_percent, 150);
         assert_int_equal(c.limits.io_weight, 50);
         assert_int_equal(c.limits.tasks_max, 64);
+        assert_networks_and_shares(&c);
 }
 
 static void test_the_normalised_form_is_stable(void **state) {
@@ -120,12 +164,15 @@ typedef struct Seen {
         char text[512];
 } Seen;
 
-static int note_file(void *userdata, const char *path, const char *fd_name, bool writable) {
+static int note_file(void *userdata, const char *path, const char *fd_name, VmFileKind kind) {
         Seen *seen = userdata;
         size_t n = strlen(seen->text);
 
         (void) snprintf(seen->text + n, sizeof(seen->text) - n, "%s=%s%s ", path, fd_name,
-                        writable ? "!" : "");
+                        kind == VM_FILE_WRITE    ? "!"
+                        : kind == VM_FILE_FOLDER ? "/"
+                        : kind == VM_FILE_SOCKET ? "="
+                                                 : "");
         return str_eq(fd_name, "stop") ? 7 : 0;
 }
 
@@ -137,7 +184,8 @@ static void test_every_file_is_visited_with_its_path(void **state) {
         assert_int_equal(vm_config_each_file(&c, note_file, &seen), 0);
         assert_string_equal(seen.text, "kernel=k initrd=ird disks[0].image=root! "
                                        "disks[1].partitions[0].path=p1 "
-                                       "disks[1].partitions[1].path=p2! ");
+                                       "disks[1].partitions[1].path=p2! "
+                                       "shared_paths[0].path=dir/ shared_paths[1].socket=sock= ");
 }
 
 static void test_a_visitor_stops_the_walk(void **state) {
@@ -262,6 +310,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_defaults_are_filled_in),
                 cmocka_unit_test(test_every_key_is_read),
+                cmocka_unit_test(test_a_network_is_one_card_or_none_or_several),
                 cmocka_unit_test(test_the_normalised_form_is_stable),
                 cmocka_unit_test(test_firmware_is_in_the_normalised_form),
                 cmocka_unit_test(test_every_file_is_visited_with_its_path),

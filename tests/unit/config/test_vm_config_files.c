@@ -16,8 +16,9 @@
 
 /* Notes every call as one line "json_path fd_name path r|w". */
 static int note_file(void *userdata, const char *json_path, const char *fd_name, const char *path,
-                     bool writable, TextError *reterr) {
-        strbuf_printf(userdata, "%s %s %s %s\n", json_path, fd_name, path, writable ? "w" : "r");
+                     VmFileKind kind, TextError *reterr) {
+        strbuf_printf(userdata, "%s %s %s %s\n", json_path, fd_name, path,
+                      kind == VM_FILE_WRITE ? "w" : "r");
         if (str_eq(path, "missing"))
                 return text_error_set(reterr, -ENOENT, "%s: no such file", json_path);
         return 0;

@@ -75,10 +75,33 @@ static void test_a_raw_config_is_custom_and_debugging_is_more(void **state) {
         vm_config_deinit(&config);
 }
 
+static void test_an_interface_of_the_host_is_an_action_of_its_own(void **state) {
+        static const struct {
+                const char *network;
+                bool asks;
+        } cases[] = {{"true", true},
+                     {"{\"type\":\"bridge\"}", true},
+                     {"{\"type\":\"user\"}", false},
+                     {"[{\"type\":\"user\"},{}]", true},
+                     {"false", false}};
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(vm_config_deinit) VmConfig config = {0};
+                char text[128];
+
+                (void) snprintf(text, sizeof(text), "{\"kernel\":\"fd:k\",\"network\":%s}",
+                                cases[i].network);
+                assert_int_equal(vm_config_parse(text, &config, NULL), 0);
+                assert_int_equal((action_set_for_config(&config) & (1u << ACTION_NETWORK)) != 0,
+                                 cases[i].asks);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_action_has_a_word),
                 cmocka_unit_test(test_what_changes_the_host_needs_an_administrator),
+                cmocka_unit_test(test_an_interface_of_the_host_is_an_action_of_its_own),
                 cmocka_unit_test(test_an_unknown_call_has_no_rule),
                 cmocka_unit_test(test_each_method_of_the_manager_has_a_rule),
                 cmocka_unit_test(test_to_see_a_vm_is_less_than_to_change_it),
