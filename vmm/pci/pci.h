@@ -71,7 +71,7 @@ typedef struct PciBar {
 /** PciCountFn - one counter of one function; both names are static */
 typedef void (*PciCountFn)(void *userdata, const char *device, const char *counter, uint64_t value);
 
-/** PciRestFn - a suspended machine's last busy function has come to rest; on the loop's thread, with that one's lock held */
+/** PciRestFn - a suspended machine's last busy function has come to rest; on the loop's thread, with no lock or that one's held */
 typedef void (*PciRestFn)(void *userdata);
 
 /* Called on vCPU threads with the device's lock held; nothing may block. */
