@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -120,6 +121,34 @@ static int make_root(void) {
                        : 0;
 }
 
+/*
+ * In place of a root of our own: each directory below that of the host is covered by an empty one. /proc stays for the sake
+ * of our descriptors; what is behind the links of other processes there takes rights that a namespace of users lacks.
+ */
+static int cover_root(void) {
+        DIR *dir = opendir("/");
+        const struct dirent *entry;
+        int r = 0;
+
+        if (!dir)
+                return -errno;
+        while (r == 0 && (entry = readdir(dir))) {
+                char path[NAME_MAX + 2];
+                struct stat st;
+
+                (void) snprintf(path, sizeof(path), "/%s", entry->d_name);
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                    strcmp(entry->d_name, "proc") == 0 || lstat(path, &st) < 0 ||
+                    !S_ISDIR(st.st_mode))
+                        continue;
+                if (mount("sandbox", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                          "mode=0555,size=4k,nr_inodes=2") < 0)
+                        r = -errno;
+        }
+        (void) closedir(dir);
+        return r;
+}
+
 /**
  * jail_change_root() - an empty root, but for /proc/self/fd, by which Unix sockets in open directories are reached
  * @root: where it is mounted; NULL for anywhere
@@ -141,7 +170,10 @@ int jail_change_root(const char *root) {
             chdir(root) < 0)
                 return -errno;
         r = furnish(descriptors);
-        if (r < 0)
-                return r;
-        return make_root();
+        if (r == 0)
+                return make_root();
+        if (chdir("/") < 0 || umount2(root, MNT_DETACH) < 0)
+                return -errno;
+        /* Who is nobody in the new namespace can make nothing there: root without CAP_SETFCAP, since Linux 5.12. */
+        return r == -EOVERFLOW ? cover_root() : r;
 }

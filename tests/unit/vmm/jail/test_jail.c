@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,6 +32,7 @@ typedef struct Fixture {
         struct sockaddr_un abstract;
         socklen_t abstract_len;
         int listeners[3], directory;
+        pid_t pid;
 } Fixture;
 
 typedef int (*Attempt)(const Fixture *f);
@@ -67,6 +70,7 @@ static int setup(void **state) {
         assert_non_null(f);
         (void) snprintf(f->top, sizeof(f->top), "/tmp/vivarium-jail.XXXXXX");
         assert_non_null(mkdtemp(f->top));
+        f->pid = getpid();
         (void) snprintf(f->inner, sizeof(f->inner), "%s/inner", f->top);
         (void) snprintf(f->inside, sizeof(f->inside), "%s/socket", f->inner);
         (void) snprintf(f->outside, sizeof(f->outside), "%s/outside", f->top);
@@ -97,20 +101,33 @@ static int teardown(void **state) {
         return 0;
 }
 
+static int lose_capabilities(void) {
+        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+        const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+        return (int) syscall(SYS_capset, &header, none);
+}
+
 /* Return: what @attempt returned in the sandbox, 0 to 127, or 128 and the signal that ended it. */
-static int in_sandbox(const Fixture *f, Attempt attempt) {
+static int in_sandbox_of(const Fixture *f, bool powerless, Attempt attempt) {
         int status;
         pid_t pid = fork();
 
         assert_true(pid >= 0);
         if (pid == 0) {
                 (void) close(STDERR_FILENO);
+                if (powerless && lose_capabilities() < 0)
+                        _exit(98);
                 if (jail_enter(&(JailOptions){0}, NULL) < 0 || jail_enter_role(JAIL_LOOP) < 0)
                         _exit(99);
                 _exit(attempt(f));
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int in_sandbox(const Fixture *f, Attempt attempt) {
+        return in_sandbox_of(f, false, attempt);
 }
 
 /* Return: 0 or the errno. */
@@ -163,6 +180,14 @@ static int look_for_processes(const Fixture *f) {
         return stat("/proc/1", &st) < 0 ? errno : 0;
 }
 
+/* Nor do the links of other processes lead out; the parent is dumpable and of our user. */
+static int connect_through_parent(const Fixture *f) {
+        char path[140];
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/root%s", f->pid, f->outside);
+        return connect_path(path);
+}
+
 static int look_for_files(const Fixture *f) {
         struct stat st;
 
@@ -186,6 +211,18 @@ static void test_no_file_and_no_process_is_in_view(void **state) {
 static int signal_parent(const Fixture *f) {
         (void) kill(getppid(), SIGKILL);
         return 0;
+}
+
+/* As a service of the system without capabilities starts it: then it is nobody in its namespace of users. */
+static void test_root_without_capabilities_has_no_files_in_view_either(void **state) {
+        const Fixture *f = *state;
+
+        assert_int_equal(in_sandbox_of(f, true, connect_inside), 0);
+        assert_int_equal(in_sandbox_of(f, true, connect_upwards), ENOENT);
+        assert_int_equal(in_sandbox_of(f, true, connect_outside), ENOENT);
+        assert_int_equal(in_sandbox_of(f, true, connect_abstract), ECONNREFUSED);
+        assert_int_equal(in_sandbox_of(f, true, connect_through_parent), EACCES);
+        assert_int_equal(in_sandbox_of(f, true, look_for_files), ENOENT);
 }
 
 static void test_no_other_process_can_be_signalled(void **state) {
@@ -213,6 +250,7 @@ int main(void) {
                 TEST(test_sockets_are_reached_in_open_directories_alone),
                 TEST(test_sockets_without_a_file_are_out_of_reach),
                 TEST(test_no_file_and_no_process_is_in_view),
+                TEST(test_root_without_capabilities_has_no_files_in_view_either),
                 TEST(test_no_other_process_can_be_signalled),
                 TEST(test_inherited_descriptors_are_closed),
         };
