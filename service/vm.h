@@ -171,6 +171,7 @@ int vm_wake(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_get_balloon(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_open_gdb(const Vm *vm, int *ret_fd, TextError *reterr);
+int vm_open_ramdump(const Vm *vm, int *ret_fd, TextError *reterr);
 void vm_sample_soon(Vm *vm);
 int vm_open_console(Vm *vm, VmStreamKind stream, int *ret_fd, TextError *reterr);
 int vm_connect_vsock(Vm *vm, uint32_t port, VmFdFn done, void *userdata, TextError *reterr);

@@ -134,6 +134,28 @@ static void collect_ramdump(Vm *vm, bool ran) {
                          strerror(-r));
 }
 
+/**
+ * vm_open_ramdump() - the memory of a guest that panicked, for reading
+ * @ret_fd: owned by the caller
+ *
+ * Return: 0; SERVICE_E_UNSUPPORTED when there is none; negative errno.
+ */
+int vm_open_ramdump(const Vm *vm, int *ret_fd, TextError *reterr) {
+        int fd = vm->info.record.ramdump ? ramdumps_open(vm->env->ramdumps, vm->info.id) : -ENOENT;
+
+        if (fd == -ENOENT)
+                return text_error_set(
+                        reterr, SERVICE_E_UNSUPPORTED,
+                        "open the memory dump of VM \"%s\": there is none, because its config "
+                        "asked for none, its guest did not panic, or newer ones needed the room",
+                        vm->info.name);
+        if (fd < 0)
+                return text_error_set(reterr, fd, "open the memory dump of VM \"%s\": %s",
+                                      vm->info.name, strerror(-fd));
+        *ret_fd = fd;
+        return 0;
+}
+
 /* vm_release_all() - everything that is there for the sake of a process; none is left by now */
 void vm_release_all(Vm *vm) {
         int r;

@@ -256,6 +256,8 @@ const sd_bus_vtable vm_bus_vtable[] = {
                                 vm_bus_open_log, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenGdb", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", socket),
                                 vm_bus_open_gdb, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenRamdump", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", file),
+                                vm_bus_open_ramdump, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL("PayloadStarted", "", 0),
         SD_BUS_SIGNAL("PayloadReady", "", 0),
         SD_BUS_SIGNAL_WITH_ARGS("PayloadFinished", SD_BUS_ARGS("i", exit_code), 0),

@@ -146,6 +146,18 @@ int vm_bus_open_gdb(sd_bus_message *message, void *userdata, sd_bus_error *error
         return sd_bus_reply_method_return(message, "h", fd);
 }
 
+/** vm_bus_open_ramdump() - OpenRamdump() → h */
+int vm_bus_open_ramdump(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
+        _cleanup_(text_error_deinit) TextError text = {0};
+        _cleanup_(fd_closep) int fd = -EBADF;
+        int r = vm_open_ramdump(vm_of(service, userdata), &fd, &text);
+
+        if (r != 0)
+                return errors_set(error, r, text.message);
+        return sd_bus_reply_method_return(message, "h", fd);
+}
+
 static const char *signal_of(VmPayloadEventKind kind) {
         switch (kind) {
         case VM_PAYLOAD_EVENT_STARTED:

@@ -67,4 +67,18 @@ check "a VM that shuts down leaves none" test -z "$(dump_of polite)" -a "$(dumps
 run second module:pvpanic-mmio,crash true
 second=$(dump_of second)
 check "the newest goes before the oldest" test -n "$second" -a "$(dumps)" = "$second"
+open_dump() { # NAME: what OpenRamdump() answers
+        local path
+        path=$(busctl --address="$address" --json=short call org.vivarium.vm1 /org/vivarium/vm1 org.vivarium.vm1.Manager GetVm s "$1" |
+                jq -r '.data[0]')
+        busctl --address="$address" call org.vivarium.vm1 "$path" org.vivarium.vm1.Vm OpenRamdump 2>&1
+}
+vivctl run --detach --name third --hypervisor soft --console "$work/third.console" "$work/first.json" >"$work/third.out" 2>&1
+for _ in $(seq 600); do
+        vivctl list --no-legend 2>&1 | grep -q '^third.*dead' && break
+        sleep 0.2
+done
+check "its owner gets it as a descriptor" grep -q '^h ' <(open_dump third)
+rm "$(dump_of third)"
+check "one that is gone is not" grep -q 'newer ones needed the room' <(open_dump third)
 [ $failed -eq 0 ]
