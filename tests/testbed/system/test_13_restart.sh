@@ -16,7 +16,7 @@ halted() { start_vm "$1" --kernel "$guest/tiny.elf" --mem 64 --params tiny=h:run
 main_pid() { systemctl show -P MainPID $unit; }
 # Until another process than this is the service
 await_successor() {
-        timeout 60 sh -c 'until p=$(systemctl show -P MainPID '$unit'); [ "$p" != 0 ] && [ "$p" != "$1" ] &&
+        timeout 120 sh -c 'until p=$(systemctl show -P MainPID '$unit'); [ "$p" != 0 ] && [ "$p" != "$1" ] &&
                 busctl --timeout=5 get-property '"$BUS $MANAGER $BUS.Manager"' Version >/dev/null; do :; done' await "$1"
 }
 alive() { same "the VM runs on, as the same process" "running $vmm" "$(vm_get "$1" State) $(vm_get "$1" Pid)"; }
