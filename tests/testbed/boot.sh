@@ -23,7 +23,8 @@ mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/root" "$payload/usr/lib/viv
 cp "$(command -v busybox)" "$tree/bin/busybox"
 cp $here/host/init "$tree/init"
 chmod 755 "$tree/init"
-copy_modules o/guest "$tree" virtio_pci virtio_blk virtio-rng kvm-amd autofs4 tun vhost_net vhost_vsock
+copy_modules o/guest "$tree" virtio_pci virtio_blk virtio-rng kvm-amd autofs4 tun vhost_net vhost_vsock \
+        bridge nf_tables nft_chain_nat nft_masq
 mkdir -p "$payload/usr/lib/modules"
 cp -r "$tree/lib/modules" "$payload/usr/lib/"
 ${MAKE:-make} --no-print-directory MODE="$(basename "$build")" install DESTDIR="$PWD/$payload"
