@@ -8,6 +8,8 @@
 #include "base/str.h"
 #include "dbus/client/suggest.h"
 
+#define HELP_COLUMN 27 /* width of what stands before an explanation */
+
 const Option global_options[] = {
         {OPTION_SYSTEM, 0, "system", NULL, "Talk to the service of the system (default)"},
         {OPTION_USER, 0, "user", NULL, "Talk to the service of the calling user"},
@@ -288,13 +290,21 @@ int args_has(const Args *args, OptionId id) {
         return n;
 }
 
+/* What does not fit its column has a line of its own. */
+static void print_row(FILE *out, const char *left, const char *right) {
+        if (strlen(left) > HELP_COLUMN)
+                fprintf(out, "  %s\n  %-*s %s\n", left, HELP_COLUMN, "", right);
+        else
+                fprintf(out, "  %-*s %s\n", HELP_COLUMN, left, right);
+}
+
 static void print_option(FILE *out, const Option *option) {
         char left[64];
 
         (void) snprintf(left, sizeof(left), "%c%c --%s%s%s", option->letter ? '-' : ' ',
                         option->letter ? option->letter : ' ', option->name,
                         option->value ? "=" : "", option->value ? option->value : "");
-        fprintf(out, "  %-27s %s\n", left, option->help);
+        print_row(out, left, option->help);
 }
 
 static void print_global_options(FILE *out) {
@@ -310,10 +320,15 @@ void help_print(FILE *out, const Verb *verbs) {
                 char left[64];
 
                 (void) snprintf(left, sizeof(left), "%s %s", v->name, v->operands);
-                fprintf(out, "  %-27s %s\n", left, v->help);
+                print_row(out, left, v->help);
         }
         fprintf(out, "\nOptions:\n");
         print_global_options(out);
+        fprintf(out, "\nExamples:\n"
+                     "  vivctl run --kernel=vmlinuz --initrd=initrd.img --params=console=ttyS0\n"
+                     "  vivctl run --detach --name=web web.json && vivctl console web\n"
+                     "  vivctl stop web; vivctl show web\n"
+                     "  journalctl -t vivarium-console VM=web\n");
         fprintf(out, "\nvivctl VERB --help prints the options of a verb. See vivctl(1), "
                      "vm-config(5).\n");
 }

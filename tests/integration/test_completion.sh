@@ -21,7 +21,7 @@ check() { # SENTENCE COMMAND...
 }
 
 # ---- what --help says ----
-"$vivctl" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z-]*\) .*/\1/p' | sort >verbs
+"$vivctl" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p' | sort >verbs
 options_of() { # VERB
         "$vivctl" "$1" --help | sed -n 's/^  \(-.\|  \) \(--[a-z-]*\).*/\1 \2/p' | tr -s ' ' '\n' | grep . | sort
 }
