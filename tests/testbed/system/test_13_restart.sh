@@ -138,9 +138,10 @@ done >residents
 for i in 1 2 3 4; do worker $i & done
 for i in $(seq "$kills"); do
         sleep "0.$((RANDOM % 9))"
+        # In the middle the watchdog has its turn; clients find a service that neither answers nor is gone.
+        [ "$i" -ne $((kills / 2)) ] || await_service
         daemon=$(main_pid)
         [ "$daemon" != 0 ] || continue
-        # In the middle the watchdog has its turn; clients find a service that neither answers nor is gone.
         if [ "$i" -eq $((kills / 2)) ]; then
                 kill -STOP "$daemon"
                 check "the watchdog ends the service amid the storm" await_successor "$daemon"
