@@ -78,8 +78,8 @@ static int setup(void **state) {
         f->listeners[0] = listen_path(f->inside);
         f->listeners[1] = listen_path(f->outside);
         f->abstract.sun_family = AF_UNIX;
-        f->abstract_len = (socklen_t) offsetof(struct sockaddr_un, sun_path) + 1 +
-                          (socklen_t) strlen(strcpy(f->abstract.sun_path + 1, f->top));
+        memcpy(f->abstract.sun_path + 1, f->top, strlen(f->top));
+        f->abstract_len = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + strlen(f->top));
         f->listeners[2] = listen_at(&f->abstract, f->abstract_len);
         f->directory = open(f->inner, O_PATH | O_DIRECTORY | O_CLOEXEC);
         assert_true(f->directory >= 0);
