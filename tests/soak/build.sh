@@ -32,7 +32,7 @@ done
 
 packages=systemd,systemd-sysv,dbus,kmod,procps,gcc,gcc-multilib,libc6-dev,make,perl,python3,libpython3.11-testsuite
 packages=$packages,openssl,stress-ng
-key="$packages $(cat "$guest/key" "$here"/*.sh "$here"/guest/* | sha256sum)"
+key="$packages $(cat "$guest/key" "$here"/build.sh "$here"/selftests.sh "$here"/guest/* | sha256sum)"
 [ -e "$out/root.ext4" ] && [ "$(cat "$out/key" 2>/dev/null)" = "$key" ] && exit 0
 rm -f "$out/key" "$out/root.ext4"
 
