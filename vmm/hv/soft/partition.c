@@ -159,9 +159,12 @@ static void make_code_page(SoftCpu *c, uint64_t page, const uint8_t *host_page) 
                 if (p->n_vcpus > 1) {
                         atomic_store(&p->page_request[page],
                                      atomic_fetch_add(&p->flush_request, 1) + 1);
-                        /* Ourselves too: the others wait for our answer as for anyone's. */
+                        /*
+                         * Ourselves too: the others wait for our answer as for anyone's. Who sleeps is left alone:
+                         * when it comes back it says so first and then looks for requests.
+                         */
                         for (unsigned i = 0; i < p->n_vcpus; i++)
-                                if (soft_cpu(p, i))
+                                if (atomic_load(&p->in_guest[i]))
                                         cpu_attention(soft_cpu(p, i), ATTENTION_FLUSH);
                 }
         }
