@@ -271,10 +271,10 @@ static bool dma_read(FwCfg *fw, gpa_t address, uint32_t len) {
 
         if (!to)
                 return false;
-        guest_mem_will_write(fw->mem, address, len);
         if (have > 0)
                 copy_item(fw->selected, fw->position, to, have);
         memset(to + have, 0, len - have);
+        guest_mem_written(fw->mem, address, len);
         fw->position += have;
         return true;
 }

@@ -108,8 +108,8 @@ static bool store(Pflash *flash, uint32_t at, const uint8_t *data, uint32_t len)
                                     n < 0 ? strerror(errno) : "only a part was written");
                 return false;
         }
-        guest_mem_will_write(flash->mem, flash->base + at, len);
         memcpy(flash->bytes + at, data, len);
+        guest_mem_written(flash->mem, flash->base + at, len);
         return true;
 }
 

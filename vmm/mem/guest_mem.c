@@ -287,8 +287,8 @@ int guest_mem_write(const GuestMem *mem, gpa_t gpa, const void *data, size_t len
 
         if (!host)
                 return -EFAULT;
-        guest_mem_will_write(mem, gpa, len);
         memcpy(host, data, len);
+        guest_mem_written(mem, gpa, len);
         return 0;
 }
 
@@ -347,8 +347,8 @@ void guest_mem_release(const GuestMem *mem, gpa_t gpa, uint64_t len) {
         if (!host || host < mem->base || host >= mem->base + mem->size_bytes ||
             guest_mem_is_replaced(mem, gpa, len))
                 return;
-        guest_mem_will_write(mem, gpa, len);
         (void) madvise(host, len, MADV_REMOVE);
+        guest_mem_written(mem, gpa, len);
 }
 
 /**

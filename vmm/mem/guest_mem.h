@@ -92,8 +92,12 @@ static inline bool guest_mem_dirty_on(const GuestMem *mem) {
         return atomic_load_explicit(&mem->dirty_on, memory_order_relaxed);
 }
 
-/** guest_mem_will_write() - a device is about to write [@gpa, @gpa + @len) through a host pointer; any thread */
-static inline void guest_mem_will_write(const GuestMem *mem, gpa_t gpa, uint64_t len) {
+/**
+ * guest_mem_written() - a device has written [@gpa, @gpa + @len) through a host pointer; any thread
+ *
+ * After the bytes, never before: who reads them in between, to decode or to copy them, has the old ones and must be told.
+ */
+static inline void guest_mem_written(const GuestMem *mem, gpa_t gpa, uint64_t len) {
         if (guest_mem_dirty_on(mem))
                 guest_mem_dirty_mark(mem, gpa, len);
         if (mem->written)

@@ -138,7 +138,7 @@ static int add_buffer(VirtQueue *queue, const Desc *desc, VirtqChain *chain) {
         /* A driver does not run code from a buffer that it has given away, so the time of taking it is as good as that
          * of writing it. */
         if (in)
-                guest_mem_will_write(queue->mem, desc->address, desc->len);
+                guest_mem_written(queue->mem, desc->address, desc->len);
 
         chain->iov[n] = (struct iovec){.iov_base = host, .iov_len = desc->len};
         if (in)

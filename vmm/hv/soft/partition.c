@@ -202,10 +202,14 @@ bool ram_page_add_code(SoftCpu *c, uint64_t pa, const uint8_t *host_page) {
         return settled(p, c->index, request);
 }
 
-/* A device wrote guest memory behind the processors' backs. */
+/*
+ * A device wrote guest memory behind the processors' backs. Either it sees that a page has become a code page, or who
+ * made it one sees what was written.
+ */
 static void soft_memory_written(void *userdata, gpa_t gpa, uint64_t len) {
         SoftPartition *p = userdata;
 
+        atomic_thread_fence(memory_order_seq_cst);
         for (uint64_t at = gpa & PAGE_MASK; at < gpa + len; at += 0x1000)
                 if (ram_page_has_code(p, at))
                         ram_page_written(p, at, true);

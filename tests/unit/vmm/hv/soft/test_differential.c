@@ -520,7 +520,7 @@ static void code_both(Differ *d, const uint8_t *bytes, bool restore) {
                 memcpy(d->native_code + at, bytes, d->len);
                 memcpy(d->guest_code + at, bytes, d->len);
         }
-        guest_mem_will_write(d->guest.tiny->mem, CODE_GPA + at, d->len);
+        guest_mem_written(d->guest.tiny->mem, CODE_GPA + at, d->len);
 }
 
 /* Pointers to the last x87 instruction and operand are not kept, on purpose. */

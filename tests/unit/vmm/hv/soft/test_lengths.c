@@ -120,7 +120,7 @@ static unsigned who_wants_more(Slide *s, const Code *code, unsigned n_bytes) {
 
         memcpy(s->native_page + at, code->bytes, n_bytes);
         memcpy(s->guest_page + at, code->bytes, n_bytes);
-        guest_mem_will_write(s->guest.tiny->mem, PAGE_GPA + at, n_bytes);
+        guest_mem_written(s->guest.tiny->mem, PAGE_GPA + at, n_bytes);
         native.rip = PAGE_VA + at;
         soft = native;
         if (ON_HOST_TOO) {

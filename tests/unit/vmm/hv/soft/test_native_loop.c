@@ -74,7 +74,7 @@ static int teardown(void **state) {
 
 static void put(SoftGuest *g, uint64_t va, const char *bytes, size_t len) {
         memcpy(soft_guest_memory(g, CODE_GPA + (va - CODE)), bytes, len);
-        guest_mem_will_write(g->tiny->mem, CODE_GPA + (va - CODE), len);
+        guest_mem_written(g->tiny->mem, CODE_GPA + (va - CODE), len);
 }
 #define PUT(g, va, bytes) put(g, va, bytes, sizeof(bytes) - 1)
 

@@ -63,7 +63,7 @@ static int teardown(void **state) {
 /* Runs what ends in a fault. Return: its vector. */
 static unsigned run(SoftGuest *g, const char *code, size_t len) {
         memcpy(soft_guest_memory(g, CODE), code, len);
-        guest_mem_will_write(g->tiny->mem, CODE, len);
+        guest_mem_written(g->tiny->mem, CODE, len);
         g->cpu->rip = CODE;
         assert_int_equal(soft_guest_blocks(g, 64), 1);
         return g->cpu->fault_vector;
