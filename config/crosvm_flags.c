@@ -7,6 +7,7 @@
 
 #include "config/crosvm_flag_table.h"
 #include "config/crosvm_names.h"
+#include "config/crosvm_old_nets.h"
 
 #define NO_FLAG CROSVM_FLAGS_MAX
 
@@ -164,8 +165,10 @@ static int take_run(Args *args, VmmConfig *config, TextError *reterr) {
                 r = take_options(args, SCOPE_RUN, config, &word, reterr);
                 if (r != 0)
                         return r;
-                if (!word)
-                        return vmm_config_validate(config, reterr);
+                if (!word) {
+                        r = crosvm_old_nets_finish(config, reterr);
+                        return r < 0 ? r : vmm_config_validate(config, reterr);
+                }
                 r = take_kernel(word, config, reterr);
                 if (r < 0)
                         return r;

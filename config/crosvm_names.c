@@ -13,7 +13,6 @@
 #define DEVICE_TREE "a device tree, or a device of Arm boards: not on x86"
 #define FREQUENCY "of frequency scaling that the guest takes part in: none here"
 #define PASSTHROUGH "no passthrough of host devices yet"
-#define NET "use --net"
 #define VHOST_USER "of vhost-user devices only --vhost-user-fs"
 #define SAVING "saving and restoring to a file is not done yet"
 #define REMOVED "removed from crosvm; see the option that took its place"
@@ -60,17 +59,12 @@ static const Refused run_options[] = {
         {"gpu-render-server", MEDIA},
         {"gpu-server-cgroup-path", MEDIA},
         {"host-guid", WINDOWS},
-        {"host-ip", NET},
         {"input", MEDIA},
         {"itmt", FREQUENCY},
         {"keyboard", MEDIA},
-        {"mac", NET},
-        {"mac-address", NET},
         {"media-decoder", MEDIA},
         {"mouse", MEDIA},
         {"multi-touch", MEDIA},
-        {"net-vq-pairs", NET},
-        {"netmask", NET},
         {"pcie-root-port", REMOVED},
         {"pmem-ext2", "not done yet"},
         {"privileged-vm", REMOVED},
@@ -102,8 +96,6 @@ static const Refused run_options[] = {
         {"vfio-isolate-hotplug", PASSTHROUGH},
         {"vfio-platform", PASSTHROUGH},
         {"vfio-platform-pm", PASSTHROUGH},
-        {"vhost-net", NET},
-        {"vhost-net-device", NET},
         {"vhost-scmi", PROTECTED},
         {"vhost-user", VHOST_USER},
         {"vhost-user-blk", VHOST_USER},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/crosvm_net_flags.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,30 @@ static int set_mac(void *object, const KvItem *item, TextError *reterr) {
                                       item->value ?: "");
         net->has_mac = true;
         return 0;
+}
+
+static int get_ipv4(const KvItem *item, uint32_t *ret, TextError *reterr) {
+        struct in_addr address;
+
+        if (!item->value || inet_pton(AF_INET, item->value, &address) != 1 || address.s_addr == 0)
+                return text_error_set(reterr, -EINVAL, "expected four bytes as 192.0.2.1, not '%s'",
+                                      item->value ?: "");
+        *ret = address.s_addr;
+        return 0;
+}
+
+static int set_host_ip(void *object, const KvItem *item, TextError *reterr) {
+        VmmNet *net = object;
+
+        net->make = true;
+        return get_ipv4(item, &net->host_ip, reterr);
+}
+
+static int set_netmask(void *object, const KvItem *item, TextError *reterr) {
+        VmmNet *net = object;
+
+        net->make = true;
+        return get_ipv4(item, &net->netmask, reterr);
 }
 
 static int set_vq_pairs(void *object, const KvItem *item, TextError *reterr) {
@@ -165,11 +190,22 @@ static const KvField net_fields[] = {
         {"vq-pairs", set_vq_pairs, 0},
         {"mrg-rxbuf", set_mergeable, 0},
         {"vhost-net", set_vhost, KV_LIST},
-        {"host-ip", NULL, 0},
-        {"netmask", NULL, 0},
+        {"host-ip", set_host_ip, 0},
+        {"netmask", set_netmask, 0},
         {"packed-queue", NULL, 0},
         {"pci-address", set_address, 0},
 };
+
+/** crosvm_net_set() - one @key of --net, such as "host-ip", that came as an option of its own */
+int crosvm_net_set(VmmNet *net, const char *key, const char *value, TextError *reterr) {
+        _cleanup_(strbuf_deinit) StrBuf buf = {0};
+        _cleanup_(freep) char *list = NULL;
+
+        kv_append(&buf, key, value);
+        if (strbuf_finish(&buf, &list) < 0)
+                return -ENOMEM;
+        return kv_apply(list, NULL, net_fields, ELEMENTSOF(net_fields), net, reterr);
+}
 
 /** crosvm_net_parse() - add the card that one --net value describes */
 int crosvm_net_parse(VmmConfig *config, const char *value, TextError *reterr) {
@@ -203,6 +239,12 @@ static void append_forwards(StrBuf *buf, const VmmNet *net) {
         }
 }
 
+static void append_address(StrBuf *buf, const char *key, uint32_t address) {
+        char text[INET_ADDRSTRLEN];
+
+        kv_append(buf, key, inet_ntop(AF_INET, &address, text, sizeof(text)));
+}
+
 /** crosvm_net_emit() - the --net value of one card; defaults are left out */
 int crosvm_net_emit(const VmmNet *net, char **ret) {
         _cleanup_(strbuf_deinit) StrBuf buf = {0};
@@ -211,7 +253,10 @@ int crosvm_net_emit(const VmmNet *net, char **ret) {
                 append_tap_fds(&buf, net);
         else if (net->tap_name)
                 kv_append(&buf, "tap-name", net->tap_name);
-        else
+        else if (net->make) {
+                append_address(&buf, "host-ip", net->host_ip);
+                append_address(&buf, "netmask", net->netmask);
+        } else
                 kv_append_flag(&buf, "user");
         append_forwards(&buf, net);
         if (net->has_mac) {

@@ -11,9 +11,8 @@
 
 #include "config/crosvm_device_flags.h"
 #include "config/crosvm_flag_table.h"
-#include "config/crosvm_net_flags.h"
+#include "config/crosvm_old_nets.h"
 #include "config/crosvm_pci_flags.h"
-#include "config/kv_list.h"
 
 /* ---- disks: --block without the choice ---- */
 
@@ -44,32 +43,15 @@ static int parse_rw_root(VmmConfig *config, const char *value, TextError *reterr
         return parse_disk(config, value, /* read_only= */ false, /* root= */ true, reterr);
 }
 
-/* ---- cards: --net with one key ---- */
-
-static int parse_net_key(VmmConfig *config, const char *key, const char *value, TextError *reterr) {
-        _cleanup_(strbuf_deinit) StrBuf buf = {0};
-        _cleanup_(freep) char *list = NULL;
-
-        kv_append(&buf, key, value);
-        if (strbuf_finish(&buf, &list) < 0)
-                return -ENOMEM;
-        return crosvm_net_parse(config, list, reterr);
-}
-
-static int parse_tap_fd(VmmConfig *config, const char *value, TextError *reterr) {
-        return parse_net_key(config, "tap-fd", value, reterr);
-}
-
-static int parse_tap_name(VmmConfig *config, const char *value, TextError *reterr) {
-        return parse_net_key(config, "tap-name", value, reterr);
-}
-
-#define OLD_FLAG(name_, letter_, metavar_, parse_, help_)                                          \
+#define OLD_FLAG_TIMES(repeatable_, name_, letter_, metavar_, parse_, help_)                       \
         {                                                                                          \
                 .name = name_, .letter = letter_, .scope = SCOPE_RUN, .group = GROUP_OLD,          \
-                .kind = FLAG_CUSTOM, .repeatable = true, .metavar = metavar_, .parse = parse_,     \
-                .emit = crosvm_flag_emit_nothing, .help = help_                                    \
+                .kind = FLAG_CUSTOM, .repeatable = repeatable_, .metavar = metavar_,               \
+                .parse = parse_, .emit = crosvm_flag_emit_nothing, .help = help_                   \
         }
+#define OLD_FLAG(...) OLD_FLAG_TIMES(true, __VA_ARGS__)
+#define OLD_NET_FLAG(name_, metavar_, parse_, help_)                                               \
+        OLD_FLAG_TIMES(false, name_, 0, metavar_, parse_, help_)
 
 static int parse_lock(VmmConfig *config, const char *value, TextError *reterr) {
         config->lock_guest_memory = true;
@@ -81,8 +63,18 @@ const Flag crosvm_old_flags[] = {
         OLD_FLAG("rwdisk", 0, "LIST", parse_rw_disk, "--block LIST"),
         OLD_FLAG("root", 'r', "LIST", parse_ro_root, "--block LIST,ro,root"),
         OLD_FLAG("rwroot", 0, "LIST", parse_rw_root, "--block LIST,root"),
-        OLD_FLAG("tap-fd", 0, "FD", parse_tap_fd, "--net tap-fd=FD"),
-        OLD_FLAG("tap-name", 0, "NAME", parse_tap_name, "--net tap-name=NAME"),
+        OLD_FLAG("tap-fd", 0, "FD", crosvm_old_tap_fd_parse, "--net tap-fd=FD"),
+        OLD_FLAG("tap-name", 0, "NAME", crosvm_old_tap_name_parse, "--net tap-name=NAME"),
+        OLD_NET_FLAG("host-ip", "ADDRESS", crosvm_old_host_ip_parse,
+                     "--net host-ip=, with the two below"),
+        OLD_NET_FLAG("netmask", "MASK", crosvm_old_netmask_parse, "--net netmask="),
+        OLD_NET_FLAG("mac", "ADDRESS", crosvm_old_mac_parse, "--net mac= beside host-ip="),
+        OLD_NET_FLAG("mac-address", "ADDRESS", crosvm_old_mac_parse, "the same"),
+        OLD_NET_FLAG("net-vq-pairs", "N", crosvm_old_vq_pairs_parse,
+                     "--net vq-pairs= of the cards above"),
+        OLD_NET_FLAG("vhost-net", NULL, crosvm_old_vhost_net_parse,
+                     "--net vhost-net of the cards above"),
+        OLD_NET_FLAG("vhost-net-device", "PATH", crosvm_old_vhost_net_device_parse, "its device="),
         OLD_FLAG("pci-start", 0, "N", crosvm_pci_start_parse, "--pci mem=[start=N,...] up to ECAM"),
         OLD_FLAG("pcie-ecam", 0, "START,SIZE", crosvm_pcie_ecam_parse, "--pci ecam=[...]"),
         OLD_FLAG("lock-guest-memory-dontneed", 0, NULL, parse_lock, "--lock-guest-memory"),

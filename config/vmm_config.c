@@ -42,6 +42,7 @@ void vmm_config_deinit(VmmConfig *config) {
                 vmm_disk_deinit(&config->disks[i]);
         for (size_t i = 0; i < config->n_nets; i++)
                 vmm_net_deinit(&config->nets[i]);
+        vmm_net_deinit(&config->old_nets.how);
         for (size_t i = 0; i < config->n_folders; i++)
                 vmm_folder_deinit(&config->folders[i]);
         for (size_t i = 0; i < config->n_pmems; i++)

@@ -161,6 +161,7 @@ typedef struct VmmConfig {
         size_t n_pmems;
         VmmNet nets[VMM_NETS_MAX];
         size_t n_nets;
+        VmmOldNets old_nets; /* empty once the arguments are read */
         VmmFolder folders[VMM_FOLDERS_MAX];
         size_t n_folders;
 } VmmConfig;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/vmm_net.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -33,15 +34,29 @@ static int check_forwards(const VmmNet *net, TextError *reterr) {
         return 0;
 }
 
+static int check_made(const VmmNet *net, TextError *reterr) {
+        const uint32_t hosts = ~ntohl(net->netmask);
+
+        if (net->host_ip == 0 || net->netmask == 0 || !net->has_mac)
+                return text_error_set(reterr, -EINVAL,
+                                      "--net: host-ip=, netmask= and mac= need each other");
+        if (hosts & (hosts + 1))
+                return text_error_set(reterr, -EINVAL, "--net: netmask: the ones have gaps");
+        return 0;
+}
+
 /** vmm_net_validate() - whether the keys of one card make sense together. Return: 0; -EINVAL with a sentence. */
 int vmm_net_validate(const VmmNet *net, TextError *reterr) {
-        unsigned n = (net->n_tap_fds > 0) + (net->tap_name != NULL) + net->user;
-        int fd;
+        unsigned n = (net->n_tap_fds > 0) + (net->tap_name != NULL) + net->user + net->make;
+        int fd, r;
 
         if (n != 1)
                 return text_error_set(reterr, -EINVAL,
-                                      "--net: exactly one of tap-fd=, tap-name= and user is "
-                                      "needed");
+                                      "--net: exactly one of tap-fd=, tap-name=, host-ip= and "
+                                      "user is needed");
+        r = net->make ? check_made(net, reterr) : 0;
+        if (r < 0)
+                return r;
         if (net->n_tap_fds > net->n_pairs)
                 return text_error_set(reterr, -EINVAL,
                                       "--net: %zu tap-fd are more than vq-pairs=%u", net->n_tap_fds,

@@ -80,9 +80,35 @@ scenario_names() {
         esac
 }
 
+# The interface that the VMM makes itself, in words of older versions of crosvm; it is the VM's as long as that lives.
+scenario_made() {
+        local peer
+        ip link set lo up
+        "$guest/netpeer" listen 5001 &
+        peer=$!
+        (
+                timeout 60 bash -c 'until ip -4 addr show dev vmtap0 2>&1 | grep -q inet; do sleep 0.1; done'
+                ip addr show dev vmtap0
+        ) >made.interface 2>&1 &
+        guest_runs made "net:192.0.2.2/30,run:netpeer+echo+192.0.2.1+5001+1,poweroff" \
+                --host-ip 192.0.2.1 --netmask 255.255.255.252 --mac 02:00:5e:00:00:07
+        wait $!
+        kill $peer
+        same "a guest on an interface that the VMM made powers off" 0 $status
+        says "it reaches the host at the address that was given" made "ok netpeer\+echo"
+        case $(<made.interface) in
+        *UP*02:00:5e:00:00:07*192.0.2.1/30*) pass "the interface is up, with the addresses and the mask" ;;
+        *) fail "the interface is up, with the addresses and the mask" && cat made.interface ;;
+        esac
+        if ip link show vmtap0 >made.after 2>&1; then fail "it goes with the VM"; else pass "it goes with the VM"; fi
+        "$vmm" run --host-ip 192.0.2.1 --netmask 255.0.0.0 k 2>made.refused
+        same "a card that lacks its hardware address is refused" 35 $?
+}
+
 # shellcheck source=tests/testbed/system/network.sh
 . "$scenarios"
 scenario_names
+scenario_made
 plug_again=plug_by_descriptor
 scenario_cards
 scenario_tap

@@ -42,6 +42,8 @@ static int new_backend(Machine *machine, const VmmNet *config, NetDev **ret, Tex
                 return net_user_new(config, machine->loop, ret, reterr);
         if (config->tap_name)
                 return net_tap_open(config->tap_name, config->n_pairs, machine->loop, ret, reterr);
+        if (config->make)
+                return net_tap_make(config, machine->loop, ret, reterr);
         r = inherit(config, fds, reterr);
         if (r < 0)
                 return r;
@@ -51,7 +53,7 @@ static int new_backend(Machine *machine, const VmmNet *config, NetDev **ret, Tex
 
 /* A locally administered address of one card. */
 static int choose_mac(const VmmNet *config, uint8_t *ret) {
-        if (config->has_mac) {
+        if (config->has_mac && !config->make) {
                 memcpy(ret, config->mac, sizeof(config->mac));
                 return 0;
         }
@@ -176,7 +178,7 @@ static int parse_tap_fd(const ControlRequest *request, int fd, VmmConfig *config
                 r = crosvm_net_parse(config, request->text, reterr);
                 if (r < 0)
                         return r;
-                if (net->n_tap_fds > 0 || net->tap_name || net->user)
+                if (net->n_tap_fds > 0 || net->tap_name || net->user || net->make)
                         return text_error_set(reterr, -EINVAL,
                                               "the descriptor is the network, not a key");
         } else

@@ -85,6 +85,10 @@ int net_tap_open(const char *name, unsigned n_pairs, Loop *loop, NetDev **ret, T
 int net_tap_new_consume(const int *fds, unsigned n_fds, unsigned n_pairs, Loop *loop, NetDev **ret,
                         TextError *reterr);
 
+/* ---- tap_make.c ---- */
+
+int net_tap_make(const VmmNet *config, Loop *loop, NetDev **ret, TextError *reterr);
+
 /* ---- user.c ---- */
 
 int net_user_new(const VmmNet *config, Loop *loop, NetDev **ret, TextError *reterr);

@@ -34,6 +34,7 @@ static void test_what_is_emitted_is_what_was_parsed(void **state) {
                 "tap-name=tap0,vhost-net",
                 "tap-fd=7,vhost-net=[device=/proc/self/fd/4]",
                 "tap-name=tap0,vq-pairs=2,vhost-net=[device=/dev/vhost-net]",
+                "host-ip=192.0.2.1,netmask=255.255.255.252,mac=02:00:00:00:00:01,vq-pairs=2",
                 "user,forward=tcp:8080:80,forward=udp:127.0.0.1:5353:53",
         };
 
@@ -61,7 +62,8 @@ static void test_crosvms_other_spellings_mean_the_same(void **state) {
 }
 
 static void test_mistakes_are_refused_by_name(void **state) {
-        assert_refused("mac=02:00:00:00:00:01", "exactly one of tap-fd=, tap-name= and user");
+        assert_refused("mac=02:00:00:00:00:01",
+                       "exactly one of tap-fd=, tap-name=, host-ip= and user");
         assert_refused("tap-fd=3,tap-name=tap0", "exactly one");
         assert_refused("tap-fd=x", "tap-fd: expected a descriptor, not 'x'");
         assert_refused("tap-fd=[3,4]", "2 tap-fd are more than vq-pairs=1");
@@ -85,7 +87,13 @@ static void test_mistakes_are_refused_by_name(void **state) {
         assert_refused("user,forward=tcp", "forward: expected tcp:HOST:GUEST");
         assert_refused("user,forward='tcp:1.2.3.4/5:1:2'", "forward: expected tcp:HOST:GUEST");
         assert_refused("tap-fd=3,packed-queue", "packed-queue: not supported by this version");
-        assert_refused("host-ip=1.2.3.4", "host-ip: not supported by this version");
+        assert_refused("host-ip=1.2.3.4", "host-ip=, netmask= and mac= need each other");
+        assert_refused("netmask=255.0.0.0,mac=02:00:00:00:00:01", "need each other");
+        assert_refused("tap-name=tap0,host-ip=1.2.3.4", "exactly one");
+        assert_refused("host-ip=1.2.3", "host-ip: expected four bytes as 192.0.2.1, not '1.2.3'");
+        assert_refused("host-ip=0.0.0.0", "host-ip: expected four bytes");
+        assert_refused("host-ip=1.2.3.4,netmask=255.0.255.0,mac=02:00:00:00:00:01",
+                       "netmask: the ones have gaps");
 }
 
 int main(void) {
