@@ -96,7 +96,7 @@ int controllers_check_at(const char *proc_cgroup_path, const char *cgroup_root,
         if (r == -ENOMEM)
                 return r;
         /* Where version 2 is mounted beside version 1, it is elsewhere and without controllers. */
-        return check_list(r < 0 ? "" : list, limits, reterr);
+        return check_list(list ? list : "", limits, reterr);
 }
 
 /**

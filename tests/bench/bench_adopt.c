@@ -136,7 +136,9 @@ int main(int argc, char **argv) {
                 r = round_once(bus, &there, argv + 4, vms, &nsec[i]);
         if (r >= 0) {
                 qsort(nsec, rounds, sizeof(*nsec), compare);
-                (void) printf("%.2f\n", (double) nsec[rounds / 2] / 1e6);
+                const uint64_t median = nsec[rounds / 2];
+
+                (void) printf("%.2f\n", (double) median / 1e6);
         } else
                 (void) fprintf(stderr, "bench_adopt: %s\n", strerror(-r));
         sd_bus_flush_close_unref(bus);
