@@ -123,7 +123,7 @@ for step in "send 10.77.0.1" "receive fd77::1"; do
 done
 check "its interface is gone before its death is told" refuses has_link vm2048-0
 check "the bridge goes when it has been empty for a while" within_a_minute links_are "$before"
-check "and systemd-networkd's file" refuses test -e "$work/networkd/70-viv-default.network"
+check "and systemd-networkd's file" within_a_minute refuses test -e "$work/networkd/70-viv-default.network"
 
 # Who is killed when
 check "a VM stays" vm b true hang
