@@ -288,8 +288,17 @@ int vm_terminate(Vm *vm, const StopRequest *by) {
         return vm->vmm ? process_kill(vm->vmm, SIGTERM) : 0;
 }
 
+/* All but the time of the reading. */
+static bool same_usage(const Usage *a, const Usage *b) {
+        return a->guest_cpu_usec == b->guest_cpu_usec && a->rss_guest_bytes == b->rss_guest_bytes &&
+               a->rss_guest_peak_bytes == b->rss_guest_peak_bytes &&
+               a->rss_vmm_bytes == b->rss_vmm_bytes &&
+               a->rss_vmm_peak_bytes == b->rss_vmm_peak_bytes;
+}
+
 static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
         Vm *vm = userdata;
+        const Usage before = vm->info.usage;
         usec_t next = SAMPLE_INTERVAL_USEC;
         int r;
 
@@ -304,7 +313,9 @@ static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
         if (r < 0 || vm->n_samples == 0)
                 next = SAMPLE_SOON_USEC;
         vm->n_samples++;
-        vm->env->changed(vm->env->userdata, vm, VM_CHANGED_USAGE);
+        /* A thousand VMs that rest are no news, and no load on the bus. */
+        if (!same_usage(&before, &vm->info.usage))
+                vm->env->changed(vm->env->userdata, vm, VM_CHANGED_USAGE);
         r = sd_event_source_set_time_relative(source, next);
         if (r >= 0)
                 r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
