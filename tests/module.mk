@@ -157,7 +157,7 @@ $(BENCH_SUITES): $(O)/%: %.c
 
 ## bench: measure against the peers and write o/bench/results.jsonl (ONLY=prefix for some; needs a quiet machine)
 .PHONY: bench
-bench: all $(BENCHES) $(BENCH_SUITES) o/guest/tiny.elf
+bench: all $(BENCHES) $(BENCH_SUITES) $(FAKE_VMM) o/guest/tiny.elf
 	@tests/bench/run.sh $(O) $(ONLY)
 
 ## soak: hours of stock software on the software processor, and random instructions against the host (ONLY=substring for some)

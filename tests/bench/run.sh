@@ -113,6 +113,38 @@ bench_bus() {
         figure daemon.rss.idle KiB "$3" sd-bus-floor "$4"
 }
 
+# Very many VMs whose VMM is the stand-in of the tests, beside what libvirtd takes for the same where it is installed.
+bench_scale() {
+        local work pids address word name unit value
+        # as /run is, in memory
+        TMPDIR=$(test -w /dev/shm && echo /dev/shm || echo "${TMPDIR:-/tmp}") start_bus
+        "$build/vivariumd" --bus-address="$address" --runtime-dir="$work/run" --vmm="$build/tests/fake/fake_vmm" \
+                --vmm-dialect=vivarium --launcher="$build/vivarium-launch" --max-vms=2000 --log-level=error \
+                --metrics-socket="$work/metrics" 2>"$work/daemon.log" &
+        pids="$pids $!"
+        until "$build/vivctl" --address="$address" list >"$work/list" 2>&1; do kill -0 $! || return 0; done
+        "$build/tests/bench/bench_scale" "$address" "$work/metrics" 1000 20 101 >"$work/ours" || tail -n 3 "$work/daemon.log" >&2
+        until "$build/vivctl" --address="$address" drain >"$work/list" 2>&1; do kill -0 $! || break; done
+        # shellcheck disable=SC2086
+        kill $pids
+        # shellcheck disable=SC2086
+        wait $pids 2>/dev/null || :
+        tests/bench/libvirt.sh 1000 20 >"$work/libvirt" || echo "bench: libvirtd was not measured" >&2
+        while read -r word name unit; do
+                value=$(awk -v w="$word" '$1 == w { print $2 }' "$work/libvirt")
+                figure "$name" "$unit" "$(awk -v w="$word" '$1 == w { print $2 }' "$work/ours")" \
+                        "$([ -n "$value" ] && echo libvirtd || echo -)" "${value:--}"
+        done <<-NAMES
+		memory daemon.rss.per_vm KiB
+		cpu daemon.cpu.idle1000 %
+		list dbus.list1000 ms
+		sweep metrics.sweep1000 ms
+		death death.latency ms
+		cycle cycle.fake.rate 1/s
+	NAMES
+        rm -rf "$work"
+}
+
 # Boots and VMs need a real /dev/kvm, which the testbed's host has; QEMU comes along with its libraries and firmware.
 bench_nested() {
         local overlay=$out/overlay bench lib file
@@ -209,6 +241,9 @@ if [ -n "${BENCH_CARDS:-}" ]; then
 fi
 
 if any_wanted dbus.ping daemon.rss.idle; then bench_bus; fi
+if any_wanted daemon.rss.per_vm daemon.cpu.idle1000 dbus.list1000 metrics.sweep1000 death.latency cycle.fake.rate; then
+        bench_scale
+fi
 if any_wanted restart.adopt10; then bench_adopt; fi
 if any_wanted boot.soft.q35 boot.soft.microvm; then bench_soft_boots; fi
 case $only in
