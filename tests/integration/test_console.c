@@ -268,15 +268,14 @@ static void test_a_journal_that_takes_nothing_delays_nobody(void **state) {
         BusHost *host = *state;
         _cleanup_(fd_closep) int journal = listen_as_journal(host);
         _cleanup_(freep) char *path = NULL;
-        char params[2048] = "";
+        _cleanup_(strbuf_deinit) StrBuf params = {0};
         Record record;
 
         /* More lines than a socket that nobody reads has room for. */
+        strbuf_append(&params, "console:");
         for (unsigned i = 0; i < 300; i++)
-                (void) strcat(params, "%0ax");
-        memmove(params + strlen("console:"), params, strlen(params) + 1);
-        memcpy(params, "console:", strlen("console:"));
-        path = start_vm(host, &(VmSpec){.params = params});
+                strbuf_append(&params, "%0ax");
+        path = start_vm(host, &(VmSpec){.params = params.data});
         vm_wait_death(host, path, &record);
         assert_string_equal(record.reason, "SHUTDOWN");
 }
