@@ -236,14 +236,51 @@ static int set_block_address(void *object, const KvItem *item, TextError *reterr
         return crosvm_pci_address_set(item, &((VmmDisk *) object)->pci_slot, reterr);
 }
 
+/* ---- --async-executor, and the key of the same name ---- */
+
+static const char *const executors[] = {
+        [VMM_EXECUTOR_EPOLL] = "epoll",
+        [VMM_EXECUTOR_URING] = "uring",
+};
+
+static int find_executor(const char *name, VmmExecutor *ret, TextError *reterr) {
+        for (unsigned i = VMM_EXECUTOR_EPOLL; i < ELEMENTSOF(executors); i++)
+                if (name && str_eq(name, executors[i])) {
+                        *ret = (VmmExecutor) i;
+                        return 0;
+                }
+        return text_error_set(reterr, -EINVAL, "expected epoll or uring, not '%s'", name ?: "");
+}
+
+/** crosvm_executor_parse() - "epoll" or "uring" */
+int crosvm_executor_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        return find_executor(value, &config->executor, reterr);
+}
+
+/** crosvm_executor_to_string() - crosvm's name of @executor; NULL for VMM_EXECUTOR_ANY, which has none */
+const char *crosvm_executor_to_string(VmmExecutor executor) {
+        return executors[executor];
+}
+
+static int set_block_executor(void *object, const KvItem *item, TextError *reterr) {
+        return find_executor(item->value, &((VmmDisk *) object)->executor, reterr);
+}
+
 static const KvField block_fields[] = {
-        {"path", set_block_path},           {"ro", set_block_ro},
-        {"root", set_block_root},           {"sparse", set_block_sparse},
-        {"direct", set_block_direct},       {"lock", set_block_lock},
-        {"block-size", set_block_size},     {"id", set_block_id},
-        {"async-executor", NULL},           {"packed-queue", NULL},
-        {"multiple-workers", NULL},         {"bootindex", set_block_boot_index},
-        {"pci-address", set_block_address}, {"dontcache", NULL},
+        {"path", set_block_path},
+        {"ro", set_block_ro},
+        {"root", set_block_root},
+        {"sparse", set_block_sparse},
+        {"direct", set_block_direct},
+        {"lock", set_block_lock},
+        {"block-size", set_block_size},
+        {"id", set_block_id},
+        {"async-executor", set_block_executor},
+        {"packed-queue", NULL},
+        {"multiple-workers", NULL},
+        {"bootindex", set_block_boot_index},
+        {"pci-address", set_block_address},
+        {"dontcache", NULL},
 };
 
 /** crosvm_block_parse() - add the disk that one --block value describes */
@@ -283,6 +320,8 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret) {
         crosvm_pci_address_append(&buf, disk->pci_slot);
         if (disk->boot_index >= 0)
                 strbuf_printf(&buf, ",bootindex=%d", disk->boot_index);
+        if (disk->executor != VMM_EXECUTOR_ANY)
+                kv_append(&buf, "async-executor", crosvm_executor_to_string(disk->executor));
         return strbuf_finish(&buf, ret);
 }
 

@@ -235,6 +235,31 @@ static int emit_log_level(const VmmConfig *config, const Flag *flag, StrVec *arg
                                  : 0;
 }
 
+/* Lines are whole, one tag each, and bounded, whoever wrote the command line. */
+static int parse_syslog_tag(VmmConfig *config, const char *value, TextError *reterr) {
+        const size_t len = strlen(value);
+
+        for (size_t i = 0; i < len; i++)
+                if ((unsigned char) value[i] < ' ' || value[i] == 0x7f)
+                        return text_error_set(reterr, -EINVAL, "a control character is in it");
+        if (len < 1 || len > VMM_SYSLOG_TAG_MAX)
+                return text_error_set(reterr, -EINVAL, "expected 1 to %u bytes",
+                                      VMM_SYSLOG_TAG_MAX);
+        config->syslog_tag = strdup(value);
+        return config->syslog_tag ? 0 : -ENOMEM;
+}
+
+static int emit_syslog_tag(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        return config->syslog_tag ? crosvm_flag_emit_consume(flag, strdup(config->syslog_tag), argv)
+                                  : 0;
+}
+
+static int emit_executor(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        const char *name = crosvm_executor_to_string(config->executor);
+
+        return name ? crosvm_flag_emit_consume(flag, strdup(name), argv) : 0;
+}
+
 #define MEMBER(m) .offset = offsetof(VmmConfig, m)
 
 const Flag crosvm_flags[] = {
@@ -252,6 +277,14 @@ const Flag crosvm_flags[] = {
          .parse = parse_log_level,
          .emit = emit_log_level,
          .help = "off, error, warn, info (default) or debug; MODULE=LEVEL,..."},
+        {.name = "syslog-tag",
+         .scope = SCOPE_GLOBAL,
+         .group = GROUP_GLOBAL,
+         .kind = FLAG_CUSTOM,
+         .metavar = "TAG",
+         .parse = parse_syslog_tag,
+         .emit = emit_syslog_tag,
+         .help = "what lines of the log begin with (default vivarium-vmm)"},
 
         {.name = "name",
          .scope = SCOPE_RUN,
@@ -534,6 +567,14 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_rw_pmem_device_parse,
          .emit = crosvm_flag_emit_nothing,
          .help = "the same, writable"},
+        {.name = "async-executor",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .metavar = "WHICH",
+         .parse = crosvm_executor_parse,
+         .emit = emit_executor,
+         .help = "uring or epoll (threads) for all files; default: uring if there is any"},
         {.name = "net",
          .scope = SCOPE_RUN,
          .group = GROUP_DEVICES,

@@ -30,8 +30,7 @@ typedef struct Args {
 } Args;
 
 static int refuse_unknown(FlagScope scope, const char *name, TextError *reterr) {
-        const char *reason = scope == SCOPE_RUN ? crosvm_run_option_reason(name)
-                                                : crosvm_global_option_reason(name);
+        const char *reason = scope == SCOPE_RUN ? crosvm_run_option_reason(name) : NULL;
 
         if (find_flag(scope == SCOPE_RUN ? SCOPE_GLOBAL : SCOPE_RUN, name, 0) != NO_FLAG)
                 return text_error_set(reterr, -EINVAL, "--%s: belongs %s the command `run`", name,

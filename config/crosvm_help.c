@@ -73,6 +73,7 @@ void crosvm_flags_help(FILE *out) {
                 "  block-size=BYTES         logical sector, 512 (default) to 4096\n"
                 "  id=TEXT                  serial number, at most 20 bytes\n"
                 "  bootindex=N              firmware (--bios) tries the lowest first\n"
+                "  async-executor=WHICH     as --async-executor, for this disk\n"
                 "\n"
                 "--net LIST, keys; one of tap-fd, tap-name, host-ip and user is needed:\n"
                 "  tap-fd=FD                inherited TAP descriptor; a [list], one a pair, is "

@@ -26,7 +26,6 @@ static const Refused run_options[] = {
         {"ac97", MEDIA},
         {"android-display-service", MEDIA},
         {"android-fstab", DEVICE_TREE},
-        {"async-executor", "not done yet"},
         {"balloon-bias-mib",
          "the balloon takes the size that the control socket says, with no policy of its own"},
         {"balloon-control", "the balloon is told by the control socket"},
@@ -87,7 +86,6 @@ static const Refused run_options[] = {
         {"swap", SAVING},
         {"swap-interval", SAVING},
         {"switches", MEDIA},
-        {"syslog-tag", "messages go to stderr, which the manager keeps"},
         {"touch-device", MEDIA},
         {"trackpad", MEDIA},
         {"tube-fd", WINDOWS},
@@ -118,32 +116,18 @@ static const Refused run_options[] = {
         {"x-display", MEDIA},
 };
 
-static const Refused global_options[] = {
-        {"async-executor", "give it behind `run`"},
-        {"syslog-tag", "messages go to stderr, which the manager keeps"},
-};
-
 static const char *const commands[] = {
         "balloon_ws", "battery", "create_composite", "create_qcow2", "device",
         "devices",    "gpu",     "make_rt",          "snapshot",     "snd",
         "swap",       "usb",     "version",          "vfio",
 };
 
-static const char *reason_of(const Refused *refused, size_t n, const char *name) {
-        for (size_t i = 0; i < n; i++)
-                if (str_eq(refused[i].name, name))
-                        return refused[i].reason;
-        return NULL;
-}
-
 /** crosvm_run_option_reason() - why this version refuses --@name of crosvm's `run`; NULL: crosvm has none of that name */
 const char *crosvm_run_option_reason(const char *name) {
-        return reason_of(run_options, ELEMENTSOF(run_options), name);
-}
-
-/** crosvm_global_option_reason() - the same for --@name before the command */
-const char *crosvm_global_option_reason(const char *name) {
-        return reason_of(global_options, ELEMENTSOF(global_options), name);
+        for (size_t i = 0; i < ELEMENTSOF(run_options); i++)
+                if (str_eq(run_options[i].name, name))
+                        return run_options[i].reason;
+        return NULL;
 }
 
 /** crosvm_has_command() - whether crosvm has the command @name and this version does not */

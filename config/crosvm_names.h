@@ -6,5 +6,4 @@
 #include <stdbool.h>
 
 const char *crosvm_run_option_reason(const char *name);
-const char *crosvm_global_option_reason(const char *name);
 bool crosvm_has_command(const char *name);

@@ -54,6 +54,7 @@ void vmm_config_deinit(VmmConfig *config) {
         strvec_deinit(&config->params);
         strvec_deinit(&config->oem_strings);
         free(config->log_level);
+        free(config->syslog_tag);
         free(config->name);
         free(config->kernel);
         free(config->initrd);

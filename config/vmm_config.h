@@ -46,17 +46,25 @@ typedef struct VmmSerial {
         unsigned debugcon_port; /* default 0x402 */
 } VmmSerial;
 
+/* How files are read and written beside the guest, in crosvm's words for it. */
+typedef enum VmmExecutor {
+        VMM_EXECUTOR_ANY,   /* io_uring where the host has it, threads elsewhere */
+        VMM_EXECUTOR_EPOLL, /* threads that block in our place */
+        VMM_EXECUTOR_URING, /* io_uring, or the VM does not start */
+} VmmExecutor;
+
 typedef struct VmmDisk {
         char *path; /* owned */
         bool read_only;
         bool root;   /* root= of the kernel command line */
         bool sparse; /* default true */
         bool direct;
-        bool lock;           /* default true */
-        unsigned block_size; /* default 512; power of two, 512..4096 */
-        char *id;            /* owned, optional; at most 20 ASCII bytes */
-        unsigned pci_slot;   /* 1..VMM_PCI_SLOT_MAX, 0: any */
-        int boot_index;      /* firmware boots the lowest first; −1: no place in the order */
+        bool lock;            /* default true */
+        unsigned block_size;  /* default 512; power of two, 512..4096 */
+        char *id;             /* owned, optional; at most 20 ASCII bytes */
+        unsigned pci_slot;    /* 1..VMM_PCI_SLOT_MAX, 0: any */
+        int boot_index;       /* firmware boots the lowest first; −1: no place in the order */
+        VmmExecutor executor; /* VMM_EXECUTOR_ANY: as VmmConfig says */
 } VmmDisk;
 
 /* The flash chip that keeps the firmware's variables. */
@@ -78,6 +86,7 @@ typedef enum VmmHypervisor {
         VMM_HYPERVISOR_SOFT,
 } VmmHypervisor;
 
+#define VMM_SYSLOG_TAG_MAX 48u
 #define VMM_PFLASH_BLOCK_SIZE 4096u
 #define VMM_DEBUGCON_PORT 0x402u
 #define VMM_FW_CFG_NAME_MAX 55u
@@ -111,6 +120,7 @@ typedef struct VmmConfig {
 
         bool extended_status; /* global part, before `run` */
         char *log_level;      /* owned, optional; global part */
+        char *syslog_tag;     /* owned, optional; global part: what log lines begin with */
 
         char *name;   /* owned, optional */
         char *kernel; /* owned; the positional argument; optional with @bios */
@@ -155,6 +165,7 @@ typedef struct VmmConfig {
 
         VmmSerial serials[VMM_SERIALS_MAX];
         size_t n_serials;
+        VmmExecutor executor; /* of the disks below that do not say, and of @pmems */
         VmmDisk disks[VMM_DISKS_MAX];
         size_t n_disks;
         VmmPmem pmems[VMM_PMEMS_MAX];

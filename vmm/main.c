@@ -189,5 +189,7 @@ int main(int argc, char *argv[]) {
         if (r < 0)
                 return fail(VMM_EXIT_INVALID_ARGS, &error, r);
         set_log_filter(config.log_level);
+        if (config.syslog_tag)
+                log_set_program(config.syslog_tag);
         return run(&config);
 }

@@ -134,6 +134,35 @@ check "--acpi-table with a wrong checksum is refused" refuses "--acpi-table: ssd
 check "--pci with windows that overlap is refused" refuses "--pci" --pci "ecam=[start=0xc0000000,size=0x100000]"
 check "--mmio-address-range that leaves nothing is refused" refuses "--mmio-address-range" --mmio-address-range 0-1
 
+# ---- who reads disks, and whose log it is ----
+truncate -s 1M disk.img
+# serves OPTIONS...: of a guest that has read its disk, "disk" if the VMM has a thread for that, "ring" if it has an io_uring
+serves() {
+        local task
+        rm -f served
+        boot "$work/served" run:dd+if=/dev/vda+of=/dev/null+bs=65536,hang "$@" &
+        for _ in $(seq 600); do
+                grep -q "step run: ok" served 2>grep.log && break
+                kill -0 $! 2>kill.log || break
+                sleep 0.1
+        done
+        for task in $(pgrep -f "path=$work/served,hardware"); do
+                grep -lx disk "/proc/$task"/task/*/comm >tasks 2>>grep.log && echo disk
+                find "/proc/$task/fd" -lname '*io_uring*' 2>>grep.log | grep -q . && echo ring
+        done
+        pkill -f "path=$work/served,hardware"
+        wait $!
+}
+check "--async-executor epoll has threads read the disk" test "$(serves --block disk.img --async-executor epoll)" = disk
+check "the disk's own async-executor= comes first" test "$(serves --block disk.img,async-executor=epoll --async-executor uring)" = disk
+reads_by_ring() { # hosts differ in what they can
+        [ "$(serves --block disk.img,async-executor=uring)" = ring ] ||
+                refuses "disk.img: cannot set up io_uring" --block disk.img,async-executor=uring
+}
+check "async-executor=uring has io_uring read it, or is an error that names it" reads_by_ring
+"$vmm" --syslog-tag machine-7 run --block none.img k 2>tagged
+check "--syslog-tag is what lines of the log begin with" grep -q "^machine-7: error: .*none.img" tagged
+
 # ---- memory ----
 # shellcheck source=tests/guest/initramfs.sh
 . "$(dirname "$table")/../tests/guest/initramfs.sh"

@@ -6,18 +6,20 @@
 #include "base/log.h"
 
 /**
- * aio_new() - the best engine that this host lets us have
+ * aio_new() - an engine
  * @loop:  borrowed, outlives the engine
  *
  * io_uring is missing on old kernels and refused in many containers; only trying tells.
- * Return: 0; negative errno when not even threads can be had.
+ * Return: 0; negative errno when @engine cannot be had, of AIO_ENGINE_ANY not even threads.
  */
-int aio_new(Loop *loop, Aio **ret) {
+int aio_new(AioEngine engine, Loop *loop, Aio **ret) {
         int r;
 
+        if (engine == AIO_ENGINE_WORKERS)
+                return aio_workers_new(loop, ret);
         r = aio_uring_new(loop, ret);
-        if (r >= 0)
-                return 0;
+        if (r >= 0 || engine == AIO_ENGINE_URING)
+                return r;
         log_debug("io_uring is not available (errno %d), using threads for disks", -r);
         return aio_workers_new(loop, ret);
 }

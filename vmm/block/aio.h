@@ -54,7 +54,13 @@ struct Aio {
         unsigned refs;
 };
 
-int aio_new(Loop *loop, Aio **ret);
+typedef enum AioEngine {
+        AIO_ENGINE_ANY, /* the best that this host lets us have */
+        AIO_ENGINE_URING,
+        AIO_ENGINE_WORKERS,
+} AioEngine;
+
+int aio_new(AioEngine engine, Loop *loop, Aio **ret);
 int aio_uring_new(Loop *loop, Aio **ret);
 int aio_workers_new(Loop *loop, Aio **ret);
 Aio *aio_ref(Aio *aio);

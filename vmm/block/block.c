@@ -256,9 +256,11 @@ int block_open(const char *path, const BlockOpenOptions *options, Loop *loop, Bl
         if (r < 0)
                 return text_error_prefix(reterr, r, "%s", path);
 
-        r = aio_new(loop, &aio);
+        r = aio_new(options->engine, loop, &aio);
         if (r < 0)
-                return text_error_prefix(reterr, r, "set up disk I/O");
+                return text_error_set(reterr, r, "%s: cannot set up %s: %s", path,
+                                      options->engine == AIO_ENGINE_URING ? "io_uring" : "threads",
+                                      strerror(-r));
         if (composite_is(head, len))
                 return open_composite(&file, path, options, aio, ret, reterr);
         if (not_writable < 0)

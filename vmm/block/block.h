@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/text_error.h"
+#include "vmm/block/aio.h"
 #include "vmm/event/loop.h"
 
 typedef struct BlockDev BlockDev;
@@ -57,6 +58,7 @@ typedef struct BlockOpenOptions {
         bool sparse; /* discard and unmap reach the host file */
         bool direct; /* O_DIRECT */
         bool lock;   /* take a lock on the image: shared when read-only */
+        AioEngine engine;
 } BlockOpenOptions;
 
 int block_open(const char *path, const BlockOpenOptions *options, Loop *loop, BlockDev **ret,

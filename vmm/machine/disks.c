@@ -13,13 +13,26 @@
 #include "vmm/machine/machine_internal.h"
 #include "vmm/virtio/devices.h"
 
-static int new_disk(const Machine *machine, const VmmDisk *config, VirtioDevice **ret,
-                    TextError *reterr) {
+/** machine_aio_engine() - what does the work that crosvm calls @executor */
+AioEngine machine_aio_engine(VmmExecutor executor) {
+        static const AioEngine engines[] = {
+                [VMM_EXECUTOR_ANY] = AIO_ENGINE_ANY,
+                [VMM_EXECUTOR_EPOLL] = AIO_ENGINE_WORKERS,
+                [VMM_EXECUTOR_URING] = AIO_ENGINE_URING,
+        };
+
+        return engines[executor];
+}
+
+/* @executor: of disks that do not say. */
+static int new_disk(const Machine *machine, const VmmDisk *config, VmmExecutor executor,
+                    VirtioDevice **ret, TextError *reterr) {
         const BlockOpenOptions options = {
                 .read_only = config->read_only,
                 .sparse = config->sparse,
                 .direct = config->direct,
                 .lock = config->lock,
+                .engine = machine_aio_engine(config->executor ?: executor),
         };
         const VirtioBlkConfig blk_config = {
                 .n_queues = MIN(machine->n_vcpus, VIRTIO_BLK_QUEUES_MAX),
@@ -52,7 +65,7 @@ int machine_add_disks(Machine *machine, const VmmConfig *config, unsigned *slot,
                 unsigned at;
                 int r;
 
-                r = new_disk(machine, &config->disks[i], &device, reterr);
+                r = new_disk(machine, &config->disks[i], config->executor, &device, reterr);
                 if (r < 0)
                         return r;
                 at = machine_next_slot(machine, slot, config->disks[i].pci_slot);
@@ -126,7 +139,7 @@ static int plug_disk(Machine *machine, const VmmDisk *config, unsigned *ret_slot
 
         if (!disk)
                 return text_error_set(reterr, -ENOSPC, "there are %u disks already", VMM_DISKS_MAX);
-        r = new_disk(machine, config, &device, reterr);
+        r = new_disk(machine, config, VMM_EXECUTOR_ANY, &device, reterr);
         if (r < 0)
                 return r;
         r = machine_plug_consume(machine, device, ret_slot, reterr);

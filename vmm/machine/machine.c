@@ -274,7 +274,7 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
         r = machine_add_disks(machine, config, &slot, reterr);
         if (r < 0)
                 return r;
-        r = machine_add_pmems(machine, &slot);
+        r = machine_add_pmems(machine, config->executor, &slot);
         if (r < 0)
                 return r;
         r = machine_add_networks(machine, config, &slot, reterr);

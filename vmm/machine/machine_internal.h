@@ -287,6 +287,7 @@ int machine_open_control(Machine *machine, const VmmConfig *config, TextError *r
 void machine_handle_stats_request(Machine *machine);
 
 /* disks.c */
+AioEngine machine_aio_engine(VmmExecutor executor);
 int machine_add_disks(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
 void machine_forget_disk(Machine *machine, unsigned slot);
 void machine_handle_disk_requests(Machine *machine);
@@ -306,7 +307,7 @@ int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot,
 /* pmem.c */
 int machine_map_pmems(Machine *machine, const VmmConfig *config, gpa_t *end, TextError *reterr);
 void machine_free_pmems(Machine *machine);
-int machine_add_pmems(Machine *machine, unsigned *slot);
+int machine_add_pmems(Machine *machine, VmmExecutor executor, unsigned *slot);
 
 /* placement.c */
 int machine_init_placement(MachinePlacement *placement, const VmmConfig *config, TextError *reterr);

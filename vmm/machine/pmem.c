@@ -107,17 +107,19 @@ void machine_free_pmems(Machine *machine) {
 
 /**
  * machine_add_pmems() - the devices that tell the guest of them
+ * @executor: who writes their files back
  * @slot: first PCI slot to use; advanced past those used
  *
  * Return: 0 or negative errno.
  */
-int machine_add_pmems(Machine *machine, unsigned *slot) {
+int machine_add_pmems(Machine *machine, VmmExecutor executor, unsigned *slot) {
         for (unsigned i = 0; i < machine->n_pmems; i++) {
                 const VirtioPmemConfig config = {
                         .loop = machine->loop,
                         .gpa = machine->pmems[i].gpa,
                         .size_bytes = machine->pmems[i].size_bytes,
                         .fd = machine->pmems[i].fd,
+                        .engine = machine_aio_engine(executor),
                 };
                 VirtioDevice *device;
                 int r;

@@ -86,6 +86,7 @@ typedef struct VirtioPmemConfig {
         gpa_t gpa;           /* where the guest has the file's bytes */
         uint64_t size_bytes; /* and how many */
         int fd;              /* of the file; borrowed, outlives the device */
+        AioEngine engine;    /* that makes its bytes last */
 } VirtioPmemConfig;
 
 int virtio_pmem_new(const VirtioPmemConfig *config, VirtioDevice **ret);

@@ -155,7 +155,7 @@ int virtio_pmem_new(const VirtioPmemConfig *config, VirtioDevice **ret) {
 
         if (!pmem)
                 return -ENOMEM;
-        r = aio_new(config->loop, &pmem->aio);
+        r = aio_new(config->engine, config->loop, &pmem->aio);
         if (r < 0) {
                 free(pmem);
                 return r;

@@ -148,6 +148,17 @@ static void test_addresses_of_functions_are_those_of_lspci(void **state) {
         assert_refused("--bios|b|--block|a,pci-address=0:1f.0", "chipset");
 }
 
+static void test_the_executor_is_of_all_files_or_of_one(void **state) {
+        _cleanup_(vmm_config_deinit) VmmConfig c = {0};
+
+        assert_int_equal(
+                parse_line("--async-executor|uring|--block|a,async-executor=epoll", &c, NULL), 0);
+        assert_int_equal(c.executor, VMM_EXECUTOR_URING);
+        assert_int_equal(c.disks[0].executor, VMM_EXECUTOR_EPOLL);
+        assert_emitted("--block|a,async-executor=epoll", "ro=false,async-executor=epoll|");
+        assert_emitted("--async-executor|uring", "--async-executor|uring|");
+}
+
 static void test_stubs_have_an_identity(void **state) {
         _cleanup_(vmm_config_deinit) VmmConfig c = {0};
         const VmmStub *stub = &c.board.stubs[0];
@@ -218,6 +229,7 @@ int main(void) {
                 cmocka_unit_test(test_the_address_map_is_moved),
                 cmocka_unit_test(test_windows_are_cut_to_the_ranges),
                 cmocka_unit_test(test_addresses_of_functions_are_those_of_lspci),
+                cmocka_unit_test(test_the_executor_is_of_all_files_or_of_one),
                 cmocka_unit_test(test_stubs_have_an_identity),
                 cmocka_unit_test(test_switches_of_the_board),
                 cmocka_unit_test(test_what_is_so_in_any_case_is_accepted),
