@@ -190,7 +190,7 @@ static int check_folder(const FileCheck *check, const char *path, const VmFile *
 }
 
 static int check_socket(const FileCheck *check, const char *path, const VmFile *file) {
-        struct sockaddr_storage peer;
+        struct sockaddr_storage peer = {0};
         socklen_t len = sizeof(peer), type_len = sizeof(int);
         int type = 0;
 

@@ -145,7 +145,8 @@ static int fake_add_address(void *self, uint32_t ifindex, const IpAddress *addre
         if (step(self) < 0)
                 return -EIO;
         for (size_t i = 0; i < link->n_addresses; i++)
-                if (memcmp(&link->addresses[i], address, sizeof(*address)) == 0)
+                if (link->addresses[i].prefix_len == address->prefix_len &&
+                    ip_overlaps(&link->addresses[i], address))
                         return 0;
         assert_true(link->n_addresses < ELEMENTSOF(link->addresses));
         link->addresses[link->n_addresses++] = *address;
