@@ -22,22 +22,20 @@ static int parse(const char *const *arguments, VmmConfig *ret, TextError *error)
         return crosvm_flags_parse(n, (char *const *) (uintptr_t) arguments, ret, error);
 }
 
-/* Up to the first option of another kind. */
+/* @nets: the values of --net, each with a bar behind it. */
 static void assert_means(const char *const *arguments, const char *nets) {
         _cleanup_(vmm_config_deinit) VmmConfig config = {0};
         _cleanup_(text_error_deinit) TextError error = {0};
         _cleanup_(strvec_deinit) StrVec argv = {0};
-        char joined[512] = "";
+        _cleanup_(strbuf_deinit) StrBuf joined = {0};
 
         if (parse(arguments, &config, &error) < 0)
                 fail_msg("%s: %s", nets, error.message);
         assert_int_equal(crosvm_flags_emit(&config, &argv, &error), 0);
         for (size_t i = 0; i + 1 < argv.n; i++)
-                if (strcmp(argv.items[i], "--net") == 0) {
-                        strncat(joined, argv.items[i + 1], sizeof(joined) - strlen(joined) - 2);
-                        strcat(joined, "|");
-                }
-        assert_string_equal(joined, nets);
+                if (strcmp(argv.items[i], "--net") == 0)
+                        strbuf_printf(&joined, "%s|", argv.items[i + 1]);
+        assert_string_equal(joined.data, nets);
 }
 
 static void assert_refused(const char *const *arguments, const char *words) {
