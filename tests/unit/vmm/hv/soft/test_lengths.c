@@ -62,16 +62,16 @@ static void add(Code *code, unsigned byte) {
 
 /* ---- what cannot be asked ---- */
 
+/* A REX that another prefix follows is one of them. */
 static const uint8_t *behind_prefixes(const uint8_t *p, bool *ret_osize) {
-        *ret_osize = false;
-        for (;; p++) {
+        for (*ret_osize = false;; p++) {
                 if (*p == 0x66)
                         *ret_osize = true;
-                else if (*p != 0x67 && *p != 0xf2 && *p != 0xf3 && *p != 0xf0 && *p != 0x2e &&
-                         *p != 0x36 && *p != 0x3e && *p != 0x26 && *p != 0x65)
-                        break;
+                else if ((*p & 0xf0) != 0x40 && *p != 0x67 && *p != 0xf2 && *p != 0xf3 &&
+                         *p != 0xf0 && *p != 0x2e && *p != 0x36 && *p != 0x3e && *p != 0x26 &&
+                         *p != 0x65)
+                        return p;
         }
-        return (*p & 0xf0) == 0x40 ? p + 1 : p;
 }
 
 static bool is_short_branch(uint8_t op) {
