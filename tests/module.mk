@@ -82,9 +82,16 @@ ALL_SRCS += tests/fake/fake_vmm.c
 $(FAKE_VMM): %: %.o $(O)/libvmm.a $(O)/libconfig.a $(O)/libbase.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(call pkg_libs,json-c libseccomp)
 
+# A library that makes calls of the daemon fail. Not fortified, for it stands in for what the fortified functions call.
+FAULTS := $(O)/tests/fake/faults.so
+$(FAULTS): tests/fake/faults.c tests/fake/faults.h
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-unused-parameter -O2 -U_FORTIFY_SOURCE -fPIC -shared -I. \
+	        -o $@ $<
+
 ## integration: the real daemon, launcher and VMM on a private bus (ONLY=substring for some)
 .PHONY: integration
-integration: all guest $(FAKE_VMM) $(INTEGRATION_TESTS)
+integration: all guest $(FAKE_VMM) $(FAULTS) $(INTEGRATION_TESTS)
 	@VIVARIUM_BUILD=$(CURDIR)/$(O) VIVARIUM_GUEST=$(CURDIR)/o/guest tests/run-unit.sh --name integration $(call only,$(INTEGRATION_TESTS) \
 	        $(wildcard tests/integration/test_*.sh))
 
