@@ -11,6 +11,7 @@
  * that are created, started, killed and released, one after another).
  */
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -54,8 +55,10 @@ static int compare(const void *a, const void *b) {
 }
 
 static void print_median(const char *word, uint64_t *nsec, size_t n) {
+        size_t middle = n / 2;
+
         qsort(nsec, n, sizeof(*nsec), compare);
-        (void) printf("%s %.3f\n", word, (double) nsec[n / 2] / 1e6);
+        (void) printf("%s %.3f\n", word, (double) nsec[middle] / 1e6);
         (void) fflush(stdout);
 }
 
@@ -108,10 +111,12 @@ static int read_proc(const Bench *bench, const char *name, char **ret) {
 static int read_memory_kib(const Bench *bench, uint64_t *ret) {
         _cleanup_(freep) char *text = NULL;
         int r = read_proc(bench, "status", &text);
-        const char *at = r < 0 ? NULL : strstr(text, "VmRSS:");
+        const char *at;
 
         if (r < 0)
                 return r;
+        assert(text);
+        at = strstr(text, "VmRSS:");
         return at && sscanf(at, "VmRSS: %" SCNu64, ret) == 1 ? 0 : -ENODATA;
 }
 
@@ -122,6 +127,7 @@ static int read_cpu_nsec(const Bench *bench, uint64_t *ret) {
 
         if (r < 0)
                 return r;
+        assert(text);
         return sscanf(text, "%" SCNu64, ret) == 1 ? 0 : -ENODATA;
 }
 
