@@ -115,7 +115,7 @@ static int enter_namespaces(const VmShare *share, const char **act) {
         if (getgroups(0, NULL) > 0 && setgroups(0, NULL) < 0)
                 return -errno;
         *act = "make namespaces";
-        if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) < 0)
+        if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET) < 0)
                 return -errno;
         *act = "map users and groups";
         r = write_file("/proc/self/setgroups", "deny");
