@@ -24,7 +24,7 @@ cp "$(command -v busybox)" "$tree/bin/busybox"
 cp $here/host/init "$tree/init"
 chmod 755 "$tree/init"
 copy_modules o/guest "$tree" virtio_pci virtio_blk virtio-rng kvm-amd autofs4 tun vhost_net vhost_vsock \
-        bridge nf_tables nft_chain_nat nft_masq
+        bridge nf_tables nft_chain_nat nft_masq nft_nat nft_fib_ipv4 nft_fib_ipv6
 mkdir -p "$payload/usr/lib/modules"
 cp -r "$tree/lib/modules" "$payload/usr/lib/"
 ${MAKE:-make} --no-print-directory MODE="$(basename "$build")" install DESTDIR="$PWD/$payload"

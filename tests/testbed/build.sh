@@ -10,8 +10,8 @@ mkdir -p "$out"
 packages=systemd,systemd-sysv,dbus,kmod,procps,e2fsprogs,jq,libjson-c5,liburing2,liblz4-1,liblzma5,libzstd1,zlib1g
 # machinectl, and who answers it
 packages=$packages,systemd-container
-# what the network's tests use: ip, passt, and the libraries of virtiofsd, whose package would bring all of QEMU along
-packages=$packages,iproute2,passt,libnl-3-200,libnl-route-3-200,libseccomp2,libcap-ng0,libglib2.0-0,libnuma1
+# what the network's tests use: ip, passt, udev, for which systemd-networkd waits, and the libraries of virtiofsd, whose package would bring all of QEMU along
+packages=$packages,iproute2,passt,udev,libnl-3-200,libnl-route-3-200,libseccomp2,libcap-ng0,libglib2.0-0,libnuma1
 # Rights and the users' own buses.
 packages=$packages,polkitd,dbus-user-session,libpam-systemd
 key="$packages $(sha256sum <"$0")"
@@ -48,7 +48,7 @@ mkdir -p etc/systemd/journald.conf.d
 printf '[Journal]\nStorage=volatile\n' >etc/systemd/journald.conf.d/volatile.conf
 for unit in getty.target systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
         e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-pstore.service systemd-update-utmp.service \
-        systemd-logind.service systemd-binfmt.service systemd-resolved.service; do
+        systemd-binfmt.service systemd-resolved.service; do
         ln -sf /dev/null "etc/systemd/system/$unit"
 done
 cd - >/dev/null

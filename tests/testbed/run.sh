@@ -15,10 +15,10 @@ status=0
 $here/boot.sh "$build" $out "testbed.only=$only testbed.jobs=${TESTBED_JOBS:-2} \
 testbed.kills=${TESTBED_KILLS:-10}" || status=$?
 
-grep -vE '^1\.\.' $out/results || :
-ok=$(grep -E '^ok ' $out/results | grep -vc '# SKIP' || :)
-bad=$(grep -cE '^not ok ' $out/results || :)
-skipped=$(grep -cE '^ok .*# SKIP' $out/results || :)
+grep -avE '^1\.\.' $out/results || :
+ok=$(grep -aE '^ok ' $out/results | grep -avc '# SKIP' || :)
+bad=$(grep -acE '^not ok ' $out/results || :)
+skipped=$(grep -acE '^ok .*# SKIP' $out/results || :)
 plan=$(sed -n 's/^1\.\.//p' $out/results)
 if [ -z "$plan" ] || [ "$plan" -ne $((ok + bad + skipped)) ]; then
         bad=$((bad + 1))

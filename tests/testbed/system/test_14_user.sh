@@ -25,7 +25,7 @@ carol timeout 120 vivctl --user run --name mine --hypervisor soft --kernel "$gue
         --params "tiny=r:" >run.txt 2>&1
 cat run.txt >&2
 check "a VM runs until it resets itself" grep -q REBOOT run.txt
-carol vivctl --user create --detach --name stays --hypervisor soft --kernel "$guest/tiny.elf" --mem 64 --params "tiny=h:" >&2
+carol vivctl --user create --name stays --hypervisor soft --kernel "$guest/tiny.elf" --mem 64 --params "tiny=h:" >&2
 carol vivctl --user start stays >&2
 check "a VM has a scope of the user's systemd" sh -c "systemd-cgls -u user@$ID.service --no-pager | tee /dev/stderr | grep -q 'vm-.*scope'"
 vmm=$(pgrep -u $ID -f vivarium-vmm | head -1)
