@@ -7,6 +7,7 @@ ID=4711
 grep -q ^carol: /etc/passwd || {
         echo "carol:x:$ID:$ID::/home/carol:/bin/sh" >>/etc/passwd
         echo "carol:x:$ID:" >>/etc/group
+        echo "carol:*:19000:0:99999:7:::" >>/etc/shadow # or PAM has no session for her
         install -d -o $ID -g $ID -m 700 /home/carol
 }
 carol() {
