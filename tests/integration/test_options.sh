@@ -63,7 +63,7 @@ boot host $look --host-cpu-topology
 check "--host-cpu-topology has a processor for each of the host's" grep -q "^$(nproc).\?\$" host
 
 first=$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')
-boot placed hang --cpus 2 --cpu-affinity "0=$first" &
+boot "$work/placed" hang --cpus 2 --cpu-affinity "0=$first" &
 for _ in $(seq 300); do
         grep -q "init reached" placed 2>grep.log && break
         sleep 0.1
@@ -73,7 +73,7 @@ for thread in /proc/[0-9]*/task/*; do
                 grep -qz -e "$work" -e placed "${thread%/task/*}/cmdline" && grep Cpus_allowed_list "$thread/status"
 done >allowed
 check "vCPU 0 runs where --cpu-affinity says" grep -q ":[[:space:]]$first\$" allowed
-kill %1
+pkill -f "path=$work/placed,hardware"
 wait
 
 refuses() { # NAME ARGUMENTS...
