@@ -199,6 +199,16 @@ bench_soft_cards() {
         BENCH_CARDS=1 unshare -n "$0" "$build" "$only"
 }
 
+# How many instructions one of the three runs of a kernel of the suite takes, as lines `NAME COUNT`: of those that do all
+# their work themselves, by the same instructions everywhere.
+count_instructions() { # SUITE DIRECTORY
+        command -v valgrind >/dev/null || { echo "bench: no valgrind, so the guest's instructions are not counted" >&2; return 0; }
+        valgrind --tool=callgrind --callgrind-out-file="$2/callgrind" --toggle-collect='kernel_*' "$1" >"$2/counted" 2>&1
+        callgrind_annotate --inclusive=yes "$2/callgrind" | tr -d , |
+                sed -nE 's/^ *([0-9]+) .*:kernel_(alu|sort|sha256|fp|x87|calls|indirect) .*/\2 \1/p' |
+                awk '{ printf "%s %.0f\n", $1, $2 / 3 }'
+}
+
 # The suite as a program of this host, and as the init of a guest on our software CPU and on QEMU's.
 bench_cpu() {
         local work suite
@@ -230,6 +240,15 @@ bench_cpu() {
                                         exp(ours / n) / 1e6, peer, exp(theirs / n) / 1e6
                         }' "$work/soft" "$work/$peer"
         done >"$work/figures"
+        count_instructions "$suite" "$work" >"$work/counts"
+        awk '
+                { sub(/\r$/, "") }
+                FILENAME == ARGV[1] { count[$1] = $2; next }
+                $1 != "cpu" || NF != 4 || !($2 in count) { next }
+                FILENAME == ARGV[2] { nsec[$2] = $3; next }
+                $2 in nsec {
+                        printf "figure cpu.soft.%s.mips M/s %.0f tcg %.0f\n", $2, count[$2] * 1e3 / nsec[$2], count[$2] * 1e3 / $3
+                }' "$work/counts" "$work/soft" "$work/tcg" >>"$work/figures"
         take_figures <"$work/figures"
         rm -rf "$work"
 }

@@ -41,12 +41,24 @@ ln -s ../vivarium-testbed.service "$units/multi-user.target.wants/"
 pack "$tree" $out/initrd.cpio
 
 # QEMU's nested SVM now and then loses the interrupt that should end a guest's turn, and the host's kernel then never gets
-# its processor back, or returns to it with a segment base of 0. It panics then, after a minute at most, and the host is
-# started anew, once.
+# its processor back, or returns to it with a segment base of 0. It panics then, after a minute at most; or both processors
+# are lost, and with them the heartbeat on the third serial port. The host is started anew then, once.
+watch_heart() { # PROCESS
+        while kill -0 "$1" 2>/dev/null; do
+                if [ $(($(date +%s) - $(stat -c %Y $out/heartbeat))) -gt 180 ]; then
+                        echo "no heartbeat" >>$out/logs/console.log
+                        kill "$1"
+                        return
+                fi
+                sleep 5
+        done
+}
+
 boot_once() {
         rm -rf $out/logs
         mkdir -p $out/logs
         : >$out/results
+        : >$out/heartbeat
         truncate -s 256M $out/logs.disk.new
         mv $out/logs.disk.new $out/logs.disk
 
@@ -54,7 +66,7 @@ boot_once() {
         status=0
         timeout -k 10 1500 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m "${TESTBED_MEM:-4096}" \
                 -nodefaults -display none -monitor none -no-reboot -serial file:$out/logs/console.log \
-                -serial "${TESTBED_SERIAL:-file:$out/results}" \
+                -serial "${TESTBED_SERIAL:-file:$out/results}" -serial file:$out/heartbeat \
                 -kernel "$([ -e o/guest/vmlinux ] && echo o/guest/vmlinux || echo o/guest/vmlinuz)" \
                 -initrd $out/initrd.cpio \
                 -append "console=ttyS0 quiet panic=-1 root=/dev/vda rw cryptomgr.notests=1 nokaslr \
@@ -62,12 +74,16 @@ watchdog_thresh=30 softlockup_panic=1 systemd.show_status=false $params" \
                 -drive if=none,id=root,file=o/testbed/base.ext4,format=raw,snapshot=on \
                 -device virtio-blk-pci,drive=root \
                 -drive if=none,id=logs,file=$out/logs.disk,format=raw,cache=unsafe \
-                -device virtio-blk-pci,drive=logs -device virtio-rng-pci </dev/null || status=$?
+                -device virtio-blk-pci,drive=logs -device virtio-rng-pci </dev/null &
+        qemu=$!
+        watch_heart $qemu &
+        wait $qemu || status=$?
+        wait
         tar -x -C $out/logs -f $out/logs.disk 2>/dev/null || :
 }
 
 boot_once
-if grep -qE 'soft lockup|Kernel panic' $out/logs/console.log; then
+if grep -qE 'soft lockup|Kernel panic|no heartbeat' $out/logs/console.log; then
         echo "testbed: the emulated processors brought down the host's kernel; once more"
         boot_once
 fi

@@ -7,6 +7,8 @@ set -u
 here=/usr/lib/vivarium-testbed
 logs=/run/vivarium-testbed
 mkdir -p $logs
+# Whoever booted this host hears from it as long as its processors run.
+(while sleep 5; do echo; done) >/dev/ttyS2 2>$logs/heartbeat.log &
 # Another script may have the host for itself, such as the benchmark's.
 script=$(sed -n 's/.*testbed\.script=\([^ ]*\).*/\1/p' /proc/cmdline)
 [ -z "$script" ] || exec "$script" 2>$logs/script.log
