@@ -4,7 +4,7 @@
 # Boots the testbed's host once: a Debian 12 with systemd and the project installed as `make install` does, under QEMU with
 # nested SVM. What the host's script says on its second serial port comes to OUTDIR/results, its logs to OUTDIR/logs/.
 # OVERLAY-DIR is laid over the root disk. TESTBED_MEM (4096) MiB are the host's; TESTBED_SERIAL is where QEMU connects the
-# second port instead. The exit status is QEMU's.
+# second port instead; TESTBED_SILENCE (180) is how many seconds without a heartbeat are the end of it. The exit status is QEMU's.
 set -eu
 cd "$(dirname "$0")/../.."
 build=$1 out=$2 params=${3:-} overlay=${4:-}
@@ -45,7 +45,7 @@ pack "$tree" $out/initrd.cpio
 # are lost, and with them the heartbeat on the third serial port. The host is started anew then, once.
 watch_heart() { # PROCESS
         while kill -0 "$1" 2>/dev/null; do
-                if [ $(($(date +%s) - $(stat -c %Y $out/heartbeat))) -gt 180 ]; then
+                if [ $(($(date +%s) - $(stat -c %Y $out/heartbeat))) -gt "${TESTBED_SILENCE:-180}" ]; then
                         echo "no heartbeat" >>$out/logs/console.log
                         kill "$1"
                         return
