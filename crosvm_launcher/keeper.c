@@ -314,6 +314,25 @@ static void wait_for_readers(const KeeperFds *fds) {
 }
 
 /**
+ * keeper_join() - called by the child: die with the keeper until the VMM runs, and stand in the record
+ *
+ * It writes that line itself: were that the keeper's, one killed before it would leave a VMM that nobody knows.
+ *
+ * Return: 0; -ESRCH when the keeper is gone already; other negative errno.
+ */
+int keeper_join(const Keeper *keeper) {
+        KeeperProcess self = {0};
+        int r;
+
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+                return -errno;
+        if (getppid() != keeper->record.keeper.pid)
+                return -ESRCH;
+        r = process_of(getpid(), &self);
+        return r < 0 ? r : keeper_write_spawned(keeper->fds.record, &self);
+}
+
+/**
  * keeper_watch() - see the launcher become the VMM, and the VMM to its end
  * @child:         the launcher, forked just now
  * @launcher_name: that of its executable, without its folder
@@ -329,8 +348,6 @@ int keeper_watch(Keeper *keeper, pid_t child, const char *launcher_name) {
         if (chdir("/") < 0)
                 log_debug("change to /: %m, ignoring");
         r = process_of(child, &keeper->record.vmm);
-        if (r == 0)
-                r = keeper_write_spawned(keeper->fds.record, &keeper->record.vmm);
         if (r == 0)
                 r = settle_launch(keeper, child, launcher_name);
         if (r < 0)

@@ -12,4 +12,5 @@ typedef struct Keeper {
 } Keeper;
 
 int keeper_wait_for_go(Keeper *keeper);
+int keeper_join(const Keeper *keeper);
 int keeper_watch(Keeper *keeper, pid_t child, const char *launcher_name);

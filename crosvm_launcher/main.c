@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -138,13 +137,8 @@ static int keep(const char *fds, int plan_fd, const char *self) {
                 (void) keeper_write_failed(keeper.fds.record, "cannot fork");
                 return EXIT_FAILURE;
         }
-        if (child == 0) {
-                /* Until the VMM runs; what happens to its keeper is no matter to a VM then. */
-                if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
-                    getppid() != keeper.record.keeper.pid)
-                        return EXIT_FAILURE;
-                return launch(plan_fd, keeper.fds.record);
-        }
+        if (child == 0)
+                return keeper_join(&keeper) < 0 ? EXIT_FAILURE : launch(plan_fd, keeper.fds.record);
         return keeper_watch(&keeper, child, slash ? slash + 1 : self) < 0 ? EXIT_FAILURE
                                                                           : EXIT_SUCCESS;
 }

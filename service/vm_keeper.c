@@ -453,7 +453,7 @@ int vm_kill_process(Vm *vm) {
                 return 0;
         if (vm->tap_job)
                 tap_job_cancel(vm->tap_job);
-        /* A child that it forks at this moment dies with it. */
+        /* A child that it forks at this moment dies with it, or is in the record when we hear of its end. */
         return vm->keeper ? process_kill(vm->keeper, SIGKILL) : 0;
 }
 
