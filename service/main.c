@@ -26,6 +26,7 @@
 #include "service/manager.h"
 #include "service/metrics/server.h"
 #include "service/metrics/textfile.h"
+#include "service/monitor/strays.h"
 #include "service/settings.h"
 #include "service/share/share_sockets.h"
 #include "service/unit/scope.h"
@@ -330,12 +331,14 @@ static int setup_signals(sd_event *event) {
         (void) sigemptyset(&mask);
         (void) sigaddset(&mask, SIGTERM);
         (void) sigaddset(&mask, SIGINT);
+        (void) sigaddset(&mask, SIGCHLD);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
                 return -errno;
         r = sd_event_add_signal(event, NULL, SIGTERM, on_signal, NULL);
         if (r < 0)
                 return r;
-        return sd_event_add_signal(event, NULL, SIGINT, on_signal, NULL);
+        r = sd_event_add_signal(event, NULL, SIGINT, on_signal, NULL);
+        return r < 0 ? r : strays_watch(event);
 }
 
 /* A running VM takes up to 10 descriptors, one not started as many as its client passed. */

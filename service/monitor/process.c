@@ -21,7 +21,27 @@ struct Process {
         bool reaped;
         ProcessEndedFn ended; /* optional */
         void *userdata;       /* borrowed */
+        Process *next, *previous;
 };
+
+/* All there are: a process has one set of children. */
+static Process *known;
+
+static Process *remember(Process *process) {
+        process->next = known;
+        if (known)
+                known->previous = process;
+        return known = process;
+}
+
+static void forget(Process *process) {
+        if (process->next)
+                process->next->previous = process->previous;
+        if (process->previous)
+                process->previous->next = process->next;
+        else if (known == process)
+                known = process->next;
+}
 
 static int on_ended(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Process *process = userdata;
@@ -102,6 +122,7 @@ int process_spawn(sd_event *event, const ProcessSpec *spec, ProcessEndedFn ended
         if (!process)
                 return -ENOMEM;
         *process = (Process){.pidfd = -EBADF, .child = true, .reaped = true};
+        (void) remember(process);
         r = spawn(spec, &process->pid);
         if (r < 0)
                 return r;
@@ -145,7 +166,7 @@ int process_attach(pid_t pid, uint64_t start_time, int pidfd, Process **ret) {
         if (!process)
                 return -ENOMEM;
         *process = (Process){.pid = pid, .pidfd = TAKE_FD(fd)};
-        *ret = process;
+        *ret = remember(process);
         return 0;
 }
 
@@ -166,9 +187,23 @@ bool process_is_watched(const Process *process) {
 
 /** process_leave() - forget the process and let it run on. Return: NULL. */
 Process *process_leave(Process *process) {
-        if (process)
-                process->child = false;
+        siginfo_t info;
+
+        if (!process)
+                return NULL;
+        /* Nobody hears any more of one that came to us and has ended already. */
+        if (!process->reaped)
+                (void) waitid((idtype_t) P_PIDFD, (id_t) process->pidfd, &info, WEXITED | WNOHANG);
+        process->child = false;
         return process_free(process);
+}
+
+/** process_is_known() - whether there is one of that number, whose owner reaps it */
+bool process_is_known(pid_t pid) {
+        for (const Process *process = known; process; process = process->next)
+                if (process->pid == pid)
+                        return true;
+        return false;
 }
 
 /** process_pidfd() - borrowed */
@@ -190,6 +225,7 @@ Process *process_free(Process *process) {
         }
         (void) sd_event_source_disable_unref(process->source);
         (void) fd_close(process->pidfd);
+        forget(process);
         free(process);
         return NULL;
 }

@@ -41,6 +41,7 @@ Process *process_free(Process *process);
 Process *process_leave(Process *process);
 DEFINE_CLEANUP(Process *, process_free)
 
+bool process_is_known(pid_t pid);
 pid_t process_pid(const Process *process);
 int process_pidfd(const Process *process);
 int process_kill(Process *process, int signo);

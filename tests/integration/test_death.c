@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/str.h"
 #include "dbus/names.h"
@@ -277,6 +278,27 @@ static void test_what_the_vmm_forked_dies_with_it(void **state) {
         assert_false(process_is_alive(child));
 }
 
+/* The daemon is their next subreaper. */
+static void test_what_a_killed_keeper_leaves_is_reaped(void **state) {
+        BusHost *host = *state;
+        _cleanup_(freep) char *path = vm_create(host->bus, &(VmSpec){.params = "fork sleep"});
+        Holdings before = daemon_holdings(host), after;
+        uint64_t deadline = clock_monotonic_usec() + HOST_TIMEOUT_USEC;
+        pid_t keeper;
+        Record record;
+
+        vm_call_ok(host->bus, path, "Start");
+        keeper = wait_for_child_of(host->daemon_pid);
+        (void) wait_for_child_of((pid_t) vm_get_number(host->bus, path, "Pid"));
+        assert_int_equal(kill(keeper, SIGKILL), 0);
+        vm_call_ok(host->bus, path, "Kill");
+        vm_wait_death(host, path, &record);
+        do
+                after = daemon_holdings(host);
+        while (after.children > before.children && clock_monotonic_usec() < deadline);
+        assert_int_equal(after.children, before.children);
+}
+
 static void test_a_client_s_console_gets_all_and_the_record_nothing(void **state) {
         BusHost *host = *state;
         _cleanup_(freep) char *path = NULL;
@@ -340,6 +362,7 @@ int main(void) {
                 TEST(test_kill_is_answered_after_the_record_exists),
                 TEST(test_a_sigkill_from_elsewhere_is_no_client_s_wish),
                 TEST(test_a_drain_is_the_end_of_all_vms_and_of_new_ones),
+                TEST(test_what_a_killed_keeper_leaves_is_reaped),
                 TEST(test_what_the_vmm_forked_dies_with_it),
                 TEST(test_a_client_s_console_gets_all_and_the_record_nothing),
                 TEST(test_use_is_sampled_from_the_start_and_peaks_are_kept),
