@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: run-unit.sh --name NAME TEST...
 # Runs cmocka binaries, and scripts that print the same marks, quiet while they pass; closes with one line of totals.
+# Of one that fails it shows what failed and how it ended; all that it said is kept in o/failed/.
 set -u
 name=$2
 shift 2
@@ -9,6 +10,12 @@ passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export TSAN_OPTIONS="${TSAN_OPTIONS:-suppressions=$PWD/tests/tsan.suppressions}"
+excerpt() { # LOG
+        grep -aE '^\[ +(FAILED|ERROR) +\]|^ERROR|error: |Sanitizer|^(expected|actual):' "$1" | sort -u | head -n 20
+        echo ...
+        tail -n 12 "$1"
+}
+mkdir -p o/failed
 for t in "$@"; do
         timeout 300 "$t" >"$log" 2>&1
         status=$?
@@ -21,8 +28,10 @@ for t in "$@"; do
         if [ $status -ne 0 ]; then
                 [ "$f" -gt 0 ] || f=1
                 failed=$((failed + f))
-                echo "FAIL $t (exit status $status)"
-                cat "$log"
+                kept=o/failed/$(basename "$t").log
+                cp "$log" "$kept"
+                echo "FAIL $t (exit status $status); all of it is in $kept"
+                excerpt "$log" | cut -c 1-240
         fi
 done
 echo "$name: $passed passed, $failed failed, $skipped skipped"
