@@ -2,23 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the completions of bash and zsh offer is what `vivctl --help` and `vivctl VERB --help` list, no more and no less. The
 # functions that the shells bring for completions are replaced by ones that print what they are given.
-set -u
-export LC_ALL=C
-vivctl=$VIVARIUM_BUILD/vivctl
-scripts=$(realpath "$(dirname "$0")/../../dbus/client/completion")
-work=$(mktemp -d)
-cd "$work" || exit 1
-trap 'rm -rf "$work"' EXIT
-
-# Marks that tests/run-unit.sh counts.
-pass() { echo "[       OK ] $1"; }
-fail() { failed=$((failed + 1)) && echo "[  FAILED  ] ${1// /_}"; }
-failed=0
-check() { # SENTENCE COMMAND...
-        local sentence=$1
-        shift
-        if "$@"; then pass "$sentence"; else fail "$sentence"; fi
-}
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+vivctl=$build/vivctl scripts=$(realpath "$here/../../dbus/client/completion")
 
 # ---- what --help says ----
 "$vivctl" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p' | sort >verbs

@@ -1,10 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The tests that docs/ANDROID.md names are there.
-set -u
-export LC_ALL=C
-cd "$(dirname "$0")/../.." || exit 1
-passed=0 failed=0
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+cd "$here/../.." || exit 1
 
 # The last column of each row of a table: `FILE [`NAME`, ...][; FILE ...]`, one line a name, as "FILE NAME".
 named() {
@@ -30,14 +29,6 @@ missing() {
         done
 }
 
-[ "$(named | wc -l)" -gt 100 ] && passed=$((passed + 1)) && echo "[       OK ] the table of Android's behaviours names its tests"
-[ $passed -eq 1 ] || { failed=1 && echo "[  FAILED  ] the_table_of_Android's_behaviours_names_its_tests"; }
-gone=$(missing)
-if [ -z "$gone" ]; then
-        echo "[       OK ] and they are there"
-else
-        echo "[  FAILED  ] and_they_are_there"
-        echo "$gone"
-        failed=1
-fi
+check "the table of Android's behaviours names its tests" test "$(named | wc -l)" -gt 100
+same "and they are there" "" "$(missing)"
 [ $failed -eq 0 ]

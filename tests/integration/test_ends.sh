@@ -2,48 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # Real ends of real VMs, without any hardware virtualization: the daemon on a bus of its own, the VMM on its software CPU,
 # the guest of tests/guest/tiny.S. What needs a stock kernel is in tests/testbed/.
-set -u
-export LC_ALL=C
-build=$VIVARIUM_BUILD guest=$VIVARIUM_GUEST
-work=$(mktemp -d)
-cd "$work" || exit 1
-passed=0 failed=0
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+explain() { tail -n 40 daemon.log; }
 
-# Marks that tests/run-unit.sh counts.
-pass() { passed=$((passed + 1)) && echo "[       OK ] $1"; }
-fail() { failed=$((failed + 1)) && echo "[  FAILED  ] ${1// /_}"; }
-same() { # SENTENCE EXPECTED ACTUAL
-        if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" && printf 'expected: %s\nactual:   %s\n' "$2" "$3"; fi
-}
-
-cat >bus.conf <<CONF
-<busconfig>
-  <type>session</type>
-  <listen>unix:path=$work/bus</listen>
-  <auth>EXTERNAL</auth>
-  <servicedir>$work</servicedir>
-  <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
-</busconfig>
-CONF
+: >daemon.log
 cat >org.vivarium.vm1.service <<SERVICE
 [D-BUS Service]
 Name=org.vivarium.vm1
-Exec=/bin/sh -c 'exec "$build/vivariumd" --bus-address=unix:path=$work/bus --runtime-dir=$work/run --vmm=$build/vivarium-vmm --launcher=$build/vivarium-launch \$(cat $work/options) 2>>$work/daemon.log'
+Exec=/bin/sh -c 'exec "$build/vivariumd" --bus-address=$address --runtime-dir=$work/run --vmm=$build/vivarium-vmm --launcher=$build/vivarium-launch \$(cat $work/options) 2>>$work/daemon.log'
 SERVICE
-mkfifo ready
 : >options # more of them, for the next daemon
-dbus-daemon --config-file=bus.conf --nofork --nopidfile --print-address=3 3>ready 2>bus.log &
-bus=$!
-read -r _ <ready
-trap 'kill $bus 2>kill.log; wait; rm -rf "$work"' EXIT
-vivctl() { timeout 100 "$build/vivctl" --address="unix:path=$work/bus" "$@"; }
+start_bus "<servicedir>$work</servicedir>"
 
-if ! vivctl --json=short capabilities | grep -q '"soft":{"available":true'; then
-        echo "SKIP no software CPU in this VMM"
-        echo "[  SKIPPED ] test_ends: no software CPU in this VMM"
-        exit 0
-fi
-daemon=$(busctl --address="unix:path=$work/bus" call org.freedesktop.DBus / org.freedesktop.DBus \
+vivctl --json=short capabilities | grep -q '"soft":{"available":true' || skip_all "no software CPU in this VMM"
+daemon=$(busctl --address="$address" call org.freedesktop.DBus / org.freedesktop.DBus \
         GetConnectionUnixProcessID s org.vivarium.vm1 | cut -d' ' -f2)
 
 tiny="--hypervisor soft --kernel $guest/tiny.elf --mem 64"
@@ -122,7 +95,7 @@ kill "$daemon"
 tail --pid="$daemon" -f /dev/null
 echo --vmm-log-level=nonsense >options
 ended "a VMM that refuses its arguments ends with VMM_INVALID_ARGS" t: VMM_INVALID_ARGS 35 41
-daemon=$(busctl --address="unix:path=$work/bus" call org.freedesktop.DBus / org.freedesktop.DBus \
+daemon=$(busctl --address="$address" call org.freedesktop.DBus / org.freedesktop.DBus \
         GetConnectionUnixProcessID s org.vivarium.vm1 | cut -d' ' -f2)
 : >options
 kill "$daemon"
@@ -130,7 +103,7 @@ tail --pid="$daemon" -f /dev/null
 
 # shellcheck disable=SC2086 # options
 vivctl run --detach --name orphan $tiny --params tiny=h: >orphan.log 2>&1
-daemon=$(busctl --address="unix:path=$work/bus" call org.freedesktop.DBus / org.freedesktop.DBus \
+daemon=$(busctl --address="$address" call org.freedesktop.DBus / org.freedesktop.DBus \
         GetConnectionUnixProcessID s org.vivarium.vm1 | cut -d' ' -f2)
 kill "$bus" && wait "$bus"
 tail --pid="$daemon" -f /dev/null
@@ -138,6 +111,4 @@ pid=$(sed -n 's/.*orphan: running as process \([0-9]*\),.*/\1/p' daemon.log)
 same "a daemon that loses its bus leaves its VMs running" "$build/vivarium-vmm" "$(readlink "/proc/$pid/exe")"
 kill -KILL "$pid"
 
-[ $failed -eq 0 ] || tail -n 40 daemon.log
-echo "[  PASSED  ] $passed"
 [ $failed -eq 0 ]

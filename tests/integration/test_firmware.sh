@@ -2,38 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian's firmware on the software processor, to a stock kernel's init and its power-off: SeaBIOS and OVMF with GRUB on a
 # disk, OVMF with a kernel served by fw_cfg, UEFI variables over two boots, and the PVH entry, which needs no firmware.
-set -u
-export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
-here=$(cd "$(dirname "$0")" && pwd)
-vmm=$VIVARIUM_BUILD/vivarium-vmm guest=$VIVARIUM_GUEST
-seabios=/usr/share/seabios/bios-256k.bin ovmf=/usr/share/OVMF/OVMF_CODE_4M.fd variables=/usr/share/OVMF/OVMF_VARS_4M.fd
-variable=/sys/firmware/efi/efivars/VivariumTest-6a4f3c52-9d0b-4e0e-8f0e-2f6f6f1f5a11
-work=$(mktemp -d)
-cd "$work" || exit 1
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/guest/initramfs.sh
 . "$here/../guest/initramfs.sh"
+PATH=$PATH:/usr/sbin:/sbin
+seabios=/usr/share/seabios/bios-256k.bin ovmf=/usr/share/OVMF/OVMF_CODE_4M.fd variables=/usr/share/OVMF/OVMF_VARS_4M.fd
+variable=/sys/firmware/efi/efivars/VivariumTest-6a4f3c52-9d0b-4e0e-8f0e-2f6f6f1f5a11
+explain() { tail -n 20 console vmm.log; }
 
-# Marks that tests/run-unit.sh counts.
-pass() { passed=$((passed + 1)) && echo "[       OK ] $1"; }
-fail() { failed=$((failed + 1)) && echo "[  FAILED  ] ${1// /_}"; }
-check() { # SENTENCE COMMAND...
-        local sentence=$1
-        shift
-        if "$@"; then pass "$sentence"; else fail "$sentence" && tail -n 20 console vmm.log; fi
-}
-skip() {
-        echo "SKIP $1"
-        echo "[  SKIPPED ] test_firmware: $1"
-        exit 0
-}
-
-[ -e "$guest/vmlinuz" ] || skip "no stock guest in $guest: make guest"
+need_guest
 for file in $seabios $ovmf $variables /usr/lib/grub/i386-pc/boot.img /usr/lib/grub/x86_64-efi/normal.mod; do
-        [ -e "$file" ] || skip "no $file: make deps"
+        [ -e "$file" ] || skip_all "no $file: make deps"
 done
-command -v grub-mkstandalone mformat >tools || skip "no grub or mtools: make deps"
+command -v grub-mkstandalone mformat >tools || skip_all "no grub or mtools: make deps"
 
 # The console is a regular file, and gets all that firmware, loader and kernel say.
 run_vmm() { # OPTIONS...

@@ -2,28 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian's gdb and a stock kernel on the software processor. Where kernel functions are, a first run of the guest tells;
 # nokaslr keeps them there.
-set -u
-export LC_ALL=C
-vmm=$VIVARIUM_BUILD/vivarium-vmm guest=$VIVARIUM_GUEST
-work=$(mktemp -d)
-cd "$work" || exit 1
-trap 'kill $(jobs -p) 2>kill.log; wait; rm -rf "$work"' EXIT
-passed=0 failed=0
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+explain() { tail -n 40 gdb.log; }
 
-# Marks that tests/run-unit.sh counts.
-pass() { passed=$((passed + 1)) && echo "[       OK ] $1"; }
-fail() { failed=$((failed + 1)) && echo "[  FAILED  ] ${1// /_}"; }
-check() { # SENTENCE COMMAND...
-        local sentence=$1
-        shift
-        if "$@"; then pass "$sentence"; else fail "$sentence" && tail -n 40 gdb.log; fi
-}
-
-if [ ! -e "$guest/vmlinuz" ] || ! command -v gdb >gdb.path; then
-        echo "SKIP no stock guest in $guest or no gdb: make guest, make deps"
-        echo "[  SKIPPED ] test_gdb: no stock guest or no gdb"
-        exit 0
-fi
+need_guest
+command -v gdb >gdb.path || skip_all "no gdb: make deps"
 
 run_vmm() { # STEPS [OPTIONS...]
         local steps=$1

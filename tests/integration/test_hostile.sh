@@ -2,22 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # A guest that abuses every device, on the software processor. VIVARIUM_FULL=1: for some minutes. VIVARIUM_SANITIZED=1: with a
 # VMM that was built with sanitizers, as `make hostile-asan` does.
-set -u
-export LC_ALL=C
-# shellcheck disable=SC2034 # read by hostile.sh
-vmm=$VIVARIUM_BUILD/vivarium-vmm guest=$VIVARIUM_GUEST hypervisor=soft
-scenarios=$(realpath "$(dirname "$0")/../testbed/system")
-work=$(mktemp -d)
-cd "$work" || exit 1
-trap 'kill $(jobs -p) 2>kill.log; wait; rm -rf "$work"' EXIT
-passed=0 failed=0
-
-# Marks that tests/run-unit.sh counts.
-pass() { passed=$((passed + 1)) && echo "[       OK ] $1"; }
-fail() { failed=$((failed + 1)) && echo "[  FAILED  ] ${1// /_}"; }
-same() { # SENTENCE EXPECTED ACTUAL
-        if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" && printf 'expected: %s\nactual:   %s\n' "$2" "$3"; fi
-}
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck disable=SC2034 # read by the scenarios
+hypervisor=soft scenarios=$here/../testbed/system
 
 # shellcheck source=tests/testbed/system/hostile.sh
 . "$scenarios/hostile.sh"

@@ -2,36 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Network cards and shared folders on the software processor, with a stock kernel. The same scenarios run on KVM in
 # tests/testbed/. VIVARIUM_NET_SECONDS (1): length of each TCP stream; VIVARIUM_FOLDER_MIB (16): size of the shared files.
-set -u
-export LC_ALL=C
-vmm=$VIVARIUM_BUILD/vivarium-vmm guest=$VIVARIUM_GUEST hypervisor=soft
-if [ ! -e "$guest/vmlinuz" ] || [ ! -x "$guest/netpeer" ]; then
-        echo "SKIP no stock guest in $guest: make guest"
-        echo "[  SKIPPED ] test_network: no stock guest"
-        exit 0
-fi
-if [ -z "${VIVARIUM_NETNS:-}" ]; then
-        if ! unshare -n ip tuntap add dev tap0 mode tap; then
-                echo "SKIP no TAP interfaces in a network namespace of our own"
-                echo "[  SKIPPED ] test_network: no TAP interfaces"
-                exit 0
-        fi
-        VIVARIUM_NETNS=1 exec unshare -n "$0"
-fi
-scenarios=$(realpath "$(dirname "$0")/../testbed/system/network.sh")
-work=$(mktemp -d)
-cd "$work" || exit 1
-trap 'kill $(jobs -p) 2>kill.log; wait; rm -rf "$work"' EXIT
-failed=0
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck disable=SC2034 # read by the scenarios
+hypervisor=soft scenarios=$here/../testbed/system
 
-# Marks that tests/run-unit.sh counts.
-pass() { echo "[       OK ] $1"; }
-fail() { failed=$((failed + 1)) && echo "[  FAILED  ] ${1// /_}"; }
-skip() { echo "SKIP $1: $2" && echo "[  SKIPPED ] ${1// /_}"; }
-same() { # SENTENCE EXPECTED ACTUAL
-        if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" && printf 'expected: %s\nactual:   %s\n' "$2" "$3"; fi
-}
-
+need_guest netpeer
+need_network
 # A card on a descriptor that comes along, as a manager would plug it in. $1: the guest's name, as of ask()
 plug_by_descriptor() {
         python3 - "$1.sock" <<'PYTHON'
@@ -106,7 +83,7 @@ scenario_made() {
 }
 
 # shellcheck source=tests/testbed/system/network.sh
-. "$scenarios"
+. "$scenarios/network.sh"
 scenario_names
 scenario_made
 plug_again=plug_by_descriptor

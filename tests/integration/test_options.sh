@@ -2,23 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # docs/OPTIONS.md says what the program does, and options about processors and persistent memory do it, in a stock guest on the
 # software processor.
-set -u
-export LC_ALL=C
-vmm=$VIVARIUM_BUILD/vivarium-vmm guest=$VIVARIUM_GUEST
-table=$(realpath "$(dirname "$0")/../../docs/OPTIONS.md")
-work=$(mktemp -d)
-cd "$work" || exit 1
-trap 'kill $(jobs -p) 2>kill.log; wait; rm -rf "$work"' EXIT
-failed=0
-
-# Marks that tests/run-unit.sh counts.
-pass() { echo "[       OK ] $1"; }
-fail() { failed=$((failed + 1)) && echo "[  FAILED  ] ${1// /_}"; }
-check() { # SENTENCE COMMAND...
-        local sentence=$1
-        shift
-        if "$@"; then pass "$sentence"; else fail "$sentence"; fi
-}
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+table=$here/../../docs/OPTIONS.md
 
 # ---- the table and the program ----
 # shellcheck disable=SC2016 # the quotes of the document

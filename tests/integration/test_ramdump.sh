@@ -2,28 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Dumps of a stock kernel on the software processor, as gdb reads them: one on request, after which the guest goes on, and one of
 # a panic. Where the kernel's banner is, the guest tells; nokaslr keeps it there.
-set -u
-export LC_ALL=C
-vmm=$VIVARIUM_BUILD/vivarium-vmm guest=$VIVARIUM_GUEST
-work=$(mktemp -d)
-cd "$work" || exit 1
-trap 'kill $(jobs -p) 2>kill.log; wait; rm -rf "$work"' EXIT
-failed=0
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+explain() { cat console; tail -n 3 vmm.log; }
 
-# Marks that tests/run-unit.sh counts.
-pass() { echo "[       OK ] $1"; }
-fail() { failed=$((failed + 1)) && echo "[  FAILED  ] ${1// /_}"; }
-check() { # SENTENCE COMMAND...
-        local sentence=$1
-        shift
-        if "$@"; then pass "$sentence"; else fail "$sentence" && tail -n 3 console vmm.log; fi
-}
-
-if [ ! -e "$guest/vmlinuz" ] || ! command -v gdb >gdb.path; then
-        echo "SKIP no stock guest in $guest or no gdb: make guest, make deps"
-        echo "[  SKIPPED ] test_ramdump: no stock guest or no gdb"
-        exit 0
-fi
+need_guest
+command -v gdb >gdb.path || skip_all "no gdb: make deps"
 
 timeout 200 "$vmm" --extended-status run --hypervisor soft --mem 256 --cpus 2 --initrd "$guest/initrd.img" --socket socket \
         --ramdump panic.core --serial type=stdout,hardware=serial,num=1,console=true \

@@ -2,111 +2,54 @@
 # SPDX-License-Identifier: Apache-2.0
 # Networks that the real service makes, through the real vivarium-netd, in a network namespace of their own: real guests on
 # the software processor speak to the host and to each other, and nothing is left of them, whoever was killed when.
-set -u
-export LC_ALL=C
-guest=$VIVARIUM_GUEST
-if [ ! -e "$guest/vmlinuz" ] || [ ! -x "$guest/netpeer" ]; then
-        echo "SKIP no stock guest in $guest: make guest"
-        echo "[  SKIPPED ] test_service_network: no stock guest"
-        exit 0
-fi
-if [ -z "${VIVARIUM_NETNS:-}" ]; then
-        if ! unshare -n ip tuntap add dev tap0 mode tap; then
-                echo "SKIP no TAP interfaces in a network namespace of our own"
-                echo "[  SKIPPED ] test_service_network: no TAP interfaces"
-                exit 0
-        fi
-        VIVARIUM_NETNS=1 exec unshare -n "$0"
-fi
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>"$work/kill.log"; wait; rm -rf "$work"' EXIT
-failed=0
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+explain() { tail -n 40 log >&2; }
 
-# Marks that tests/run-unit.sh counts.
-pass() { echo "[       OK ] $1"; }
-fail() {
-        failed=$((failed + 1))
-        echo "[  FAILED  ] ${1// /_}"
-        tail -n 40 "$work/log" >&2
-}
-check() { if "${@:2}"; then pass "$1"; else fail "$1"; fi; }
-refuses() { ! "$@"; }
-same() { # SENTENCE EXPECTED ACTUAL
-        if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" && printf 'expected: %s\nactual:   %s\n' "$2" "$3"; fi
-}
-
-cat >"$work/bus.conf" <<CONF
-<busconfig>
-  <type>session</type>
-  <listen>unix:path=$work/bus</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*"/>
-    <allow receive_sender="*"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-CONF
-cat >"$work/netd.conf" <<CONF
+need_guest netpeer
+need_network
+start_bus
+cat >netd.conf <<CONF
 [Network default]
 IPv4=10.77.0.1/24
 IPv6=fd77::1/64
 [Network closed]
 Mode=isolated
 CONF
-address=unix:path=$work/bus
-mkfifo "$work/ready"
-dbus-daemon --config-file="$work/bus.conf" --nofork --nopidfile --print-address=3 3>"$work/ready" 2>"$work/log" &
-read -r _ <"$work/ready"
-vivctl() { "$VIVARIUM_BUILD/vivctl" --address="$address" "$@"; }
-ask() { vivctl "$@" >"$work/answer" 2>&1; }
-within_a_minute() { # COMMAND...
-        local _
-        for _ in $(seq 600); do
-                "$@" && return 0
-                sleep 0.1
-        done
-        return 1
-}
-daemon=
-start_daemon() {
-        "$VIVARIUM_BUILD/vivariumd" --bus-address="$address" --runtime-dir="$work/run" --netd-socket="$work/netd" \
-                --vmm="$VIVARIUM_BUILD/vivarium-vmm" --launcher="$VIVARIUM_BUILD/vivarium-launch" 2>>"$work/log" &
-        daemon=$!
-        within_a_minute ask list
-}
+ask() { vivctl "$@" >answer 2>&1; }
+start_service() { start_daemon --netd-socket="$work/netd"; }
 netd=
 listens() { [ -S "$work/netd" ]; }
 start_netd() {
         rm -f "$work/netd"
-        "$VIVARIUM_BUILD/vivarium-netd" --socket="$work/netd" --config="$work/netd.conf" --networkd-dir="$work/networkd" \
-                --linger=1 2>>"$work/log" &
+        "$build/vivarium-netd" --socket="$work/netd" --config="$work/netd.conf" --networkd-dir="$work/networkd" \
+                --linger=1 2>>log &
         netd=$!
         within_a_minute listens
 }
 die() { # PROCESS
         kill -9 "$1"
-        wait "$1" 2>>"$work/log"
+        wait "$1" 2>>log
 }
 links() { ip -o link show | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | sort | xargs; }
 links_are() { [ "$(links)" = "$1" ]; }
-has_link() { ip link show dev "$1" >"$work/link" 2>&1; }
-is_state() { vivctl show "$1" >"$work/show" 2>&1 && grep -Eq "$2" "$work/show"; }
+has_link() { ip link show dev "$1" >link.txt 2>&1; }
+is_state() { vivctl show "$1" >show 2>&1 && grep -Eq "$2" show; }
 
 # vm NAME NETWORK STEPS: a detached VM
 vm() {
         local name=$1 steps=$3
-        printf '{"network": %s, "memory_mib": 128}\n' "$2" >"$work/$name.json"
+        printf '{"network": %s, "memory_mib": 128}\n' "$2" >"$name.json"
         ask run --detach --name "$name" --hypervisor soft --boot-timeout 0 --kernel "$guest/vmlinuz" \
-                --initrd "$guest/initrd.img" --params "console=ttyS0 quiet panic=-1 vivarium.test=$steps" "$work/$name.json"
+                --initrd "$guest/initrd.img" --params "console=ttyS0 quiet panic=-1 vivarium.test=$steps" "$name.json"
 }
 
 ip link set lo up
 before=$(links)
 start_netd
-start_daemon
+start_service
 streams=run:netpeer+send+10.77.0.1+5001+1,run:netpeer+receive+fd77::1+5001+1
-"$guest/netpeer" listen 5001 2>>"$work/log" &
+"$guest/netpeer" listen 5001 2>>log &
 check "a VM with a network starts" vm a true "net:10.77.0.2/24,net:fd77::2/64,$streams,poweroff"
 same "its interface and the network's bridge are there" "$before viv-default vm2048-0" "$(links)"
 check "the bridge has its addresses" sh -c "ip addr show dev viv-default >'$work/addr' && grep -q 10.77.0.1/24 '$work/addr' &&
@@ -119,7 +62,7 @@ check "the guest powers off" until_dead a
 for step in "send 10.77.0.1" "receive fd77::1"; do
         # shellcheck disable=SC2086
         set -- $step
-        check "every byte passes, $1 $2" sh -c "\"$VIVARIUM_BUILD/vivctl\" --address=$address --json=short show a | grep -q 'ok netpeer.*$1.*$2'"
+        check "every byte passes, $1 $2" sh -c "\"$build/vivctl\" --address=$address --json=short show a | grep -q 'ok netpeer.*$1.*$2'"
 done
 check "its interface is gone before its death is told" refuses has_link vm2048-0
 check "the bridge goes when it has been empty for a while" within_a_minute links_are "$before"
@@ -131,7 +74,7 @@ with_b="$before viv-default vm2049-0"
 same "with an interface of its own" "$with_b" "$(links)"
 die "$daemon"
 same "which outlives the service" "$with_b" "$(links)"
-start_daemon
+start_service
 same "and the next one" "$with_b" "$(links)"
 die "$netd"
 same "and the network service" "$with_b" "$(links)"
@@ -146,20 +89,20 @@ check "and lead nowhere" refuses grep -q IPMasquerade "$work/networkd/70-viv-clo
 die "$daemon"
 kill -9 "$(sed -n 's/^spawned \([0-9]*\) .*/\1/p' "$work/run/vm/2049/keeper")"
 check "a VMM that is killed while there is no service takes its interface along" within_a_minute refuses has_link vm2049-0
-start_daemon
+start_service
 check "VMs are killed" ask kill c
 check "one after the other" ask kill d
 check "nothing is left of all of them" within_a_minute links_are "$before"
 
 check "a network that there is not is refused by name" refuses vm e '{"name": "nowhere"}' hang
-check "with a sentence" grep -q 'there is no network "nowhere"' "$work/answer"
-ip link add viv-taken type dummy 2>>"$work/log" || ip link add viv-taken type bridge
-printf '[Network taken]\n' >>"$work/netd.conf"
+check "with a sentence" grep -q 'there is no network "nowhere"' answer
+ip link add viv-taken type dummy 2>>log || ip link add viv-taken type bridge
+printf '[Network taken]\n' >>netd.conf
 ip link set viv-taken alias "somebody else's"
 die "$netd"
 start_netd
 check "an interface of somebody else is left alone" refuses vm f '{"name": "taken"}' hang
-check "and named" grep -q "viv-taken is there and is not this service's" "$work/answer"
+check "and named" grep -q "viv-taken is there and is not this service's" answer
 ip link del viv-taken
 kill -STOP "$netd"
 vm g true hang &
@@ -167,12 +110,12 @@ asker=$!
 within_a_minute is_state g not-started
 check "a start that waits can be killed" ask kill g
 wait $asker
-check "and is said to have been" grep -q 'killed before the VMM ran' "$work/answer"
+check "and is said to have been" grep -q 'killed before the VMM ran' answer
 kill -CONT "$netd"
 die "$netd"
 rm -f "$work/netd"
 check "without the network service a VM with a network does not start" refuses vm h true hang
-check "and says why" grep -q 'reach vivarium-netd' "$work/answer"
+check "and says why" grep -q 'reach vivarium-netd' answer
 check "one without a network does" vm i false hang
 check "and ends" ask kill i
 check "a network of its own sockets needs no service" vm j '{"type": "user"}' "dhcp,poweroff"

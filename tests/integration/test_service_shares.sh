@@ -2,82 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 # Folders that the real service shares with real guests on the software processor: the guest gets the folder and nothing
 # else, as the owner of the VM and nobody else, and what serves it ends with the VM, whoever was killed when.
-set -u
-export LC_ALL=C
-guest=$VIVARIUM_GUEST
-if [ ! -e "$guest/vmlinuz" ] || [ ! -x /usr/lib/qemu/virtiofsd ]; then
-        echo "SKIP no stock guest in $guest, or no virtiofsd: make deps guest"
-        echo "[  SKIPPED ] test_service_shares: no stock guest or no virtiofsd"
-        exit 0
-fi
-if ! unshare -Urm true; then
-        echo "SKIP no user namespaces here"
-        echo "[  SKIPPED ] test_service_shares: no user namespaces"
-        exit 0
-fi
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>"$work/kill.log"; wait; rm -rf "$work"' EXIT
-failed=0
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+explain() { tail -n 40 log answer >&2; }
 
-# Marks that tests/run-unit.sh counts.
-pass() { echo "[       OK ] $1"; }
-fail() {
-        failed=$((failed + 1))
-        echo "[  FAILED  ] ${1// /_}"
-        tail -n 40 "$work/log" "$work/answer" >&2
-}
-check() { if "${@:2}"; then pass "$1"; else fail "$1"; fi; }
-refuses() { ! "$@"; }
-same() { # SENTENCE EXPECTED ACTUAL
-        if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" && printf 'expected: %s\nactual:   %s\n' "$2" "$3"; fi
-}
-
-cat >"$work/bus.conf" <<CONF
-<busconfig>
-  <type>session</type>
-  <listen>unix:path=$work/bus</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*"/>
-    <allow receive_sender="*"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-CONF
-address=unix:path=$work/bus
-mkfifo "$work/ready"
-dbus-daemon --config-file="$work/bus.conf" --nofork --nopidfile --print-address=3 3>"$work/ready" 2>"$work/log" &
-read -r _ <"$work/ready"
-vivctl() { "$VIVARIUM_BUILD/vivctl" --address="$address" "$@"; }
-ask() { vivctl "$@" >"$work/answer" 2>&1; }
-within_a_minute() { # COMMAND...
-        local _
-        for _ in $(seq 600); do
-                "$@" && return 0
-                sleep 0.1
-        done
-        return 1
-}
-daemon=
-start_daemon() { # OPTIONS...
-        "$VIVARIUM_BUILD/vivariumd" --bus-address="$address" --runtime-dir="$work/run" --vmm="$VIVARIUM_BUILD/vivarium-vmm" \
-                --launcher="$VIVARIUM_BUILD/vivarium-launch" "$@" 2>>"$work/log" &
-        daemon=$!
-        within_a_minute ask list
-}
+need_guest
+[ -x /usr/lib/qemu/virtiofsd ] || skip_all "no virtiofsd: make deps"
+unshare -Urm true || skip_all "no user namespaces here"
+start_bus
+ask() { vivctl "$@" >answer 2>&1; }
 die() { # PROCESS
         kill -9 "$1"
-        wait "$1" 2>>"$work/log"
+        wait "$1" 2>>log
 }
 # run NAME STEPS OPTIONS...: to its end
 run() {
         local name=$1 steps=$2
         shift 2
-        timeout 120 "$VIVARIUM_BUILD/vivctl" --address="$address" run --name "$name" --hypervisor soft --mem 192 --boot-timeout 0 \
+        vivctl run --name "$name" --hypervisor soft --mem 192 --boot-timeout 0 \
                 --kernel "$guest/vmlinuz" --initrd "$guest/initrd.img" \
-                --params "console=ttyS0 quiet panic=-1 vivarium.test=$steps" "$@" >"$work/answer" 2>&1
+                --params "console=ttyS0 quiet panic=-1 vivarium.test=$steps" "$@" >answer 2>&1
 }
-says() { grep -qE -- "$1" "$work/answer"; }
+says() { grep -qE -- "$1" answer; }
 # The process that serves the first folder of the VM with that CID
 server_of() { sed -n 's/^server 0 \([0-9]*\) .*/\1/p' "$work/run/vm/$1/keeper"; }
 is_gone() { [ ! -e "/proc/$1" ] || grep -q '^State:.*Z' "/proc/$1/status"; }
@@ -123,14 +69,14 @@ ask run --detach --name d --hypervisor soft --mem 192 --boot-timeout 0 --kernel 
 kill -9 "$(server_of 2051)"
 check "one that is killed is seen" within_a_minute keeper_says 2051 '^server-ended 0 killed 9'
 check "its VM goes on" ask kill d
-check "and has it on record" sh -c "\"$VIVARIUM_BUILD/vivctl\" --address='$address' show d | grep -q 'what served shared_paths.0. had ended before with signal 9'"
+check "and has it on record" sh -c "\"$build/vivctl\" --address='$address' show d | grep -q 'what served shared_paths.0. had ended before with signal 9'"
 
 check "a file is no folder" refuses run e poweroff --share "one:$work/outside"
 check "and neither is a socket of nobody" refuses run e poweroff "$(
         jq -n --arg socket "$work/nobody" '{shared_paths: [{tag: "work", socket: $socket}]}' >"$work/e.json"
         echo "$work/e.json"
 )"
-(cd "$work/folder" && exec /usr/lib/qemu/virtiofsd --socket-path="$work/own" -o source="$work/folder" -o sandbox=chroot 2>>"$work/log") &
+(cd "$work/folder" && exec /usr/lib/qemu/virtiofsd --socket-path="$work/own" -o source="$work/folder" -o sandbox=chroot 2>>log) &
 own() { [ -S "$work/own" ]; }
 within_a_minute own
 jq -n --arg socket "$work/own" '{shared_paths: [{tag: "work", socket: $socket}]}' >"$work/f.json"
