@@ -69,7 +69,9 @@ static int status_bytes(const char *text, const char *key, uint64_t *ret) {
 /**
  * sample_parse_status() - resident memory out of /proc/PID/status
  *
- * Guest memory is the only shared mapping of size in a VMM, a memfd, and so is what RssShmem counts.
+ * Guest memory is a memfd, and so is what RssShmem counts. On the software processor it also counts translated code, once
+ * for the mapping that is written and once for that which is executed; nothing that a daemon without rights over the VMM may
+ * read tells the two apart.
  *
  * Return: 0; -EBADMSG when a field is missing, as it is for a zombie.
  */

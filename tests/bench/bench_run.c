@@ -6,8 +6,8 @@
  * usage: bench_run SECONDS WORD PROGRAM ARGUMENT...
  *
  * The program's standard output is the guest's console. One line is printed: milliseconds from before fork to the word,
- * resident KiB of the program without shared memory, which is the guest's RAM in every VMM that is measured. Then the
- * program is killed. A program that does not get there in SECONDS is killed too, and is an error.
+ * resident KiB of the program without shared memory, which is the guest's RAM in every VMM, and in our software processor
+ * translated code as well. Then the program is killed. A program that does not get there in SECONDS is killed too, and is an error.
  */
 
 #include <errno.h>
