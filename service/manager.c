@@ -23,6 +23,8 @@
 
 /* Of each long text in a record of the history. */
 #define HISTORY_TEXT_BYTES_MAX 4096u
+/* Until what failed for want of memory, or of room, is tried again. */
+#define AGAIN_USEC (500 * USEC_PER_MSEC)
 
 static int compare_ids(const void *a, const void *b) {
         return strcmp(((const Entry *) a)->id, ((const Entry *) b)->id);
@@ -35,11 +37,18 @@ static Entry *find_entry(const Manager *manager, const char *id) {
         return found ? *found : NULL;
 }
 
+/* For the next one, who gets the directory that is named after it, too. */
+static void release_cid(Manager *manager, Entry *entry, uint32_t cid) {
+        if (entry->has_cid)
+                id_pool_release(&manager->cids, cid);
+        entry->has_cid = false;
+}
+
 static void free_entry(Manager *manager, Entry *entry) {
+        const uint32_t cid = vm_info(entry->vm)->cid;
+
         if (manager->observer.removed)
                 manager->observer.removed(manager->observer.userdata, entry->vm);
-        if (entry->has_cid)
-                id_pool_release(&manager->cids, vm_info(entry->vm)->cid);
         if (vm_state_is_final(vm_info(entry->vm)->state)) {
                 TAILQ_REMOVE(&manager->history, entry, history);
                 manager->n_history--;
@@ -48,6 +57,7 @@ static void free_entry(Manager *manager, Entry *entry) {
         manager->n_vms--;
         (void) tdelete(entry, &manager->by_id, compare_ids);
         (void) vm_remove(entry->vm);
+        release_cid(manager, entry, cid);
         free(entry);
 }
 
@@ -118,20 +128,65 @@ static void keep_record(Manager *manager, const Vm *vm) {
                          strerror(-r));
 }
 
+/* Return: whether the bus knows of the end now; if not, it is tried again. */
+static bool tell_bus(Manager *manager, Vm *vm) {
+        int r = 0;
+
+        if (manager->observer.ended)
+                r = manager->observer.ended(manager->observer.userdata, vm);
+        if (r < 0)
+                manager_try_again(manager);
+        return r >= 0;
+}
+
 /*
- * manager_tell_death() - to the history, the journal and the bus
+ * manager_tell_death() - to the bus, the history and the journal
  * @again: an earlier daemon was killed while it did this; the history gets each record once all the same
  *
- * Told, then marked as told: told twice is better than never.
+ * The state file has the record already. The bus comes first, for who waits there shall not wait for a disk; whoever then
+ * asks for the history is answered after this. Told, then marked as told: told twice is better than never.
  */
 void manager_tell_death(Manager *manager, Vm *vm, bool again) {
+        const bool told = tell_bus(manager, vm);
+
         if (!again || !history_has(manager->history_log, "ID", vm_info(vm)->id))
                 keep_record(manager, vm);
         journal_death(vm_info(vm), manager->journal);
         totals_count_death(&manager->totals, &vm_info(vm)->record);
-        if (manager->observer.ended)
-                manager->observer.ended(manager->observer.userdata, vm);
-        vm_died_was_told(vm);
+        if (told)
+                vm_died_was_told(vm);
+}
+
+/* What there was no memory for: deaths that the bus was not told of, state that was not written. */
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
+        Entry *entry;
+
+        TAILQ_FOREACH(entry, &manager->all, all) {
+                if (vm_state_is_final(vm_info(entry->vm)->state) && !vm_death_is_told(entry->vm)) {
+                        if (!tell_bus(manager, entry->vm))
+                                continue;
+                        vm_died_was_told(entry->vm);
+                        if (entry->orphan)
+                                manager_doom(manager, entry);
+                } else if (!vm_is_saved(entry->vm) && !entry->doomed)
+                        vm_save(entry->vm);
+        }
+        return 0;
+}
+
+/* manager_try_again() - see on_again(); takes no memory */
+void manager_try_again(Manager *manager) {
+        int r = sd_event_source_set_time_relative(manager->again, AGAIN_USEC);
+
+        if (r >= 0)
+                r = sd_event_source_set_enabled(manager->again, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_error("set a timer to try again: %s", strerror(-r));
+}
+
+static void on_vm_unsaved(void *userdata) {
+        manager_try_again(userdata);
 }
 
 /* The VM with this id is in the history now, and the oldest may have to leave it. */
@@ -140,14 +195,14 @@ static void on_vm_ended(void *userdata, Vm *vm) {
         Entry *entry = find_entry(manager, vm_info(vm)->id);
 
         assert(entry);
-        id_pool_release(&manager->cids, vm_info(vm)->cid);
-        entry->has_cid = false;
+        if (!vm_has_dir(vm))
+                release_cid(manager, entry, vm_info(vm)->cid);
         TAILQ_INSERT_TAIL(&manager->history, entry, history);
         manager->n_history++;
         /* Before it is doomed, for the bus finds it no more from then on. */
         manager_tell_death(manager, vm, /* again= */ false);
         manager_forget_oldest(manager, vm_info(vm)->owner_uid);
-        if (entry->orphan)
+        if (entry->orphan && vm_death_is_told(vm))
                 manager_doom(manager, entry);
         manager_check_drained(manager);
 }
@@ -190,6 +245,13 @@ static int manager_init(Manager *manager, sd_event *event) {
         r = sd_event_source_set_enabled(manager->sweep, SD_EVENT_OFF);
         if (r < 0)
                 return r;
+        r = sd_event_add_time_relative(event, &manager->again, CLOCK_MONOTONIC, AGAIN_USEC,
+                                       /* accuracy= */ 0, on_again, manager);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(manager->again, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
         return capabilities_new(event, manager->config.vmm_path, manager->config.vmm_dialect,
                                 on_capabilities_known, manager, &manager->capabilities);
 }
@@ -229,6 +291,7 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
                                .changed = on_vm_changed,
                                .payload = on_vm_payload,
                                .ended = on_vm_ended,
+                               .unsaved = on_vm_unsaved,
                                .userdata = manager};
         totals_init(&manager->totals);
         TAILQ_INIT(&manager->all);
@@ -259,6 +322,7 @@ Manager *manager_free(Manager *manager) {
                 free(entry);
         }
         (void) sd_event_source_disable_unref(manager->sweep);
+        (void) sd_event_source_disable_unref(manager->again);
         (void) sd_event_source_disable_unref(manager->resumed);
         (void) sd_event_source_disable_unref(manager->patience);
         (void) capabilities_free(manager->capabilities);
@@ -474,6 +538,7 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
         if (r == 0)
                 r = manager_insert(manager, vm, &entry);
         if (r < 0) {
+                vm = vm ? vm_remove(vm) : NULL;
                 id_pool_release(&manager->cids, cid);
                 return text_error_set(reterr, r, "create VM: %s", strerror(-r));
         }

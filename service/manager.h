@@ -47,7 +47,8 @@ typedef struct ManagerObserver {
         void (*removed)(void *userdata, Vm *vm); /* still readable */
         void (*changed)(void *userdata, Vm *vm, unsigned changes);
         void (*payload)(void *userdata, Vm *vm, const VmPayloadEvent *event);
-        void (*ended)(void *userdata, Vm *vm);
+        /* Return: 0; negative errno when it could not be told now, upon which it is called again. */
+        int (*ended)(void *userdata, Vm *vm);
         void (*capabilities_known)(void *userdata);
         void *userdata; /* borrowed */
 } ManagerObserver;

@@ -65,6 +65,7 @@ struct Manager {
         DrainWaiterList drained;   /* who waits for the last VM's end */
         StopRequest drained_by;    /* the last one who asked for it */
         sd_event_source *patience; /* owned; with VMs that were asked to end */
+        sd_event_source *again;    /* owned; off unless something is to be tried anew */
         sd_event_source *resumed;  /* owned; deaths that an earlier daemon left untold */
 };
 
@@ -72,6 +73,7 @@ int manager_insert(Manager *manager, Vm *vm, Entry **ret);
 void manager_doom(Manager *manager, Entry *entry);
 void manager_abandon(Manager *manager, Entry *entry);
 void manager_tell_death(Manager *manager, Vm *vm, bool again);
+void manager_try_again(Manager *manager);
 void manager_check_drained(Manager *manager);
 int manager_check_quota(const Manager *manager, const VmRequest *request, uid_t uid,
                         TextError *reterr);

@@ -121,10 +121,11 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
         r = make_id(&vm->info.id);
         if (r < 0)
                 return r;
-        r = runtime_dir_create(env->runtime_dir, cid, &vm->dir);
+        r = name_unit(vm);
         if (r < 0)
                 return r;
-        r = name_unit(vm);
+        /* The last that may fail, for vm_free() leaves it to the next daemon. */
+        r = runtime_dir_create(env->runtime_dir, cid, &vm->dir);
         if (r < 0)
                 return r;
         vm->boot_timeout_usec = vm_boot_timeout(request);
@@ -202,6 +203,11 @@ const VmInfo *vm_info(const Vm *vm) {
 /** vm_is_active() - whether a process belongs to @vm: its start is under way, or it runs */
 bool vm_is_active(const Vm *vm) {
         return vm->phase == VM_PHASE_LAUNCHING || vm->phase == VM_PHASE_EXECUTED;
+}
+
+/** vm_has_dir() - whether there is a directory of @vm; one that ended has none, unless it could not be removed */
+bool vm_has_dir(const Vm *vm) {
+        return vm->dir != NULL;
 }
 
 /** vm_count_files() - descriptors of the client that are kept until the VM is started */

@@ -118,6 +118,8 @@ typedef struct VmEnv {
         void (*payload)(void *userdata, Vm *vm, const VmPayloadEvent *event);
         /* The VM reached a final state and holds nothing any more. Must not free the VM. */
         void (*ended)(void *userdata, Vm *vm);
+        /* A state file could not be written; vm_save() wants to be called again. */
+        void (*unsaved)(void *userdata);
         void *userdata;
 } VmEnv;
 
@@ -156,6 +158,9 @@ Vm *vm_remove(Vm *vm);
 
 const VmInfo *vm_info(const Vm *vm);
 bool vm_is_active(const Vm *vm);
+bool vm_has_dir(const Vm *vm);
+void vm_save(Vm *vm);
+bool vm_is_saved(const Vm *vm);
 unsigned vm_count_files(const Vm *vm);
 int vm_start(Vm *vm, VmDoneFn done, void *userdata, TextError *reterr);
 int vm_restore(const VmEnv *env, const Fields *state, Vm **ret);

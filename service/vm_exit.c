@@ -156,10 +156,20 @@ int vm_open_ramdump(const Vm *vm, int *ret_fd, TextError *reterr) {
         return 0;
 }
 
+/* What cannot be removed now is tried again when the VM goes; until then nobody else gets its place. */
+static void release_dir(Vm *vm) {
+        int r = vm->dir ? runtime_dir_remove(vm->dir) : 0;
+
+        if (r < 0) {
+                log_line(LOG_LEVEL_WARNING, vm->info.name, "remove %s: %s, for now", vm->dir,
+                         strerror(-r));
+                return;
+        }
+        free(TAKE(vm->dir));
+}
+
 /* vm_release_all() - everything that is there for the sake of a process; none is left by now */
 void vm_release_all(Vm *vm) {
-        int r;
-
         vm->deadline = sd_event_source_disable_unref(vm->deadline);
         vm->sampler = sd_event_source_disable_unref(vm->sampler);
         vm->later = sd_event_source_disable_unref(vm->later);
@@ -180,11 +190,7 @@ void vm_release_all(Vm *vm) {
         vm_unstore_files(vm);
         vm_unstore_processes(vm);
         request_deinit(&vm->request);
-        r = vm->dir ? runtime_dir_remove(vm->dir) : 0;
-        if (r < 0)
-                log_line(LOG_LEVEL_WARNING, vm->info.name, "remove %s: %s, ignoring", vm->dir,
-                         strerror(-r));
-        free(TAKE(vm->dir));
+        release_dir(vm);
         vm->info.pid = 0;
 }
 

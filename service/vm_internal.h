@@ -76,6 +76,7 @@ struct Vm {
         MachinedEntry *machine;              /* owned by env->scopes' register */
         bool files_lost;                     /* those of the client did not come to this daemon */
         bool told;                           /* the death was */
+        bool unsaved;                        /* the state file is not as it should be */
         bool files_stored, processes_stored; /* with systemd */
         size_t n_stored;                     /* files */
         uint64_t oom_count;                  /* when the VMM was started */
@@ -136,7 +137,6 @@ void vm_release_devices(Vm *vm);
 void vm_release_all(Vm *vm);
 
 /* vm_store.c */
-void vm_save(Vm *vm);
 void vm_store_files(Vm *vm);
 void vm_store_processes(Vm *vm);
 void vm_unstore_files(Vm *vm);

@@ -145,7 +145,7 @@ static int save_request(Vm *vm, Fields *fields) {
         return 0;
 }
 
-/** vm_save() - write the state file; what cannot be written is logged, for nothing that happens may wait for it */
+/** vm_save() - write the state file; what cannot be written now is tried again, for nothing that happens may wait for it */
 void vm_save(Vm *vm) {
         _cleanup_(fields_deinit) Fields fields = {0};
         int r;
@@ -156,11 +156,19 @@ void vm_save(Vm *vm) {
         if (r == 0)
                 r = state_file_save_fields(vm->env->state_dir, vm->info.id, &fields,
                                            /* sync= */ true);
-        if (r < 0)
+        if (r < 0 && !vm->unsaved)
                 log_line(LOG_LEVEL_ERROR, vm->info.name,
-                         "write the state file: %s; it would not survive a restart of the service "
-                         "as it is",
+                         "write the state file: %s; until that succeeds it would not survive a "
+                         "restart of the service as it is",
                          strerror(-r));
+        vm->unsaved = r < 0;
+        if (r < 0)
+                vm->env->unsaved(vm->env->userdata);
+}
+
+/** vm_is_saved() - whether the next daemon would find @vm as it is */
+bool vm_is_saved(const Vm *vm) {
+        return !vm->unsaved;
 }
 
 /** vm_died_was_told() - whoever wanted to know of the end knows */

@@ -147,12 +147,16 @@ static void on_vm_payload(void *userdata, Vm *vm, const VmPayloadEvent *event) {
         warn_signal(vm_bus_emit_payload(service->bus, vm, event), "Payload…", vm);
 }
 
-static void on_vm_ended(void *userdata, Vm *vm) {
+/* Return: 0 or negative errno. A bus that is gone ends the daemon, and the next one tells its own. */
+static int on_vm_ended(void *userdata, Vm *vm) {
         BusService *service = userdata;
+        int r;
 
         /* Who hears of the death finds the properties changed already. */
         changed_flush_vm(service->changed, vm);
-        warn_signal(vm_bus_emit_died(service->bus, vm), "Died", vm);
+        r = vm_bus_emit_died(service->bus, vm);
+        warn_signal(r, "Died", vm);
+        return r;
 }
 
 static void on_capabilities_known(void *userdata) {

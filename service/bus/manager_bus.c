@@ -117,9 +117,11 @@ static int method_create_vm(sd_bus_message *message, void *userdata, sd_bus_erro
         if (r < 0)
                 return r;
         r = vm_bus_path(vm, &path);
-        if (r < 0)
-                return r;
-        return sd_bus_reply_method_return(message, "o", path);
+        if (r >= 0)
+                r = sd_bus_reply_method_return(message, "o", path);
+        if (r < 0) /* nobody knows of it */
+                (void) manager_release_vm(service->manager, vm, NULL);
+        return r;
 }
 
 static int append_listed(sd_bus_message *reply, const Vm *vm) {
