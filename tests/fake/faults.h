@@ -24,6 +24,7 @@ typedef enum FaultCall {
         FAULT_EPOLL,
         FAULT_DUP,
         FAULT_DATAGRAM, /* what goes to the journal */
+        FAULT_MEMORY,   /* what the daemon and its libraries allocate */
 } FaultCall;
 
 typedef struct Faults {
