@@ -26,6 +26,8 @@ typedef struct CreationEvent {
 } CreationEvent;
 
 bool journal_is_stderr(void);
+int journal_open(const char *path);
+bool journal_is_open(void);
 void journal_sink(LogLevel level, const char *vm, const char *line);
 void journal_creation(const CreationEvent *creation, bool journal);
 void journal_boot(const VmInfo *info, bool journal);

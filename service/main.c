@@ -21,7 +21,7 @@
 #include "config/net_message.h"
 #include "service/bus/bus_service.h"
 #include "service/exporter.h"
-#include "service/guest_journal.h"
+#include "service/journal_socket.h"
 #include "service/journal.h"
 #include "service/manager.h"
 #include "service/metrics/server.h"
@@ -548,7 +548,7 @@ static int run(void) {
                 log_error("prepare %s and %s: %s", runtime_dir, state_dir, strerror(-r));
                 return r;
         }
-        manager_set_journal(manager, journal_is_stderr());
+        manager_set_journal(manager, journal_is_open());
         r = setup_signals(event);
         if (r < 0)
                 return failed("set up signals", r);
@@ -563,8 +563,11 @@ int main(int argc, char **argv) {
         if (r != 0)
                 return r < 0 ? 2 : EXIT_SUCCESS;
         if (journal_is_stderr()) {
-                log_set_sink(journal_sink);
-                arg_journal_socket = arg_journal_socket ? arg_journal_socket : GUEST_JOURNAL_SOCKET;
+                arg_journal_socket = arg_journal_socket ? arg_journal_socket : JOURNAL_SOCKET_PATH;
+                r = journal_open(arg_journal_socket);
+                if (r < 0)
+                        log_warning("open a socket to the journal: %s, writing to standard error",
+                                    strerror(-r));
         }
         (void) umask(0077);
         raise_fd_limit();

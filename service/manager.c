@@ -94,7 +94,7 @@ static void on_vm_changed(void *userdata, Vm *vm, unsigned changes) {
 
 static bool on_vm_line(void *userdata, const Vm *vm, VmStreamKind stream, LineKind kind,
                        const char *text) {
-        const Manager *manager = userdata;
+        Manager *manager = userdata;
 
         if (manager->guest_journal.fd >= 0)
                 return guest_journal_send(&manager->guest_journal, vm_info(vm), stream, kind, text);
@@ -218,7 +218,7 @@ static int manager_init(Manager *manager, sd_event *event) {
         int r = 0;
 
         if (manager->config.journal_socket)
-                r = guest_journal_open(manager->config.journal_socket, &manager->guest_journal);
+                r = journal_socket_open(manager->config.journal_socket, &manager->guest_journal);
         if (r < 0)
                 return r;
         r = runtime_dir_prepare(manager->config.runtime_dir, &manager->env.state_dir);
@@ -331,7 +331,7 @@ Manager *manager_free(Manager *manager) {
         (void) history_free(manager->history_log);
         (void) ramdumps_free(manager->env.ramdumps);
         (void) fdstore_free(manager->fdstore);
-        guest_journal_deinit(&manager->guest_journal);
+        journal_socket_deinit(&manager->guest_journal);
         (void) fd_close(manager->env.state_dir);
         free(manager);
         return NULL;

@@ -58,7 +58,7 @@ struct Manager {
         unsigned n_vms, n_history;
         sd_event_source *sweep; /* owned */
         bool journal;
-        GuestJournal
+        JournalSocket
                 guest_journal; /* owned; without a socket their lines go to the log, for debugging */
         RateLimit guest_lines; /* budget of all VMs together */
         bool draining;

@@ -62,14 +62,10 @@ static char *find_entry(const char *catalog, const char *id) {
         return strndup(entry, end ? (size_t) (end - entry) : strlen(entry));
 }
 
-/* The call that sends @name: from its mention in the code to the NULL that ends its arguments. */
+/* What makes the entry of @name: from its mention in the code to where the entry is sent. */
 static char *find_call(const char *code, const char *name) {
-        char mention[80];
-        const char *call, *end;
+        const char *call = strstr(code, name), *end = call ? strstr(call, "send_entry(") : NULL;
 
-        (void) snprintf(mention, sizeof(mention), "MESSAGE_ID=\" %s", name);
-        call = strstr(code, mention);
-        end = call ? strstr(call, "NULL);") : NULL;
         if (!end)
                 fail_msg("nothing in %s sends %s", SENDER, name);
         return strndup(call, (size_t) (end - call));
@@ -84,7 +80,7 @@ static unsigned check_fields(const char *name, const char *entry, const char *ca
 
                 if (len == 0 || at[1 + len] != '@')
                         fail_msg("the entry of %s has a stray @", name);
-                (void) snprintf(field, sizeof(field), "\"%.*s=", (int) len, at + 1);
+                (void) snprintf(field, sizeof(field), "\"%.*s\"", (int) len, at + 1);
                 if (!strstr(call, field))
                         fail_msg("the entry of %s shows %.*s, which is not sent", name, (int) len,
                                  at + 1);
