@@ -79,6 +79,7 @@
         X(VPCLMULQDQ, "vpclmulqdq", 0x7, 0, ECX, 10)                                               \
         X(LA57, "la57", 0x7, 0, ECX, 16)                                                           \
         X(RDPID, "rdpid", 0x7, 0, ECX, 22)                                                         \
+        X(PKS, "pks", 0x7, 0, ECX, 31)                                                             \
         X(FSRM, "fsrm", 0x7, 0, EDX, 4)                                                            \
         X(SERIALIZE, "serialize", 0x7, 0, EDX, 14)                                                 \
         X(SPEC_CTRL, "spec_ctrl", 0x7, 0, EDX, 26)                                                 \

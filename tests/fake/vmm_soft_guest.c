@@ -112,6 +112,7 @@ void soft_guest_run(SoftGuest *guest, CpuImage *image) {
         c->rip = image->rip;
         cpu_set_flags(c, (uint32_t) image->flags, UINT32_MAX);
         memcpy(xsave.area, image->fx, sizeof(image->fx));
+        memset(xsave.area + XSAVE_HEADER, 0, 64);
         r = soft_cpu_set_state(c, VCPU_STATE_XSAVE, &xsave);
         assert(r == 0);
         soft_fpu_enter(c, &host_mxcsr, host_fx);

@@ -117,6 +117,10 @@ void vcpu_tsc_aux_at_reset(const VcpuResetInfo *info, VcpuTscAux *ret) {
         *ret = (VcpuTscAux){0};
 }
 
+void vcpu_pkrs_at_reset(const VcpuResetInfo *info, VcpuPkrs *ret) {
+        *ret = (VcpuPkrs){0};
+}
+
 void vcpu_activity_at_reset(const VcpuResetInfo *info, VcpuActivity *ret) {
         *ret = (VcpuActivity){
                 .run_state = info->boot_processor ? VCPU_RUNNING : VCPU_WAIT_FOR_INIT,
@@ -129,6 +133,8 @@ bool vcpu_state_present(VcpuStateId id, const VcpuResetInfo *info) {
                 return info->has_xsave;
         if (id == VCPU_STATE_TSC_AUX)
                 return info->has_tsc_aux;
+        if (id == VCPU_STATE_PKRS)
+                return info->has_pks;
         return true;
 }
 

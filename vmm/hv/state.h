@@ -27,6 +27,7 @@ typedef struct Vcpu Vcpu;
         X(9, DEBUG_REGISTERS, VcpuDebugRegisters, debug_registers)                                 \
         X(10, TSC, VcpuTsc, tsc)                                                                   \
         X(11, TSC_AUX, VcpuTscAux, tsc_aux)                                                        \
+        X(13, PKRS, VcpuPkrs, pkrs)                                                                \
         X(12, ACTIVITY, VcpuActivity, activity)
 
 typedef struct VcpuRegisters {
@@ -117,6 +118,11 @@ typedef struct VcpuTscAux {
         uint64_t tsc_aux;
 } VcpuTscAux;
 
+/* Rights of the supervisor's protection keys; those of user mode, PKRU, are part of the XSAVE area. */
+typedef struct VcpuPkrs {
+        uint64_t pkrs;
+} VcpuPkrs;
+
 typedef enum VcpuRunState {
         VCPU_RUNNING,
         VCPU_HALTED,
@@ -151,6 +157,7 @@ typedef struct VcpuResetInfo {
         uint32_t signature; /* CPUID.1:EAX, found in EDX after RESET# */
         bool has_xsave;
         bool has_tsc_aux;
+        bool has_pks;
 } VcpuResetInfo;
 
 bool vcpu_state_present(VcpuStateId id, const VcpuResetInfo *info);

@@ -17,6 +17,7 @@
 
 #define LEAF1_ECX_XSAVE (1u << 26)
 #define LEAF7_ECX_RDPID (1u << 22)
+#define LEAF7_ECX_PKS (1u << 31)
 #define LEAF_80000001_EDX_RDTSCP (1u << 27)
 
 /** kvm_vcpu_kick() - PartitionOps.kick */
@@ -140,6 +141,7 @@ static int vcpu_set_cpuid(KvmVcpu *vcpu) {
                 .has_xsave = leaf1 && (leaf1->ecx & LEAF1_ECX_XSAVE),
                 .has_tsc_aux = (leaf7 && (leaf7->ecx & LEAF7_ECX_RDPID)) ||
                                (extended && (extended->edx & LEAF_80000001_EDX_RDTSCP)),
+                .has_pks = leaf7 && (leaf7->ecx & LEAF7_ECX_PKS),
         };
         return kvm_ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
 }

@@ -262,6 +262,7 @@ static const MsrField virtual_msrs_fields[] = {
 
 static const MsrField tsc_fields[] = {{0x10, offsetof(VcpuTsc, tsc)}};
 static const MsrField tsc_aux_fields[] = {{0xc0000103, offsetof(VcpuTscAux, tsc_aux)}};
+static const MsrField pkrs_fields[] = {{0x6e1, offsetof(VcpuPkrs, pkrs)}};
 
 #define DEFINE_MSR_ELEMENT(name, type)                                                             \
         static int get_##name(int fd, type *ret) {                                                 \
@@ -275,6 +276,7 @@ DEFINE_MSR_ELEMENT(pat, VcpuPat)
 DEFINE_MSR_ELEMENT(virtual_msrs, VcpuVirtualMsrs)
 DEFINE_MSR_ELEMENT(tsc, VcpuTsc)
 DEFINE_MSR_ELEMENT(tsc_aux, VcpuTscAux)
+DEFINE_MSR_ELEMENT(pkrs, VcpuPkrs)
 #undef DEFINE_MSR_ELEMENT
 
 static int get_debug_registers(int fd, VcpuDebugRegisters *ret) {

@@ -119,8 +119,11 @@ enum {
 #define CR4_UMIP 0x800u
 #define CR4_FSGSBASE 0x10000u
 #define CR4_PCIDE 0x20000u
+#define CR4_OSXSAVE 0x40000u
 #define CR4_SMEP 0x100000u
 #define CR4_SMAP 0x200000u
+#define CR4_PKE 0x400000u
+#define CR4_PKS 0x1000000u
 #define EFER_SCE 0x1u
 #define EFER_LME 0x100u
 #define EFER_LMA 0x400u
@@ -328,7 +331,9 @@ struct SoftCpu {
         uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
                 sysenter_eip;
         uint64_t pat, tsc_aux, misc_enable, feat_ctl, kvmclock_msr;
-        VcpuMtrr mtrr; /* kept for whoever asks; CPUID does not offer MTRRs */
+        uint64_t xcr0;
+        uint32_t pkru, pkrs; /* two bits a key, KEY_*: of user pages and of supervisor pages */
+        VcpuMtrr mtrr;       /* kept for whoever asks; CPUID does not offer MTRRs */
         int64_t tsc_offset;
 
         Xmm xmm[16];
@@ -343,7 +348,8 @@ struct SoftCpu {
         bool post_bounce;
 
         Tlb tlbs[MMU_ROLES];
-        unsigned n_tlbs; /* that have been used: the last only with SMAP */
+        unsigned n_tlbs;                  /* that have been used: the last only with SMAP */
+        uint64_t keyed[TLB_ENTRIES / 64]; /* numbers of entries with a key that is not 0 */
         ExecTlbEntry exec_tlb[2][TLB_ENTRIES];
         JumpEntry jumps[JUMP_CACHE];
         struct BlockCache *cache;
@@ -449,6 +455,7 @@ _Noreturn void debug_raise(SoftCpu *c, const Uop *u, uint32_t causes);
 typedef struct MmuWalk {
         uint64_t pa;
         bool global;
+        uint8_t key;    /* 0 too where keys are off */
         unsigned shift; /* of the page's size */
         uint32_t error; /* the page fault's, if there is one */
 } MmuWalk;
@@ -458,6 +465,7 @@ void mmu_flush_all(SoftCpu *c);
 void mmu_flush_nonglobal(SoftCpu *c);
 void mmu_flush_page(SoftCpu *c, uint64_t va);
 void mmu_drop_writes(SoftCpu *c, const uint8_t *host_page);
+void mmu_flush_keyed(SoftCpu *c);
 uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
 uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool read);
@@ -469,6 +477,24 @@ uint64_t mem_read_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
 const uint8_t *mmu_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys, bool *ret_global);
 uint64_t ea_slow(SoftCpu *c, const Uop *u);
+
+/* keys.c */
+unsigned keys_of(const SoftCpu *c, uint64_t entry, bool user_page);
+bool keys_refuse(const SoftCpu *c, unsigned access, unsigned role, uint64_t entry, bool user_page);
+void keys_set_user(SoftCpu *c, uint32_t pkru);
+void keys_set_supervisor(SoftCpu *c, uint32_t pkrs);
+
+/* exec_xsave.c */
+#define XSTATE_X87 1u
+#define XSTATE_SSE 2u
+#define XSTATE_PKRU 0x200u
+#define XSAVE_HEADER 512u
+#define XSAVE_PKRU 0xa80u /* where the component lies, as on all of Intel's */
+#define XSAVE_PKRU_BYTES 8u
+uint64_t soft_xcr0_known(const SoftModel *model);
+uint32_t soft_xsave_bytes(uint64_t xcr0);
+bool xcr0_valid(const SoftCpu *c, uint64_t v);
+void fpu_control_changed(SoftCpu *c);
 
 /* partition.c: what is shared between processors */
 uint8_t *ram_host(SoftPartition *p, uint64_t pa);
@@ -509,8 +535,13 @@ void task_switch(SoftCpu *c, const Uop *u, const TaskSwitch *t);
 /* cpuid.c, msr.c */
 int soft_model_init(SoftModel *model, unsigned n_vcpus, const CpuFeatureChange *change,
                     TextError *reterr);
-void soft_cpuid(const SoftModel *model, unsigned index, uint32_t function, uint32_t sub,
-                uint64_t apic_base, CpuidEntry *ret);
+/* What CPUID shows of the processor as it is now. */
+typedef struct CpuidNow {
+        unsigned index; /* of the processor, its APIC id */
+        uint64_t apic_base, cr4, xcr0;
+} CpuidNow;
+void soft_cpuid(const SoftModel *model, const CpuidNow *now, uint32_t function, uint32_t sub,
+                CpuidEntry *ret);
 uint32_t soft_model_leaf1_ecx(const SoftModel *model);
 uint64_t soft_cr4_known(const SoftModel *model);
 bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret);

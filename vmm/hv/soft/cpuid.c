@@ -9,6 +9,8 @@
 #include "vmm/hv/soft/access.h"
 
 #define TSC_HZ 1000000000u
+#define LEAF1_ECX_OSXSAVE (UINT32_C(1) << 27)
+#define LEAF7_ECX_OSPKE (UINT32_C(1) << 4)
 
 /* Features that guests see unless they are hidden. Those of the host are executed by its units, where it has them. */
 static const CpuFeature offered[] = {
@@ -55,6 +57,9 @@ static const CpuFeature offered[] = {
         CPU_FEATURE_PCID,
         CPU_FEATURE_INVPCID,
         CPU_FEATURE_PDPE1GB,
+        CPU_FEATURE_XSAVE,
+        CPU_FEATURE_PKU,
+        CPU_FEATURE_PKS,
 };
 static const CpuFeature of_the_host[] = {
         CPU_FEATURE_PCLMULQDQ, CPU_FEATURE_SSSE3,  CPU_FEATURE_SSE4_1,
@@ -142,6 +147,8 @@ uint64_t soft_cr4_known(const SoftModel *model) {
                 {CPU_FEATURE_SSE, CR4_OSXMMEXCPT},    {CPU_FEATURE_UMIP, CR4_UMIP},
                 {CPU_FEATURE_FSGSBASE, CR4_FSGSBASE}, {CPU_FEATURE_PCID, CR4_PCIDE},
                 {CPU_FEATURE_SMEP, CR4_SMEP},         {CPU_FEATURE_SMAP, CR4_SMAP},
+                {CPU_FEATURE_XSAVE, CR4_OSXSAVE},     {CPU_FEATURE_PKU, CR4_PKE},
+                {CPU_FEATURE_PKS, CR4_PKS},
         };
         /* VME, PVI, MCE and PCE have always been taken, and do nothing. */
         uint64_t known = 0x1 | 0x2 | 0x40 | 0x100;
@@ -185,13 +192,28 @@ static void set_topology(const SoftModel *model, uint32_t sub, CpuidEntry *e) {
         }
 }
 
+/* Leaf 0xd: what XSAVE saves, in the standard format only. */
+static void set_xsave(const SoftModel *model, uint64_t xcr0, uint32_t sub, CpuidEntry *e) {
+        const uint64_t known = soft_xcr0_known(model);
+
+        if (!cpu_feature_set_has(&model->features, CPU_FEATURE_XSAVE))
+                return;
+        if (sub == 0) {
+                e->eax = (uint32_t) known;
+                e->ebx = soft_xsave_bytes(xcr0);
+                e->ecx = soft_xsave_bytes(known);
+        } else if (sub > 1 && sub < 63 && (known >> sub & 1)) {
+                e->eax = XSAVE_PKRU_BYTES;
+                e->ebx = XSAVE_PKRU;
+        }
+}
+
 /**
  * soft_cpuid() - one leaf of the model
- * @index:     of the processor, its APIC id
- * @apic_base: the APIC base MSR: a disabled APIC is not shown
+ * @now: a disabled APIC is not shown; what an operating system has switched on in CR4 and XCR0 is
  */
-void soft_cpuid(const SoftModel *model, unsigned index, uint32_t function, uint32_t sub,
-                uint64_t apic_base, CpuidEntry *ret) {
+void soft_cpuid(const SoftModel *model, const CpuidNow *now, uint32_t function, uint32_t sub,
+                CpuidEntry *ret) {
         CpuidEntry e = {.function = function, .index = sub};
         const unsigned n_vcpus = model->n_vcpus;
 
@@ -208,10 +230,11 @@ void soft_cpuid(const SoftModel *model, unsigned index, uint32_t function, uint3
                 break;
         case 1:
                 e.eax = 0x000106ca; /* family 6, model 0x1c, stepping 10 */
-                e.ebx = index << 24 | (n_vcpus > 255 ? 255 : n_vcpus) << 16 | 8 << 8;
+                e.ebx = now->index << 24 | (n_vcpus > 255 ? 255 : n_vcpus) << 16 | 8 << 8;
                 e.ecx = feature_bits(model, 1, CPUID_ECX);
                 e.edx = feature_bits(model, 1, CPUID_EDX);
-                if (!(apic_base & 0x800)) {
+                e.ecx |= now->cr4 & CR4_OSXSAVE ? LEAF1_ECX_OSXSAVE : 0;
+                if (!(now->apic_base & 0x800)) {
                         e.edx &= ~(1u << 9);
                         e.ecx &= ~(1u << 21);
                 }
@@ -226,12 +249,16 @@ void soft_cpuid(const SoftModel *model, unsigned index, uint32_t function, uint3
                 if (sub == 0) {
                         e.ebx = feature_bits(model, 7, CPUID_EBX);
                         e.ecx = feature_bits(model, 7, CPUID_ECX);
+                        e.ecx |= now->cr4 & CR4_PKE ? LEAF7_ECX_OSPKE : 0;
                         e.edx = feature_bits(model, 7, CPUID_EDX);
                 }
                 break;
         case 0xb:
                 set_topology(model, sub, &e);
-                e.edx = index;
+                e.edx = now->index;
+                break;
+        case 0xd:
+                set_xsave(model, now->xcr0, sub, &e);
                 break;
         case 0x15:
                 e.eax = 1;

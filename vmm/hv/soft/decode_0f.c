@@ -49,6 +49,18 @@ static void group7(Decoder *d) {
         case 7 << 3 | 1:
                 decode_set(d, op_rdtscp);
                 break;
+        case 2 << 3 | 0:
+                decode_set(d, d->prefix != 0 ? op_invalid : op_xgetbv);
+                break;
+        case 2 << 3 | 1:
+                decode_set(d, d->prefix != 0 ? op_invalid : op_xsetbv);
+                break;
+        case 5 << 3 | 6:
+                decode_set(d, d->prefix != 0 ? op_invalid : op_rdpkru);
+                break;
+        case 5 << 3 | 7:
+                decode_set(d, d->prefix != 0 ? op_invalid : op_wrpkru);
+                break;
         case 5 << 3 | 0:
                 if (d->rep == 0 && !d->opsize)
                         decode_end(d, op_serialize);
@@ -87,6 +99,12 @@ static void group15(Decoder *d) {
                         break;
                 case 3:
                         decode_set(d, op_stmxcsr);
+                        break;
+                case 4:
+                        decode_set(d, op_xsave);
+                        break;
+                case 5:
+                        decode_set(d, op_xrstor);
                         break;
                 case 7:
                         decode_set(d, op_clflush);

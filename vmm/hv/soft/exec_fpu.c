@@ -578,8 +578,8 @@ void op_x87_store(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 
-/* While all exceptions are masked and none is pending, none can become so. */
-static void fcw_changed(SoftCpu *c) {
+/** fpu_control_changed() - the x87 has another control word: while all exceptions are masked and none is pending, none can become so */
+void fpu_control_changed(SoftCpu *c) {
         uint16_t cw, sw;
 
         __asm__ volatile("fnstcw %0\n\tfnstsw %1" : "=m"(cw), "=m"(sw));
@@ -592,7 +592,7 @@ void op_x87_fldcw(SoftCpu *c, const Uop *u) {
         need_x87_wait(c, u);
         v = mem_read16(c, u, ea(c, u));
         __asm__ volatile("fldcw %0" : : "m"(v));
-        fcw_changed(c);
+        fpu_control_changed(c);
         NEXT(c, u);
 }
 
@@ -689,7 +689,7 @@ void op_x87_fnstenv(SoftCpu *c, const Uop *u) {
                 __asm__ volatile("data16 fnstenv %0" : "=m"(env));
         else
                 __asm__ volatile("fnstenv %0" : "=m"(env));
-        fcw_changed(c);
+        fpu_control_changed(c);
         patch_environment(u, env);
         mem_write_bytes(c, u, va, env, env_size(u));
         NEXT(c, u);
@@ -704,7 +704,7 @@ void op_x87_fldenv(SoftCpu *c, const Uop *u) {
                 __asm__ volatile("data16 fldenv %0" : : "m"(env));
         else
                 __asm__ volatile("fldenv %0" : : "m"(env));
-        fcw_changed(c);
+        fpu_control_changed(c);
         NEXT(c, u);
 }
 
@@ -724,7 +724,7 @@ void op_x87_fnsave(SoftCpu *c, const Uop *u) {
                 __asm__ volatile("data16 fnsave %0" : "=m"(image));
         else
                 __asm__ volatile("fnsave %0" : "=m"(image));
-        fcw_changed(c);
+        fpu_control_changed(c);
         patch_environment(u, image);
         mem_write_bytes(c, u, va, image, size);
         NEXT(c, u);
@@ -739,74 +739,19 @@ void op_x87_frstor(SoftCpu *c, const Uop *u) {
                 __asm__ volatile("data16 frstor %0" : : "m"(image));
         else
                 __asm__ volatile("frstor %0" : : "m"(image));
-        fcw_changed(c);
+        fpu_control_changed(c);
         NEXT(c, u);
 }
 
-/* ---- state images ---- */
-
-/* Of state images: the stack segment's fault for addresses that are not canonical comes before that for alignment. */
-static _Noreturn void misaligned(SoftCpu *c, const Uop *u, uint64_t va) {
-        bool canonical = (uint64_t) ((int64_t) (va << 16) >> 16) == va;
-
-        cpu_raise_code(c, u, u->seg == SEG_SS && cpu_code64(c) && !canonical ? EXC_SS : EXC_GP, 0);
-}
+/* ---- control and status of SSE ---- */
 
 #define MXCSR_MASK 0xffffu
-
-void op_fxsave(SoftCpu *c, const Uop *u) {
-        uint8_t image[512] __attribute__((aligned(16)));
-        unsigned n_xmm = cpu_code64(c) ? 16 : 8;
-        uint32_t mxcsr, mask = MXCSR_MASK;
-        uint64_t va;
-
-        if (c->cr0 & (CR0_EM | CR0_TS))
-                cpu_raise(c, u, c->cr0 & CR0_EM ? EXC_UD : EXC_NM);
-        va = ea(c, u);
-        if (va & 15)
-                misaligned(c, u, va);
-        __asm__ volatile("fxsave64 %0" : "=m"(image));
-        memset(image + 6, 0, 18); /* last instruction and operand */
-        mxcsr = c->mxcsr | (host_mxcsr() & 0x3f);
-        memcpy(image + 24, &mxcsr, 4);
-        memcpy(image + 28, &mask, 4);
-        memcpy(image + 160, c->xmm, n_xmm * 16);
-        memset(image + 160 + n_xmm * 16, 0, 512 - 160 - n_xmm * 16);
-        /* The last 48 bytes are the operating system's and not written. */
-        mem_write_bytes(c, u, va, image, 416);
-        NEXT(c, u);
-}
 
 static void load_mxcsr(SoftCpu *c, const Uop *u, uint32_t v) {
         if (v & ~MXCSR_MASK)
                 cpu_raise_code(c, u, EXC_GP, 0);
         c->mxcsr = v;
         __builtin_ia32_ldmxcsr(v | 0x1f80);
-}
-
-void op_fxrstor(SoftCpu *c, const Uop *u) {
-        uint8_t image[512] __attribute__((aligned(16)));
-        unsigned n_xmm = cpu_code64(c) ? 16 : 8;
-        uint32_t mxcsr, masked;
-        uint64_t va;
-
-        if (c->cr0 & (CR0_EM | CR0_TS))
-                cpu_raise(c, u, c->cr0 & CR0_EM ? EXC_UD : EXC_NM);
-        va = ea(c, u);
-        if (va & 15)
-                misaligned(c, u, va);
-        mem_read_bytes(c, u, va, image, 512);
-        memcpy(&mxcsr, image + 24, 4);
-        if (mxcsr & ~MXCSR_MASK)
-                cpu_raise_code(c, u, EXC_GP, 0);
-        memset(image + 6, 0, 18);
-        memcpy(c->xmm, image + 160, n_xmm * 16);
-        masked = mxcsr | 0x1f80;
-        memcpy(image + 24, &masked, 4);
-        __asm__ volatile("fxrstor64 %0" : : "m"(image));
-        c->mxcsr = mxcsr;
-        fcw_changed(c);
-        NEXT(c, u);
 }
 
 void op_ldmxcsr(SoftCpu *c, const Uop *u) {

@@ -115,8 +115,12 @@ void op_pause(SoftCpu *c, const Uop *u) {
 void op_cpuid(SoftCpu *c, const Uop *u) {
         CpuidEntry e;
 
-        soft_cpuid(c->model, c->index, (uint32_t) c->r[RAX], (uint32_t) c->r[RCX],
-                   lapic_base(c->lapic), &e);
+        const CpuidNow now = {.index = c->index,
+                              .apic_base = lapic_base(c->lapic),
+                              .cr4 = c->cr4,
+                              .xcr0 = c->xcr0};
+
+        soft_cpuid(c->model, &now, (uint32_t) c->r[RAX], (uint32_t) c->r[RCX], &e);
         c->r[RAX] = e.eax;
         c->r[RBX] = e.ebx;
         c->r[RCX] = e.ecx;
@@ -262,7 +266,8 @@ static void write_cr4(SoftCpu *c, const Uop *u, uint64_t v) {
         if ((changed & v & CR4_PCIDE) && (!cpu_long_mode(c) || (c->cr3 & CR3_PCID)))
                 cpu_raise_code(c, u, EXC_GP, 0);
         c->cr4 = v;
-        if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP))
+        if (changed &
+            (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS))
                 mmu_flush_all(c);
         mmu_role_changed(c);
         if (changed & CR4_DE)

@@ -56,20 +56,22 @@ UopHandler op_push_seg, op_pop_seg, op_cli, op_sti, op_pause, op_invalid, op_too
         op_load_far_pointer, op_serialize, op_clac, op_stac, op_invpcid, op_rdfsbase, op_rdgsbase,
         op_wrfsbase, op_wrgsbase, op_bound, op_arpl_r, op_arpl_m;
 
+/* keys.c, exec_xsave.c */
+UopHandler op_rdpkru, op_wrpkru, op_fxsave, op_fxrstor, op_xgetbv, op_xsetbv, op_xsave, op_xrstor;
+
 /* exec_fpu.c */
-UopHandler op_fxsave, op_fxrstor, op_ldmxcsr, op_stmxcsr, op_x87_r, op_x87_load, op_x87_store,
-        op_x87_fldcw, op_x87_fnstcw, op_x87_fnstsw_m, op_x87_fnstsw_ax, op_x87_fninit,
-        op_x87_fnclex, op_x87_fwait, op_x87_fcmov, op_x87_fcomi, op_x87_fldenv, op_x87_fnstenv,
-        op_x87_frstor, op_x87_fnsave, op_sse_rr, op_sse_rm, op_sse_flags_rr, op_sse_flags_rm,
-        op_sse_to_gpr_r, op_sse_to_gpr_m, op_sse_mask_r, op_sse_from_gpr_r, op_sse_from_gpr_m,
-        op_sse_shift, op_sse_blendv_rr, op_sse_blendv_rm, op_sse_string_rr, op_sse_string_rm,
-        op_sse_extract_r, op_sse_extract_m, op_sse_insert_r, op_insertps_r, op_maskmovq,
-        op_sse_to_mmx, op_sse_from_mmx, op_sse_insert_m, op_movx_rr, op_movx_load,
-        op_movx_load_aligned, op_movx_store, op_movx_store_aligned, op_mov_low_rr, op_mov_low_load,
-        op_mov_low_store, op_mov_half_load, op_mov_half_store, op_movhlps, op_movlhps,
-        op_movd_from_gpr, op_movd_load, op_movd_to_gpr, op_movd_store, op_movq_rr, op_maskmovdqu,
-        op_movq2dq, op_movdq2q, op_mmx_rr, op_mmx_rm, op_mmx_store, op_mmx_to_gpr, op_mmx_from_gpr,
-        op_crc32_r, op_crc32_m;
+UopHandler op_ldmxcsr, op_stmxcsr, op_x87_r, op_x87_load, op_x87_store, op_x87_fldcw, op_x87_fnstcw,
+        op_x87_fnstsw_m, op_x87_fnstsw_ax, op_x87_fninit, op_x87_fnclex, op_x87_fwait, op_x87_fcmov,
+        op_x87_fcomi, op_x87_fldenv, op_x87_fnstenv, op_x87_frstor, op_x87_fnsave, op_sse_rr,
+        op_sse_rm, op_sse_flags_rr, op_sse_flags_rm, op_sse_to_gpr_r, op_sse_to_gpr_m,
+        op_sse_mask_r, op_sse_from_gpr_r, op_sse_from_gpr_m, op_sse_shift, op_sse_blendv_rr,
+        op_sse_blendv_rm, op_sse_string_rr, op_sse_string_rm, op_sse_extract_r, op_sse_extract_m,
+        op_sse_insert_r, op_insertps_r, op_maskmovq, op_sse_to_mmx, op_sse_from_mmx,
+        op_sse_insert_m, op_movx_rr, op_movx_load, op_movx_load_aligned, op_movx_store,
+        op_movx_store_aligned, op_mov_low_rr, op_mov_low_load, op_mov_low_store, op_mov_half_load,
+        op_mov_half_store, op_movhlps, op_movlhps, op_movd_from_gpr, op_movd_load, op_movd_to_gpr,
+        op_movd_store, op_movq_rr, op_maskmovdqu, op_movq2dq, op_movdq2q, op_mmx_rr, op_mmx_rm,
+        op_mmx_store, op_mmx_to_gpr, op_mmx_from_gpr, op_crc32_r, op_crc32_m;
 
 /* thunk.c: native code for one instruction with operands in memory. */
 typedef uint64_t (*Thunk)(void *destination, void *source, void *more);

@@ -2,7 +2,8 @@
 /*
  * Address translation (SDM volume 3 chapter 4) and the slow paths of memory access. Translations are kept apart for
  * reading, writing and executing, and for user and supervisor; a write translation exists only once the page's dirty
- * bit is set and while no decoded code lies in the page.
+ * bit is set and while no decoded code lies in the page. A protection key's rights are looked at when the page tables are,
+ * so that what is cached needs no second look; see keys.c.
  */
 #include <errno.h>
 
@@ -25,6 +26,7 @@
 #define PF_USER 4u
 #define PF_RESERVED 8u
 #define PF_EXEC 16u
+#define PF_KEY 32u
 
 #define PHYS_BITS 40u
 #define PTE_RESERVED (UINT64_C(0x000fffffffffffff) & ~((UINT64_C(1) << PHYS_BITS) - 1))
@@ -126,6 +128,18 @@ static uint64_t reserved_bits(const SoftCpu *c, uint64_t entry, unsigned level, 
         return entry & reserved;
 }
 
+/* The page fault tells of a key that refuses, whatever else does. */
+static bool key_refuses(const SoftCpu *c, unsigned access, unsigned role, uint64_t entry,
+                        uint64_t rights, MmuWalk *ret) {
+        if (likely(!(c->cr4 & (CR4_PKE | CR4_PKS))))
+                return false;
+        ret->key = (uint8_t) keys_of(c, entry, rights & PTE_U);
+        if (!keys_refuse(c, access, role, entry, rights & PTE_U))
+                return false;
+        ret->error |= PF_KEY;
+        return true;
+}
+
 /* Tables of 8-byte entries: three levels, four in long mode. */
 static bool walk64(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuWalk *ret) {
         const bool four_levels = cpu_long_mode(c);
@@ -153,8 +167,11 @@ static bool walk64(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuW
                         path = pdpte ? rights : rights & entry;
                         path_nx = pdpte ? nx : nx | (entry & PTE_NX);
                         if (leaf) {
+                                bool refused = four_levels &&
+                                               key_refuses(c, access, role, entry, path, ret);
+
                                 ret->error |= PF_PRESENT;
-                                if (!allowed(c, access, role, path, path_nx))
+                                if (!allowed(c, access, role, path, path_nx) || refused)
                                         return false;
                         }
                         want = pdpte ? 0 : wanted_bits(access, leaf);
@@ -254,14 +271,17 @@ static void note_large(SoftCpu *c, uint64_t va, unsigned shift) {
                 c->huge |= huge_bit(va);
 }
 
-static void tlb_fill(Tlb *tlb, uint64_t va, const uint8_t *host, bool write, bool global) {
+static void tlb_fill(SoftCpu *c, Tlb *tlb, uint64_t va, const uint8_t *host, bool write,
+                     const MmuWalk *walk) {
         unsigned i = (va >> 12) % TLB_ENTRIES;
         TlbEntry *e = write ? &tlb->write[i] : &tlb->read[i];
         uint8_t bit = write ? 2 : 1;
 
         e->tag = va & PAGE_MASK;
         e->addend = (uint64_t) (uintptr_t) host - va;
-        tlb->global[i] = (uint8_t) ((tlb->global[i] & ~bit) | (global ? bit : 0));
+        tlb->global[i] = (uint8_t) ((tlb->global[i] & ~bit) | (walk->global ? bit : 0));
+        if (unlikely(walk->key != 0))
+                c->keyed[i / 64] |= UINT64_C(1) << i % 64;
 }
 
 /* Everything but a page's first and plain access comes here: returns host memory, or NULL for devices. */
@@ -287,9 +307,9 @@ static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, 
                 return host;
         if (access == ACCESS_WRITE) {
                 if (!ram_page_has_code(c->partition, walk.pa))
-                        tlb_fill(tlb, va, host, true, walk.global);
+                        tlb_fill(c, tlb, va, host, true, &walk);
         } else if (access == ACCESS_READ) {
-                tlb_fill(tlb, va, host, false, walk.global);
+                tlb_fill(c, tlb, va, host, false, &walk);
         }
         return host;
 }
@@ -575,6 +595,7 @@ void mmu_flush_all(SoftCpu *c) {
                 for (unsigned i = 0; i < TLB_ENTRIES; i++)
                         c->exec_tlb[m][i].tag = TLB_INVALID;
         memset(c->large, 0, sizeof(c->large));
+        memset(c->keyed, 0, sizeof(c->keyed));
         c->huge = 0;
         block_generation_next(c, true);
 }
@@ -647,6 +668,21 @@ void mmu_flush_page(SoftCpu *c, uint64_t va) {
                 c->exec_tlb[m][i].tag = TLB_INVALID;
         if (fetched_from(c, va))
                 block_generation_next(c, true);
+}
+
+/** mmu_flush_keyed() - forget the data translations of all pages with a protection key but 0 */
+void mmu_flush_keyed(SoftCpu *c) {
+        for (unsigned word = 0; word < ELEMENTSOF(c->keyed); word++) {
+                for (uint64_t left = c->keyed[word]; left != 0; left &= left - 1) {
+                        unsigned i = word * 64 + (unsigned) __builtin_ctzll(left);
+
+                        for (unsigned m = 0; m < c->n_tlbs; m++) {
+                                c->tlbs[m].read[i].tag = TLB_INVALID;
+                                c->tlbs[m].write[i].tag = TLB_INVALID;
+                        }
+                }
+                c->keyed[word] = 0;
+        }
 }
 
 /** mmu_drop_writes() - forget write translations: of one page of host memory, or all for NULL */

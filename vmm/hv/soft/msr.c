@@ -19,6 +19,7 @@
 #define MSR_MISC_ENABLE 0x1a0u
 #define MSR_PAT 0x277u
 #define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_PKRS 0x6e1u
 #define MSR_X2APIC_FIRST 0x800u
 #define MSR_X2APIC_LAST 0x83fu
 #define MSR_EFER 0xc0000080u
@@ -40,6 +41,8 @@ static bool offered(const SoftCpu *c, uint32_t msr) {
         switch (msr) {
         case MSR_TSC_DEADLINE:
                 return soft_has(c, CPU_FEATURE_TSC_DEADLINE_TIMER);
+        case MSR_PKRS:
+                return soft_has(c, CPU_FEATURE_PKS);
         case MSR_TSC_AUX:
                 return soft_has(c, CPU_FEATURE_RDTSCP);
         case MSR_SYSENTER_CS:
@@ -98,6 +101,9 @@ bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret) {
                 return true;
         case MSR_TSC_DEADLINE:
                 *ret = lapic_deadline(c->lapic);
+                return true;
+        case MSR_PKRS:
+                *ret = c->pkrs;
                 return true;
         case MSR_EFER:
                 *ret = c->efer;
@@ -192,6 +198,11 @@ bool msr_write(SoftCpu *c, uint32_t msr, uint64_t v) {
                 return true;
         case MSR_TSC_DEADLINE:
                 lapic_set_deadline(c->lapic, v);
+                return true;
+        case MSR_PKRS:
+                if (v >> 32)
+                        return false;
+                keys_set_supervisor(c, (uint32_t) v);
                 return true;
         case MSR_EFER:
                 return write_efer(c, v);

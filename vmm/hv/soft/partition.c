@@ -426,13 +426,17 @@ static int soft_vcpu_bind(Partition *partition, unsigned index, Vcpu **ret) {
         v = calloc(1, sizeof(*v));
         if (!v)
                 return -ENOMEM;
-        v->vcpu = (Vcpu){.ops = &soft_vcpu_ops,
-                         .index = index,
-                         .reset_info = {.apic_id = index,
-                                        .boot_processor = index == 0,
-                                        .signature = 0x000106ca,
-                                        .has_tsc_aux = cpu_feature_set_has(&p->model.features,
-                                                                           CPU_FEATURE_RDTSCP)}};
+        v->vcpu = (Vcpu){
+                .ops = &soft_vcpu_ops,
+                .index = index,
+                .reset_info = {
+                        .apic_id = index,
+                        .boot_processor = index == 0,
+                        .signature = 0x000106ca,
+                        .has_xsave = cpu_feature_set_has(&p->model.features, CPU_FEATURE_XSAVE),
+                        .has_pks = cpu_feature_set_has(&p->model.features, CPU_FEATURE_PKS),
+                        .has_tsc_aux =
+                                cpu_feature_set_has(&p->model.features, CPU_FEATURE_RDTSCP)}};
         r = soft_cpu_new(p, index, &v->cpu);
         if (r < 0) {
                 free(v);
@@ -487,7 +491,9 @@ static int soft_proto_new(const HvConfig *config, ProtoPartition **ret, TextErro
 
 static void soft_proto_cpuid(const ProtoPartition *proto, uint32_t function, uint32_t index,
                              CpuidEntry *ret) {
-        soft_cpuid(&((const SoftProto *) proto)->model, 0, function, index, 0xfee00900u, ret);
+        const CpuidNow now = {.apic_base = 0xfee00900u, .xcr0 = XSTATE_X87};
+
+        soft_cpuid(&((const SoftProto *) proto)->model, &now, function, index, ret);
 }
 
 static unsigned soft_proto_physical_bits(const ProtoPartition *proto) {

@@ -562,6 +562,8 @@ void soft_cpu_reset(SoftCpu *c, bool init) {
                 c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = 0;
                 c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;
                 c->tsc_aux = 0;
+                c->xcr0 = XSTATE_X87;
+                c->pkru = c->pkrs = 0;
                 c->misc_enable = 1;
                 c->kvmclock_msr = 0;
         }

@@ -108,10 +108,16 @@ static void get_xsave(SoftCpu *c, VcpuXsave *x) {
         memcpy(x->area + 24, &c->mxcsr, 4);
         memcpy(x->area + 28, &mask, 4);
         memcpy(x->area + 160, c->xmm, sizeof(c->xmm));
-        x->area[512] = 3; /* x87 and SSE are there */
+        x->area[XSAVE_HEADER] = XSTATE_X87 | XSTATE_SSE;
+        if (c->pkru != 0) {
+                x->area[XSAVE_HEADER + 1] = XSTATE_PKRU >> 8;
+                memcpy(x->area + XSAVE_PKRU, &c->pkru, sizeof(c->pkru));
+        }
 }
 
 static void set_xsave(SoftCpu *c, const VcpuXsave *x) {
+        uint32_t pkru = 0;
+
         memcpy(c->fxstate, x->area, 160);
         memcpy(&c->mxcsr, x->area + 24, 4);
         c->mxcsr &= 0xffff;
@@ -119,6 +125,9 @@ static void set_xsave(SoftCpu *c, const VcpuXsave *x) {
         memset(c->fxstate + 24, 0, 8);
         c->fxstate[24] = 0x80;
         c->fxstate[25] = 0x1f;
+        if (x->area[XSAVE_HEADER + 1] & XSTATE_PKRU >> 8)
+                memcpy(&pkru, x->area + XSAVE_PKRU, sizeof(pkru));
+        keys_set_user(c, pkru);
 }
 
 static void get_activity(SoftCpu *c, VcpuActivity *a) {
@@ -230,7 +239,15 @@ int soft_cpu_get_state(SoftCpu *c, VcpuStateId id, void *ret) {
                 *(VcpuTscAux *) ret = (VcpuTscAux){.tsc_aux = c->tsc_aux};
                 return 0;
         case VCPU_STATE_XCR:
-                return -EOPNOTSUPP;
+                if (!soft_has(c, CPU_FEATURE_XSAVE))
+                        return -EOPNOTSUPP;
+                *(VcpuXcr *) ret = (VcpuXcr){.xcr0 = c->xcr0};
+                return 0;
+        case VCPU_STATE_PKRS:
+                if (!soft_has(c, CPU_FEATURE_PKS))
+                        return -EOPNOTSUPP;
+                *(VcpuPkrs *) ret = (VcpuPkrs){.pkrs = c->pkrs};
+                return 0;
         }
         return -EINVAL;
 }
@@ -295,7 +312,17 @@ int soft_cpu_set_state(SoftCpu *c, VcpuStateId id, const void *state) {
                 c->tsc_aux = ((const VcpuTscAux *) state)->tsc_aux;
                 return 0;
         case VCPU_STATE_XCR:
-                return -EOPNOTSUPP;
+                if (!soft_has(c, CPU_FEATURE_XSAVE))
+                        return -EOPNOTSUPP;
+                if (!xcr0_valid(c, ((const VcpuXcr *) state)->xcr0))
+                        return -EINVAL;
+                c->xcr0 = ((const VcpuXcr *) state)->xcr0;
+                return 0;
+        case VCPU_STATE_PKRS:
+                if (!soft_has(c, CPU_FEATURE_PKS))
+                        return -EOPNOTSUPP;
+                keys_set_supervisor(c, (uint32_t) ((const VcpuPkrs *) state)->pkrs);
+                return 0;
         }
         return -EINVAL;
 }

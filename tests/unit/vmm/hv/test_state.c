@@ -70,6 +70,7 @@ static const VcpuResetInfo boot_processor = {
         .signature = 0x50654,
         .has_xsave = true,
         .has_tsc_aux = true,
+        .has_pks = true,
 };
 static const VcpuResetInfo application_processor = {.apic_id = 3, .signature = 0x50654};
 
@@ -79,7 +80,7 @@ static void test_a_reset_processor_passes_the_check(void **state) {
         assert_non_null(vcpu_state_check_reset(&vcpu->base));
         assert_int_equal(vcpu_state_reset_all(&vcpu->base), 0);
         assert_null(vcpu_state_check_reset(&vcpu->base));
-        assert_int_equal(vcpu->n_set, 12);
+        assert_int_equal(vcpu->n_set, 13);
 }
 
 static void test_elements_that_a_processor_lacks_are_left_alone(void **state) {

@@ -16,7 +16,7 @@
 #include "vmm/hv/soft/soft_internal.h"
 
 #define CODE UINT64_C(0x100000)
-#define APIC_ON 0xfee00900u
+static const CpuidNow at_reset = {.index = 5, .apic_base = 0xfee00900u, .xcr0 = XSTATE_X87};
 
 static CpuidEntry leaf(const char *change, uint32_t function) {
         CpuFeatureChange c = {0};
@@ -26,7 +26,7 @@ static CpuidEntry leaf(const char *change, uint32_t function) {
         if (change)
                 assert_int_equal(cpu_feature_change_parse(change, &c, NULL), 0);
         assert_int_equal(soft_model_init(&model, 1, &c, NULL), 0);
-        soft_cpuid(&model, 0, function, 0, APIC_ON, &entry);
+        soft_cpuid(&model, &at_reset, function, 0, &entry);
         return entry;
 }
 
@@ -58,20 +58,20 @@ static void test_threads_cores_and_clusters_are_in_their_leaves(void **state) {
         SoftModel model;
 
         assert_int_equal(soft_model_init(&model, 8, &none, NULL), 0);
-        soft_cpuid(&model, 5, 4, 0, APIC_ON, &e);
+        soft_cpuid(&model, &at_reset, 4, 0, &e);
         assert_int_equal(e.eax, 0); /* no caches are told of without clusters */
         model.threads_per_core = 2;
         model.cluster_size = 4;
-        soft_cpuid(&model, 5, 0xb, 0, APIC_ON, &e);
+        soft_cpuid(&model, &at_reset, 0xb, 0, &e);
         assert_int_equal(e.eax, 1);
         assert_int_equal(e.ebx, 2);
         assert_int_equal(e.edx, 5);
-        soft_cpuid(&model, 5, 0xb, 1, APIC_ON, &e);
+        soft_cpuid(&model, &at_reset, 0xb, 1, &e);
         assert_int_equal(e.ebx, 8);
         for (uint32_t sub = 0; sub < 4; sub++) {
                 static const uint32_t types[] = {1, 2, 3, 0}, shared[] = {2, 2, 4, 1};
 
-                soft_cpuid(&model, 5, 4, sub, APIC_ON, &e);
+                soft_cpuid(&model, &at_reset, 4, sub, &e);
                 assert_int_equal(e.eax & 0x1f, types[sub]);
                 assert_int_equal((e.eax >> 14 & 0xfff) + 1, shared[sub]);
         }

@@ -50,6 +50,8 @@ static const struct {
         {1, 0xae, 0xae, 1, "the same"},
         {1, 0xae, 0xae, 2, "the same"},
         {1, 0xae, 0xae, 3, "the same"},
+        {1, 0xae, 0xae, 4, "in test_xsave, as the host has more components"},
+        {1, 0xae, 0xae, 5, "the same"},
         {1, 0xae, 0xae, 6, "wait instructions of newer processors"},
         {1, 0xb2, 0xb2, -1, "loads from the host's descriptor tables"},
         {1, 0xb4, 0xb5, -1, "the same"},

@@ -14,6 +14,7 @@
 
 #include "base/le.h"
 #include "tests/fake/vmm_tiny_guest.h"
+#include "vmm/hv/soft/cpu.h"
 #include "vmm/hv/soft/soft.h"
 
 #define ROUNDS 40u
@@ -103,6 +104,8 @@ static void change_xsave(VcpuXsave *v) {
         memset(v->area + 32, 0x5a, 10);   /* the first x87 register */
         memset(v->area + 160, 0xa5, 256); /* XMM0 to XMM15 */
         v->area[24] = 0x9f;               /* MXCSR */
+        v->area[XSAVE_HEADER + 1] = XSTATE_PKRU >> 8;
+        le32_store(v->area + XSAVE_PKRU, 0x55555554);
 }
 static void change_apic(VcpuApic *v) {
         le32_store(v->registers + VCPU_APIC_LVT_LINT0, VCPU_APIC_LVT_EXTINT);
@@ -136,6 +139,9 @@ static void change_tsc(VcpuTsc *v) {
 }
 static void change_tsc_aux(VcpuTscAux *v) {
         v->tsc_aux = 7;
+}
+static void change_pkrs(VcpuPkrs *v) {
+        v->pkrs = 0x55555554;
 }
 static void change_activity(VcpuActivity *v) {
         v->run_state = VCPU_HALTED;
