@@ -192,7 +192,7 @@ static void on_vm_unsaved(void *userdata) {
 /* The VM with this id is in the history now, and the oldest may have to leave it. */
 static void on_vm_ended(void *userdata, Vm *vm) {
         Manager *manager = userdata;
-        Entry *entry = find_entry(manager, vm_info(vm)->id);
+        Entry *entry = vm_holder(vm);
 
         assert(entry);
         if (!vm_has_dir(vm))
@@ -469,6 +469,7 @@ int manager_insert(Manager *manager, Vm *vm, Entry **ret) {
                 return -ENOMEM;
         entry->id = vm_info(vm)->id;
         entry->vm = vm;
+        vm_set_holder(vm, entry);
         entry->has_cid = !vm_state_is_final(vm_info(vm)->state);
         if (!tsearch(entry, &manager->by_id, compare_ids)) {
                 free(entry);
@@ -561,7 +562,7 @@ int manager_release_vm(Manager *manager, Vm *vm, TextError *reterr) {
                                       "release VM \"%s\": it is running or being started; kill "
                                       "it first",
                                       vm_info(vm)->name);
-        manager_doom(manager, find_entry(manager, vm_info(vm)->id));
+        manager_doom(manager, vm_holder(vm));
         return 0;
 }
 
@@ -635,9 +636,9 @@ Vm *manager_first_vm(const Manager *manager) {
 }
 
 Vm *manager_next_vm(const Manager *manager, const Vm *vm) {
-        const Entry *entry = find_entry(manager, vm_info(vm)->id);
+        const Entry *entry = vm_holder(vm);
 
-        return entry ? skip_doomed(TAILQ_NEXT(entry, all)) : NULL;
+        return skip_doomed(TAILQ_NEXT(entry, all));
 }
 
 /** manager_find_id() - borrowed; NULL if there is none */

@@ -200,6 +200,15 @@ const VmInfo *vm_info(const Vm *vm) {
         return &vm->info;
 }
 
+/** vm_set_holder() - what the owner of @vm keeps it by; weak */
+void vm_set_holder(Vm *vm, void *holder) {
+        vm->holder = holder;
+}
+
+void *vm_holder(const Vm *vm) {
+        return vm->holder;
+}
+
 /** vm_is_active() - whether a process belongs to @vm: its start is under way, or it runs */
 bool vm_is_active(const Vm *vm) {
         return vm->phase == VM_PHASE_LAUNCHING || vm->phase == VM_PHASE_EXECUTED;

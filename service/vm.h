@@ -157,6 +157,8 @@ void vm_forget(const Vm *vm);
 Vm *vm_remove(Vm *vm);
 
 const VmInfo *vm_info(const Vm *vm);
+void vm_set_holder(Vm *vm, void *holder);
+void *vm_holder(const Vm *vm);
 bool vm_is_active(const Vm *vm);
 bool vm_has_dir(const Vm *vm);
 void vm_save(Vm *vm);

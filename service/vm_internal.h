@@ -53,6 +53,7 @@ typedef struct VmConsoleEnds {
 struct Vm {
         VmInfo info;
         const VmEnv *env;  /* borrowed */
+        void *holder;      /* weak; the owner's own */
         VmRequest request; /* emptied when the VMM runs */
         VmPhase phase;
         char *dir;       /* owned; NULL once removed */

@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "dbus/names.h"
 #include "service/bus/bus_service.h"
 #include "service/bus/changed.h"
 #include "service/bus/gate.h"
@@ -48,7 +49,12 @@ extern const sd_bus_vtable manager_bus_vtable[];
 extern const sd_bus_vtable vm_bus_vtable[];
 extern const sd_bus_vtable log_control_vtable[];
 
-int vm_bus_path(const Vm *vm, char **ret);
+/* Where the path of a VM's object is written. */
+typedef struct VmBusPath {
+        char text[sizeof(VIVARIUM_VM_PATH_PREFIX "/_00") + VM_ID_LEN];
+} VmBusPath;
+
+const char *vm_bus_path(const Vm *vm, VmBusPath *buf);
 Vm *vm_bus_at_path(const BusService *service, const char *path);
 int vm_bus_find(sd_bus *bus, const char *path, const char *interface, void *userdata,
                 void **ret_found, sd_bus_error *error);

@@ -103,13 +103,10 @@ static void warn_signal(int r, const char *signal, const Vm *vm) {
 
 static void on_vm_added(void *userdata, Vm *vm) {
         BusService *service = userdata;
-        _cleanup_(freep) char *path = NULL;
-        int r;
+        VmBusPath path;
 
-        r = vm_bus_path(vm, &path);
-        if (r >= 0)
-                r = sd_bus_emit_object_added(service->bus, path);
-        warn_signal(r, "InterfacesAdded", vm);
+        warn_signal(sd_bus_emit_object_added(service->bus, vm_bus_path(vm, &path)),
+                    "InterfacesAdded", vm);
         warn_signal(manager_bus_emit_vm(service->bus, "VmNew", vm), "VmNew", vm);
         changed_mark_manager(service->changed, MANAGER_CHANGED_COUNT);
         notify_status(service);
@@ -117,14 +114,12 @@ static void on_vm_added(void *userdata, Vm *vm) {
 
 static void on_vm_removed(void *userdata, Vm *vm) {
         BusService *service = userdata;
-        _cleanup_(freep) char *path = NULL;
-        int r;
+        VmBusPath path;
 
         changed_forget_vm(service->changed, vm);
-        r = vm_bus_path(vm, &path);
-        if (r >= 0)
-                r = sd_bus_emit_interfaces_removed(service->bus, path, VIVARIUM_VM_INTERFACE, NULL);
-        warn_signal(r, "InterfacesRemoved", vm);
+        warn_signal(sd_bus_emit_interfaces_removed(service->bus, vm_bus_path(vm, &path),
+                                                   VIVARIUM_VM_INTERFACE, NULL),
+                    "InterfacesRemoved", vm);
         warn_signal(manager_bus_emit_vm(service->bus, "VmRemoved", vm), "VmRemoved", vm);
         changed_mark_manager(service->changed, MANAGER_CHANGED_COUNT);
         notify_status(service);

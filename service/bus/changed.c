@@ -70,13 +70,11 @@ static int emit(sd_bus *bus, const char *path, const char *interface, const char
 
 static void emit_vm(sd_bus *bus, const Mark *mark) {
         const char *names[ELEMENTSOF(vm_groups) * GROUP_PROPERTIES_MAX + 1];
-        _cleanup_(freep) char *path = NULL;
+        VmBusPath path;
         int r;
 
         collect_names(vm_groups, ELEMENTSOF(vm_groups), mark->changes, names);
-        r = vm_bus_path(mark->vm, &path);
-        if (r >= 0)
-                r = emit(bus, path, VIVARIUM_VM_INTERFACE, names);
+        r = emit(bus, vm_bus_path(mark->vm, &path), VIVARIUM_VM_INTERFACE, names);
         if (r < 0 && r != -ENOTCONN)
                 log_line(LOG_LEVEL_WARNING, vm_info(mark->vm)->name,
                          "signal changed properties: %s, ignoring", strerror(-r));

@@ -299,17 +299,25 @@ int gate_require(Gate *gate, sd_bus_message *call, Action action, sd_bus_error *
         return require(gate, call, &caller, action, /* audited= */ true, error);
 }
 
-/** gate_may_see() - whether the sender of @call, which went through the gate, may know of a VM of @owner_uid */
-bool gate_may_see(Gate *gate, sd_bus_message *call, uid_t owner_uid) {
+/** gate_look() - what the sender of @call, which went through the gate, may know of; valid while @call is handled */
+GateSight gate_look(Gate *gate, sd_bus_message *call) {
         const Query *query;
         Caller caller;
 
         if (caller_identify(&gate->service->callers, call, &caller) < 0)
-                return false;
-        if (caller_is_privileged(&caller, gate->service->uid) || caller.uid == owner_uid)
-                return true;
+                return (GateSight){0};
         query = find_query(gate, call);
-        return query && (query->granted & (1u << ACTION_INSPECT));
+        return (GateSight){.all = caller_is_privileged(&caller, gate->service->uid) ||
+                                  (query && (query->granted & (1u << ACTION_INSPECT))),
+                           .own = true,
+                           .uid = caller.uid};
+}
+
+/** gate_may_see() - whether that is so of a VM of @owner_uid */
+bool gate_may_see(Gate *gate, sd_bus_message *call, uid_t owner_uid) {
+        const GateSight sight = gate_look(gate, call);
+
+        return gate_sees(&sight, owner_uid);
 }
 
 static void audit_by_right(Gate *gate, sd_bus_message *call, const Caller *caller, const Vm *vm,

@@ -29,5 +29,18 @@ Gate *gate_free(Gate *gate);
 DEFINE_CLEANUP(Gate *, gate_free)
 
 int gate_require(Gate *gate, sd_bus_message *call, Action action, sd_bus_error *error);
+/* What the sender of a call may know of. */
+typedef struct GateSight {
+        bool all; /* VMs of everybody */
+        bool own; /* those of @uid */
+        uid_t uid;
+} GateSight;
+
+GateSight gate_look(Gate *gate, sd_bus_message *call);
+
+static inline bool gate_sees(const GateSight *sight, uid_t owner_uid) {
+        return sight->all || (sight->own && sight->uid == owner_uid);
+}
+
 bool gate_may_see(Gate *gate, sd_bus_message *call, uid_t owner_uid);
 void gate_forget_sender(Gate *gate, const char *name);

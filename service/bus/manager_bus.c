@@ -101,7 +101,7 @@ static int create_vm(BusService *service, sd_bus_message *message, VmRequest *re
 static int method_create_vm(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = userdata;
         _cleanup_(request_deinit) VmRequest request;
-        _cleanup_(freep) char *path = NULL;
+        VmBusPath path;
         Caller caller;
         Vm *vm = NULL;
         int r;
@@ -116,30 +116,50 @@ static int method_create_vm(sd_bus_message *message, void *userdata, sd_bus_erro
         record_creation(service, &request, caller.uid, vm, error);
         if (r < 0)
                 return r;
-        r = vm_bus_path(vm, &path);
-        if (r >= 0)
-                r = sd_bus_reply_method_return(message, "o", path);
+        r = sd_bus_reply_method_return(message, "o", vm_bus_path(vm, &path));
         if (r < 0) /* nobody knows of it */
                 (void) manager_release_vm(service->manager, vm, NULL);
         return r;
 }
 
-static int append_listed(sd_bus_message *reply, const Vm *vm) {
-        const VmInfo *info = vm_info(vm);
-        _cleanup_(freep) char *path = NULL;
+/* A text that is UTF-8 already, which sd_bus_message_append() would look through once more, byte by byte. */
+static int append_known_text(sd_bus_message *reply, const char *text) {
+        const size_t len = strlen(text);
+        char *space;
         int r;
 
-        r = vm_bus_path(vm, &path);
-        if (r < 0)
-                return r;
-        return sd_bus_message_append(
-                reply, "(susssuo)", info->name, info->cid, vm_state_to_string(info->state),
-                vm_payload_state_to_string(info->payload),
-                request_hypervisor_to_string(info->hypervisor), info->owner_uid, path);
+        r = sd_bus_message_append_string_space(reply, len, &space);
+        if (r >= 0)
+                memcpy(space, text, len);
+        return r;
+}
+
+static int append_listed(sd_bus_message *reply, const Vm *vm) {
+        const VmInfo *info = vm_info(vm);
+        VmBusPath path;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'r', "susssuo");
+        if (r >= 0)
+                r = append_known_text(reply, info->name);
+        if (r >= 0)
+                r = sd_bus_message_append_basic(reply, 'u', &info->cid);
+        if (r >= 0)
+                r = append_known_text(reply, vm_state_to_string(info->state));
+        if (r >= 0)
+                r = append_known_text(reply, vm_payload_state_to_string(info->payload));
+        if (r >= 0)
+                r = append_known_text(reply, request_hypervisor_to_string(info->hypervisor));
+        if (r >= 0)
+                r = sd_bus_message_append_basic(reply, 'u', &info->owner_uid);
+        if (r >= 0)
+                r = sd_bus_message_append_basic(reply, 'o', vm_bus_path(vm, &path));
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 static int method_list_vms(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = userdata;
+        const GateSight sight = gate_look(service->gate, message);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
 
@@ -151,7 +171,7 @@ static int method_list_vms(sd_bus_message *message, void *userdata, sd_bus_error
                 return r;
         for (Vm *vm = manager_first_vm(service->manager); vm;
              vm = manager_next_vm(service->manager, vm)) {
-                if (!gate_may_see(service->gate, message, vm_info(vm)->owner_uid))
+                if (!gate_sees(&sight, vm_info(vm)->owner_uid))
                         continue;
                 r = append_listed(reply, vm);
                 if (r < 0)
@@ -166,15 +186,11 @@ static int method_list_vms(sd_bus_message *message, void *userdata, sd_bus_error
 /* Answers with the path of @vm; one that the caller may not see does not exist for it. */
 static int reply_vm(BusService *service, sd_bus_message *message, const Vm *vm, const char *what,
                     sd_bus_error *error) {
-        _cleanup_(freep) char *path = NULL;
-        int r;
+        VmBusPath path;
 
         if (!vm || !gate_may_see(service->gate, message, vm_info(vm)->owner_uid))
                 return sd_bus_error_setf(error, VIVARIUM_ERROR_NO_SUCH_VM, "no VM with %s", what);
-        r = vm_bus_path(vm, &path);
-        if (r < 0)
-                return r;
-        return sd_bus_reply_method_return(message, "o", path);
+        return sd_bus_reply_method_return(message, "o", vm_bus_path(vm, &path));
 }
 
 /* "UID/NAME" is the VM of that owner; a name has no slash. Return: whether @text is such. */
@@ -427,22 +443,15 @@ static int method_probe_capabilities(sd_bus_message *message, void *userdata, sd
         return 1;
 }
 
-/* Whose VMs an exporter may tell of. */
-typedef struct MetricsReader {
-        Gate *gate;
-        sd_bus_message *call;
-} MetricsReader;
-
+/* Of whose VMs an exporter may tell: @userdata is the reader's GateSight. */
 static bool reader_may_see(void *userdata, const VmInfo *vm) {
-        const MetricsReader *reader = userdata;
-
-        return gate_may_see(reader->gate, reader->call, vm->owner_uid);
+        return gate_sees(userdata, vm->owner_uid);
 }
 
 static int method_get_metrics(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = userdata;
         _cleanup_(freep) char *text = NULL;
-        MetricsReader reader;
+        GateSight sight;
         ExpositionFormat format;
         const char *name;
         int r;
@@ -459,8 +468,8 @@ static int method_get_metrics(sd_bus_message *message, void *userdata, sd_bus_er
                                          "read metrics: format \"%s\" is unknown, expected "
                                          "\"prometheus\" or \"openmetrics\"",
                                          name);
-        reader = (MetricsReader){service->gate, message};
-        r = exporter_write(service->manager, format, reader_may_see, &reader, &text);
+        sight = gate_look(service->gate, message);
+        r = exporter_write(service->manager, format, reader_may_see, &sight, &text);
         if (r < 0)
                 return r;
         return sd_bus_reply_method_return(message, "s", text);
@@ -546,13 +555,10 @@ const sd_bus_vtable manager_bus_vtable[] = {
 
 /** manager_bus_emit_vm() - signal "VmNew" or "VmRemoved". Return: 0 or negative errno. */
 int manager_bus_emit_vm(sd_bus *bus, const char *signal, const Vm *vm) {
-        _cleanup_(freep) char *path = NULL;
+        VmBusPath path;
         int r;
 
-        r = vm_bus_path(vm, &path);
-        if (r < 0)
-                return r;
         r = sd_bus_emit_signal(bus, VIVARIUM_MANAGER_PATH, VIVARIUM_MANAGER_INTERFACE, signal, "os",
-                               path, vm_info(vm)->name);
+                               vm_bus_path(vm, &path), vm_info(vm)->name);
         return r < 0 ? r : 0;
 }

@@ -4,15 +4,13 @@
 static int append_usage(sd_bus_message *reply, const Vm *vm) {
         const VmInfo *info = vm_info(vm);
         const Usage *usage = &info->usage;
-        _cleanup_(freep) char *path = NULL;
-        int r = vm_bus_path(vm, &path);
+        VmBusPath path;
 
-        if (r < 0)
-                return r;
-        return sd_bus_message_append(
-                reply, "(osuttttttt)", path, info->name, info->n_vcpus, info->memory_bytes,
-                usage->guest_cpu_usec, usage->rss_guest_bytes, usage->rss_vmm_bytes,
-                info->balloon_bytes, info->started_monotonic_usec, usage->sampled_usec);
+        return sd_bus_message_append(reply, "(osuttttttt)", vm_bus_path(vm, &path), info->name,
+                                     info->n_vcpus, info->memory_bytes, usage->guest_cpu_usec,
+                                     usage->rss_guest_bytes, usage->rss_vmm_bytes,
+                                     info->balloon_bytes, info->started_monotonic_usec,
+                                     usage->sampled_usec);
 }
 
 /**
@@ -23,6 +21,7 @@ static int append_usage(sd_bus_message *reply, const Vm *vm) {
  */
 int manager_bus_get_usage(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = userdata;
+        const GateSight sight = gate_look(service->gate, message);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
 
@@ -31,8 +30,7 @@ int manager_bus_get_usage(sd_bus_message *message, void *userdata, sd_bus_error 
                 r = sd_bus_message_open_container(reply, 'a', "(osuttttttt)");
         for (Vm *vm = manager_first_vm(service->manager); vm && r >= 0;
              vm = manager_next_vm(service->manager, vm)) {
-                if (vm_info(vm)->state != VM_RUNNING ||
-                    !gate_may_see(service->gate, message, vm_info(vm)->owner_uid))
+                if (vm_info(vm)->state != VM_RUNNING || !gate_sees(&sight, vm_info(vm)->owner_uid))
                         continue;
                 r = append_usage(reply, vm);
                 vm_sample_soon(vm);

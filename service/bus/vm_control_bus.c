@@ -174,14 +174,11 @@ static const char *signal_of(VmPayloadEventKind kind) {
 
 /** vm_bus_emit_payload() - the signal of what the guest said. Return: 0 or negative errno. */
 int vm_bus_emit_payload(sd_bus *bus, const Vm *vm, const VmPayloadEvent *event) {
-        _cleanup_(freep) char *path = NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
+        VmBusPath path;
         int r;
 
-        r = vm_bus_path(vm, &path);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_signal(bus, &signal, path, VIVARIUM_VM_INTERFACE,
+        r = sd_bus_message_new_signal(bus, &signal, vm_bus_path(vm, &path), VIVARIUM_VM_INTERFACE,
                                       signal_of(event->kind));
         if (r >= 0 && event->kind == VM_PAYLOAD_EVENT_FINISHED)
                 r = sd_bus_message_append(signal, "i", (int32_t) event->code);
