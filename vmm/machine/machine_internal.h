@@ -256,6 +256,9 @@ int machine_add_firmware(Machine *machine, const VmmConfig *config, const BootCo
                          HaltSink halt, TextError *reterr);
 void machine_free_firmware(MachineFirmware *firmware);
 
+/* firmware_kernel.c */
+int machine_serve_kernel(FwCfg *fw, const BootConfig *boot, TextError *reterr);
+
 /* firmware.c */
 void machine_prepare_interrupt_controllers(const Machine *machine);
 int machine_prepare_vcpu(const Machine *machine, Vcpu *vcpu);
