@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Debian's firmware on the software processor, to a stock kernel's init and its power-off: SeaBIOS and OVMF with GRUB on a
-# disk, OVMF with a kernel served by fw_cfg, UEFI variables over two boots, and the PVH entry, which needs no firmware.
+# disk, both with a kernel served by fw_cfg, UEFI variables over two boots, and the PVH entry, which needs no firmware.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/guest/initramfs.sh
@@ -35,6 +35,13 @@ run_vmm --mem 256 --cpus 2 --bios $seabios --block bios.img,ro,bootindex=0
 check "SeaBIOS starts GRUB from the disk" grep -q 'vivarium-guest: GRUB started' console
 check "and GRUB the kernel, which powers off" ended_well
 check "which finds both processors in the firmware's tables" grep -q '^cpus 2 online' console
+
+# The disk would boot, too.
+run_vmm --mem 256 --cpus 2 --bios $seabios --block bios.img,ro,bootindex=0 --initrd "$guest/initrd.img" \
+        --params "console=ttyS0 quiet panic=-1 vivarium.test=cpus" "$guest/vmlinuz"
+check "SeaBIOS starts a kernel that fw_cfg serves" ended_well
+check "without a look at the disk" test -z "$(grep -a GRUB console)"
+check "and gives it command line and tables" grep -aq '^cpus 2 online' console
 
 disk efi run:ls+/sys/firmware/efi
 cp $variables vars.fd

@@ -9,8 +9,8 @@
 #include "base/checked.h"
 #include "base/le.h"
 #include "base/log.h"
-#include "config/vm_config.h"
 #include "vmm/boot/smbios.h"
+#include "vmm/firmware/kernel_rom.h"
 #include "vmm/machine/machine_internal.h"
 #include "vmm/mem/memmap.h"
 
@@ -161,11 +161,16 @@ static const VmmDisk *next_boot_disk(const VmmConfig *config, int after) {
         return next;
 }
 
-/* Open Firmware device paths, a line each, the first to boot first; the list ends with a zero byte. */
+/*
+ * Open Firmware device paths, a line each, the first to boot first; the list ends with a zero byte. A kernel precedes
+ * every disk: OVMF tries it first by itself.
+ */
 static int add_boot_order(Machine *machine, const VmmConfig *config) {
         _cleanup_(strbuf_deinit) StrBuf order = {0};
         const VmmDisk *disk = NULL;
 
+        if (config->kernel)
+                strbuf_printf(&order, "%s\n", KERNEL_ROM_DEVICE);
         while ((disk = next_boot_disk(config, disk ? disk->boot_index : -1)))
                 strbuf_printf(&order, "/pci@i0cf8/scsi@%x/disk@0,0\n",
                               machine->disks[disk - config->disks].slot);

@@ -190,6 +190,7 @@ static void test_a_kernel_is_served_for_the_firmware_to_load(void **state) {
         assert_int_equal(pread(fixture->kernel_fd, head, sizeof(head), 0), sizeof(head));
         assert_memory_equal(seen.kernel, head, sizeof(head));
         assert_int_equal(seen.cmdline_size, strlen(seen.cmdline) + 1);
+        assert_true(has_file("bootorder"));
 }
 
 static void test_an_image_that_cannot_be_firmware_is_named(void **state) {
