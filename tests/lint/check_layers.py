@@ -11,7 +11,7 @@ import pathlib
 import re
 import sys
 
-VMM_BASE = ["base", "vmm/event", "vmm/mem"]
+VMM_BASE = ["base", "vmm/event", "vmm/mem", "vmm/snapshot/snapshot.h"]
 # hv.h is the neutral interface; its backends are closed to each other and to all but machine/ (BACKENDS).
 DEVICE = VMM_BASE + ["config/vmm_config.h", "vmm/irq", "vmm/hv/hv.h", "vmm/hv/halt.h"]
 RULES = {
@@ -41,6 +41,7 @@ RULES = {
     "vmm/legacy": DEVICE + ["vmm/pci"],
     "vmm/firmware": DEVICE + ["vmm/boot/image_file.h"],
     "vmm/serial": DEVICE + ["vmm/chardev/char.h"],
+    "vmm/snapshot": ["base", "vmm/mem"],
     "vmm/dump": ["base", "vmm/mem", "vmm/hv/state.h"],
     "vmm/gdb": ["base", "vmm/event", "vmm/mem", "vmm/irq/irq_line.h", "vmm/hv/hv.h", "vmm/hv/state.h"],
     "vmm/control": ["base", "vmm/event", "config/control_message.h", "config/control_verbs.h", "vmm/net/tap_open.h"],

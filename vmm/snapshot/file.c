@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/snapshot/file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/checked.h"
+#include "base/le.h"
+#include "vmm/mem/memmap.h"
+
+#define HEADER_SIZE 64u
+#define STEP_BYTES (UINT64_C(4) << 20) /* between two looks at whether to give up */
+
+static const char magic[8] = "VIVSNAP\n";
+
+typedef struct Header {
+        uint32_t version, crc;
+        uint64_t state_len, ram_at, ram_len;
+} Header;
+
+static uint32_t crc_of(const uint8_t *bytes, size_t len) {
+        return (uint32_t) crc32(0, bytes, (unsigned) len);
+}
+
+/* ---- writing ---- */
+
+static int write_all(int fd, const void *bytes, size_t len, uint64_t at) {
+        const uint8_t *p = bytes;
+
+        while (len > 0) {
+                ssize_t n = pwrite(fd, p, len, (off_t) at);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                p += n;
+                at += (uint64_t) n;
+                len -= (size_t) n;
+        }
+        return 0;
+}
+
+static bool is_zero(const uint8_t *page) {
+        /* Each byte is that before it, and the first is zero. */
+        return page[0] == 0 && memcmp(page, page + 1, MEMMAP_PAGE_SIZE - 1) == 0;
+}
+
+/* The pages of [@from, @to) that are not all zeros, in runs. */
+static int write_pages(int fd, const GuestMem *mem, uint64_t ram_at, uint64_t from, uint64_t to) {
+        while (from < to) {
+                uint64_t end = from;
+                int r;
+
+                while (end < to && !is_zero(mem->base + end))
+                        end += MEMMAP_PAGE_SIZE;
+                r = write_all(fd, mem->base + from, end - from, ram_at + from);
+                if (r < 0)
+                        return r;
+                from = end;
+                while (from < to && is_zero(mem->base + from))
+                        from += MEMMAP_PAGE_SIZE;
+        }
+        return 0;
+}
+
+/* The next range of @fd from @at on that is no hole. Return: false when there is none. */
+static int next_data(int fd, uint64_t at, uint64_t size, uint64_t *ret_from, uint64_t *ret_to) {
+        off_t from = lseek(fd, (off_t) at, SEEK_DATA), to;
+
+        if (from < 0)
+                return errno == ENXIO ? 0 : -errno;
+        if ((uint64_t) from >= size)
+                return 0;
+        to = lseek(fd, from, SEEK_HOLE);
+        if (to < 0)
+                return -errno;
+        *ret_from = (uint64_t) from;
+        *ret_to = MIN((uint64_t) to, size);
+        return 1;
+}
+
+static int write_memory(int fd, const GuestMem *mem, uint64_t ram_at, const _Atomic bool *cancel) {
+        uint64_t at = 0, from, to;
+        int r;
+
+        while (at < mem->size_bytes) {
+                r = next_data(mem->fd, at, mem->size_bytes, &from, &to);
+                if (r <= 0)
+                        return r;
+                from = align_down(from, MEMMAP_PAGE_SIZE);
+                at = MIN(align_up(to, MEMMAP_PAGE_SIZE), mem->size_bytes);
+                for (; from < at; from += STEP_BYTES) {
+                        if (atomic_load(cancel))
+                                return -ECANCELED;
+                        r = write_pages(fd, mem, ram_at, from, MIN(from + STEP_BYTES, at));
+                        if (r < 0)
+                                return r;
+                }
+        }
+        return 0;
+}
+
+static int write_header(int fd, const Header *header) {
+        uint8_t raw[HEADER_SIZE] = {0};
+
+        memcpy(raw, magic, sizeof(magic));
+        le32_store(raw + 8, header->version);
+        le32_store(raw + 12, header->crc);
+        le64_store(raw + 16, header->state_len);
+        le64_store(raw + 24, header->ram_at);
+        le64_store(raw + 32, header->ram_len);
+        return write_all(fd, raw, sizeof(raw), 0);
+}
+
+/**
+ * snapshot_file_write() - a whole snapshot, lasting when it returns; any thread
+ * @fd:     a regular file, open for writing; what is in it is lost
+ * @state:  saved without a mistake
+ * @mem:    written by nobody meanwhile
+ * @cancel: set by another thread to give up
+ *
+ * Return: 0; -ECANCELED; other negative errno.
+ */
+int snapshot_file_write(int fd, const Snapshot *state, const GuestMem *mem,
+                        const _Atomic bool *cancel) {
+        const Header header = {
+                .version = SNAPSHOT_VERSION,
+                .crc = crc_of(state->bytes, state->len),
+                .state_len = state->len,
+                .ram_at = align_up(HEADER_SIZE + state->len, MEMMAP_PAGE_SIZE),
+                .ram_len = mem->size_bytes,
+        };
+        int r;
+
+        if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t) (header.ram_at + header.ram_len)) < 0)
+                return -errno;
+        r = write_all(fd, state->bytes, state->len, HEADER_SIZE);
+        if (r >= 0)
+                r = write_memory(fd, mem, header.ram_at, cancel);
+        if (r >= 0 && fdatasync(fd) < 0)
+                r = -errno;
+        if (r >= 0)
+                r = write_header(fd, &header);
+        if (r >= 0 && fdatasync(fd) < 0)
+                r = -errno;
+        return r;
+}
+
+/* ---- reading ---- */
+
+static int read_all(int fd, void *bytes, size_t len, uint64_t at) {
+        uint8_t *p = bytes;
+
+        while (len > 0) {
+                ssize_t n = pread(fd, p, len, (off_t) at);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : -EBADMSG;
+                p += n;
+                at += (uint64_t) n;
+                len -= (size_t) n;
+        }
+        return 0;
+}
+
+static int check_header(const Header *header, uint64_t file_len, TextError *reterr) {
+        uint64_t end;
+
+        if (header->version != SNAPSHOT_VERSION)
+                return text_error_set(reterr, -EBADMSG, "of version %" PRIu32 ", not %u",
+                                      header->version, SNAPSHOT_VERSION);
+        if (header->state_len == 0 || header->state_len > SNAPSHOT_STATE_MAX ||
+            header->ram_at < HEADER_SIZE + header->state_len ||
+            header->ram_at % MEMMAP_PAGE_SIZE != 0 ||
+            !ADD_CHECKED(header->ram_at, header->ram_len, &end))
+                return text_error_set(reterr, -EBADMSG, "its header makes no sense");
+        if (end != file_len)
+                return text_error_set(reterr, -EBADMSG,
+                                      "has %" PRIu64 " bytes and not the %" PRIu64
+                                      " that its header tells of",
+                                      file_len, end);
+        return 0;
+}
+
+static int read_header(int fd, Header *ret, TextError *reterr) {
+        uint8_t raw[HEADER_SIZE];
+        struct stat st;
+        int r;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return text_error_set(reterr, -EINVAL, "no regular file");
+        r = read_all(fd, raw, sizeof(raw), 0);
+        if ((r < 0 && r != -EBADMSG))
+                return r;
+        if (r < 0 || memcmp(raw, magic, sizeof(magic)) != 0)
+                return text_error_set(reterr, -EBADMSG,
+                                      "no snapshot, or one that was not finished");
+        *ret = (Header){
+                .version = le32_load(raw + 8),
+                .crc = le32_load(raw + 12),
+                .state_len = le64_load(raw + 16),
+                .ram_at = le64_load(raw + 24),
+                .ram_len = le64_load(raw + 32),
+        };
+        return check_header(ret, (uint64_t) st.st_size, reterr);
+}
+
+/**
+ * snapshot_file_read_state() - the state in a snapshot
+ * @ret: owned by the caller
+ *
+ * Return: 0; negative errno, -EBADMSG with a sentence for what is no snapshot of this version.
+ */
+int snapshot_file_read_state(int fd, uint8_t **ret, size_t *ret_len, TextError *reterr) {
+        _cleanup_(freep) uint8_t *state = NULL;
+        Header header;
+        int r;
+
+        r = read_header(fd, &header, reterr);
+        if (r < 0)
+                return r;
+        state = malloc(header.state_len);
+        if (!state)
+                return -ENOMEM;
+        r = read_all(fd, state, header.state_len, HEADER_SIZE);
+        if (r < 0)
+                return r;
+        if (crc_of(state, header.state_len) != header.crc)
+                return text_error_set(reterr, -EBADMSG, "damaged: its checksum is wrong");
+        *ret = TAKE(state);
+        *ret_len = header.state_len;
+        return 0;
+}
+
+/**
+ * snapshot_file_read_memory() - fill RAM, in which nothing was written yet, with that of a snapshot
+ *
+ * Return: 0; negative errno, -EBADMSG with a sentence when it is not as long.
+ */
+int snapshot_file_read_memory(int fd, const GuestMem *mem, TextError *reterr) {
+        uint64_t at, from, to;
+        Header header;
+        int r;
+
+        r = read_header(fd, &header, reterr);
+        if (r < 0)
+                return r;
+        if (header.ram_len != mem->size_bytes)
+                return text_error_set(reterr, -EBADMSG,
+                                      "of a machine with %" PRIu64 " MiB of memory, not %" PRIu64,
+                                      header.ram_len >> 20, mem->size_bytes >> 20);
+        for (at = header.ram_at;;) {
+                r = next_data(fd, at, header.ram_at + header.ram_len, &from, &to);
+                if (r <= 0)
+                        return r;
+                r = read_all(fd, mem->base + (from - header.ram_at), to - from, from);
+                if (r < 0)
+                        return r;
+                at = to;
+        }
+}
