@@ -64,6 +64,7 @@ static void *fake_state(unsigned index, VcpuStateId id, size_t *ret_size) {
         case VCPU_STATE_TSC:
         case VCPU_STATE_TSC_AUX:
         case VCPU_STATE_PKRS:
+        case VCPU_STATE_OTHER_MSRS:
         case VCPU_STATE_ACTIVITY:
                 break;
         }

@@ -15,8 +15,9 @@ typedef struct HostTimer HostTimer;
 /* The host's clocks less the time spent in pauses, and timers on the loop, which may be armed from any thread. */
 typedef struct HostClock {
         GuestClock clock;
-        Loop *loop;                      /* borrowed */
-        _Atomic uint64_t paused_nsec;    /* all pauses so far: how far we are behind the host */
+        Loop *loop; /* borrowed */
+        _Atomic uint64_t
+                paused_nsec; /* how far we are behind the host; of a restored clock modulo 2^64 */
         _Atomic uint64_t paused_at_nsec; /* guest time, or NOT_PAUSED */
         pthread_mutex_t lock;            /* what follows, and the timers' due times */
         HostTimer *timers;
@@ -45,15 +46,23 @@ static usec_t host_clock_wall_usec(GuestClock *clock) {
         return clock_realtime_usec();
 }
 
+/* When @t is due by the host's clock; for the loop 0 is "off". */
+static uint64_t host_timer_due(const HostClock *host, const HostTimer *t) {
+        const int64_t behind = (int64_t) atomic_load(&host->paused_nsec);
+        uint64_t due;
+
+        if (t->due_nsec == GUEST_TIMER_OFF || atomic_load(&host->paused_at_nsec) != NOT_PAUSED)
+                return 0;
+        if (!ADD_CHECKED(t->due_nsec, behind, &due))
+                return behind < 0 ? 1
+                                  : 0; /* before the host's clock began, or after the end of time */
+        return MAX(due, 1u);
+}
+
 /* Brings the host's timer in step. Lock held. */
 static void host_timer_set(const HostClock *host, const HostTimer *t) {
-        uint64_t due = 0; /* for the loop, that is "off" */
-
-        if (t->due_nsec != GUEST_TIMER_OFF && atomic_load(&host->paused_at_nsec) == NOT_PAUSED &&
-            !ADD_CHECKED(MAX(t->due_nsec, 1u), atomic_load(&host->paused_nsec), &due))
-                due = 0; /* after the end of time */
         /* Fails only for descriptors that are not ours. */
-        (void) loop_set_timer(t->source, due);
+        (void) loop_set_timer(t->source, host_timer_due(host, t));
 }
 
 static int host_timer_new(GuestClock *clock, GuestTimerFn fn, void *userdata, GuestTimer **ret) {
@@ -124,6 +133,13 @@ static void host_clock_set_paused(GuestClock *clock, bool paused) {
         pthread_mutex_unlock(&host->lock);
 }
 
+static void host_clock_set_now_nsec(GuestClock *clock, uint64_t nsec) {
+        HostClock *host = host_clock(clock);
+
+        if (atomic_load(&host->paused_at_nsec) != NOT_PAUSED)
+                atomic_store(&host->paused_at_nsec, nsec);
+}
+
 static GuestClock *host_clock_free(GuestClock *clock) {
         HostClock *host = host_clock(clock);
 
@@ -139,6 +155,7 @@ static const GuestClockOps host_clock_ops = {
         .timer_arm = host_timer_arm,
         .timer_free = host_timer_free,
         .set_paused = host_clock_set_paused,
+        .set_now_nsec = host_clock_set_now_nsec,
         .free = host_clock_free,
 };
 
@@ -187,6 +204,16 @@ usec_t guest_clock_wall_usec(GuestClock *clock) {
 void guest_clock_set_paused(GuestClock *clock, bool paused) {
         if (clock->ops->set_paused)
                 clock->ops->set_paused(clock, paused);
+}
+
+/**
+ * guest_clock_set_now_nsec() - what a clock that stands still shows, and goes on from; the loop's thread
+ *
+ * Before the machine runs: what devices have taken from the clock before is none of its times.
+ */
+void guest_clock_set_now_nsec(GuestClock *clock, uint64_t nsec) {
+        if (clock->ops->set_now_nsec)
+                clock->ops->set_now_nsec(clock, nsec);
 }
 
 /**

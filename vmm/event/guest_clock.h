@@ -38,6 +38,8 @@ struct GuestClockOps {
         GuestTimer *(*timer_free)(GuestTimer *timer);
         /* Time stands still or goes on. Optional: a clock that tests move by hand stands still anyway. */
         void (*set_paused)(GuestClock *clock, bool paused);
+        /* Optional: while it stands still, what it shows and goes on from. */
+        void (*set_now_nsec)(GuestClock *clock, uint64_t nsec);
         GuestClock *(*free)(GuestClock *clock); /* after its timers */
 };
 
@@ -47,6 +49,7 @@ DEFINE_CLEANUP(GuestClock *, guest_clock_free)
 uint64_t guest_clock_now_nsec(GuestClock *clock);
 usec_t guest_clock_wall_usec(GuestClock *clock);
 void guest_clock_set_paused(GuestClock *clock, bool paused);
+void guest_clock_set_now_nsec(GuestClock *clock, uint64_t nsec);
 
 int guest_timer_new(GuestClock *clock, GuestTimerFn fn, void *userdata, GuestTimer **ret);
 GuestTimer *guest_timer_free(GuestTimer *timer);

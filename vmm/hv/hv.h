@@ -196,6 +196,8 @@ typedef struct PartitionOps {
         /* Stops or restarts that time and what the guest sees of it: TSCs, kvmclock, local APIC timers. While no vCPU
          * runs; the thread of the machine's loop. */
         int (*pause_time)(Partition *partition, bool paused);
+        /* Of a machine that is paused: what that time is, and goes on from. The same thread. */
+        int (*set_time_nsec)(Partition *partition, uint64_t nsec);
         /* Whether reads and fetches of ROM @rom of the GuestMem come from its memory, as they do at first, or go to the
          * bus as its writes always do: flash that answers a command. Any thread, also from a vCPU's access to the bus,
          * and then it holds for that vCPU's next instruction. */

@@ -28,6 +28,7 @@ typedef struct Vcpu Vcpu;
         X(10, TSC, VcpuTsc, tsc)                                                                   \
         X(11, TSC_AUX, VcpuTscAux, tsc_aux)                                                        \
         X(13, PKRS, VcpuPkrs, pkrs)                                                                \
+        X(14, OTHER_MSRS, VcpuOtherMsrs, other_msrs)                                               \
         X(12, ACTIVITY, VcpuActivity, activity)
 
 typedef struct VcpuRegisters {
@@ -110,6 +111,7 @@ typedef struct VcpuDebugRegisters {
         uint64_t dr0, dr1, dr2, dr3, dr6, dr7;
 } VcpuDebugRegisters;
 
+/* While the machine is paused: as it was when the pause began. */
 typedef struct VcpuTsc {
         uint64_t tsc;
 } VcpuTsc;
@@ -122,6 +124,24 @@ typedef struct VcpuTscAux {
 typedef struct VcpuPkrs {
         uint64_t pkrs;
 } VcpuPkrs;
+
+#define VCPU_OTHER_MSRS_MAX 256u
+
+typedef struct VcpuMsr {
+        uint32_t index;
+        uint32_t padding;
+        uint64_t value;
+} VcpuMsr;
+
+/*
+ * Registers that are in no other element, among them the TSC deadline and those of kvmclock. Which there are is the
+ * backend's to say; those that are not named keep their values. After all that they depend on.
+ */
+typedef struct VcpuOtherMsrs {
+        uint32_t n;
+        uint32_t padding;
+        VcpuMsr msrs[VCPU_OTHER_MSRS_MAX];
+} VcpuOtherMsrs;
 
 typedef enum VcpuRunState {
         VCPU_RUNNING,

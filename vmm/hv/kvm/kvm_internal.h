@@ -61,7 +61,9 @@ struct KvmPartition {
         pthread_mutex_t clock_lock;
         atomic_bool extint;
         KvmRouting routing;
-        GuestMem *mem; /* borrowed */
+        GuestMem *mem;                            /* borrowed */
+        uint32_t other_msrs[VCPU_OTHER_MSRS_MAX]; /* indices */
+        unsigned n_other_msrs;
         unsigned n_slots;
         KvmVcpuSlot *slots; /* owned; n_slots */
 };
@@ -117,6 +119,14 @@ extern const DoorbellOps kvm_doorbell_ops;
 /* time.c */
 uint64_t kvm_reference_time_nsec(Partition *base);
 int kvm_pause_time(Partition *base, bool paused);
+int kvm_set_time_nsec(Partition *base, uint64_t nsec);
+int kvm_get_paused_tsc(KvmPartition *partition, const KvmVcpuSlot *slot, uint64_t *ret);
+int kvm_set_paused_tsc(KvmPartition *partition, const KvmVcpuSlot *slot, uint64_t tsc);
+
+/* other_msrs.c */
+int kvm_list_other_msrs(KvmPartition *partition);
+int kvm_get_other_msrs(const KvmVcpu *vcpu, VcpuOtherMsrs *ret);
+int kvm_set_other_msrs(const KvmVcpu *vcpu, const VcpuOtherMsrs *state);
 
 /* debug.c */
 extern const DebugOps kvm_debug_ops;

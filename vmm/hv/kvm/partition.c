@@ -163,6 +163,7 @@ static const PartitionOps kvm_partition_ops = {
         .pulse_nmi = kvm_pulse_nmi,
         .reference_time_nsec = kvm_reference_time_nsec,
         .pause_time = kvm_pause_time,
+        .set_time_nsec = kvm_set_time_nsec,
         .show_rom = kvm_show_rom,
         .free = kvm_partition_free,
 };
@@ -182,6 +183,9 @@ int kvm_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret, TextE
                 return text_error_set(reterr, r,
                                       "cannot give %" PRIu64 " MiB of memory to the VM: %s",
                                       mem->size_bytes >> 20, strerror(-r));
+        r = kvm_list_other_msrs(partition);
+        if (r < 0)
+                return text_error_set(reterr, r, "cannot list KVM's registers: %s", strerror(-r));
         r = kvm_add_roms(partition);
         if (r < 0)
                 return text_error_set(reterr, r, "cannot give read-only memory to the VM: %s",

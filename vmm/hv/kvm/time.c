@@ -7,6 +7,7 @@
  * the pause; kernels look at their clock then and set it again.
  */
 
+#include <errno.h>
 #include <sys/ioctl.h>
 #include <x86intrin.h>
 
@@ -68,6 +69,48 @@ static int resume_time(KvmPartition *partition) {
         for (unsigned i = 0; i < partition->n_slots; i++)
                 (void) ioctl(partition->slots[i].fd, KVM_KVMCLOCK_CTRL, 0);
         return 0;
+}
+
+/** kvm_set_time_nsec() - PartitionOps.set_time_nsec */
+int kvm_set_time_nsec(Partition *base, uint64_t nsec) {
+        KvmPartition *partition = kvm_partition_from_base(base);
+        int r = -EBUSY;
+
+        pthread_mutex_lock(&partition->clock_lock);
+        if (partition->kvmclock_paused) {
+                partition->paused_nsec = nsec;
+                r = 0;
+        }
+        pthread_mutex_unlock(&partition->clock_lock);
+        return r;
+}
+
+/*
+ * A TSC is the host's plus an offset. While the machine is paused the offset stays, so that of the host's TSC when the
+ * pause began makes the guest's; resume_time() takes the rest out.
+ */
+
+/** kvm_get_paused_tsc() - the TSC of a vCPU of a paused machine. Return: 0; -EBUSY if it is none; other negative errno. */
+int kvm_get_paused_tsc(KvmPartition *partition, const KvmVcpuSlot *slot, uint64_t *ret) {
+        uint64_t offset;
+        int r;
+
+        if (!partition->kvmclock_paused)
+                return -EBUSY;
+        r = tsc_offset_ioctl(slot, KVM_GET_DEVICE_ATTR, &offset);
+        if (r < 0)
+                return r;
+        *ret = partition->paused_tsc + offset;
+        return 0;
+}
+
+/** kvm_set_paused_tsc() - the reverse, likewise */
+int kvm_set_paused_tsc(KvmPartition *partition, const KvmVcpuSlot *slot, uint64_t tsc) {
+        uint64_t offset = tsc - partition->paused_tsc;
+
+        if (!partition->kvmclock_paused)
+                return -EBUSY;
+        return tsc_offset_ioctl(slot, KVM_SET_DEVICE_ATTR, &offset);
 }
 
 /** kvm_pause_time() - PartitionOps.pause_time */

@@ -10,9 +10,9 @@
 
 #define MSR_KVM_MAX 32u
 
-static int get_registers(int fd, VcpuRegisters *ret) {
+static int get_registers(const KvmVcpu *vcpu, VcpuRegisters *ret) {
         struct kvm_regs regs = {0};
-        int r = kvm_ioctl(fd, KVM_GET_REGS, &regs);
+        int r = kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs);
 
         if (r < 0)
                 return r;
@@ -24,7 +24,7 @@ static int get_registers(int fd, VcpuRegisters *ret) {
         return 0;
 }
 
-static int set_registers(int fd, const VcpuRegisters *state) {
+static int set_registers(const KvmVcpu *vcpu, const VcpuRegisters *state) {
         struct kvm_regs regs;
 
 #define COPY(name) regs.name = state->name
@@ -32,7 +32,7 @@ static int set_registers(int fd, const VcpuRegisters *state) {
         COPY(r8), COPY(r9), COPY(r10), COPY(r11), COPY(r12), COPY(r13), COPY(r14), COPY(r15);
         COPY(rip), COPY(rflags);
 #undef COPY
-        return kvm_ioctl(fd, KVM_SET_REGS, &regs);
+        return kvm_ioctl(vcpu->fd, KVM_SET_REGS, &regs);
 }
 
 static void segment_from_kvm(const struct kvm_segment *kvm, VcpuSegment *ret) {
@@ -70,9 +70,9 @@ static struct kvm_segment segment_to_kvm(const VcpuSegment *segment) {
         };
 }
 
-static int get_system_registers(int fd, VcpuSystemRegisters *ret) {
+static int get_system_registers(const KvmVcpu *vcpu, VcpuSystemRegisters *ret) {
         struct kvm_sregs sregs = {0};
-        int r = kvm_ioctl(fd, KVM_GET_SREGS, &sregs);
+        int r = kvm_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
 
         if (r < 0)
                 return r;
@@ -97,12 +97,12 @@ static int get_system_registers(int fd, VcpuSystemRegisters *ret) {
         return 0;
 }
 
-static int set_system_registers(int fd, const VcpuSystemRegisters *state) {
+static int set_system_registers(const KvmVcpu *vcpu, const VcpuSystemRegisters *state) {
         struct kvm_sregs sregs = {0};
         int r;
 
         /* The APIC base travels in the same structure, but is an element of its own. */
-        r = kvm_ioctl(fd, KVM_GET_SREGS, &sregs);
+        r = kvm_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
         if (r < 0)
                 return r;
         memset(sregs.interrupt_bitmap, 0, sizeof(sregs.interrupt_bitmap));
@@ -122,12 +122,12 @@ static int set_system_registers(int fd, const VcpuSystemRegisters *state) {
         sregs.cr4 = state->cr4;
         sregs.cr8 = state->cr8;
         sregs.efer = state->efer;
-        return kvm_ioctl(fd, KVM_SET_SREGS, &sregs);
+        return kvm_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
 }
 
-static int get_xcr(int fd, VcpuXcr *ret) {
+static int get_xcr(const KvmVcpu *vcpu, VcpuXcr *ret) {
         struct kvm_xcrs xcrs = {0};
-        int r = kvm_ioctl(fd, KVM_GET_XCRS, &xcrs);
+        int r = kvm_ioctl(vcpu->fd, KVM_GET_XCRS, &xcrs);
 
         if (r < 0)
                 return r;
@@ -137,29 +137,29 @@ static int get_xcr(int fd, VcpuXcr *ret) {
         return 0;
 }
 
-static int set_xcr(int fd, const VcpuXcr *state) {
+static int set_xcr(const KvmVcpu *vcpu, const VcpuXcr *state) {
         const struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = state->xcr0}}};
 
-        return kvm_ioctl(fd, KVM_SET_XCRS, &xcrs);
+        return kvm_ioctl(vcpu->fd, KVM_SET_XCRS, &xcrs);
 }
 
-static int get_xsave(int fd, VcpuXsave *ret) {
-        return kvm_ioctl(fd, KVM_GET_XSAVE, ret);
+static int get_xsave(const KvmVcpu *vcpu, VcpuXsave *ret) {
+        return kvm_ioctl(vcpu->fd, KVM_GET_XSAVE, ret);
 }
 
-static int set_xsave(int fd, const VcpuXsave *state) {
-        return kvm_ioctl(fd, KVM_SET_XSAVE, state);
+static int set_xsave(const KvmVcpu *vcpu, const VcpuXsave *state) {
+        return kvm_ioctl(vcpu->fd, KVM_SET_XSAVE, state);
 }
 
-static int get_apic(int fd, VcpuApic *ret) {
+static int get_apic(const KvmVcpu *vcpu, VcpuApic *ret) {
         struct kvm_sregs sregs = {0};
         struct kvm_lapic_state lapic = {0};
         int r;
 
-        r = kvm_ioctl(fd, KVM_GET_SREGS, &sregs);
+        r = kvm_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
         if (r < 0)
                 return r;
-        r = kvm_ioctl(fd, KVM_GET_LAPIC, &lapic);
+        r = kvm_ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic);
         if (r < 0)
                 return r;
         ret->base_msr = sregs.apic_base;
@@ -167,22 +167,22 @@ static int get_apic(int fd, VcpuApic *ret) {
         return 0;
 }
 
-static int set_apic(int fd, const VcpuApic *state) {
+static int set_apic(const KvmVcpu *vcpu, const VcpuApic *state) {
         struct kvm_sregs sregs = {0};
         struct kvm_lapic_state lapic = {0};
         int r;
 
-        r = kvm_ioctl(fd, KVM_GET_SREGS, &sregs);
+        r = kvm_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
         if (r < 0)
                 return r;
         if (sregs.apic_base != state->base_msr) {
                 sregs.apic_base = state->base_msr;
-                r = kvm_ioctl(fd, KVM_SET_SREGS, &sregs);
+                r = kvm_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
                 if (r < 0)
                         return r;
         }
         memcpy(lapic.regs, state->registers, sizeof(lapic.regs));
-        return kvm_ioctl(fd, KVM_SET_LAPIC, &lapic);
+        return kvm_ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic);
 }
 
 /* One MSR and where its value is kept in the neutral state. */
@@ -260,28 +260,49 @@ static const MsrField virtual_msrs_fields[] = {
         {0x1a0, offsetof(VcpuVirtualMsrs, misc_enable)},
 };
 
-static const MsrField tsc_fields[] = {{0x10, offsetof(VcpuTsc, tsc)}};
+static const MsrField tsc_register_fields[] = {{0x10, offsetof(VcpuTsc, tsc)}};
 static const MsrField tsc_aux_fields[] = {{0xc0000103, offsetof(VcpuTscAux, tsc_aux)}};
 static const MsrField pkrs_fields[] = {{0x6e1, offsetof(VcpuPkrs, pkrs)}};
 
 #define DEFINE_MSR_ELEMENT(name, type)                                                             \
-        static int get_##name(int fd, type *ret) {                                                 \
-                return get_msrs(fd, name##_fields, ELEMENTSOF(name##_fields), ret);                \
+        static int get_##name(const KvmVcpu *vcpu, type *ret) {                                    \
+                return get_msrs(vcpu->fd, name##_fields, ELEMENTSOF(name##_fields), ret);          \
         }                                                                                          \
-        static int set_##name(int fd, const type *state) {                                         \
-                return set_msrs(fd, name##_fields, ELEMENTSOF(name##_fields), state);              \
+        static int set_##name(const KvmVcpu *vcpu, const type *state) {                            \
+                return set_msrs(vcpu->fd, name##_fields, ELEMENTSOF(name##_fields), state);        \
         }
 DEFINE_MSR_ELEMENT(mtrr, VcpuMtrr)
 DEFINE_MSR_ELEMENT(pat, VcpuPat)
 DEFINE_MSR_ELEMENT(virtual_msrs, VcpuVirtualMsrs)
-DEFINE_MSR_ELEMENT(tsc, VcpuTsc)
+DEFINE_MSR_ELEMENT(tsc_register, VcpuTsc)
 DEFINE_MSR_ELEMENT(tsc_aux, VcpuTscAux)
 DEFINE_MSR_ELEMENT(pkrs, VcpuPkrs)
 #undef DEFINE_MSR_ELEMENT
 
-static int get_debug_registers(int fd, VcpuDebugRegisters *ret) {
+/* Of a paused machine it is the one of the pause, where the host's kernel lets us say so (Linux 5.16). */
+static int get_tsc(const KvmVcpu *vcpu, VcpuTsc *ret) {
+        return kvm_get_paused_tsc(vcpu->partition, vcpu->slot, &ret->tsc) == 0
+                       ? 0
+                       : get_tsc_register(vcpu, ret);
+}
+
+static int set_tsc(const KvmVcpu *vcpu, const VcpuTsc *state) {
+        return kvm_set_paused_tsc(vcpu->partition, vcpu->slot, state->tsc) == 0
+                       ? 0
+                       : set_tsc_register(vcpu, state);
+}
+
+static int get_other_msrs(const KvmVcpu *vcpu, VcpuOtherMsrs *ret) {
+        return kvm_get_other_msrs(vcpu, ret);
+}
+
+static int set_other_msrs(const KvmVcpu *vcpu, const VcpuOtherMsrs *state) {
+        return kvm_set_other_msrs(vcpu, state);
+}
+
+static int get_debug_registers(const KvmVcpu *vcpu, VcpuDebugRegisters *ret) {
         struct kvm_debugregs regs = {0};
-        int r = kvm_ioctl(fd, KVM_GET_DEBUGREGS, &regs);
+        int r = kvm_ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &regs);
 
         if (r < 0)
                 return r;
@@ -296,14 +317,14 @@ static int get_debug_registers(int fd, VcpuDebugRegisters *ret) {
         return 0;
 }
 
-static int set_debug_registers(int fd, const VcpuDebugRegisters *state) {
+static int set_debug_registers(const KvmVcpu *vcpu, const VcpuDebugRegisters *state) {
         const struct kvm_debugregs regs = {
                 .db = {state->dr0, state->dr1, state->dr2, state->dr3},
                 .dr6 = state->dr6,
                 .dr7 = state->dr7,
         };
 
-        return kvm_ioctl(fd, KVM_SET_DEBUGREGS, &regs);
+        return kvm_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &regs);
 }
 
 static VcpuRunState run_state_from_kvm(uint32_t mp_state) {
@@ -334,16 +355,16 @@ static uint32_t run_state_to_kvm(VcpuRunState state) {
         return KVM_MP_STATE_RUNNABLE;
 }
 
-static int get_activity(int fd, VcpuActivity *ret) {
+static int get_activity(const KvmVcpu *vcpu, VcpuActivity *ret) {
         struct kvm_mp_state mp_state = {0};
         struct kvm_vcpu_events events = {0};
         int r;
 
         /* First, because KVM takes pending INIT and SIPI here, which changes the events. */
-        r = kvm_ioctl(fd, KVM_GET_MP_STATE, &mp_state);
+        r = kvm_ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp_state);
         if (r < 0)
                 return r;
-        r = kvm_ioctl(fd, KVM_GET_VCPU_EVENTS, &events);
+        r = kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
         if (r < 0)
                 return r;
         *ret = (VcpuActivity){
@@ -364,7 +385,7 @@ static int get_activity(int fd, VcpuActivity *ret) {
         return 0;
 }
 
-static int set_activity(int fd, const VcpuActivity *state) {
+static int set_activity(const KvmVcpu *vcpu, const VcpuActivity *state) {
         const struct kvm_mp_state mp_state = {.mp_state = run_state_to_kvm(state->run_state)};
         const struct kvm_vcpu_events events = {
                 .exception =
@@ -391,19 +412,19 @@ static int set_activity(int fd, const VcpuActivity *state) {
                 .flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
                          KVM_VCPUEVENT_VALID_SHADOW,
         };
-        int r = kvm_ioctl(fd, KVM_SET_MP_STATE, &mp_state);
+        int r = kvm_ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp_state);
 
-        return r < 0 ? r : kvm_ioctl(fd, KVM_SET_VCPU_EVENTS, &events);
+        return r < 0 ? r : kvm_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events);
 }
 
 /** kvm_vcpu_get_state() - VcpuOps.get_state. Return: 0 or negative errno. */
 int kvm_vcpu_get_state(Vcpu *base, VcpuStateId id, void *ret) {
-        const int fd = CONTAINER_OF(base, KvmVcpu, base)->fd;
+        const KvmVcpu *vcpu = CONTAINER_OF(base, KvmVcpu, base);
 
         switch (id) {
 #define GET(number, NAME, type, name)                                                              \
         case VCPU_STATE_##NAME:                                                                    \
-                return get_##name(fd, ret);
+                return get_##name(vcpu, ret);
                 VCPU_STATE_TABLE(GET)
 #undef GET
         }
@@ -412,12 +433,12 @@ int kvm_vcpu_get_state(Vcpu *base, VcpuStateId id, void *ret) {
 
 /** kvm_vcpu_set_state() - VcpuOps.set_state. Return: 0 or negative errno. */
 int kvm_vcpu_set_state(Vcpu *base, VcpuStateId id, const void *state) {
-        const int fd = CONTAINER_OF(base, KvmVcpu, base)->fd;
+        const KvmVcpu *vcpu = CONTAINER_OF(base, KvmVcpu, base);
 
         switch (id) {
 #define SET(number, NAME, type, name)                                                              \
         case VCPU_STATE_##NAME:                                                                    \
-                return set_##name(fd, state);
+                return set_##name(vcpu, state);
                 VCPU_STATE_TABLE(SET)
 #undef SET
         }

@@ -544,6 +544,8 @@ void soft_cpuid(const SoftModel *model, const CpuidNow *now, uint32_t function, 
                 CpuidEntry *ret);
 uint32_t soft_model_leaf1_ecx(const SoftModel *model);
 uint64_t soft_cr4_known(const SoftModel *model);
+#define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_KVM_SYSTEM_TIME 0x4b564d01u
 bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret);
 bool msr_write(SoftCpu *c, uint32_t msr, uint64_t value);
 

@@ -138,13 +138,19 @@ uint64_t lapic_base(const Lapic *l) {
         return l->base;
 }
 
+/* Whether the base register can have this value at all. */
+static bool base_is_possible(const Lapic *l, uint64_t v) {
+        if ((v & BASE_X2APIC) && !soft_has(l->cpu, CPU_FEATURE_X2APIC))
+                return false;
+        return (v & (BASE_ENABLE | BASE_X2APIC)) != BASE_X2APIC && !(v >> 40) &&
+               !(v & BASE_RESERVED);
+}
+
 /** lapic_set_base() - write the APIC base MSR; false for a transition that the SDM forbids (#GP) */
 bool lapic_set_base(Lapic *l, uint64_t v) {
         unsigned old = l->base & (BASE_ENABLE | BASE_X2APIC), new = v &(BASE_ENABLE | BASE_X2APIC);
 
-        if ((new &BASE_X2APIC) && !soft_has(l->cpu, CPU_FEATURE_X2APIC))
-                return false;
-        if (new == BASE_X2APIC || v >> 40 || (v & BASE_RESERVED))
+        if (!base_is_possible(l, v))
                 return false;
         if (old == (BASE_ENABLE | BASE_X2APIC) && new == BASE_ENABLE)
                 return false;
@@ -671,7 +677,9 @@ void lapic_set_tpr(Lapic *l, uint64_t tpr) {
 /** lapic_save() - the register page in the neutral form of vmm/hv/state.h */
 void lapic_save(Lapic *l, VcpuApic *ret) {
         const uint64_t now = soft_time_nsec(l->cpu->partition);
+        uint32_t left;
 
+        lapic_timer_poll(l, now); /* what has run out is an interrupt already */
         memset(ret, 0, sizeof(*ret));
         ret->base_msr = l->base;
         for (unsigned reg = 0; reg < 0x40; reg++) {
@@ -680,16 +688,20 @@ void lapic_save(Lapic *l, VcpuApic *ret) {
                 if (reg_read(l, reg, now, &v))
                         memcpy(ret->registers + reg * 16, &v, 4);
         }
+        left = lapic_timer_left(&l->timer, now);
+        memcpy(ret->registers + REG_TMCCT * 16, &left, 4);
 }
 
-/** lapic_restore() - the reverse of lapic_save() */
-void lapic_restore(Lapic *l, const VcpuApic *state) {
+/** lapic_restore() - the reverse of lapic_save(). Return: false for a state that it cannot have. */
+bool lapic_restore(Lapic *l, const VcpuApic *state) {
         static const unsigned plain[] = {REG_TPR,       REG_LDR,         REG_DFR,     REG_SVR,
                                          REG_LVT_TIMER, REG_LVT_THERMAL, REG_LVT_PMC, REG_LVT_LINT0,
                                          REG_LVT_LINT1, REG_LVT_ERROR,   REG_TDCR,    REG_TMICT};
         const uint64_t now = soft_time_nsec(l->cpu->partition);
         uint32_t v;
 
+        if (!base_is_possible(l, state->base_msr))
+                return false;
         l->base = state->base_msr;
         if (!x2apic(l)) {
                 memcpy(&v, state->registers + REG_ID * 16, 4);
@@ -706,8 +718,10 @@ void lapic_restore(Lapic *l, const VcpuApic *state) {
                         else
                                 (void) reg_write(l, plain[i], now, v);
                 }
+        memcpy(&v, state->registers + REG_TMCCT * 16, 4);
+        lapic_timer_go_on(&l->timer, now, v);
         memcpy(&v, state->registers + REG_SVR * 16, 4);
-        l->svr = v;
+        l->svr = v & 0x1ff;
         pthread_mutex_lock(&l->lock);
         for (unsigned i = 0; i < 8; i++) {
                 memcpy(&l->isr[i], state->registers + (REG_ISR + i) * 16, 4);
@@ -719,4 +733,5 @@ void lapic_restore(Lapic *l, const VcpuApic *state) {
         l->icr = v;
         memcpy(&v, state->registers + REG_ICR2 * 16, 4);
         l->icr |= (uint64_t) v << 32;
+        return true;
 }

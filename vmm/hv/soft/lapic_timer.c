@@ -95,6 +95,19 @@ uint32_t lapic_timer_count(const LapicTimer *t, uint64_t now) {
         return (uint32_t) MIN((t->due - now) / divider(t), t->initial);
 }
 
+/** lapic_timer_left() - the same, but what is left of the last count is one: 0 only where it does not count */
+uint32_t lapic_timer_left(const LapicTimer *t, uint64_t now) {
+        const uint32_t count = lapic_timer_count(t, now);
+
+        return count == 0 && counting(t) ? 1 : count;
+}
+
+/** lapic_timer_go_on() - a count that was just set has in truth been running, and has @left to go; 0: has ended */
+void lapic_timer_go_on(LapicTimer *t, uint64_t now, uint32_t left) {
+        if (counting(t))
+                start(t, left == 0 ? UINT64_MAX : now + (uint64_t) left * divider(t));
+}
+
 /** lapic_timer_jumped() - whether more time has passed since the last look than the count may jump by */
 bool lapic_timer_jumped(const LapicTimer *t, uint64_t now) {
         return counting(t) && t->looked != UINT64_MAX && now > t->looked + TIMER_STEP_NSEC;

@@ -30,6 +30,8 @@ void lapic_timer_set_count(LapicTimer *t, uint64_t now, uint32_t count);
 void lapic_timer_set_divide(LapicTimer *t, uint64_t now, uint32_t divide);
 bool lapic_timer_set_deadline(LapicTimer *t, uint64_t now, int64_t tsc_offset, uint64_t tsc);
 uint32_t lapic_timer_count(const LapicTimer *t, uint64_t now);
+uint32_t lapic_timer_left(const LapicTimer *t, uint64_t now);
+void lapic_timer_go_on(LapicTimer *t, uint64_t now, uint32_t left);
 bool lapic_timer_jumped(const LapicTimer *t, uint64_t now);
 bool lapic_timer_look(LapicTimer *t, uint64_t now, bool kept_waiting);
 uint64_t lapic_timer_sleep(LapicTimer *t);

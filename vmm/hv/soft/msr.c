@@ -18,7 +18,6 @@
 #define MSR_SYSENTER_EIP 0x176u
 #define MSR_MISC_ENABLE 0x1a0u
 #define MSR_PAT 0x277u
-#define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_PKRS 0x6e1u
 #define MSR_X2APIC_FIRST 0x800u
 #define MSR_X2APIC_LAST 0x83fu
@@ -34,7 +33,6 @@
 #define MSR_KVM_WALL_CLOCK_OLD 0x11u
 #define MSR_KVM_SYSTEM_TIME_OLD 0x12u
 #define MSR_KVM_WALL_CLOCK 0x4b564d00u
-#define MSR_KVM_SYSTEM_TIME 0x4b564d01u
 
 /* Registers that come and go with a feature. */
 static bool offered(const SoftCpu *c, uint32_t msr) {

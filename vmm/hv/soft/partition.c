@@ -272,6 +272,15 @@ static int soft_pause_time(Partition *partition, bool paused) {
         return 0;
 }
 
+static int soft_set_time(Partition *partition, uint64_t nsec) {
+        SoftPartition *p = (SoftPartition *) partition;
+
+        if (!p->paused)
+                return -EBUSY;
+        p->time_base_nsec = p->paused_at_nsec - nsec;
+        return 0;
+}
+
 /* Whoever enters the guest again has no write translations: each first write to a page comes by mmu.c. */
 static int soft_dirty_start(Partition *partition) {
         return guest_mem_dirty_start(((SoftPartition *) partition)->mem);
@@ -337,6 +346,7 @@ static const PartitionOps soft_partition_ops = {
         .pulse_nmi = soft_pulse_nmi,
         .reference_time_nsec = soft_reference_time,
         .pause_time = soft_pause_time,
+        .set_time_nsec = soft_set_time,
         .show_rom = soft_show_rom,
         .free = soft_partition_free,
 };

@@ -249,6 +249,25 @@ static void deliver_injected(SoftCpu *c) {
         }
 }
 
+/* INIT, SIPI and NMI that came from others. */
+static void take_signals(SoftCpu *c, uint32_t what) {
+        if (what & ATTENTION_INIT) {
+                soft_cpu_reset(c, true);
+                c->activity = c->index == 0 ? ACTIVITY_RUNNING : ACTIVITY_WAIT_FOR_SIPI;
+        }
+        if ((what & ATTENTION_SIPI) && c->activity == ACTIVITY_WAIT_FOR_SIPI)
+                start_ap(c);
+        if (what & ATTENTION_NMI)
+                take_nmi_requests(c);
+}
+
+/** soft_cpu_settle() - what is on its way to the processor arrives; on its thread, outside of soft_cpu_run() */
+void soft_cpu_settle(SoftCpu *c) {
+        const uint32_t signals = ATTENTION_INIT | ATTENTION_SIPI | ATTENTION_NMI;
+
+        take_signals(c, atomic_fetch_and(&c->attention, ~signals) & signals);
+}
+
 /* Everything between blocks. Return: whether to go on with the guest. */
 static bool service(SoftCpu *c) {
         for (;;) {
@@ -271,14 +290,7 @@ static bool service(SoftCpu *c) {
                         mmu_flush_all(c);
                 if (what & ATTENTION_TIMER)
                         lapic_timer_poll(c->lapic, soft_time_nsec(c->partition));
-                if (what & ATTENTION_INIT) {
-                        soft_cpu_reset(c, true);
-                        c->activity = c->index == 0 ? ACTIVITY_RUNNING : ACTIVITY_WAIT_FOR_SIPI;
-                }
-                if ((what & ATTENTION_SIPI) && c->activity == ACTIVITY_WAIT_FOR_SIPI)
-                        start_ap(c);
-                if (what & ATTENTION_NMI)
-                        take_nmi_requests(c);
+                take_signals(c, what);
                 if (c->activity >= ACTIVITY_WAIT_FOR_INIT) {
                         wait(c);
                         continue;

@@ -46,6 +46,7 @@ void soft_cpu_free(SoftCpu *c);
 void soft_cpu_reset(SoftCpu *c, bool init);
 void soft_fpu_enter(SoftCpu *c, uint32_t *host_mxcsr, uint8_t *host_x87);
 void soft_fpu_leave(SoftCpu *c, uint32_t host_mxcsr, const uint8_t *host_x87);
+void soft_cpu_settle(SoftCpu *c);
 HaltReason soft_cpu_run(SoftCpu *c, const CpuIo *io, const _Atomic bool *stop);
 
 /* state.c */
@@ -54,4 +55,4 @@ int soft_cpu_set_state(SoftCpu *c, VcpuStateId id, const void *state);
 
 /* lapic.c */
 void lapic_save(Lapic *l, VcpuApic *ret);
-void lapic_restore(Lapic *l, const VcpuApic *state);
+bool lapic_restore(Lapic *l, const VcpuApic *state);

@@ -185,6 +185,33 @@ static void set_activity(SoftCpu *c, const VcpuActivity *a) {
                                          .software = a->interrupt_soft};
 }
 
+/* Of those that are in no other element, the ones that this processor has. */
+static const uint32_t other_msrs[] = {MSR_KVM_SYSTEM_TIME, MSR_TSC_DEADLINE};
+
+static void get_other_msrs(SoftCpu *c, VcpuOtherMsrs *m) {
+        *m = (VcpuOtherMsrs){0};
+        for (size_t i = 0; i < ELEMENTSOF(other_msrs); i++)
+                if (msr_read(c, other_msrs[i], &m->msrs[m->n].value))
+                        m->msrs[m->n++].index = other_msrs[i];
+}
+
+static bool is_other_msr(uint32_t index) {
+        for (size_t i = 0; i < ELEMENTSOF(other_msrs); i++)
+                if (other_msrs[i] == index)
+                        return true;
+        return false;
+}
+
+static int set_other_msrs(SoftCpu *c, const VcpuOtherMsrs *m) {
+        if (m->n > VCPU_OTHER_MSRS_MAX)
+                return -EINVAL;
+        for (uint32_t i = 0; i < m->n; i++)
+                if (!is_other_msr(m->msrs[i].index) ||
+                    !msr_write(c, m->msrs[i].index, m->msrs[i].value))
+                        return -EINVAL;
+        return 0;
+}
+
 /** soft_cpu_get_state() - VcpuOps.get_state; -EOPNOTSUPP for elements that CPUID does not offer */
 int soft_cpu_get_state(SoftCpu *c, VcpuStateId id, void *ret) {
         switch (id) {
@@ -230,7 +257,11 @@ int soft_cpu_get_state(SoftCpu *c, VcpuStateId id, void *ret) {
         case VCPU_STATE_TSC:
                 *(VcpuTsc *) ret = (VcpuTsc){.tsc = cpu_tsc(c)};
                 return 0;
+        case VCPU_STATE_OTHER_MSRS:
+                get_other_msrs(c, ret);
+                return 0;
         case VCPU_STATE_ACTIVITY:
+                soft_cpu_settle(c);
                 get_activity(c, ret);
                 return 0;
         case VCPU_STATE_TSC_AUX:
@@ -259,14 +290,15 @@ int soft_cpu_set_state(SoftCpu *c, VcpuStateId id, const void *state) {
                 set_registers(c, state);
                 return 0;
         case VCPU_STATE_SYSTEM_REGISTERS:
+                if (((const VcpuSystemRegisters *) state)->cr4 & ~c->cr4_known)
+                        return -EINVAL;
                 set_system(c, state);
                 return 0;
         case VCPU_STATE_XSAVE:
                 set_xsave(c, state);
                 return 0;
         case VCPU_STATE_APIC:
-                lapic_restore(c->lapic, state);
-                return 0;
+                return lapic_restore(c->lapic, state) ? 0 : -EINVAL;
         case VCPU_STATE_MTRR:
                 memcpy(&c->mtrr, state, sizeof(c->mtrr));
                 return 0;
@@ -303,6 +335,8 @@ int soft_cpu_set_state(SoftCpu *c, VcpuStateId id, const void *state) {
                 c->tsc_offset = 0;
                 c->tsc_offset = (int64_t) (((const VcpuTsc *) state)->tsc - cpu_tsc(c));
                 return 0;
+        case VCPU_STATE_OTHER_MSRS:
+                return set_other_msrs(c, state);
         case VCPU_STATE_ACTIVITY:
                 set_activity(c, state);
                 return 0;

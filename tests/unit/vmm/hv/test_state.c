@@ -80,14 +80,14 @@ static void test_a_reset_processor_passes_the_check(void **state) {
         assert_non_null(vcpu_state_check_reset(&vcpu->base));
         assert_int_equal(vcpu_state_reset_all(&vcpu->base), 0);
         assert_null(vcpu_state_check_reset(&vcpu->base));
-        assert_int_equal(vcpu->n_set, 13);
+        assert_int_equal(vcpu->n_set, 14);
 }
 
 static void test_elements_that_a_processor_lacks_are_left_alone(void **state) {
         MemoryVcpu *vcpu = vcpu_with(&application_processor);
 
         assert_int_equal(vcpu_state_reset_all(&vcpu->base), 0);
-        assert_int_equal(vcpu->n_set, 10);
+        assert_int_equal(vcpu->n_set, 11);
         assert_int_equal(vcpu->xcr.xcr0, 0);
         assert_null(vcpu_state_check_reset(&vcpu->base));
 }

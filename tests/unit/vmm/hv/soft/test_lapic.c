@@ -681,7 +681,7 @@ static void test_saved_registers_are_those_restored(void **state) {
         set_reg(f, 0, TMICT, 123456);
         lapic_save(f->lapic[0], &before);
         lapic_reset(f->lapic[0], true, false);
-        lapic_restore(f->lapic[0], &before);
+        assert_true(lapic_restore(f->lapic[0], &before));
         lapic_save(f->lapic[0], &after);
         assert_memory_equal(&before, &after, sizeof(before));
         assert_true(lapic_timer_due(f->lapic[0]) != UINT64_MAX);

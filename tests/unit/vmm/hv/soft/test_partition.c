@@ -143,6 +143,12 @@ static void change_tsc_aux(VcpuTscAux *v) {
 static void change_pkrs(VcpuPkrs *v) {
         v->pkrs = 0x55555554;
 }
+
+static void change_other_msrs(VcpuOtherMsrs *v) {
+        assert_int_equal(v->n, 2); /* the page of kvmclock and, not in use, the TSC deadline */
+        v->msrs[0].value = 0x3001;
+}
+
 static void change_activity(VcpuActivity *v) {
         v->run_state = VCPU_HALTED;
         v->nmi_pending = v->nmi_masked = v->interrupt_shadow_sti = true;
