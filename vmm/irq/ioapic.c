@@ -218,3 +218,23 @@ void ioapic_write(Ioapic *ioapic, uint64_t offset, uint32_t value) {
                 break;
         }
 }
+
+/**
+ * ioapic_snapshot() - save or restore registers and the levels of pins
+ *
+ * Nothing is sent when they are restored: what was due is in the local APICs, or waits for its EOI.
+ */
+void ioapic_snapshot(Ioapic *ioapic, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_RANGE(Ioapic, lines, 0, (UINT32_C(1) << GSI_COUNT) - 1),
+                SNAPSHOT_ARRAY(Ioapic, entries),
+                SNAPSHOT_UINT(Ioapic, select),
+                SNAPSHOT_RANGE(Ioapic, id, 0, 0xf),
+        };
+
+        snapshot_members(s, fields, ioapic);
+        for (unsigned pin = 0; snapshot_restored(s) && pin < GSI_COUNT; pin++) {
+                ioapic->entries[pin] &= ENTRY_WRITABLE | ENTRY_REMOTE_IRR;
+                ioapic_update_route(ioapic, pin);
+        }
+}

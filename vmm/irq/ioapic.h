@@ -11,6 +11,7 @@
 
 #include "vmm/hv/hv.h"
 #include "vmm/mem/memmap.h"
+#include "vmm/snapshot/snapshot.h"
 
 typedef struct Ioapic {
         Partition *partition; /* borrowed; NULL until connected: nothing is delivered */
@@ -27,3 +28,4 @@ void ioapic_set_line(Ioapic *ioapic, unsigned pin, bool level);
 void ioapic_handle_eoi(Ioapic *ioapic, uint8_t vector);
 uint32_t ioapic_read(Ioapic *ioapic, uint64_t offset);
 void ioapic_write(Ioapic *ioapic, uint64_t offset, uint32_t value);
+void ioapic_snapshot(Ioapic *ioapic, Snapshot *s);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "base/counter.h"
 #include "vmm/irq/ioapic.h"
@@ -234,4 +235,27 @@ void irqchip_handle_eoi(Irqchip *chip, uint8_t vector) {
 /** irqchip_times_raised() - how often line @irq, 0 to GSI_COUNT - 1, went high; any thread */
 uint64_t irqchip_times_raised(const Irqchip *chip, unsigned irq) {
         return counter_get(&chip->n_raised[irq]);
+}
+
+/**
+ * irqchip_snapshot() - save or restore the controllers and the levels of all wires
+ *
+ * Before any device is restored, which then finds its wire as it drives it. The machine has the same devices.
+ */
+void irqchip_snapshot(Irqchip *chip, Snapshot *s) {
+        pthread_mutex_lock(&chip->lock);
+        snapshot_enter(s, "irqchip", 0);
+        snapshot_expect(s, "interrupt wires", chip->n_sources);
+        for (unsigned i = 0; i < chip->n_sources; i++)
+                snapshot_bool(s, &chip->sources[i].level);
+        pic_snapshot(&chip->pic, s);
+        ioapic_snapshot(&chip->ioapic, s);
+        snapshot_leave(s);
+        if (snapshot_restored(s)) {
+                memset(chip->n_asserted, 0, sizeof(chip->n_asserted));
+                for (unsigned i = 0; i < chip->n_sources; i++)
+                        chip->n_asserted[chip->sources[i].irq] += chip->sources[i].level;
+                irqchip_update_extint(chip);
+        }
+        pthread_mutex_unlock(&chip->lock);
 }

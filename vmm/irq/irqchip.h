@@ -13,6 +13,7 @@
 #include "vmm/hv/hv.h"
 #include "vmm/irq/irq_line.h"
 #include "vmm/mem/bus.h"
+#include "vmm/snapshot/snapshot.h"
 
 typedef struct Irqchip Irqchip;
 
@@ -26,3 +27,4 @@ int irqchip_add_line(Irqchip *chip, unsigned irq, IrqLine *ret);
 int irqchip_acknowledge_pic(Irqchip *chip);
 uint64_t irqchip_times_raised(const Irqchip *chip, unsigned irq);
 void irqchip_handle_eoi(Irqchip *chip, uint8_t vector);
+void irqchip_snapshot(Irqchip *chip, Snapshot *s);

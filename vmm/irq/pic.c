@@ -271,3 +271,30 @@ void pic_write_elcr(PicPair *pair, unsigned offset, uint8_t value) {
         chip->irr = (chip->irr & (uint8_t) ~now_level) | (chip->lines & now_level);
         pic_update_cascade(pair);
 }
+
+/** pic_snapshot() - save or restore both chips */
+void pic_snapshot(PicPair *pair, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_UINT(PicChip, lines),
+                SNAPSHOT_UINT(PicChip, irr),
+                SNAPSHOT_UINT(PicChip, imr),
+                SNAPSHOT_UINT(PicChip, isr),
+                SNAPSHOT_UINT(PicChip, level_triggered),
+                SNAPSHOT_UINT(PicChip, vector_base),
+                SNAPSHOT_RANGE(PicChip, lowest_priority, 0, 7),
+                SNAPSHOT_RANGE(PicChip, step, PIC_STEP_READY, PIC_STEP_ICW4),
+                SNAPSHOT_BOOL(PicChip, expects_icw4),
+                SNAPSHOT_BOOL(PicChip, read_isr),
+                SNAPSHOT_BOOL(PicChip, poll),
+                SNAPSHOT_BOOL(PicChip, special_mask),
+                SNAPSHOT_BOOL(PicChip, special_fully_nested),
+                SNAPSHOT_BOOL(PicChip, auto_eoi),
+                SNAPSHOT_BOOL(PicChip, rotate_on_auto_eoi),
+        };
+
+        snapshot_members(s, fields, &pair->master);
+        snapshot_members(s, fields, &pair->slave);
+        pair->master.level_triggered &= pair->master.level_writable;
+        pair->slave.level_triggered &= pair->slave.level_writable;
+        pic_update_cascade(pair);
+}

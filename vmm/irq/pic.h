@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/snapshot/snapshot.h"
+
 #define PIC_CASCADE_PIN 2u
 
 /* What the next write to the data port means (8259A data sheet, "initialization sequence"). */
@@ -43,3 +45,4 @@ uint8_t pic_read(PicPair *pair, bool slave, unsigned offset);
 void pic_write(PicPair *pair, bool slave, unsigned offset, uint8_t value);
 uint8_t pic_read_elcr(const PicPair *pair, unsigned offset);
 void pic_write_elcr(PicPair *pair, unsigned offset, uint8_t value);
+void pic_snapshot(PicPair *pair, Snapshot *s);

@@ -199,3 +199,23 @@ Pit *pit_free(Pit *pit) {
         free(pit);
         return NULL;
 }
+
+/** pit_snapshot() - save or restore; the clock shows the time of the snapshot */
+void pit_snapshot(Pit *pit, Snapshot *s) {
+        const uint64_t now = pit_now_ticks(pit);
+
+        pthread_mutex_lock(&pit->lock);
+        snapshot_enter(s, "pit", 0);
+        for (unsigned i = 0; i < PIT_CHANNELS; i++)
+                pit_channel_snapshot(&pit->channels[i], now, s);
+        snapshot_u64(s, &pit->seen_ticks);
+        snapshot_u8(s, &pit->port61);
+        if (snapshot_restored(s) && pit->seen_ticks > now)
+                snapshot_refuse(s, "seen_ticks is a time that is to come");
+        if (snapshot_restored(s) && pit->seen_ticks < pit->channels[0].start_ticks)
+                snapshot_refuse(s, "seen_ticks is a time before the count began");
+        snapshot_leave(s);
+        if (snapshot_restored(s))
+                pit_arm(pit, 0);
+        pthread_mutex_unlock(&pit->lock);
+}

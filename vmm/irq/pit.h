@@ -7,9 +7,11 @@
 #include "vmm/event/guest_clock.h"
 #include "vmm/irq/irq_line.h"
 #include "vmm/mem/bus.h"
+#include "vmm/snapshot/snapshot.h"
 
 typedef struct Pit Pit;
 
 int pit_new(Bus *pio, GuestClock *clock, IrqLine irq, Pit **ret);
 Pit *pit_free(Pit *pit);
 DEFINE_CLEANUP(Pit *, pit_free)
+void pit_snapshot(Pit *pit, Snapshot *s);

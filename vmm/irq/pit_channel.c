@@ -231,3 +231,29 @@ bool pit_channel_next_rise(const PitChannel *channel, uint64_t after, uint64_t *
         *ret_ticks = channel->start_ticks + rise;
         return true;
 }
+
+/** pit_channel_snapshot() - save or restore a channel; @now: the time at which that is done */
+void pit_channel_snapshot(PitChannel *channel, uint64_t now, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_RANGE(PitChannel, mode, 0, MODE_HARDWARE_STROBE),
+                SNAPSHOT_RANGE(PitChannel, access, PIT_ACCESS_LOW, PIT_ACCESS_BOTH),
+                SNAPSHOT_BOOL(PitChannel, bcd),
+                SNAPSHOT_BOOL(PitChannel, gate),
+                SNAPSHOT_BOOL(PitChannel, counting),
+                SNAPSHOT_BOOL(PitChannel, null_count),
+                SNAPSHOT_RANGE(PitChannel, count, 1, 0x10000),
+                SNAPSHOT_UINT(PitChannel, start_ticks),
+                SNAPSHOT_UINT(PitChannel, held_ticks),
+                SNAPSHOT_BOOL(PitChannel, write_high_next),
+                SNAPSHOT_UINT(PitChannel, write_low),
+                SNAPSHOT_BOOL(PitChannel, read_high_next),
+                SNAPSHOT_RANGE(PitChannel, n_latched, 0, 2),
+                SNAPSHOT_UINT(PitChannel, latched),
+                SNAPSHOT_BOOL(PitChannel, status_latched),
+                SNAPSHOT_UINT(PitChannel, status),
+        };
+
+        snapshot_members(s, fields, channel);
+        if (snapshot_restored(s) && (channel->start_ticks > now || channel->held_ticks > now))
+                snapshot_refuse(s, "a channel of the timer counts from a time that is to come");
+}

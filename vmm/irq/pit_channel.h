@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/snapshot/snapshot.h"
+
 #define PIT_HZ UINT64_C(1193182)
 
 /* How counts are moved through the byte-wide port: control word bits 5-4. */
@@ -44,3 +46,4 @@ void pit_channel_write(PitChannel *channel, uint64_t now, uint8_t value);
 void pit_channel_set_gate(PitChannel *channel, uint64_t now, bool gate);
 bool pit_channel_output(const PitChannel *channel, uint64_t now);
 bool pit_channel_next_rise(const PitChannel *channel, uint64_t after, uint64_t *ret_ticks);
+void pit_channel_snapshot(PitChannel *channel, uint64_t now, Snapshot *s);

@@ -279,3 +279,36 @@ int acpi_pm_raise_gpe_consume(AcpiPm *pm, unsigned gpe, int cleared_fd) {
         pthread_mutex_unlock(&pm->lock);
         return 0;
 }
+
+/**
+ * acpi_pm_snapshot() - save or restore; the clock shows the time of the snapshot
+ *
+ * Who waits for the end of a general-purpose event is not part of it.
+ */
+void acpi_pm_snapshot(AcpiPm *pm, Snapshot *s) {
+        static const SnapshotField block[] = {
+                SNAPSHOT_UINT(EventBlock, status),
+                SNAPSHOT_UINT(EventBlock, enable),
+        };
+        static const SnapshotField fields[] = {
+                SNAPSHOT_UINT(AcpiPm, control),
+                SNAPSHOT_UINT(AcpiPm, start_nsec),
+                SNAPSHOT_UINT(AcpiPm, seen_carries),
+        };
+
+        pthread_mutex_lock(&pm->lock);
+        snapshot_enter(s, "acpi-pm", 0);
+        snapshot_members(s, block, &pm->pm1);
+        snapshot_members(s, block, &pm->gpe0);
+        snapshot_members(s, fields, pm);
+        if (snapshot_restored(s) && pm->start_nsec > guest_clock_now_nsec(pm->clock))
+                snapshot_refuse(s, "the timer began at a time that is to come");
+        snapshot_leave(s);
+        if (snapshot_restored(s)) {
+                pm->pm1.status &= pm->pm1.status_writable;
+                pm->pm1.enable &= pm->pm1.enable_writable;
+                pm->control &= PM1_CONTROL_WRITABLE;
+                pm_update(pm);
+        }
+        pthread_mutex_unlock(&pm->lock);
+}

@@ -15,6 +15,7 @@
 #include "vmm/irq/irq_line.h"
 #include "vmm/mem/bus.h"
 #include "vmm/mem/memmap.h"
+#include "vmm/snapshot/snapshot.h"
 
 /* MC146818 real-time clock and CMOS memory. */
 typedef struct Rtc Rtc;
@@ -22,18 +23,21 @@ int rtc_new(Bus *pio, GuestClock *clock, IrqLine irq, uint64_t low_ram_bytes,
             uint64_t high_ram_bytes, Rtc **ret);
 Rtc *rtc_free(Rtc *rtc);
 DEFINE_CLEANUP(Rtc *, rtc_free)
+void rtc_snapshot(Rtc *rtc, Snapshot *s);
 
 /* i8042 keyboard controller with nothing plugged in. */
 typedef struct I8042 I8042;
 int i8042_new(Bus *pio, IrqLine keyboard_irq, HaltSink halt, I8042 **ret);
 I8042 *i8042_free(I8042 *kbc);
 DEFINE_CLEANUP(I8042 *, i8042_free)
+void i8042_snapshot(I8042 *kbc, Snapshot *s);
 
 /* ACPI fixed hardware: PM1a event and control blocks, PM timer, GPE0 block; @sci is level-triggered. */
 typedef struct AcpiPm AcpiPm;
 int acpi_pm_new(Bus *pio, GuestClock *clock, IrqLine sci, HaltSink halt, AcpiPm **ret);
 AcpiPm *acpi_pm_free(AcpiPm *pm);
 DEFINE_CLEANUP(AcpiPm *, acpi_pm_free)
+void acpi_pm_snapshot(AcpiPm *pm, Snapshot *s);
 void acpi_pm_press_power_button(AcpiPm *pm);
 void acpi_pm_press_sleep_button(AcpiPm *pm);
 int acpi_pm_raise_gpe(AcpiPm *pm, unsigned gpe);
@@ -44,6 +48,7 @@ typedef struct ResetControl ResetControl;
 int reset_control_new(Bus *pio, HaltSink halt, ResetControl **ret);
 ResetControl *reset_control_free(ResetControl *reset);
 DEFINE_CLEANUP(ResetControl *, reset_control_free)
+void reset_control_snapshot(ResetControl *reset, Snapshot *s);
 
 /* Ports that only firmware looks for. */
 typedef struct ChipsetPorts ChipsetPorts;
@@ -62,6 +67,7 @@ typedef struct Watchdog Watchdog;
 int watchdog_new(Bus *pio, GuestClock *clock, HaltSink halt, Watchdog **ret);
 Watchdog *watchdog_free(Watchdog *watchdog);
 DEFINE_CLEANUP(Watchdog *, watchdog_free)
+void watchdog_snapshot(Watchdog *watchdog, Snapshot *s);
 
 /* What test programs for processors expect of their machine; only with --test-device. */
 typedef struct TestDeviceConfig {

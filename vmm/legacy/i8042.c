@@ -225,3 +225,22 @@ I8042 *i8042_free(I8042 *kbc) {
         free(kbc);
         return NULL;
 }
+
+/** i8042_snapshot() - save or restore */
+void i8042_snapshot(I8042 *kbc, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_ARRAY(I8042, ram),
+                SNAPSHOT_UINT(I8042, status),
+                SNAPSHOT_UINT(I8042, output),
+                SNAPSHOT_UINT(I8042, output_port),
+                SNAPSHOT_UINT(I8042, pending_command),
+        };
+
+        pthread_mutex_lock(&kbc->lock);
+        snapshot_enter(s, "i8042", 0);
+        snapshot_members(s, fields, kbc);
+        snapshot_leave(s);
+        if (snapshot_restored(s))
+                i8042_update_irq(kbc);
+        pthread_mutex_unlock(&kbc->lock);
+}

@@ -65,3 +65,13 @@ ResetControl *reset_control_free(ResetControl *reset) {
         free(reset);
         return NULL;
 }
+
+/** reset_control_snapshot() - save or restore */
+void reset_control_snapshot(ResetControl *reset, Snapshot *s) {
+        pthread_mutex_lock(&reset->lock);
+        snapshot_enter(s, "reset-control", 0);
+        snapshot_u8(s, &reset->value);
+        snapshot_leave(s);
+        reset->value &= RESET_WRITABLE;
+        pthread_mutex_unlock(&reset->lock);
+}

@@ -40,6 +40,8 @@
 #define UPDATE_LEAD_USEC INT64_C(244) /* UIP is set this long before */
 #define USEC_PER_SECOND INT64_C(1000000)
 #define FIRST_UPDATE_USEC INT64_C(500000) /* after the divider is released */
+#define SECONDS_MAX                                                                                \
+        (INT64_C(1) << 40) /* from 1970 on, or back: beyond all that registers can say */
 
 struct Rtc {
         pthread_mutex_t lock;
@@ -340,4 +342,35 @@ Rtc *rtc_free(Rtc *rtc) {
         pthread_mutex_destroy(&rtc->lock);
         free(rtc);
         return NULL;
+}
+
+static bool is_a_time(int64_t seconds) {
+        return seconds >= -SECONDS_MAX && seconds <= SECONDS_MAX;
+}
+
+/**
+ * rtc_snapshot() - save or restore; the guest's clock shows the time of the snapshot
+ *
+ * The time of day goes on meanwhile, by the host's clock: alarms that were due in between come at once.
+ */
+void rtc_snapshot(Rtc *rtc, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_UINT(Rtc, offset_usec),
+                SNAPSHOT_RANGE(Rtc, frozen_usec, 0, (uint64_t) USEC_PER_SECOND - 1),
+                SNAPSHOT_UINT(Rtc, seen_seconds),
+                SNAPSHOT_UINT(Rtc, seen_periods),
+                SNAPSHOT_RANGE(Rtc, index, 0, CMOS_SIZE - 1),
+                SNAPSHOT_ARRAY(Rtc, cmos),
+        };
+
+        pthread_mutex_lock(&rtc->lock);
+        snapshot_enter(s, "rtc", 0);
+        snapshot_members(s, fields, rtc);
+        if (snapshot_restored(s) &&
+            !(is_a_time(rtc->seen_seconds) && is_a_time(rtc->offset_usec / USEC_PER_SECOND)))
+                snapshot_refuse(s, "its time is none that registers can say");
+        snapshot_leave(s);
+        if (snapshot_restored(s)) /* the loop sees to the rest when the machine runs */
+                guest_timer_arm(rtc->timer, guest_clock_now_nsec(rtc->clock));
+        pthread_mutex_unlock(&rtc->lock);
 }

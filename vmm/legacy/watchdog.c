@@ -160,3 +160,22 @@ Watchdog *watchdog_free(Watchdog *watchdog) {
         free(watchdog);
         return NULL;
 }
+
+/** watchdog_snapshot() - save or restore; a countdown goes on from where it was */
+void watchdog_snapshot(Watchdog *watchdog, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_BOOL(Watchdog, running),
+                SNAPSHOT_BOOL(Watchdog, fired),
+                SNAPSHOT_RANGE(Watchdog, countdown, WATCHDOG_COUNT_MIN, WATCHDOG_COUNT_MAX),
+                SNAPSHOT_UINT(Watchdog, due_nsec),
+        };
+
+        pthread_mutex_lock(&watchdog->lock);
+        snapshot_enter(s, "watchdog", 0);
+        snapshot_members(s, fields, watchdog);
+        snapshot_leave(s);
+        if (snapshot_restored(s))
+                guest_timer_arm(watchdog->timer,
+                                watchdog->running ? watchdog->due_nsec : GUEST_TIMER_OFF);
+        pthread_mutex_unlock(&watchdog->lock);
+}

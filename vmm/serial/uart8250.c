@@ -369,3 +369,31 @@ Uart8250 *uart8250_free(Uart8250 *uart) {
         free(uart);
         return NULL;
 }
+
+/** uart8250_snapshot() - save or restore port @number; input that the host has not sent yet is not part of it */
+void uart8250_snapshot(Uart8250 *uart, unsigned number, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_RANGE(Uart8250, ier, 0, IER_WRITABLE),
+                SNAPSHOT_UINT(Uart8250, fcr),
+                SNAPSHOT_UINT(Uart8250, lcr),
+                SNAPSHOT_RANGE(Uart8250, mcr, 0, MCR_WRITABLE),
+                SNAPSHOT_UINT(Uart8250, scratch),
+                SNAPSHOT_UINT(Uart8250, msr),
+                SNAPSHOT_UINT(Uart8250, divisor_low),
+                SNAPSHOT_UINT(Uart8250, divisor_high),
+                SNAPSHOT_BOOL(Uart8250, overrun),
+                SNAPSHOT_BOOL(Uart8250, transmitter_empty_pending),
+                SNAPSHOT_ARRAY(Uart8250, received),
+                SNAPSHOT_RANGE(Uart8250, received_start, 0, UART_FIFO_SIZE - 1),
+                SNAPSHOT_RANGE(Uart8250, n_received, 0, UART_FIFO_SIZE),
+                SNAPSHOT_RANGE(Uart8250, n_polls, 0, UART_POLLS_OF_A_LISTENER),
+        };
+
+        pthread_mutex_lock(&uart->lock);
+        snapshot_enter(s, "uart8250", number);
+        snapshot_members(s, fields, uart);
+        snapshot_leave(s);
+        if (snapshot_restored(s))
+                uart_update_irq(uart);
+        pthread_mutex_unlock(&uart->lock);
+}
