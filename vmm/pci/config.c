@@ -162,3 +162,24 @@ void pci_config_write(PciDevice *dev, unsigned offset, unsigned size, uint32_t v
                 dev->ops->config_written(dev, offset, size);
         pthread_mutex_unlock(&dev->lock);
 }
+
+/**
+ * pci_config_snapshot() - save or restore configuration space; the device's lock is held
+ *
+ * The bits that a guest may change are restored, and BARs decode where they did; the others are what the device is.
+ */
+void pci_config_snapshot(PciDevice *dev, Snapshot *s) {
+        uint8_t config[PCI_CONFIG_SIZE];
+        bool intx = dev->intx;
+
+        memcpy(config, dev->config, sizeof(config));
+        snapshot_bytes(s, config, sizeof(config));
+        snapshot_bool(s, &intx);
+        if (!snapshot_restored(s))
+                return;
+        for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++)
+                dev->config[i] = (uint8_t) ((dev->config[i] & ~dev->writable[i]) |
+                                            (config[i] & dev->writable[i]));
+        pci_bars_update(dev);
+        pci_device_set_intx(dev, intx);
+}

@@ -151,3 +151,16 @@ void pci_hotplug_request(PciHotplug *hotplug, unsigned slot) {
         hotplug->wanted |= 1u << slot;
         pthread_mutex_unlock(&hotplug->lock);
 }
+
+/** pci_hotplug_snapshot() - save or restore what the guest has not read yet; nothing has been handed back */
+void pci_hotplug_snapshot(PciHotplug *hotplug, Snapshot *s) {
+        pthread_mutex_lock(&hotplug->lock);
+        snapshot_enter(s, "pci-hotplug", 0);
+        snapshot_u32(s, &hotplug->plugged);
+        snapshot_u32(s, &hotplug->wanted);
+        snapshot_expect(s, "the set of removable PCI slots, a bit each,", hotplug->removable);
+        if (hotplug->ejected != 0)
+                snapshot_refuse(s, "the guest is handing a device back");
+        snapshot_leave(s);
+        pthread_mutex_unlock(&hotplug->lock);
+}

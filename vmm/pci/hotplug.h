@@ -24,3 +24,4 @@ void pci_hotplug_set_removable(PciHotplug *hotplug, unsigned slot, bool removabl
 bool pci_hotplug_is_removable(PciHotplug *hotplug, unsigned slot);
 void pci_hotplug_announce(PciHotplug *hotplug, unsigned slot);
 void pci_hotplug_request(PciHotplug *hotplug, unsigned slot);
+void pci_hotplug_snapshot(PciHotplug *hotplug, Snapshot *s);

@@ -395,3 +395,22 @@ void msix_config_written(Msix *msix) {
         for (unsigned i = 0; i < msix->n_vectors; i++)
                 update_vector(msix, msix->vectors + i);
 }
+
+/** msix_snapshot() - save or restore the table and the pending bits; the control word is in configuration space */
+void msix_snapshot(Msix *msix, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_UINT(MsixVector, message.address),
+                SNAPSHOT_UINT(MsixVector, message.data),
+                SNAPSHOT_RANGE(MsixVector, control, 0, VECTOR_MASKED),
+                SNAPSHOT_BOOL(MsixVector, pending),
+        };
+
+        snapshot_expect(s, "MSI-X vectors", msix->n_vectors);
+        for (unsigned i = 0; i < msix->n_vectors; i++)
+                snapshot_members(s, fields, &msix->vectors[i]);
+        if (!snapshot_restored(s))
+                return;
+        msix->control = le16_load(msix->dev->config + msix->capability + CONTROL_OFFSET);
+        for (unsigned i = 0; i < msix->n_vectors; i++)
+                update_vector(msix, msix->vectors + i);
+}

@@ -34,6 +34,7 @@ uint64_t msix_table_read(const Msix *msix, uint64_t offset, unsigned size);
 void msix_table_write(Msix *msix, uint64_t offset, unsigned size, uint64_t value);
 uint64_t msix_pba_read(const Msix *msix, uint64_t offset, unsigned size);
 void msix_config_written(Msix *msix);
+void msix_snapshot(Msix *msix, Snapshot *s);
 
 int msix_source_new(Msix *msix, int event_fd, MsixSource **ret);
 MsixSource *msix_source_free(MsixSource *source);

@@ -18,6 +18,7 @@
 #include "vmm/irq/irq_line.h"
 #include "vmm/mem/bus.h"
 #include "vmm/mem/memmap.h"
+#include "vmm/snapshot/snapshot.h"
 
 typedef struct PciDevice PciDevice;
 typedef struct PciRoot PciRoot;
@@ -93,6 +94,11 @@ typedef struct PciDeviceOps {
         void (*resume)(PciDevice *dev);
         /* Optional, on the loop's thread, after suspend(): it is not at rest yet; pci_device_rested() follows. */
         bool (*busy)(PciDevice *dev);
+        /*
+         * On the loop's thread, at rest. Saves or restores what is more than configuration space, which was restored
+         * before, BARs and decoding included. NULL: it cannot be saved.
+         */
+        void (*snapshot)(PciDevice *dev, Snapshot *s);
         /* No vCPU is in the guest; on the loop's thread, or after it ended. Calls pci_device_deinit(). */
         PciDevice *(*free)(PciDevice *dev);
 } PciDeviceOps;
@@ -158,6 +164,8 @@ void pci_root_set_suspended(PciRoot *root, bool suspended);
 bool pci_root_is_at_rest(const PciRoot *root);
 void pci_root_set_rest_handler(PciRoot *root, PciRestFn fn, void *userdata);
 void pci_device_rested(PciDevice *dev);
+void pci_root_snapshot(PciRoot *root, Snapshot *s);
+void pci_device_has_no_more(PciDevice *dev, Snapshot *s);
 
 /** pci_slot_gsi() - the interrupt that INTA# of @slot is wired to; the _PRT says the same */
 static inline unsigned pci_slot_gsi(unsigned slot) {

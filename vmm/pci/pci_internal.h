@@ -19,6 +19,9 @@ void pci_root_bar_unmap(PciRoot *root, PciDevice *dev, unsigned bar);
 void pci_root_bar_map(PciRoot *root, PciDevice *dev, unsigned bar);
 void pci_root_set_wire(PciRoot *root, unsigned slot, bool level);
 
+/* config.c */
+void pci_config_snapshot(PciDevice *dev, Snapshot *s);
+
 void pci_bar_set_address(PciDevice *dev, unsigned bar, uint64_t address);
 void pci_bars_update(PciDevice *dev);
 

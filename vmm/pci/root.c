@@ -51,7 +51,8 @@ static PciDevice *bridge_free(PciDevice *dev) {
         return NULL;
 }
 
-static const PciDeviceOps bridge_ops = {.name = "pci-host-bridge", .free = bridge_free};
+static const PciDeviceOps bridge_ops = {
+        .name = "pci-host-bridge", .snapshot = pci_device_has_no_more, .free = bridge_free};
 
 static const PciIds bridge_ids = {
         /* Red Hat's number for a host bridge that exists only in software. */
@@ -576,4 +577,43 @@ void pci_root_count(PciRoot *root, unsigned slot, PciCountFn fn, void *userdata)
         pthread_mutex_lock(&dev->lock);
         dev->ops->count(dev, fn, userdata);
         pthread_mutex_unlock(&dev->lock);
+}
+
+/** pci_device_has_no_more() - PciDeviceOps.snapshot of a function that is its configuration space */
+void pci_device_has_no_more(PciDevice *dev, Snapshot *s) {
+}
+
+static void snapshot_slot(PciDevice *dev, unsigned slot, Snapshot *s) {
+        pthread_mutex_lock(&dev->lock);
+        if (!dev->ops->snapshot)
+                snapshot_refuse(s, "%s in PCI slot %u cannot be saved", dev->ops->name, slot);
+        else {
+                snapshot_enter(s, "pci", slot);
+                pci_config_snapshot(dev, s);
+                dev->ops->snapshot(dev, s);
+                snapshot_leave(s);
+        }
+        pthread_mutex_unlock(&dev->lock);
+}
+
+/**
+ * pci_root_snapshot() - save or restore the bridge and what is on its bus; the loop's thread, all at rest
+ *
+ * The same functions must be in the same slots. After the interrupt controllers.
+ */
+void pci_root_snapshot(PciRoot *root, Snapshot *s) {
+        uint32_t address = atomic_load(&root->config_address), slots = 0;
+
+        for (unsigned i = 0; i < PCI_SLOTS; i++)
+                if (slot_device(root, i))
+                        slots |= UINT32_C(1) << i;
+        snapshot_enter(s, "pci-root", 0);
+        snapshot_u32(s, &address);
+        snapshot_expect(s, "the set of PCI slots in use, a bit each,", slots);
+        snapshot_leave(s);
+        if (snapshot_restored(s))
+                atomic_store(&root->config_address, address);
+        for (unsigned i = 0; i < PCI_SLOTS; i++)
+                if (slots & UINT32_C(1) << i)
+                        snapshot_slot(slot_device(root, i), i, s);
 }

@@ -241,6 +241,21 @@ static int balloon_reset(VirtioDevice *dev) {
         return 0;
 }
 
+static void balloon_snapshot(VirtioDevice *dev, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_ARRAY(VirtioBalloon, config),
+                SNAPSHOT_BOOL(VirtioBalloon, has_stats_buffer),
+                SNAPSHOT_UINT(VirtioBalloon, stats_head),
+        };
+        VirtioBalloon *balloon = balloon_of(dev);
+
+        snapshot_members(s, fields, balloon);
+        if (snapshot_restored(s) && balloon->has_stats_buffer &&
+            (!dev->queues[QUEUE_STATS].enabled ||
+             balloon->stats_head >= dev->queues[QUEUE_STATS].size))
+                snapshot_refuse(s, "the buffer for statistics is none of its queue's");
+}
+
 static VirtioDevice *balloon_free(VirtioDevice *dev) {
         VirtioBalloon *balloon = balloon_of(dev);
 
@@ -256,6 +271,7 @@ static const VirtioOps balloon_ops = {
         .notify = balloon_notify,
         .reset = balloon_reset,
         .config_write = balloon_config_write,
+        .snapshot = balloon_snapshot,
         .free = balloon_free,
 };
 

@@ -415,12 +415,22 @@ static VirtioDevice *blk_free(VirtioDevice *dev) {
         return NULL;
 }
 
+/* At rest there is no request that only the disk knows of. What is on the disk is the user's to keep with the snapshot. */
+static void blk_snapshot(VirtioDevice *dev, Snapshot *s) {
+        VirtioBlk *blk = (VirtioBlk *) dev;
+
+        snapshot_expect(s, "the size of the disk in sectors", le64_load(blk->config));
+        snapshot_expect(s, "the size of a block in bytes",
+                        le32_load(blk->config + BLK_CONFIG_BLOCK_SIZE));
+}
+
 static const VirtioOps blk_ops = {
         .name = "virtio-blk",
         .type = VIRTIO_TYPE_BLOCK,
         .notify = blk_notify,
         .reset = blk_reset,
         .busy = blk_busy,
+        .snapshot = blk_snapshot,
         .free = blk_free,
 };
 

@@ -26,6 +26,7 @@
 typedef struct VirtioConsole {
         VirtioDevice dev;
         CharDev *chardev;   /* borrowed */
+        bool suspended;     /* input waits */
         bool spoken;        /* the guest has sent something since the last reset */
         uint8_t config[12]; /* cols, rows, max_nr_ports, emerg_wr: nothing that was offered */
 } VirtioConsole;
@@ -67,7 +68,7 @@ static size_t console_receive(void *frontend, const uint8_t *data, size_t len) {
         size_t done = 0;
 
         virtio_device_lock(dev);
-        if (dev->running && queue->enabled && console->spoken) {
+        if (dev->running && queue->enabled && console->spoken && !console->suspended) {
                 done = fill_buffers(console, data, len);
                 virtio_device_interrupt(dev, QUEUE_RECEIVE);
         }
@@ -106,6 +107,21 @@ static int console_reset(VirtioDevice *dev) {
         return 0;
 }
 
+static void console_suspend(VirtioDevice *dev) {
+        ((VirtioConsole *) dev)->suspended = true;
+}
+
+static void console_resume(VirtioDevice *dev) {
+        VirtioConsole *console = (VirtioConsole *) dev;
+
+        console->suspended = false;
+        char_input_ready(console->chardev);
+}
+
+static void console_snapshot(VirtioDevice *dev, Snapshot *s) {
+        snapshot_bool(s, &((VirtioConsole *) dev)->spoken);
+}
+
 static VirtioDevice *console_free(VirtioDevice *dev) {
         free(dev);
         return NULL;
@@ -116,6 +132,9 @@ static const VirtioOps console_ops = {
         .type = VIRTIO_TYPE_CONSOLE,
         .notify = console_notify,
         .reset = console_reset,
+        .suspend = console_suspend,
+        .resume = console_resume,
+        .snapshot = console_snapshot,
         .free = console_free,
 };
 

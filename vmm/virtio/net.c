@@ -167,6 +167,7 @@ static void net_notify(VirtioDevice *dev, unsigned queue) {
 
         if (!net->started)
                 start(net);
+        update_link(net); /* of a card that was restored where the link is another */
         virtio_net_update_kernel(net);
         if (!dev->running)
                 return;
@@ -195,6 +196,7 @@ static void net_suspend(VirtioDevice *dev) {
 
         net->suspended = true;
         virtio_net_update_kernel(net);
+        virtio_net_return_buffers(net);
 }
 
 static void net_resume(VirtioDevice *dev) {
@@ -204,6 +206,32 @@ static void net_resume(VirtioDevice *dev) {
         virtio_net_update_kernel(net);
         for (unsigned i = 0; net->started && i < net->net->n_pairs; i++)
                 virtio_device_kick(dev, 2 * i);
+}
+
+static void net_snapshot(VirtioDevice *dev, Snapshot *s) {
+        VirtioNet *net = (VirtioNet *) dev;
+        SnapshotField fields[] = {
+                SNAPSHOT_ARRAY(VirtioNet, config),
+                SNAPSHOT_BOOL(VirtioNet, started),
+                SNAPSHOT_BOOL(VirtioNet, unplugged),
+                SNAPSHOT_RANGE(VirtioNet, n_active, 1, net->net->n_pairs),
+                SNAPSHOT_UINT(VirtioNet, offloads),
+        };
+        const NetOps *ops = net->net->ops;
+
+        if (net->vhosts)
+                snapshot_refuse(s, "virtio-net is served by the host's kernel");
+        snapshot_expect(s, "pairs of queues", net->net->n_pairs);
+        snapshot_members(s, fields, net);
+        if (!snapshot_restored(s))
+                return;
+        le16_store(net->config + NET_CONFIG_PAIRS, (uint16_t) net->net->n_pairs);
+        le16_store(net->config + NET_CONFIG_MTU, net->net->mtu);
+        if (net->offloads & ~(dev->accepted & NET_GUEST_OFFLOADS))
+                snapshot_refuse(s, "offloads are on that were not negotiated");
+        else if (net->started && (virtio_net_apply_offloads(net, net->offloads) < 0 ||
+                                  (ops->set_pairs && ops->set_pairs(net->net, net->n_active) < 0)))
+                snapshot_refuse(s, "the network's backend refuses what was negotiated");
 }
 
 static VirtioDevice *net_free_device(VirtioDevice *dev) {
@@ -224,6 +252,7 @@ static const VirtioOps net_ops = {
         .reset = net_reset,
         .suspend = net_suspend,
         .resume = net_resume,
+        .snapshot = net_snapshot,
         .free = net_free_device,
 };
 

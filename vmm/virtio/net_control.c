@@ -36,6 +36,7 @@ bool virtio_net_is_control(const VirtioDevice *dev, unsigned queue) {
 int virtio_net_apply_offloads(VirtioNet *net, uint64_t features) {
         unsigned offloads = 0;
 
+        net->offloads = features & NET_GUEST_OFFLOADS;
         if (!net->net->ops->set_offloads)
                 return 0;
         if (features & NET_F_GUEST_CSUM)

@@ -83,6 +83,7 @@ typedef struct VirtioNet {
         bool suspended;    /* frames wait in the backend */
         bool unplugged;    /* the cable is out: frames are lost both ways */
         unsigned n_active; /* pairs in use */
+        uint64_t offloads; /* NET_F_GUEST_* that may be in frames for the guest now */
 
         Vhost **vhosts;                /* owned, one a pair; NULL: frames go through the VMM */
         bool in_kernel[NET_PAIRS_MAX]; /* the pair's vhost device serves its queues */
@@ -95,6 +96,7 @@ typedef struct VirtioNet {
 /* net_receive.c; the device's lock is held, on the loop. */
 void virtio_net_receive(VirtioNet *net, unsigned pair);
 void virtio_net_forget_buffers(VirtioNet *net);
+void virtio_net_return_buffers(VirtioNet *net);
 void virtio_net_stop_receiving(VirtioNet *net, unsigned pair);
 
 /* net_vhost.c; the same, but virtio_net_reset_kernel(), which is on a vCPU's thread. */

@@ -32,6 +32,20 @@ void virtio_net_forget_buffers(VirtioNet *net) {
                 forget(&net->rx[i]);
 }
 
+/**
+ * virtio_net_return_buffers() - the driver has all buffers that no frame is in, as if they had not been taken yet
+ *
+ * A frame whose end is still to be put into buffers is lost. Those that wait were taken last and stand in order, unless
+ * the driver has offered some that hold nothing: such a driver gets a buffer back twice.
+ */
+void virtio_net_return_buffers(VirtioNet *net) {
+        for (unsigned i = 0; i < net->net->n_pairs; i++) {
+                for (unsigned k = 0; !net->in_kernel[i] && k < net->rx[i].n_chains; k++)
+                        virtq_unpop(rx_queue(net, i));
+                forget(&net->rx[i]);
+        }
+}
+
 /* No more buffers are taken: enough, or all that a short ring can hold. */
 static bool is_full(VirtioNet *net, unsigned pair) {
         const NetRx *rx = &net->rx[pair];

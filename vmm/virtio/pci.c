@@ -317,6 +317,81 @@ static void resume(PciDevice *pci) {
                 }
 }
 
+/* ---- snapshots ---- */
+
+/* What the device is, and what the driver knows of it by now. */
+static void expect_same(const VirtioDevice *dev, Snapshot *s) {
+        snapshot_expect_text(s, "the device", dev->ops->name);
+        snapshot_expect(s, "the set of features that are offered", dev->offered);
+        snapshot_expect(s, "the number of queues", dev->n_queues);
+}
+
+static void snapshot_queues(VirtioPci *vpci, Snapshot *s) {
+        VirtioDevice *dev = vpci->dev;
+
+        for (unsigned i = 0; i < dev->n_queues; i++) {
+                uint16_t vector = vpci->kicks[i].vector;
+
+                snapshot_u16(s, &vector);
+                virtq_snapshot(dev->queues + i, vpci->mem,
+                               virtio_device_has(dev, VIRTIO_F_INDIRECT_DESC),
+                               virtio_device_has(dev, VIRTIO_F_EVENT_IDX), s);
+                if (snapshot_restored(s) && vector != VIRTIO_PCI_NO_VECTOR &&
+                    vector >= msix_vectors(vpci->msix))
+                        snapshot_refuse(s, "a queue has vector %u, which is none", vector);
+                if (snapshot_restored(s))
+                        virtio_pci_set_queue_vector(vpci, i, vector);
+        }
+}
+
+/* Whether the driver could have come this far. */
+static void check_status(const VirtioPci *vpci, Snapshot *s) {
+        const VirtioDevice *dev = vpci->dev;
+
+        if (vpci->config_vector != VIRTIO_PCI_NO_VECTOR &&
+            vpci->config_vector >= msix_vectors(vpci->msix))
+                snapshot_refuse(s, "its vector %u is none", vpci->config_vector);
+        if ((vpci->status & VIRTIO_STATUS_FEATURES_OK) &&
+            ((dev->accepted & ~dev->offered) || !virtio_device_has(dev, VIRTIO_F_VERSION_1)))
+                snapshot_refuse(s, "features were agreed that were not offered");
+        if ((vpci->status & VIRTIO_STATUS_DRIVER_OK) && !(vpci->status & VIRTIO_STATUS_FEATURES_OK))
+                snapshot_refuse(s, "a driver runs it without having agreed on features");
+}
+
+static void snapshot(PciDevice *pci, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_UINT(VirtioPci, status),         SNAPSHOT_UINT(VirtioPci, isr),
+                SNAPSHOT_UINT(VirtioPci, config_vector),  SNAPSHOT_UINT(VirtioPci, queue_select),
+                SNAPSHOT_UINT(VirtioPci, offered_select), SNAPSHOT_UINT(VirtioPci, accepted_select),
+        };
+        VirtioPci *vpci = (VirtioPci *) pci;
+        VirtioDevice *dev = vpci->dev;
+
+        if (!dev->ops->snapshot)
+                snapshot_refuse(s, "%s cannot be saved", dev->ops->name);
+        if (vpci->resetting)
+                snapshot_refuse(s, "%s is being reset, try again", dev->ops->name);
+        for (unsigned i = 0; i < dev->n_queues; i++)
+                if (vpci->kicks[i].foreign)
+                        snapshot_refuse(s, "%s is served by the host's kernel", dev->ops->name);
+        expect_same(dev, s);
+        snapshot_members(s, fields, vpci);
+        snapshot_u64(s, &dev->accepted);
+        snapshot_u8(s, &dev->config_generation);
+        check_status(vpci, s);
+        snapshot_queues(vpci, s);
+        msix_snapshot(vpci->msix, s);
+        if (dev->ops->snapshot)
+                dev->ops->snapshot(dev, s);
+        if (!snapshot_restored(s))
+                return;
+        dev->running = (vpci->status & VIRTIO_STATUS_DRIVER_OK) &&
+                       !(vpci->status & VIRTIO_STATUS_NEEDS_RESET);
+        /* Notifications that were on their way are not part of it, and one too many does no harm. */
+        for (unsigned i = 0; i < dev->n_queues; i++)
+                virtio_pci_kick(vpci, i);
+}
+
 /* ---- life ---- */
 
 static PciDevice *vpci_free(PciDevice *pci) {
@@ -353,6 +428,7 @@ static const PciDeviceOps pci_ops = {
         .suspend = suspend,
         .resume = resume,
         .busy = busy,
+        .snapshot = snapshot,
         .free = vpci_free,
 };
 

@@ -311,3 +311,36 @@ void virtq_follow(VirtQueue *queue, uint16_t next_avail) {
         queue->next_used = load16(queue->used + 2, __ATOMIC_ACQUIRE);
         queue->signalled_used = queue->next_used;
 }
+
+/**
+ * virtq_snapshot() - save or restore a queue
+ * @mem, @indirect, @event_idx: as for virtq_enable(), which an enabled queue goes through when it is restored
+ *
+ * @queue->size is the largest that it may have when it is restored.
+ */
+void virtq_snapshot(VirtQueue *queue, const GuestMem *mem, bool indirect, bool event_idx,
+                    Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_UINT(VirtQueue, desc_gpa),  SNAPSHOT_UINT(VirtQueue, avail_gpa),
+                SNAPSHOT_UINT(VirtQueue, used_gpa),  SNAPSHOT_UINT(VirtQueue, next_avail),
+                SNAPSHOT_UINT(VirtQueue, next_used), SNAPSHOT_UINT(VirtQueue, signalled_used),
+        };
+        bool enabled = queue->enabled, is_broken = queue->broken != NULL;
+        uint16_t size = queue->size;
+
+        snapshot_members(s, fields, queue);
+        snapshot_u16(s, &size);
+        snapshot_bool(s, &enabled);
+        snapshot_bool(s, &is_broken);
+        if (!snapshot_restored(s))
+                return;
+        if (size == 0 || size > queue->size || (size & (size - 1)) != 0) {
+                snapshot_refuse(s, "a queue has %u entries, not up to %u", size, queue->size);
+                return;
+        }
+        queue->size = size;
+        if (enabled && virtq_enable(queue, mem, indirect, event_idx) != 0)
+                snapshot_refuse(s, "a queue cannot be: %s", queue->broken);
+        if (is_broken)
+                queue->broken = "it was when it was saved";
+}

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "vmm/mem/guest_mem.h"
+#include "vmm/snapshot/snapshot.h"
 
 #define VIRTQ_SIZE_MAX 1024u
 /* Buffers of one request; a longer chain is the guest's mistake. */
@@ -66,3 +67,5 @@ bool virtq_should_interrupt(VirtQueue *queue);
 void virtq_stop_notify(VirtQueue *queue);
 bool virtq_want_notify(VirtQueue *queue);
 void virtq_follow(VirtQueue *queue, uint16_t next_avail);
+void virtq_snapshot(VirtQueue *queue, const GuestMem *mem, bool indirect, bool event_idx,
+                    Snapshot *s);

@@ -42,6 +42,7 @@ static const VirtioOps rng_ops = {
         .name = "virtio-rng",
         .type = VIRTIO_TYPE_RNG,
         .notify = rng_notify,
+        .snapshot = virtio_device_has_no_more,
         .free = rng_free,
 };
 

@@ -103,3 +103,7 @@ int virtio_device_hand_over(VirtioDevice *dev, unsigned queue, VirtioQueueFds *r
 void virtio_device_take_back(VirtioDevice *dev, unsigned queue) {
         dev->transport_ops->take_back(dev->transport, queue);
 }
+
+/** virtio_device_has_no_more() - VirtioOps.snapshot of a device that is its features and queues */
+void virtio_device_has_no_more(VirtioDevice *dev, Snapshot *s) {
+}

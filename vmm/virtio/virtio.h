@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "vmm/mem/guest_mem.h"
+#include "vmm/snapshot/snapshot.h"
 #include "vmm/virtio/queue.h"
 
 typedef struct VirtioDevice VirtioDevice;
@@ -64,6 +65,11 @@ typedef struct VirtioOps {
         /* Optional, loop thread, after suspend(): the host still works on requests, and virtio_device_rested() will tell of
          * the last one's end. */
         bool (*busy)(const VirtioDevice *dev);
+        /*
+         * Optional, loop thread, after suspend() and at rest, or before the machine runs: saves or restores what is more
+         * than features and queues, which are restored already. NULL: it cannot be saved.
+         */
+        void (*snapshot)(VirtioDevice *dev, Snapshot *s);
         /* No vCPU is in the guest; on the loop's thread, or after it ended. Buffers of the guest that are still in use
          * are no more when it returns. */
         VirtioDevice *(*free)(VirtioDevice *dev);
@@ -122,6 +128,7 @@ static inline bool virtio_device_has(const VirtioDevice *dev, uint64_t feature) 
 
 void virtio_device_lock(VirtioDevice *dev);
 void virtio_device_unlock(VirtioDevice *dev);
+void virtio_device_has_no_more(VirtioDevice *dev, Snapshot *s);
 typedef void (*VirtioChainFn)(VirtioDevice *dev, unsigned queue, const VirtqChain *chain);
 
 int virtio_device_pop(VirtioDevice *dev, unsigned queue, VirtqChain *ret);

@@ -179,6 +179,14 @@ static void vsock_resume(VirtioDevice *dev) {
         pump(vsock); /* clients that came meanwhile */
 }
 
+/* A suspended device has no connections; after a restore the driver hears that they are gone. */
+static void vsock_snapshot(VirtioDevice *dev, Snapshot *s) {
+        VirtioVsock *vsock = (VirtioVsock *) dev;
+
+        snapshot_expect(s, "the context id", le64_load(vsock->config));
+        snapshot_bool(s, &vsock->reset_event_due);
+}
+
 static VirtioDevice *vsock_free(VirtioDevice *dev) {
         VirtioVsock *vsock = (VirtioVsock *) dev;
 
@@ -196,6 +204,7 @@ static const VirtioOps vsock_ops = {
         .reset = vsock_reset,
         .suspend = vsock_suspend,
         .resume = vsock_resume,
+        .snapshot = vsock_snapshot,
         .free = vsock_free,
 };
 
