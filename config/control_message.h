@@ -42,6 +42,7 @@
         X(DISK_ADD, "HotPlugDiskCommand", "AddDisk")                                               \
         X(DISK_REMOVE, "HotPlugDiskCommand", "RemoveDisk")                                         \
         X(RAMDUMP, NULL, "Ramdump")                                                                \
+        X(SNAPSHOT_TAKE, "Snapshot", "Take")                                                       \
         X(STATS, NULL, "Stats")                                                                    \
         X(STATE, NULL, "State")
 
@@ -62,7 +63,7 @@ typedef struct ControlRequest {
         int fd_index;   /* of the descriptor that belongs to it, -1 = none */
         bool flag;      /* BALLOON_ADJUST: wait_for_success; NET_LINK: up */
         uint64_t bytes; /* BALLOON_ADJUST, DISK_RESIZE: the new size */
-        char *text; /* owned, or NULL. NET_ADD: interface; DISK_ADD: value of --block; RAMDUMP: path */
+        char *text; /* owned, or NULL. NET_ADD: interface; DISK_ADD: value of --block; RAMDUMP, SNAPSHOT_TAKE: path */
 } ControlRequest;
 
 void control_request_deinit(ControlRequest *request);

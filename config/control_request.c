@@ -25,10 +25,21 @@ static const RequestName names[] = {
 
 /* What crosvm knows and this VMM does not have: answered by name. */
 static const char *const unsupported[] = {
-        "BatCommand", "GetVmDescriptor", "GpuCommand",         "HotPlugVfioCommand",
-        "MakeRT",     "PciPme",          "RegisterListener",   "RegisterMemory",
-        "Rtc",        "SndCommand",      "Snapshot",           "Swap",
-        "Throttle",   "Unregister",      "UnregisterListener", "UnregisterMemory",
+        "BatCommand",
+        "GetVmDescriptor",
+        "GpuCommand",
+        "HotPlugVfioCommand",
+        "MakeRT",
+        "PciPme",
+        "RegisterListener",
+        "RegisterMemory",
+        "Rtc",
+        "SndCommand",
+        "Swap",
+        "Throttle",
+        "Unregister",
+        "UnregisterListener",
+        "UnregisterMemory",
         "UsbCommand",
 };
 
@@ -94,6 +105,21 @@ static int read_flag(const JsonValue *value, const JsonField *field, void *objec
         if (r >= 0)
                 reading->seen |= field->data;
         return r;
+}
+
+/* A switch of crosvm's that this VMM does not have: false, or refused by its name. */
+static int read_never(const JsonValue *value, const JsonField *field, void *object,
+                      TextError *reterr) {
+        Reading *reading = object;
+        bool wanted;
+        int r = json_read_bool(value, &wanted, reterr);
+
+        if (r < 0)
+                return r;
+        if (wanted)
+                return json_error(value, reterr, "is not supported");
+        reading->seen |= field->data;
+        return 0;
 }
 
 /* null, or the index of one of the descriptors that came along */
@@ -210,6 +236,12 @@ static int read_body(const JsonValue *value, Reading *reading, TextError *reterr
                 {"path", read_text, 0, SEEN(0)},
                 {"file", read_fd, 0, SEEN(1)},
         };
+        static const JsonField take[] = {
+                {"snapshot_path", read_text, 0, SEEN(0)},
+                {"file", read_fd, 0, SEEN(1)},
+                {"compress_memory", read_never, 0, SEEN(2)},
+                {"encrypt", read_never, 0, SEEN(3)},
+        };
         static const JsonField slot = {"", read_index, PCI_SLOT_MAX, 0};
         int r;
 
@@ -242,6 +274,12 @@ static int read_body(const JsonValue *value, Reading *reading, TextError *reterr
                 if (r >= 0 && (reading->request.fd_index < 0) == !reading->request.text)
                         return json_error(value, reterr, "expected one of \"path\" and \"file\"");
                 return r;
+        case CONTROL_SNAPSHOT_TAKE:
+                r = MEMBERS(value, take, 0, reading, reterr);
+                if (r >= 0 && (reading->request.fd_index < 0) == !reading->request.text)
+                        return json_error(value, reterr,
+                                          "expected one of \"snapshot_path\" and \"file\"");
+                return r;
         case CONTROL_EXIT:
         case CONTROL_POWERBTN:
         case CONTROL_SLEEPBTN:
@@ -271,6 +309,7 @@ static bool has_body(ControlKind kind) {
         case CONTROL_DISK_ADD:
         case CONTROL_DISK_REMOVE:
         case CONTROL_RAMDUMP:
+        case CONTROL_SNAPSHOT_TAKE:
                 return true;
         case CONTROL_EXIT:
         case CONTROL_POWERBTN:
@@ -462,6 +501,9 @@ static int build_members(const ControlRequest *request, struct json_object *body
         case CONTROL_RAMDUMP:
                 r = add_text(body, request->kind == CONTROL_RAMDUMP ? "path" : "block",
                              request->text);
+                return r < 0 || request->fd_index < 0 ? r : add_fd(body, "file", request->fd_index);
+        case CONTROL_SNAPSHOT_TAKE:
+                r = add_text(body, "snapshot_path", request->text);
                 return r < 0 || request->fd_index < 0 ? r : add_fd(body, "file", request->fd_index);
         case CONTROL_NET_ADD:
         case CONTROL_NET_REMOVE:

@@ -112,6 +112,14 @@ static int parse_ramdump(const Verb *verb, char *const *arguments, ControlComman
         return command->file ? 0 : -ENOMEM;
 }
 
+static int parse_snapshot(const Verb *verb, char *const *arguments, ControlCommand *command,
+                          TextError *reterr) {
+        command->file = strdup(arguments[0]);
+        command->file_new = true;
+        command->request.fd_index = 0;
+        return command->file ? 0 : -ENOMEM;
+}
+
 /* ---- the table ---- */
 
 static const Verb verbs[] = {
@@ -190,6 +198,13 @@ static const Verb verbs[] = {
          .n_arguments = 1,
          .parse = parse_ramdump,
          .help = "write the guest's memory and registers to FILE"},
+        {.name = "snapshot",
+         .sub = "take",
+         .kind = CONTROL_SNAPSHOT_TAKE,
+         .arguments = "PATH",
+         .n_arguments = 1,
+         .parse = parse_snapshot,
+         .help = "write all of the VM to a new file PATH, for --restore"},
         {.name = "vcpus", .kind = CONTROL_VCPU_PID_TID, .help = "print the vCPUs' threads"},
         {.name = "state", .kind = CONTROL_STATE, .help = "print whether it runs or is suspended"},
         {.name = "stats", .kind = CONTROL_STATS, .help = "print counters of vCPUs and devices"},

@@ -14,6 +14,7 @@ typedef struct ControlCommand {
         const char *socket;     /* borrowed from the arguments */
         char *file; /* owned, optional: sent along as descriptor 0, opened as @request says */
         bool file_read_only, file_create;
+        bool file_new; /* must not exist; goes again if the request fails */
         char *tap; /* owned, optional: the interface of which a queue is sent along as descriptor 0 */
 } ControlCommand;
 

@@ -14,7 +14,7 @@
 #define FREQUENCY "of frequency scaling that the guest takes part in: none here"
 #define PASSTHROUGH "no passthrough of host devices yet"
 #define VHOST_USER "of vhost-user devices only --vhost-user-fs"
-#define SAVING "saving and restoring to a file is not done yet"
+#define SAVING "memory is not moved to a file while the guest runs"
 #define REMOVED "removed from crosvm; see the option that took its place"
 
 typedef struct Refused {
@@ -73,7 +73,6 @@ static const Refused run_options[] = {
         {"protected-vm-with-firmware", PROTECTED},
         {"protected-vm-without-firmware", PROTECTED},
         {"pvclock", "needs a device that Linux has no driver for"},
-        {"restore", SAVING},
         {"rotary", MEDIA},
         {"scsi-block", "no SCSI controller: --block has the same images"},
         {"seccomp-policy-dir", "the filter is built in"},
@@ -117,9 +116,11 @@ static const Refused run_options[] = {
 };
 
 static const char *const commands[] = {
-        "balloon_ws", "battery", "create_composite", "create_qcow2", "device",
-        "devices",    "gpu",     "make_rt",          "snapshot",     "snd",
-        "swap",       "usb",     "version",          "vfio",
+        "balloon_ws",   "battery", "create_composite",
+        "create_qcow2", "device",  "devices",
+        "gpu",          "make_rt", "snd",
+        "swap",         "usb",     "version",
+        "vfio",
 };
 
 /** crosvm_run_option_reason() - why this version refuses --@name of crosvm's `run`; NULL: crosvm has none of that name */

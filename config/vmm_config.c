@@ -63,6 +63,7 @@ void vmm_config_deinit(VmmConfig *config) {
         free(config->socket);
         free(config->gdb);
         free(config->ramdump);
+        free(config->restore);
         free(config->vsock_socket_dir);
         free(config->vsock_device);
         *config = (VmmConfig){0};

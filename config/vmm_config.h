@@ -143,6 +143,7 @@ typedef struct VmmConfig {
         char *socket;  /* owned, optional: where the control socket listens */
         char *gdb;     /* owned, optional: TCP port or Unix socket where a debugger connects */
         char *ramdump; /* owned, optional: file for an ELF core when the guest panics */
+        char *restore; /* owned, optional: snapshot to go on from instead of booting */
         bool suspended_vcpus; /* the same, with the devices awake */
         bool strict_balloon;  /* a guest that is out of memory cannot take it back */
         bool suspended;       /* start suspended, until the control socket says otherwise */

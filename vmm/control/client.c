@@ -74,7 +74,8 @@ static int receive_message(int fd, char **ret) {
 }
 
 static int open_file(const ControlCommand *command, int *ret, TextError *reterr) {
-        const int flags = command->file_create      ? O_WRONLY | O_CREAT | O_TRUNC
+        const int flags = command->file_new         ? O_RDWR | O_CREAT | O_EXCL
+                          : command->file_create    ? O_WRONLY | O_CREAT | O_TRUNC
                           : command->file_read_only ? O_RDONLY
                                                     : O_RDWR;
         int fd;
@@ -101,27 +102,17 @@ static int judge(const ControlAnswer *answer, const char *json, FILE *out, TextE
         return 0;
 }
 
-/**
- * control_client_run() - ask the VM that listens at @command->socket, and print what it answers beside "Ok"
- *
- * Waits as long as the VM takes. Return: 0 when it was done; negative errno with a sentence.
- */
-int control_client_run(const ControlCommand *command, FILE *out, TextError *reterr) {
-        _cleanup_(fd_closep) int fd = -EBADF, file = -EBADF;
-        _cleanup_(freep) char *json = NULL, *answered = NULL;
+static int request_and_judge(const ControlCommand *command, const char *json, int file, FILE *out,
+                             TextError *reterr) {
+        _cleanup_(freep) char *answered = NULL;
+        _cleanup_(fd_closep) int fd = -EBADF;
         ControlAnswer answer;
         int r;
 
-        r = control_request_format(&command->request, &json);
-        if (r < 0)
-                return r;
-        r = open_file(command, &file, reterr);
-        if (r < 0)
-                return r;
         r = connect_to(command->socket, &fd, reterr);
         if (r < 0)
                 return r;
-        r = send_message(fd, json, file);
+        r = send_message(fd, (char *) (uintptr_t) json, file);
         if (r >= 0)
                 r = receive_message(fd, &answered);
         if (r < 0)
@@ -132,5 +123,27 @@ int control_client_run(const ControlCommand *command, FILE *out, TextError *rete
                 return text_error_prefix(reterr, r, "the VM's answer");
         r = judge(&answer, answered, out, reterr);
         free(answer.text);
+        return r;
+}
+
+/**
+ * control_client_run() - ask the VM that listens at @command->socket, and print what it answers beside "Ok"
+ *
+ * Waits as long as the VM takes. Return: 0 when it was done; negative errno with a sentence.
+ */
+int control_client_run(const ControlCommand *command, FILE *out, TextError *reterr) {
+        _cleanup_(fd_closep) int file = -EBADF;
+        _cleanup_(freep) char *json = NULL;
+        int r;
+
+        r = control_request_format(&command->request, &json);
+        if (r < 0)
+                return r;
+        r = open_file(command, &file, reterr);
+        if (r < 0)
+                return r;
+        r = request_and_judge(command, json, file, out, reterr);
+        if (r < 0 && command->file_new)
+                (void) unlink(command->file);
         return r;
 }

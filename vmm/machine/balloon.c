@@ -122,6 +122,10 @@ static void on_stats(void *userdata, ControlCall *call) {
                 control_call_fail(call, "too many ask at once");
                 return;
         }
+        if (machine_snapshot_is_taken(machine)) { /* asking writes to the guest's memory */
+                control_call_fail(call, "a snapshot is being taken");
+                return;
+        }
         if (virtio_balloon_request_stats(balloon->device) < 0) {
                 control_call_fail(call, "the guest has no balloon driver");
                 return;

@@ -16,11 +16,21 @@ static void on_exit_request(void *userdata, ControlCall *call) {
         machine_halt(userdata, HALT_STOP);
 }
 
+/* A machine of which a snapshot is taken rests until that is done. */
+static bool fail_during_snapshot(const Machine *machine, ControlCall *call) {
+        if (!machine_snapshot_is_taken(machine))
+                return false;
+        control_call_fail(call, "a snapshot is being taken");
+        return true;
+}
+
 /* Whoever asked for the devices to rest hears of it when they do. */
 static void on_suspend(void *userdata, ControlCall *call) {
         const bool devices = control_call_request(call)->kind == CONTROL_SUSPEND_VM;
         Machine *machine = userdata;
 
+        if (fail_during_snapshot(machine, call))
+                return;
         machine_suspend(machine, devices);
         if (!devices || pci_root_is_at_rest(machine->pci))
                 control_call_ok(call);
@@ -35,11 +45,14 @@ static void on_rest(void *userdata) {
 
         if (machine->suspending)
                 control_call_ok(TAKE(machine->suspending));
+        machine_snapshot_rested(machine);
 }
 
 static void on_resume(void *userdata, ControlCall *call) {
         Machine *machine = userdata;
 
+        if (fail_during_snapshot(machine, call))
+                return;
         if (machine_unsuspend(machine, control_call_request(call)->kind == CONTROL_RESUME_VM) < 0) {
                 control_call_fail(call, "the devices are suspended too; use ResumeVm");
                 return;

@@ -44,6 +44,7 @@ static void on_ejected(void *userdata, unsigned slot) {
         Machine *machine = userdata;
         ControlCall *call = TAKE(machine->hotplug.removing[slot].call);
 
+        machine->identity.hotplugged = true;
         machine_forget_disk(machine, slot);
         machine_forget_network(machine, slot);
         machine_pause(machine);
@@ -94,6 +95,7 @@ int machine_plug_consume(Machine *machine, VirtioDevice *device, unsigned *ret_s
         machine_resume(machine);
         if (r < 0)
                 return text_error_set(reterr, r, "cannot put it on the bus: %s", strerror(-r));
+        machine->identity.hotplugged = true;
         pci_hotplug_set_removable(machine->pci_hotplug, config.slot, true);
         pci_hotplug_announce(machine->pci_hotplug, config.slot);
         (void) acpi_pm_raise_gpe(machine->acpi_pm, ACPI_GPE_PCI_HOTPLUG);

@@ -65,6 +65,10 @@ int machine_run(Machine *machine, HaltReason *ret, TextError *reterr) {
         r = machine_start_vcpus(machine, reterr);
         if (r < 0)
                 return r;
+        if (machine->restored) {
+                free(TAKE(machine->restored));
+                machine_resume(machine);
+        }
         r = loop_run(machine->loop);
         if (r < 0)
                 machine_halt(machine, HALT_ERROR);

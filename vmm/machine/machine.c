@@ -107,6 +107,7 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
         r = machine_load_firmware(machine, config, reterr);
         if (r < 0)
                 return r;
+        machine_identify(machine, config, hv, proto);
         r = hv->proto_build(proto, machine->mem, &machine->partition, reterr);
         if (r < 0)
                 return r;
@@ -413,10 +414,14 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
         r = machine_open_ramdump(machine, config, reterr);
         if (r < 0)
                 return r;
+        r = machine_add_snapshots(machine);
+        if (r < 0)
+                return r;
         r = machine_open_debugger(machine, config, reterr);
         if (r < 0)
                 return r;
-        r = load(machine, config, reterr);
+        r = config->restore ? machine_restore(machine, config->restore, reterr)
+                            : load(machine, config, reterr);
         if (r < 0)
                 return r;
         /* What unpacking the kernel took goes back to the host: the VMM stays small beside its guest. */
@@ -429,6 +434,7 @@ int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextErr
 Machine *machine_free(Machine *machine) {
         if (!machine)
                 return NULL;
+        (void) machine_snapshot_free(machine->snapshot);
         (void) machine_ramdump_free(machine->ramdump);
         (void) machine_debugger_free(machine->debugger);
         (void) control_server_free(machine->control);
@@ -458,6 +464,7 @@ Machine *machine_free(Machine *machine) {
         (void) guest_clock_free(machine->clock);
         (void) loop_free(machine->loop);
         free(machine->vcpus);
+        free(machine->restored);
         machine_deinit_placement(&machine->placement);
         machine_park_deinit(&machine->park);
         pthread_cond_destroy(&machine->gate.changed);

@@ -15,6 +15,7 @@
 #include "vmm/firmware/flash.h"
 #include "vmm/firmware/fw_cfg.h"
 #include "vmm/hv/hv.h"
+#include "vmm/hv/state_set.h"
 #include "vmm/irq/irqchip.h"
 #include "vmm/irq/pit.h"
 #include "vmm/jail/jail.h"
@@ -164,6 +165,23 @@ typedef struct MachineBalloon {
 /* Members are owned unless marked; the order is the order of making, and its reverse that of releasing. */
 typedef struct MachineDebugger MachineDebugger;
 typedef struct MachineRamdump MachineRamdump;
+typedef struct MachineSnapshot MachineSnapshot;
+
+/* What a machine must be the same in to be restored, and is no device's. */
+#define MACHINE_CPUID_MAX 128u
+
+typedef struct MachineIdentity {
+        const char *hypervisor; /* static */
+        const char *unsavable;  /* static: an option that no snapshot can have; NULL: none */
+        bool hotplugged;        /* something came or went since the start */
+        CpuidEntry cpuid[MACHINE_CPUID_MAX];
+        unsigned n_cpuid;
+} MachineIdentity;
+
+/* What machine_suspend() has made rest. */
+typedef struct MachineSuspension {
+        bool vcpus, devices;
+} MachineSuspension;
 
 struct Machine {
         Loop *loop;
@@ -192,6 +210,9 @@ struct Machine {
         PciRoot *pci;
         MachineDebugger *debugger; /* NULL without --gdb */
         MachineRamdump *ramdump;
+        MachineSnapshot *snapshot;
+        MachineIdentity identity;
+        VcpuStates *restored; /* owned, one for each vCPU: with --restore, until they run */
         PciHotplug *pci_hotplug;
         MachineHotplug hotplug;
         MachineDisk disks[VMM_DISKS_MAX];
@@ -281,6 +302,8 @@ bool machine_park_pass(Machine *machine, Vcpu *vcpu);
 void machine_park_leave(Machine *machine, MachineVcpu *vcpu);
 void machine_park_hold(Machine *machine, unsigned index, bool held);
 void machine_park_stop(Machine *machine, unsigned index);
+MachineSuspension machine_suspension(const Machine *machine);
+void machine_suspend_back(Machine *machine, MachineSuspension before);
 bool machine_park_take_stop(Machine *machine, unsigned index);
 
 /* control.c */
@@ -338,3 +361,17 @@ void machine_halt_now(Machine *machine, HaltReason reason);
 int machine_open_ramdump(Machine *machine, const VmmConfig *config, TextError *reterr);
 bool machine_ramdump_takes(MachineRamdump *dump, HaltReason reason);
 MachineRamdump *machine_ramdump_free(MachineRamdump *dump);
+
+/* saved_state.c */
+void machine_identify(Machine *machine, const VmmConfig *config, const HvOps *hv,
+                      const ProtoPartition *proto);
+void machine_snapshot_state(Machine *machine, Snapshot *s);
+
+/* snapshot.c */
+int machine_add_snapshots(Machine *machine);
+MachineSnapshot *machine_snapshot_free(MachineSnapshot *snapshot);
+bool machine_snapshot_is_taken(const Machine *machine);
+void machine_snapshot_rested(Machine *machine);
+
+/* restore.c */
+int machine_restore(Machine *machine, const char *path, TextError *reterr);

@@ -217,13 +217,26 @@ void machine_suspend(Machine *machine, bool devices) {
 int machine_unsuspend(Machine *machine, bool devices) {
         if (machine->devices_suspended && !devices)
                 return -EBUSY;
-        if (machine->devices_suspended) {
+        machine_suspend_back(machine, (MachineSuspension){0});
+        return 0;
+}
+
+/** machine_suspension() - what is suspended now */
+MachineSuspension machine_suspension(const Machine *machine) {
+        return (MachineSuspension){
+                .vcpus = machine->suspended,
+                .devices = machine->devices_suspended,
+        };
+}
+
+/** machine_suspend_back() - wake what was not suspended at @before */
+void machine_suspend_back(Machine *machine, MachineSuspension before) {
+        if (!before.devices && machine->devices_suspended) {
                 machine->devices_suspended = false;
                 pci_root_set_suspended(machine->pci, false);
         }
-        if (machine->suspended) {
+        if (!before.vcpus && machine->suspended) {
                 machine->suspended = false;
                 machine_resume(machine);
         }
-        return 0;
 }

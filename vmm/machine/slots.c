@@ -32,7 +32,8 @@ static PciDevice *stub_free(PciDevice *dev) {
         return NULL;
 }
 
-static const PciDeviceOps stub_ops = {.name = "pci-stub", .free = stub_free};
+static const PciDeviceOps stub_ops = {
+        .name = "pci-stub", .snapshot = pci_device_has_no_more, .free = stub_free};
 
 /* Configuration space and nothing else. */
 static int add_stub(Machine *machine, const VmmStub *stub) {

@@ -103,6 +103,18 @@ static void vcpu_run(MachineVcpu *self, Vcpu *vcpu) {
         machine_halt(machine, reason);
 }
 
+/* To what the guest is entered with, or goes on from. */
+static int prepare(const Machine *machine, Vcpu *vcpu, const char **ret_option) {
+        int r;
+
+        if (!machine->restored)
+                return machine_prepare_vcpu(machine, vcpu);
+        r = vcpu_states_set(vcpu, &machine->restored[vcpu->index], ret_option);
+        if (r >= 0)
+                *ret_option = NULL;
+        return r == -EINVAL ? -EBADMSG : r;
+}
+
 static void *vcpu_main(void *userdata) {
         MachineVcpu *self = userdata;
         Machine *machine = self->machine;
@@ -116,7 +128,7 @@ static void *vcpu_main(void *userdata) {
         self->tid = gettid();
         r = machine->partition->ops->vcpu_bind(machine->partition, self->index, &vcpu);
         if (r >= 0)
-                r = machine_prepare_vcpu(machine, vcpu);
+                r = prepare(machine, vcpu, &option);
         if (r >= 0)
                 r = machine_place_vcpu(&machine->placement, self->index, &option);
         if (r >= 0)
