@@ -12,6 +12,8 @@ int crosvm_block_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_executor_parse(VmmConfig *config, const char *value, TextError *reterr);
 const char *crosvm_executor_to_string(VmmExecutor executor);
 int crosvm_block_emit(const VmmDisk *disk, char **ret);
+int crosvm_scsi_block_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_scsi_block_emit(const VmmDisk *disk, char **ret);
 
 int crosvm_vsock_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_cid_parse(VmmConfig *config, const char *value, TextError *reterr);

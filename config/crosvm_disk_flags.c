@@ -127,20 +127,27 @@ static const KvField block_fields[] = {
         {"dontcache", NULL},
 };
 
-/** crosvm_block_parse() - add the disk that one --block value describes */
-int crosvm_block_parse(VmmConfig *config, const char *value, TextError *reterr) {
+/* Reads @value into the first of @disks that is free. */
+static int add_disk(const char *value, const KvField *fields, size_t n_fields, VmmDisk *disks,
+                    size_t *n_disks, TextError *reterr) {
         _cleanup_(vmm_disk_deinit) VmmDisk disk;
         int r;
 
         vmm_disk_init(&disk);
-        if (config->n_disks >= VMM_DISKS_MAX)
-                return text_error_set(reterr, -EINVAL, "more than %u disks", VMM_DISKS_MAX);
-        r = kv_apply(value, "path", block_fields, ELEMENTSOF(block_fields), &disk, reterr);
+        r = kv_apply(value, "path", fields, n_fields, &disk, reterr);
         if (r < 0)
                 return r;
-        config->disks[config->n_disks++] = disk;
+        disks[(*n_disks)++] = disk;
         disk = (VmmDisk){0};
         return 0;
+}
+
+/** crosvm_block_parse() - add the disk that one --block value describes */
+int crosvm_block_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        if (config->n_disks >= VMM_DISKS_MAX)
+                return text_error_set(reterr, -EINVAL, "more than %u disks", VMM_DISKS_MAX);
+        return add_disk(value, block_fields, ELEMENTSOF(block_fields), config->disks,
+                        &config->n_disks, reterr);
 }
 
 /** crosvm_block_emit() - the --block value of one disk; defaults are left out, except the one that guards data */
@@ -166,5 +173,37 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret) {
                 strbuf_printf(&buf, ",bootindex=%d", disk->boot_index);
         if (disk->executor != VMM_EXECUTOR_ANY)
                 kv_append(&buf, "async-executor", crosvm_executor_to_string(disk->executor));
+        return strbuf_finish(&buf, ret);
+}
+
+/* --scsi-block; id= is ours */
+
+static const KvField scsi_fields[] = {
+        {"path", set_block_path}, {"ro", set_block_ro},           {"root", set_block_root},
+        {"lock", set_block_lock}, {"block-size", set_block_size}, {"id", set_block_id},
+};
+
+/** crosvm_scsi_block_parse() - add the SCSI disk that one --scsi-block value describes */
+int crosvm_scsi_block_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        if (config->n_scsi_disks >= VMM_SCSI_DISKS_MAX)
+                return text_error_set(reterr, -EINVAL, "more than %u disks", VMM_SCSI_DISKS_MAX);
+        return add_disk(value, scsi_fields, ELEMENTSOF(scsi_fields), config->scsi_disks,
+                        &config->n_scsi_disks, reterr);
+}
+
+/** crosvm_scsi_block_emit() - the --scsi-block value of one disk */
+int crosvm_scsi_block_emit(const VmmDisk *disk, char **ret) {
+        _cleanup_(strbuf_deinit) StrBuf buf = {0};
+
+        kv_append(&buf, "path", disk->path);
+        kv_append(&buf, "ro", disk->read_only ? "true" : "false");
+        if (disk->root)
+                kv_append_flag(&buf, "root");
+        if (!disk->lock)
+                kv_append(&buf, "lock", "false");
+        if (disk->block_size != 512)
+                strbuf_printf(&buf, ",block-size=%u", disk->block_size);
+        if (disk->id)
+                kv_append(&buf, "id", disk->id);
         return strbuf_finish(&buf, ret);
 }

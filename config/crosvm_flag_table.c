@@ -99,6 +99,19 @@ static int emit_blocks(const VmmConfig *config, const Flag *flag, StrVec *argv) 
         return 0;
 }
 
+static int emit_scsi_blocks(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->n_scsi_disks; i++) {
+                char *value;
+                int r = crosvm_scsi_block_emit(&config->scsi_disks[i], &value);
+
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 /* crosvm of today has one option for all devices in other processes, and asks the process for the tag. */
 static int emit_folders(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         static const Flag vhost_user = {.name = "vhost-user"};
@@ -547,6 +560,15 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_block_parse,
          .emit = emit_blocks,
          .help = "a virtio disk; keys below"},
+        {.name = "scsi-block",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_scsi_block_parse,
+         .emit = emit_scsi_blocks,
+         .help = "a disk of the SCSI controller; keys below"},
         {.name = "pmem",
          .scope = SCOPE_RUN,
          .group = GROUP_DEVICES,

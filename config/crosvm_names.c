@@ -74,7 +74,6 @@ static const Refused run_options[] = {
         {"protected-vm-without-firmware", PROTECTED},
         {"pvclock", "needs a device that Linux has no driver for"},
         {"rotary", MEDIA},
-        {"scsi-block", "no SCSI controller: --block has the same images"},
         {"seccomp-policy-dir", "the filter is built in"},
         {"shared-dir", "use --vhost-user-fs with virtiofsd"},
         {"simple-media-device", MEDIA},

@@ -40,6 +40,8 @@ void vmm_config_deinit(VmmConfig *config) {
                 vmm_serial_deinit(&config->serials[i]);
         for (size_t i = 0; i < config->n_disks; i++)
                 vmm_disk_deinit(&config->disks[i]);
+        for (size_t i = 0; i < config->n_scsi_disks; i++)
+                vmm_disk_deinit(&config->scsi_disks[i]);
         for (size_t i = 0; i < config->n_nets; i++)
                 vmm_net_deinit(&config->nets[i]);
         vmm_net_deinit(&config->old_nets.how);
@@ -187,8 +189,14 @@ static int check_disks(const VmmConfig *config, TextError *reterr) {
                                                       "--block: bootindex=%d is given twice",
                                                       config->disks[i].boot_index);
         }
+        for (size_t i = 0; i < config->n_scsi_disks; i++) {
+                if (!config->scsi_disks[i].path)
+                        return text_error_set(reterr, -EINVAL, "--scsi-block: path= is missing");
+                roots += config->scsi_disks[i].root;
+        }
         if (roots > 1)
-                return text_error_set(reterr, -EINVAL, "--block: only one disk can be root");
+                return text_error_set(reterr, -EINVAL,
+                                      "--block, --scsi-block: only one disk can be root");
         return 0;
 }
 
@@ -239,7 +247,7 @@ static int check_pci_slots(const VmmConfig *config, TextError *reterr) {
 }
 
 static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
-        size_t n = config->n_disks + config->n_pmems + config->n_nets + config->n_folders +
+        size_t n = config->n_disks + (config->n_scsi_disks > 0) + config->n_pmems + config->n_nets + config->n_folders +
                    !config->no_rng + (config->vsock_cid != 0) + !config->no_balloon +
                    config->board.n_stubs + config->board.hotplug_slots;
 

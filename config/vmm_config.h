@@ -94,6 +94,7 @@ typedef enum VmmHypervisor {
 #define VMM_BOOT_INDEX_MAX 65535u
 #define VMM_DEBUGCONS_MAX 1u
 #define VMM_DISKS_MAX 24u
+#define VMM_SCSI_DISKS_MAX 24u
 #define VMM_CONSOLES_MAX 8u
 #define VMM_SERIALS_MAX (4u + VMM_CONSOLES_MAX + VMM_DEBUGCONS_MAX)
 #define VMM_PCI_DEVICES_MAX 31u /* all virtio devices share one bus */
@@ -169,6 +170,9 @@ typedef struct VmmConfig {
         VmmExecutor executor; /* of the disks below that do not say, and of @pmems */
         VmmDisk disks[VMM_DISKS_MAX];
         size_t n_disks;
+        /* All of one controller, in the order of their targets; @sparse, and without slot, boot index and executor. */
+        VmmDisk scsi_disks[VMM_SCSI_DISKS_MAX];
+        size_t n_scsi_disks;
         VmmPmem pmems[VMM_PMEMS_MAX];
         size_t n_pmems;
         VmmNet nets[VMM_NETS_MAX];

@@ -94,6 +94,7 @@ for peer in netpeer vsock_peer; do
         cp "$out/$peer" "$tree/bin/"
 done
 copy_modules "$out" "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net virtiofs virtio_pmem nd_pmem \
+        virtio_scsi sd_mod \
         pvpanic-mmio pvpanic-pci wdat_wdt button evdev vmw_vsock_virtio_transport
 pack "$tree" "$out/initrd.cpio"
 gzip -9nc "$out/initrd.cpio" >"$out/initrd.img"

@@ -24,8 +24,8 @@ static bool cmdline_params_have(const StrVec *params, const char *key) {
 static void cmdline_add_root(StrBuf *line, const BootConfig *config) {
         if (config->root_disk < 0 || cmdline_params_have(config->params, "root="))
                 return;
-        strbuf_printf(line, " root=/dev/vd%c %s", 'a' + config->root_disk,
-                      config->root_read_only ? "ro" : "rw");
+        strbuf_printf(line, " root=/dev/%cd%c %s", config->root_scsi ? 's' : 'v',
+                      'a' + config->root_disk, config->root_read_only ? "ro" : "rw");
 }
 
 static void cmdline_add_console(StrBuf *line, const BootConfig *config) {

@@ -188,17 +188,25 @@ static const char *resize_error(int r) {
         }
 }
 
+/* Return: as virtio_blk_resize(); -ENODEV for a number that no disk has. */
+static int resize_disk(const Machine *machine, unsigned number, uint64_t size_bytes) {
+        if (number < VMM_DISKS_MAX)
+                return machine->disks[number].device
+                               ? virtio_blk_resize(machine->disks[number].device, size_bytes)
+                               : -ENODEV;
+        number -= VMM_DISKS_MAX;
+        return number < machine->n_scsi_disks
+                       ? virtio_scsi_resize(machine->scsi, number, size_bytes)
+                       : -ENODEV;
+}
+
 static void on_resize(void *userdata, ControlCall *call) {
         const ControlRequest *request = control_call_request(call);
-        const Machine *machine = userdata;
-        int r;
+        int r = resize_disk(userdata, request->index, request->bytes);
 
-        if (request->index >= VMM_DISKS_MAX || !machine->disks[request->index].device) {
+        if (r == -ENODEV)
                 control_call_fail(call, "there is no disk %u", request->index);
-                return;
-        }
-        r = virtio_blk_resize(machine->disks[request->index].device, request->bytes);
-        if (r < 0)
+        else if (r < 0)
                 control_call_fail(call, "disk %u to %" PRIu64 " bytes: %s", request->index,
                                   request->bytes, resize_error(r));
         else

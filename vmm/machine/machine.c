@@ -275,6 +275,9 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
         r = machine_add_disks(machine, config, &slot, reterr);
         if (r < 0)
                 return r;
+        r = machine_add_scsi(machine, config, &slot, reterr);
+        if (r < 0)
+                return r;
         r = machine_add_pmems(machine, config->executor, &slot);
         if (r < 0)
                 return r;
@@ -357,6 +360,12 @@ static int load(Machine *machine, const VmmConfig *config, TextError *reterr) {
                 if (config->disks[i].root) {
                         boot.root_disk = (int) i;
                         boot.root_read_only = config->disks[i].read_only;
+                }
+        for (size_t i = 0; i < config->n_scsi_disks; i++)
+                if (config->scsi_disks[i].root) {
+                        boot.root_disk = (int) i;
+                        boot.root_scsi = true;
+                        boot.root_read_only = config->scsi_disks[i].read_only;
                 }
         r = machine_add_firmware(machine, config, &boot, (HaltSink){sink_halt, machine}, reterr);
         if (r < 0 || config->bios)

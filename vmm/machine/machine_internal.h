@@ -101,7 +101,8 @@ typedef struct MachinePark {
         MachineJob job;
 } MachinePark;
 
-/* A disk by its number, which --block counts from 0; hot-added ones take the first free number. */
+/* A disk by its number, which --block counts from 0; hot-added ones take the first free number. Those of --scsi-block
+ * are counted from VMM_DISKS_MAX. */
 typedef struct MachineDisk {
         VirtioDevice *device; /* borrowed from the bus; NULL: no such disk */
         unsigned slot;
@@ -216,6 +217,8 @@ struct Machine {
         PciHotplug *pci_hotplug;
         MachineHotplug hotplug;
         MachineDisk disks[VMM_DISKS_MAX];
+        VirtioDevice *scsi; /* borrowed from the bus; NULL: no SCSI controller */
+        unsigned n_scsi_disks;
         MachineNic nics[VMM_NETS_MAX];
         ControlServer *control;
         MachineBalloon balloon;
@@ -283,6 +286,9 @@ int machine_serve_kernel(FwCfg *fw, const BootConfig *boot, TextError *reterr);
 /* firmware.c */
 void machine_prepare_interrupt_controllers(const Machine *machine);
 int machine_prepare_vcpu(const Machine *machine, Vcpu *vcpu);
+
+/* scsi.c */
+int machine_add_scsi(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
 
 /* folders.c */
 int machine_add_folders(Machine *machine, const VmmConfig *config, unsigned *slot,

@@ -91,6 +91,13 @@ typedef struct VirtioPmemConfig {
 
 int virtio_pmem_new(const VirtioPmemConfig *config, VirtioDevice **ret);
 int virtio_rng_new(VirtioDevice **ret);
+#define VIRTIO_SCSI_QUEUES_MAX 16u
+#define VIRTIO_SCSI_DISKS_MAX 24u
+
+int virtio_scsi_new(unsigned n_queues, VirtioDevice **ret);
+int virtio_scsi_add(VirtioDevice *dev, BlockDev *image, unsigned block_size, const char *id,
+                    TextError *reterr);
+int virtio_scsi_resize(VirtioDevice *dev, unsigned target, uint64_t size_bytes);
 int virtio_vhost_vsock_new(Vhost *vhost, uint64_t guest_cid, Loop *loop, VirtioDevice **ret,
                            TextError *reterr);
 int virtio_vsock_new(const VirtioVsockConfig *config, VirtioDevice **ret, TextError *reterr);

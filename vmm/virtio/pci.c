@@ -436,6 +436,8 @@ static uint32_t class_of(uint16_t type) {
         switch (type) {
         case VIRTIO_TYPE_NET:
                 return 0x020000; /* network, Ethernet */
+        case VIRTIO_TYPE_SCSI:
+                return 0x010000; /* mass storage, SCSI */
         case VIRTIO_TYPE_BLOCK:
                 return 0x018000; /* mass storage, other */
         case VIRTIO_TYPE_CONSOLE:

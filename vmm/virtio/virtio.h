@@ -28,6 +28,7 @@ enum { VIRTIO_E_PENDING = 1 }; /* reset(): it ends later, with virtio_device_res
 #define VIRTIO_TYPE_CONSOLE 3u
 #define VIRTIO_TYPE_RNG 4u
 #define VIRTIO_TYPE_BALLOON 5u
+#define VIRTIO_TYPE_SCSI 8u
 #define VIRTIO_TYPE_VSOCK 19u
 #define VIRTIO_TYPE_FS 26u
 #define VIRTIO_TYPE_PMEM 27u

@@ -56,6 +56,8 @@ static void test_the_root_disk_is_named_unless_params_do(void **state) {
         config.root_read_only = false;
         config.root_disk = 0;
         assert_line(&config, "panic=-1 root=/dev/vda rw");
+        config.root_scsi = true;
+        assert_line(&config, "panic=-1 root=/dev/sda rw");
         assert_int_equal(strvec_add(&params, "root=/dev/vdb"), 0);
         assert_line(&config, "panic=-1 root=/dev/vdb");
 }

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/be.h"
+#include "base/iov.h"
+#include "vmm/scsi/scsi_internal.h"
+
+/*
+ * A task is looked up in the table of commands, which checks its CDB, and then either ends at once with parameter data or
+ * goes through steps of the image, one at a time. Tasks are all simple ones: they may overtake each other.
+ */
+
+/* ---- the end of a task ---- */
+
+static void end(ScsiTask *task) {
+        free(task->extra);
+        task->extra = NULL;
+        task->disk->handler.ended(task);
+}
+
+/** scsi_sense_fill() - @sense in fixed format (SPC-4 section 4.5.3) */
+void scsi_sense_fill(uint8_t *data, ScsiSense sense) {
+        memset(data, 0, SCSI_SENSE_LEN);
+        data[0] = 0x70; /* of this command */
+        data[2] = sense.key;
+        data[7] = SCSI_SENSE_LEN - 8;
+        data[12] = sense.asc;
+        data[13] = sense.ascq;
+}
+
+/** scsi_task_good() - the command did what it should; data have moved as @task says */
+void scsi_task_good(ScsiTask *task) {
+        task->status = SCSI_GOOD;
+        end(task);
+}
+
+/** scsi_task_fail() - the command failed */
+void scsi_task_fail(ScsiTask *task, ScsiSense sense) {
+        task->status = SCSI_CHECK_CONDITION;
+        task->moved = 0;
+        scsi_sense_fill(task->sense, sense);
+        end(task);
+}
+
+/** scsi_task_fail_field() - byte @at of the CDB is not to be had (SPC-4 section 4.5.2.4.2) */
+void scsi_task_fail_field(ScsiTask *task, unsigned at) {
+        task->status = SCSI_CHECK_CONDITION;
+        task->moved = 0;
+        scsi_sense_fill(task->sense, SCSI_INVALID_CDB);
+        task->sense[15] = 0xc0; /* what follows is valid, and about the CDB */
+        be16_store(task->sense + 16, (uint16_t) at);
+        end(task);
+}
+
+/** scsi_task_overrun() - the CDB speaks of more bytes than came along */
+void scsi_task_overrun(ScsiTask *task) {
+        task->overrun = true;
+        end(task);
+}
+
+/** scsi_task_reply() - end with as much of the @len bytes at @data as the CDB's allocation length @room lets through */
+void scsi_task_reply(ScsiTask *task, const void *data, size_t len, uint64_t room) {
+        if (room > (task->to_disk ? 0 : task->data_bytes)) {
+                scsi_task_overrun(task);
+                return;
+        }
+        task->moved =
+                iov_scatter(task->data, task->n_data, 0, data, (size_t) MIN(room, (uint64_t) len));
+        scsi_task_good(task);
+}
+
+/* ---- steps ---- */
+
+static ScsiSense sense_of(const ScsiTask *task, int r) {
+        switch (r) {
+        case -EROFS:
+        case -EPERM: /* the image's own rule, see raw.c */
+                return SCSI_WRITE_PROTECTED;
+        case -ENOSPC:
+        case -EDQUOT:
+                return SCSI_NO_SPACE;
+        case -ENOMEM:
+                return SCSI_TARGET_FAILURE;
+        default:
+                return task->on_error;
+        }
+}
+
+static void take_step(ScsiTask *task) {
+        int r = task->next(task);
+
+        if (r < 0)
+                scsi_task_fail(task, sense_of(task, r));
+        if (r != SCSI_E_FINISHED)
+                return;
+        task->moved = task->end_moved;
+        scsi_task_good(task);
+}
+
+/** scsi_task_run() - let @next start one step after the other until it is finished */
+void scsi_task_run(ScsiTask *task, int (*next)(ScsiTask *task)) {
+        task->next = next;
+        take_step(task);
+}
+
+/** scsi_step_done() - the BlockDoneFn of all steps */
+void scsi_step_done(void *userdata, int r) {
+        ScsiTask *task = userdata;
+
+        task->disk->handler.stepped(task, r);
+}
+
+/** scsi_task_proceed() - go on behind a step that ended with @r; the lock is held */
+void scsi_task_proceed(ScsiTask *task, int r) {
+        if (task->disk->stopped)
+                end(task);
+        else if (r < 0)
+                scsi_task_fail(task, sense_of(task, r));
+        else
+                take_step(task);
+}
+
+/* ---- the start of a task ---- */
+
+/* Which byte of the CDB has a bit that means nothing to us; the length of the CDB if there is none. */
+static unsigned unknown_byte(const ScsiTask *task, const ScsiCommand *command) {
+        unsigned at = 1;
+
+        while (at < command->len && (task->cdb[at] & ~command->usage[at]) == 0)
+                at++;
+        return at;
+}
+
+/* News are told once, to the first command that is not about them. */
+static bool tell_news(ScsiTask *task, const ScsiCommand *command) {
+        ScsiDisk *disk = task->disk;
+
+        if (!disk->has_news || command->keeps_news)
+                return false;
+        disk->has_news = false;
+        scsi_task_fail(task, disk->news);
+        return true;
+}
+
+/**
+ * scsi_task_start() - perform a command
+ * @task:  the controller's part is filled in, all else is zero
+ *
+ * ended() comes, perhaps before this returns.
+ */
+void scsi_task_start(ScsiTask *task, ScsiDisk *disk) {
+        const ScsiCommand *command = scsi_command_find(disk, task->cdb[0], task->cdb[1] & 0x1f);
+        unsigned at;
+
+        task->disk = disk;
+        if (task->lun != 0 && !(command && command->any_unit)) {
+                scsi_task_fail(task, SCSI_NO_UNIT);
+                return;
+        }
+        if (command && tell_news(task, command))
+                return;
+        if (!command && scsi_command_has_actions(task->cdb[0])) {
+                scsi_task_fail_field(task, 1);
+                return;
+        }
+        if (!command) {
+                scsi_task_fail(task, SCSI_INVALID_COMMAND);
+                return;
+        }
+        at = unknown_byte(task, command);
+        if (at < command->len)
+                scsi_task_fail_field(task, at);
+        else
+                command->run(task);
+}
+
+/* ---- life ---- */
+
+/** scsi_disk_stop() - let tasks end at their next step, without a result, or no longer */
+void scsi_disk_stop(ScsiDisk *disk, bool stopped) {
+        disk->stopped = stopped;
+}
+
+/** scsi_disk_tell() - have the next command fail with @news, in place of older ones */
+void scsi_disk_tell(ScsiDisk *disk, ScsiSense news) {
+        disk->has_news = true;
+        disk->news = news;
+}
+
+/** scsi_disk_submit() - hand all that tasks asked for to the host */
+void scsi_disk_submit(ScsiDisk *disk) {
+        block_submit(disk->image);
+}
+
+/**
+ * scsi_disk_resize() - change the image; the next command is told
+ * @size_bytes: a multiple of the logical block; commands beyond a smaller end fail from now on
+ *
+ * Return: 0; -EINVAL for a size that is none; -EOPNOTSUPP for an image whose size is fixed; -EROFS; what the host's file
+ * system says.
+ */
+int scsi_disk_resize(ScsiDisk *disk, uint64_t size_bytes) {
+        int r;
+
+        if (size_bytes == 0 || size_bytes % disk->block_size != 0)
+                return -EINVAL;
+        if (disk->image->read_only)
+                return -EROFS;
+        if (!disk->image->ops->resize)
+                return -EOPNOTSUPP;
+        r = disk->image->ops->resize(disk->image, size_bytes);
+        if (r < 0)
+                return r;
+        disk->n_blocks = size_bytes / disk->block_size;
+        scsi_disk_tell(disk, SCSI_CAPACITY_CHANGED);
+        return 0;
+}
+
+/** scsi_disk_free() - end what is under way, for which stepped() comes, and release; NULL is let pass. Return: NULL. */
+ScsiDisk *scsi_disk_free(ScsiDisk *disk) {
+        if (!disk)
+                return NULL;
+        disk->stopped = true;
+        block_free(disk->image);
+        free(disk);
+        return NULL;
+}
+
+static int check_config(const BlockDev *image, const ScsiDiskConfig *config, TextError *reterr) {
+        unsigned block = config->block_size;
+
+        if (block < 512 || block > 4096 || (block & (block - 1)) != 0)
+                return text_error_set(reterr, -EINVAL,
+                                      "block size %u is not 512, 1024, 2048 or 4096", block);
+        if (block % image->align_bytes != 0)
+                return text_error_set(
+                        reterr, -EINVAL,
+                        "direct access to this image needs blocks of %u bytes, not %u",
+                        image->align_bytes, block);
+        if (image->size_bytes < block)
+                return text_error_set(reterr, -EINVAL, "the image has no block of %u bytes", block);
+        if (config->id && strlen(config->id) > SCSI_ID_MAX)
+                return text_error_set(reterr, -EINVAL, "disk id '%s' is longer than %u bytes",
+                                      config->id, SCSI_ID_MAX);
+        return 0;
+}
+
+/**
+ * scsi_disk_new() - a disk
+ * @image:   consumed on success
+ * @config:  copied
+ *
+ * Return: 0; -EINVAL with a sentence; -ENOMEM.
+ */
+int scsi_disk_new(BlockDev *image, const ScsiDiskConfig *config, ScsiDisk **ret,
+                  TextError *reterr) {
+        ScsiDisk *disk;
+        int r;
+
+        r = check_config(image, config, reterr);
+        if (r < 0)
+                return r;
+        disk = calloc(1, sizeof(*disk));
+        if (!disk)
+                return -ENOMEM;
+        *disk = (ScsiDisk){
+                .image = image,
+                .handler = config->handler,
+                .block_size = config->block_size,
+                .n_blocks = image->size_bytes / config->block_size,
+                .target = config->target,
+                .thin = !image->read_only && image->discards && image->ops->discard,
+        };
+        if (config->id)
+                memcpy(disk->id, config->id, strlen(config->id));
+        while (((uint64_t) disk->block_size << (disk->physical_exponent + 1)) <=
+                       image->optimal_bytes &&
+               disk->physical_exponent < 7)
+                disk->physical_exponent++;
+        scsi_disk_tell(disk, SCSI_POWER_ON);
+        *ret = disk;
+        return 0;
+}
