@@ -372,7 +372,7 @@ int virtio_scsi_new(unsigned n_queues, VirtioDevice **ret) {
         reset_config(scsi);
 
         scsi->dev.ops = &scsi_ops;
-        scsi->dev.offered = SCSI_F_CHANGE;
+        scsi->dev.offered = SCSI_F_HOTPLUG | SCSI_F_CHANGE;
         scsi->dev.config = scsi->config;
         scsi->dev.config_len = sizeof(scsi->config);
         scsi->dev.n_queues = SCSI_QUEUE_REQUEST + n_queues;

@@ -12,6 +12,8 @@
 
 #define SCSI_LUN_LEN 8u
 
+/* Disks neither come nor go, but Linux listens for events of any kind only where they could. */
+#define SCSI_F_HOTPLUG (UINT64_C(1) << 1)
 #define SCSI_F_CHANGE (UINT64_C(1) << 2)
 
 /* Responses (virtio 1.2 sections 5.6.6.1.1 and 5.6.6.2). */

@@ -41,6 +41,7 @@ enum {
         TYPE_CONSOLE,
         TYPE_RNG,
         TYPE_BALLOON,
+        TYPE_SCSI = 8,
         TYPE_VSOCK = 19,
         TYPE_FS = 26,
         TYPE_PMEM
@@ -90,7 +91,7 @@ struct family {
 };
 
 extern const struct family blk_family, net_family, console_family, rng_family, balloon_family,
-        vsock_family, fs_family, pmem_family;
+        vsock_family, fs_family, pmem_family, scsi_family;
 extern struct device devices[DEVICES_MAX];
 extern unsigned n_devices;
 extern uint64_t seed;

@@ -7,6 +7,7 @@ uint64_t seed;
 static const struct family *const families[] = {
         &blk_family,     &net_family,   &console_family, &rng_family,
         &balloon_family, &vsock_family, &fs_family,      &pmem_family,
+        &scsi_family,
 };
 
 static void find_family(struct device *dev) {

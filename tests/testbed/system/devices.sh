@@ -4,7 +4,7 @@
 # a network namespace of its own, as network.sh is.
 
 # Every device that the VMM has. test_devices.sh compares it with the sources.
-all_devices="virtio-balloon virtio-blk virtio-console virtio-fs virtio-net virtio-pmem virtio-rng virtio-vsock"
+all_devices="virtio-balloon virtio-blk virtio-console virtio-fs virtio-net virtio-pmem virtio-rng virtio-scsi virtio-vsock"
 virtiofsd=/usr/lib/qemu/virtiofsd
 
 # idle_devices: those without a single request
@@ -15,11 +15,12 @@ idle_devices() {
 
 devices_steps() {
         local steps="rng,write:hvc0" file
-        for file in vda pmem0; do
-                [ $file = vda ] || steps="$steps,module:virtio_pmem,module:nd_pmem"
+        for file in vda pmem0 sda; do
+                [ $file != pmem0 ] || steps="$steps,module:virtio_pmem,module:nd_pmem"
+                [ $file != sda ] || steps="$steps,module:virtio_scsi,module:sd_mod,disk:sda"
                 steps="$steps,run:dd+if=/dev/zero+of=/dev/$file+bs=64k+count=16+conv=fsync,run:dd+if=/dev/$file+of=/dev/null+bs=64k"
         done
-        steps="$steps,run:blkdiscard+/dev/vda,share:work:1"
+        steps="$steps,run:blkdiscard+/dev/vda,run:blkdiscard+/dev/sda,share:work:1"
         steps="$steps,net:10.9.0.2/24,run:netpeer+send+10.9.0.1+5001+1,run:netpeer+receive+10.9.0.1+5001+1"
         steps="$steps,module:vmw_vsock_virtio_transport,run:vsock_peer+put+vsock:2:5000+65536,run:vsock_peer+get+vsock:2:5000+65536"
         steps="$steps,module:virtio_balloon,button:Power_Button,gpe:03"
@@ -33,7 +34,7 @@ scenario_devices() {
         local pids second
         [ -x $virtiofsd ] || { skip "every device in the sandbox" "no virtiofsd"; return; }
         mkdir -p devices.d folder
-        truncate -s 8M devices.img devices.pmem
+        truncate -s 8M devices.img devices.pmem devices.scsi
         truncate -s 4M second.img
         echo shared >folder/from-host
         (cd folder && sha256sum from-host >from-host.sha256)
@@ -48,7 +49,7 @@ scenario_devices() {
         pids="$pids $!"
         $virtiofsd --socket-path=fs.sock -o source="$PWD/folder" -o sandbox=chroot >fs.log 2>&1 &
         until [ -S fs.sock ]; do sleep 0.05; done
-        vm_begin devices "$(devices_steps)" --block devices.img --pmem devices.pmem --net tap-name=tap0 \
+        vm_begin devices "$(devices_steps)" --block devices.img --pmem devices.pmem --scsi-block devices.scsi --net tap-name=tap0 \
                 --vhost-user-fs fs.sock,tag=work --vsock cid=9,socket-dir=devices.d --balloon-page-reporting \
                 --serial type=file,path=devices.virtio,hardware=virtio-console,num=1
 

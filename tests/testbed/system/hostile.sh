@@ -15,7 +15,8 @@ hostile_begin() {
         mkdir -p hostile.sockets hostile.folder
         rm -f hostile.fs hostile.sock
         printf 'HOSTILE\0' >hostile.img
-        truncate -s 1M hostile.img hostile-rw.img
+        cp hostile.img hostile-scsi.img
+        truncate -s 1M hostile.img hostile-rw.img hostile-scsi.img hostile-scsi-rw.img
         truncate -s 2M hostile.pmem
         : >hostile.console
         helpers=
@@ -59,6 +60,7 @@ scenario_hostile() {
                 # shellcheck disable=SC2086,SC2154 # several; set by the caller
                 timeout 580 "$vmm" --extended-status run --hypervisor "$hypervisor" --mem 64 --cpus 1 --socket hostile.sock \
                         --block hostile.img,ro --block hostile-rw.img --pmem hostile.pmem --balloon-page-reporting \
+                        --scsi-block hostile-scsi.img,ro --scsi-block hostile-scsi-rw.img \
                         --vsock socket-dir=hostile.sockets,cid=5 $extra \
                         --serial type=file,path=hostile.console,hardware=serial,num=1 \
                         --serial type=file,path=hostile.virtio,hardware=virtio-console,num=1 \
