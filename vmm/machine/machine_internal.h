@@ -99,6 +99,8 @@ typedef struct MachinePark {
         pthread_cond_t changed;
         unsigned n_pauses; /* machine_pause() less machine_resume() */
         MachineJob job;
+        /* how long the vCPUs took to stop; the loop's thread alone */
+        uint64_t n_stops, stop_nsec, longest_stop_nsec;
 } MachinePark;
 
 /* A disk by its number, which --block counts from 0; hot-added ones take the first free number. Those of --scsi-block

@@ -116,6 +116,23 @@ static bool any_inside(const Machine *machine) {
         return false;
 }
 
+static void wait_for_vcpus(Machine *machine) {
+        MachinePark *park = &machine->park;
+        uint64_t start = clock_monotonic_nsec(), took;
+
+        for (unsigned i = 0; i < machine->n_kicks; i++)
+                machine->partition->ops->kick(machine->partition, i);
+        pthread_mutex_lock(&park->lock);
+        while (any_inside(machine))
+                pthread_cond_wait(&park->changed, &park->lock);
+        pthread_mutex_unlock(&park->lock);
+
+        took = clock_monotonic_nsec() - start;
+        park->n_stops++;
+        park->stop_nsec += took;
+        park->longest_stop_nsec = MAX(park->longest_stop_nsec, took);
+}
+
 /**
  * machine_pause() - take all vCPUs out of the guest and make guest time stand still
  *
@@ -134,13 +151,7 @@ void machine_pause(Machine *machine) {
         if (!first)
                 return;
 
-        for (unsigned i = 0; i < machine->n_kicks; i++)
-                partition->ops->kick(machine->partition, i);
-        pthread_mutex_lock(&park->lock);
-        while (any_inside(machine))
-                pthread_cond_wait(&park->changed, &park->lock);
-        pthread_mutex_unlock(&park->lock);
-
+        wait_for_vcpus(machine);
         guest_clock_set_paused(machine->clock, true);
         (void) partition->ops->pause_time(machine->partition, true);
 }

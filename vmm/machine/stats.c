@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The counters of vCPUs, interrupt lines and devices, as one answer of the control socket. */
+/* The counters of the machine, its vCPUs, interrupt lines and devices, as one answer of the control socket. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,7 +41,26 @@ static void add_device(void *userdata, const char *device, const char *counter, 
                 (void) snprintf(added->object, sizeof(added->object), "%s@%u", device, c->slot);
 }
 
+static void add_pauses(Collection *c, const MachinePark *park) {
+        const struct {
+                const char *counter;
+                uint64_t value;
+        } counters[] = {
+                {"count", park->n_stops},
+                {"stop_usec", park->stop_nsec / NSEC_PER_USEC},
+                {"longest_stop_usec", park->longest_stop_nsec / NSEC_PER_USEC},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(counters); i++) {
+                ControlCounter *added = add(c, "machine", counters[i].counter, counters[i].value);
+
+                if (added)
+                        (void) snprintf(added->object, sizeof(added->object), "pauses");
+        }
+}
+
 static void collect(Machine *machine, Collection *c) {
+        add_pauses(c, &machine->park);
         for (unsigned i = 0; i < machine->n_vcpus; i++) {
                 const MachineExits *exits = &machine->vcpus[i].exits;
 

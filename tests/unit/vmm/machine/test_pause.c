@@ -112,6 +112,8 @@ static void pause_and_resume(void *userdata) {
                 assert_false(hv_fake()->time_paused);
         }
         assert_int_equal(hv_fake()->n_time_changes, 2 * ROUNDS);
+        assert_int_equal(f->machine->park.n_stops, ROUNDS);
+        assert_in_range(f->machine->park.longest_stop_nsec, 1, f->machine->park.stop_nsec);
         f->n_checks++;
         machine_halt(f->machine, HALT_STOP);
 }
