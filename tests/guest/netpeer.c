@@ -6,7 +6,8 @@
  *   netpeer listen PORT                       serve connections, one after another, on IPv4 and IPv6, until killed
  *   netpeer serve PORT N                      the same for N connections that carried something
  *   netpeer plain INTERFACE                   switch off what it leaves to a card: checksums, cutting of segments
- *   netpeer MODE ADDRESS PORT SECONDS         connect and measure; MODE is send, receive or echo
+ *   netpeer MODE ADDRESS PORT SECONDS         connect and measure; MODE is send, receive or echo; SIGTERM ends the first
+ *                                             and the last before their time
  *
  * A stream is a block of 65,521 bytes over and over, a length that shares no factor with a segment's, so that a byte that
  * is lost, doubled or moved is seen; the receiver compares every one. `echo` sends a byte and waits for it to come back.
@@ -48,6 +49,7 @@ typedef struct Verdict {
         uint64_t wrong;
 } Verdict;
 
+static volatile sig_atomic_t terminated;
 static uint8_t pattern[BLOCK + CHUNK];
 
 static void make_pattern(void) {
@@ -84,7 +86,7 @@ static uint64_t send_pattern(int fd, unsigned seconds) {
         double end = now() + seconds;
         uint64_t done = 0;
 
-        while (now() < end) {
+        while (now() < end && !terminated) {
                 ssize_t n = write(fd, pattern + done % BLOCK, CHUNK);
 
                 if (n <= 0)
@@ -172,7 +174,7 @@ static uint64_t echo(int fd, unsigned seconds) {
         double end = now() + seconds;
         uint64_t rounds = 0;
 
-        while (now() < end) {
+        while (now() < end && !terminated) {
                 char sent = (char) rounds, got;
 
                 if (write(fd, &sent, 1) != 1 || read(fd, &got, 1) != 1 || got != sent)
@@ -180,6 +182,11 @@ static uint64_t echo(int fd, unsigned seconds) {
                 rounds++;
         }
         return rounds;
+}
+
+/* Who is being measured ends in order; a server has nothing to end. */
+static void on_term(int number) {
+        terminated = 1;
 }
 
 static int measure(const char *mode, const char *address, uint16_t port, unsigned seconds) {
@@ -193,6 +200,7 @@ static int measure(const char *mode, const char *address, uint16_t port, unsigne
                 fprintf(stderr, "netpeer: %s: %s\n", address, strerror(errno));
                 return 1;
         }
+        (void) signal(SIGTERM, on_term);
         start = now();
         if (mode[0] == MODE_SEND) {
                 sent = send_pattern(fd, seconds);

@@ -6,7 +6,8 @@
  *   vsock_peer serve ADDRESS          answer any number of connections, until killed
  *   vsock_peer put ADDRESS BYTES      send a pattern and have it verified
  *   vsock_peer get ADDRESS BYTES      be sent a pattern and verify it
- *   vsock_peer many ADDRESS N         N connections at once, each spoken on twice
+ *   vsock_peer many ADDRESS N         N connections at once, each spoken on twice and then half closed, which the answer to
+ *                                     a last word and the end of the other half must outlive
  *   vsock_peer say ADDRESS            standard input to ADDRESS, and what it answers to standard output
  *
  * ADDRESS is vsock:CID:PORT, unix:PATH, or dial:PATH:PORT for a host's socket that takes CONNECT PORT.
@@ -359,6 +360,19 @@ static int speak(int fd, uint64_t word) {
         return answer == word ? 0 : 1;
 }
 
+/* A last word, and no more will come: the answer and the end still do. */
+static int part(int fd, uint64_t word) {
+        uint64_t answer = ~word;
+        char byte;
+
+        if (write(fd, &word, sizeof(word)) != sizeof(word) || shutdown(fd, SHUT_WR) < 0 ||
+            recv(fd, &answer, sizeof(answer), MSG_WAITALL) != sizeof(answer) ||
+            read(fd, &byte, 1) != 0)
+                return die("half-closed");
+        close(fd);
+        return answer == word ? 0 : 1;
+}
+
 static int many(const char *address, int n) {
         static int fds[CONNS_MAX];
         struct timespec start;
@@ -380,7 +394,8 @@ static int many(const char *address, int n) {
                 if (speak(fds[i], UINT64_C(1) << 32 | (uint64_t) i) != 0)
                         return 1;
         for (int i = 0; i < n; i++)
-                close(fds[i]);
+                if (part(fds[i], UINT64_C(2) << 32 | (uint64_t) i) != 0)
+                        return 1;
         report("many", (uint64_t) n, &start);
         return 0;
 }

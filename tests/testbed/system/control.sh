@@ -3,14 +3,15 @@
 # What a VM's control socket must do, with a stock guest: sourced by the integration test (software processor) and by the
 # system test (KVM). The sourcing script sets $vmm, $guest and $hypervisor, and has pass(), fail() and same().
 
-# vm_begin NAME STEPS [OPTIONS...]: a guest in the background; NAME.sock, NAME.console, NAME.in are its ends, $vm its pid
+# vm_begin NAME STEPS [OPTIONS...]: a guest in the background; NAME.sock, NAME.console, NAME.in are its ends, $vm its pid.
+# VIVARIUM_LIFE (600): the seconds it may live.
 vm_begin() {
         local name=$1 steps=$2
         shift 2
         rm -f "$name.in" "$name.sock"
         mkfifo "$name.in"
         : >"$name.console"
-        timeout 600 "$vmm" --extended-status run --hypervisor "$hypervisor" --mem 256 --cpus 2 --socket "$name.sock" \
+        timeout "${VIVARIUM_LIFE:-600}" "$vmm" --extended-status run --hypervisor "$hypervisor" --mem 256 --cpus 2 --socket "$name.sock" \
                 --initrd "$guest/initrd.img" --serial type=stdout,stdin,hardware=serial,num=1,console=true \
                 -p "quiet panic=-1 cryptomgr.notests=1 vivarium.test=$steps" "$@" "$guest/vmlinuz" \
                 <>"$name.in" >"$name.console" 2>"$name.log" &
@@ -104,25 +105,28 @@ scenario_disks() {
         same "the images have the sizes that were asked for" "20971520 8388608" "$(stat -c %s first.img second.img | xargs)"
 }
 
-# ROUNDS: suspensions in turn of the vCPUs alone and of the devices too, under load, and one that a guest would notice
+# ROUNDS [BEFORE AFTER OPTIONS...]: suspensions in turn of the vCPUs alone and of the devices too, under load, and one that a
+# guest would notice. BEFORE and AFTER: steps around the load.
 scenario_suspend() {
-        local i failed_rounds=0 full began took guest_took
+        local rounds=$1 before=${2:-} after=${3:-} i failed_rounds=0 full began took guest_took
+        shift $(($# < 3 ? $# : 3))
         truncate -s 16M load.img
-        vm_begin suspend load:vda,poweroff --block load.img
+        vm_begin suspend "${before}load:vda,${after}poweroff" --block load.img "$@"
         vm_says suspend '^load: running'
         began=$(date +%s%3N)
-        for ((i = 0; i < $1; i++)); do
+        for ((i = 0; i < rounds; i++)); do
                 full=$([ $((i % 2)) -eq 0 ] || echo --full)
                 # shellcheck disable=SC2086 # nothing, or one word
                 ask suspend suspend $full && ask suspend resume $full || failed_rounds=$((failed_rounds + 1))
         done
-        same "$1 suspensions are done and undone" 0 "$failed_rounds"
+        same "$rounds suspensions are done and undone" 0 "$failed_rounds"
         done_with "one more is to last" suspend suspend --full
         same "its state is told" '{"State":{"vcpus":"suspended","devices":"suspended"}}' "$(ask suspend state)"
         if ask suspend resume; then fail "vCPUs do not run without devices"; else pass "vCPUs do not run without devices"; fi
         sleep 6
         done_with "and to end" suspend resume --full
         sleep 1 # for rounds to follow
+        ask suspend stats | jq -c .Stats.machine.pauses >&2
         echo stop >suspend.in
         expect "no interrupt was lost and no clock jumped" suspend '^step load: ok'
         # All of it was under the guest's eyes but the suspensions, of which the last alone was six seconds.
@@ -132,6 +136,23 @@ scenario_suspend() {
                 fail "the guest's time stood still: $guest_took of $took msec"
         fi
         ends_with "the guest goes on to its end" 0
+        sed -n '/^load: .* rounds/p' suspend.console >&2
+}
+
+# MIB: a disk of as many random mebibytes is copied to another by the guest, which reads both again
+scenario_disk_bytes() {
+        local sum
+        dd if=/dev/urandom of=from.img bs=1M count="$1" 2>dd.log
+        truncate -s "$1M" to.img
+        sum=$(sha256sum <from.img)
+        vm_begin bytes "run:dd+if=/dev/vda+of=/dev/vdb+bs=1M+iflag=direct+oflag=direct+conv=fsync,$(
+                )run:sha256sum+/dev/vda+/dev/vdb,poweroff" --block from.img,ro=true --block to.img
+        expect "the guest reads $1 MiB as they are" bytes "^${sum%% *}  /dev/vda"
+        expect "and what it wrote" bytes "^${sum%% *}  /dev/vdb"
+        ends_with "it powers off" 0
+        same "the other disk's file has the same bytes" "$sum" "$(sha256sum <to.img)"
+        grep 'copied' bytes.console >&2
+        rm -f from.img to.img
 }
 
 scenario_state() {
@@ -146,6 +167,7 @@ scenario_state() {
                         read -r n pid tid pid1 tid1
                         echo "$n $(cat "/proc/$pid/task/$tid/comm") $(cat "/proc/$pid1/task/$tid1/comm")"))"
         if [ "$(ask state stats | jq '.Stats | .vcpus["0"].pio_writes > 100 and .lines["4"].raised > 0 and
+                .machine.pauses.count > 0 and
                 any(.devices | keys[]; startswith("virtio-rng"))')" = true ]; then
                 pass "counters count"
         else fail "counters count"; fi

@@ -87,6 +87,18 @@ scenario_tap() {
         kill $peer
 }
 
+# ROUNDS: suspensions while the guest has interrupts of a timer, a disk and a card
+scenario_suspend_card() {
+        local peer
+        ip link set lo up
+        make_tap ""
+        "$guest/netpeer" listen 5001 &
+        peer=$!
+        scenario_suspend "$1" net:10.9.0.2/24,start:netpeer+echo+10.9.0.1+5001+100000, finish, --net tap-name=tap0
+        expect "nor of the card, whose every message came back" suspend '^netpeer echo [0-9]'
+        kill $peer
+}
+
 # The same by the host's kernel, KVM's guests alone.
 scenario_vhost() {
         local peer
@@ -188,10 +200,10 @@ scenario_user() {
         # passt takes connections before the guest does, and drops or forgets those
         : >user.console
         (until grep -q "^listening" user.console; do sleep 0.1; done
-                until timeout 20 "$guest/netpeer" send 127.0.0.1 8080 1; do sleep 0.2; done >forward.log 2>&1
-                timeout 20 "$guest/netpeer" receive 127.0.0.1 8080 1 >>forward.log 2>&1) &
+                until timeout $((20 + seconds)) "$guest/netpeer" send 127.0.0.1 8080 $seconds; do sleep 0.2; done >forward.log 2>&1
+                timeout $((20 + 2 * seconds)) "$guest/netpeer" receive 127.0.0.1 8080 $seconds >>forward.log 2>&1) &
         client=$!
-        guest_runs user "dhcp,run:netpeer+send+198.51.100.1+5001+1,run:netpeer+receive+198.51.100.1+5001+1,$(
+        guest_runs user "dhcp,run:netpeer+send+198.51.100.1+5001+$seconds,run:netpeer+receive+198.51.100.1+5001+$seconds,$(
                 )run:echo+listening,run:netpeer+serve+80+2,poweroff" --net user,forward=tcp:127.0.0.1:8080:80
         same "a guest on the user-mode network powers off" 0 $status
         says "the guest gets the host's address by DHCP" user "^dhcp 192.0.2.2/24"
@@ -199,6 +211,7 @@ scenario_user() {
         says "the guest receives through the helper" user "ok netpeer\+receive"
         kill $peer $client 2>/dev/null
         same "a forwarded port leads to the guest, both ways" 2 "$(grep -cE '^netpeer (send|receive) [0-9]+ in' forward.log)"
+        cat forward.log >&2
 }
 
 # $1: mebibytes each way
