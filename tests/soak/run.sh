@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # usage: run.sh BUILD-DIR [ONLY]
-# The long tests of the software processor (docs/TESTING.md): stock kernels and a Debian with systemd on it, for hours. A line
-# `ok NAME` or `not ok NAME` each; consoles are in o/soak/logs/. ONLY is a part of the names of the tests to run.
-# SOAK_BOOTS (100) boots on each number of processors, SOAK_STRESS (100) seconds for each stressor, SOAK_CASES (100 million)
-# random instructions.
+# The long tests (docs/TESTING.md): stock kernels and a Debian with systemd on the software processor, for hours, and devices
+# under load on both. A line `ok NAME` or `not ok NAME` each; consoles are in o/soak/logs/. ONLY is a part of the names of the
+# tests to run. SOAK_BOOTS (100) boots on each number of processors, SOAK_STRESS (100) seconds for each stressor, SOAK_CASES
+# (100 million) random instructions; tests/soak/devices/parts.sh has those of devices.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=$1 only=${2:-}
@@ -90,6 +90,68 @@ lengths() {
         verdict $? "lengths: $((cases / 2)) random instructions are as long as on the host (seed $SOAK_SEED)"
 }
 
+# What went through devices, and how fast
+figures() { # LOG
+        grep -aoE '(netpeer|vsock_peer:) [a-z]+ [0-9]+ (ok )?in .*|load: .* rounds .*|[0-9]+ bytes .* copied.*|\{"count".*|.*[0-9] blocks.*' "$1" |
+                tr -d '\r' | sed 's/^/#   /'
+}
+
+devices_here() { # HYPERVISOR PARTS...
+        local hypervisor=$1 part name
+        shift
+        for part in "$@"; do
+                name=devices-$hypervisor-$part
+                wanted "$name" || continue
+                echo "# $name"
+                tests/soak/devices/here.sh "$part" "$hypervisor" "$build/vivarium-vmm" o/guest >"$logs/$name" 2>"$logs/$name.log"
+                count_lines "$logs/$name"
+                figures "$logs/$name.log"
+        done
+}
+
+# In the testbed's host, whose KVM is real; with the machine's own, devices_here() does.
+devices_in_testbed() { # PARTS...
+        local overlay=$out/devices/overlay lib=usr/lib/vivarium-testbed part setting n=0
+        rm -rf "$overlay"
+        mkdir -p "$overlay/$lib"
+        for part in "$@"; do
+                wanted "devices-kvm-$part" || continue
+                cp tests/soak/devices/testbed.sh "$overlay/$lib/test_50_soak_$part.sh"
+                n=$((n + 1))
+        done
+        [ $n -gt 0 ] || return 0
+        cp tests/soak/devices/parts.sh "$overlay/$lib/"
+        for setting in "${!SOAK_@}"; do echo "$setting=${!setting}"; done >"$overlay/$lib/soak.env"
+        TESTBED_MEM=${TESTBED_MEM:-6144} TESTBED_SECONDS=14400 tests/testbed/boot.sh "$build" $out/devices \
+                "testbed.only=50_soak_ testbed.jobs=1 testbed.seconds=3600" "$overlay" >"$logs/devices-kvm.boot" 2>&1
+        cp $out/devices/results "$logs/devices-kvm"
+        count_lines "$logs/devices-kvm"
+        for part in "$@"; do
+                [ ! -e "$out/devices/logs/50_soak_$part.log" ] || figures "$out/devices/logs/50_soak_$part.log"
+                wanted "devices-kvm-$part" && ! grep -q "^# 50_soak_$part " "$logs/devices-kvm" &&
+                        verdict 1 "devices-kvm-$part ran to its end"
+        done
+}
+
+devices() {
+        local parts=(tcp user folder disk sockets balloon reporting suspend)
+        devices_here soft "${parts[@]}"
+        if timeout 60 "$build/vivarium-vmm" run --hypervisor kvm --initrd o/guest/initrd.img \
+                --params "quiet panic=-1 vivarium.test=poweroff" o/guest/vmlinuz >$logs/devices-kvm.probe 2>&1; then
+                devices_here kvm "${parts[@]}" vhost vhost_sockets
+        else
+                devices_in_testbed "${parts[@]}" vhost vhost_sockets
+        fi
+}
+
+finish() {
+        echo "soak: $passed passed, $failed failed, $skipped skipped"
+        exit $((failed > 0))
+}
+
+tests/guest/build.sh o/guest || exit 1
+devices
+case $only in devices*) finish ;; esac
 tests/soak/build.sh $out || exit 1
 for cpus in 1 2 4; do
         many_boots "boots-$cpus" "$boots" o/guest/vmlinuz $out/initrd.img $cpus
@@ -104,5 +166,4 @@ debian perl 4 1536 14400 perl
 debian stress 4 1536 $((1200 + 12 * stress)) "stress:$stress"
 differential 10
 lengths
-echo "soak: $passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish

@@ -22,7 +22,7 @@ run_one() {
         name=$(basename "$script" .sh)
         name=${name#test_}
         start=$SECONDS
-        timeout $((300 + 15 * ${kills:-10})) "$script" >"$logs/$name.tap" 2>"$logs/$name.log" </dev/null
+        timeout "${seconds:-$((300 + 15 * ${kills:-10}))}" "$script" >"$logs/$name.tap" 2>"$logs/$name.log" </dev/null
         status=$?
         [ $status -eq 0 ] || echo "not ok $name ran to its end (status $status)" >>"$logs/$name.tap"
         {
@@ -37,8 +37,9 @@ run_one() {
 # Scripts that ended before this host's predecessor did.
 skip=,$(sed -n 's/.*testbed\.skip=\([^ ]*\).*/\1/p' /proc/cmdline),
 kills=$(sed -n 's/.*testbed\.kills=\([0-9]*\).*/\1/p' /proc/cmdline)
+seconds=$(sed -n 's/.*testbed\.seconds=\([0-9]*\).*/\1/p' /proc/cmdline)
 export -f run_one
-export logs kills SECONDS
+export logs kills seconds SECONDS
 
 phase() { # PATTERN JOBS
         find "$here" -name "test_$1*.sh" | grep -F -- "$only" | sort | while read -r script; do
