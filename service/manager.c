@@ -404,8 +404,8 @@ static VmmHypervisor resolve_hypervisor(const Manager *manager, VmmHypervisor hy
         return hypervisor; /* the VMM says why there is none */
 }
 
-/* Each owner has names of its own. */
-static bool name_is_taken(const Manager *manager, uid_t owner, const char *name) {
+/* manager_name_is_taken() - by a living VM; each owner has names of its own */
+bool manager_name_is_taken(const Manager *manager, uid_t owner, const char *name) {
         const Vm *other = manager_find_name(manager, owner, name);
 
         return other && !vm_state_is_final(vm_info(other)->state);
@@ -419,7 +419,7 @@ static int check_room(const Manager *manager, const VmRequest *request, const ch
                                       "create VM: there are %u, which is the limit of the host "
                                       "(--max-vms= of vivariumd(8))",
                                       manager->config.vms_max);
-        if (name && name_is_taken(manager, owner, name))
+        if (name && manager_name_is_taken(manager, owner, name))
                 return text_error_set(reterr, SERVICE_E_NAME_TAKEN,
                                       "create VM: the name \"%s\" is that of a living VM", name);
         return manager_check_quota(manager, request, owner, reterr);
@@ -440,7 +440,7 @@ static int take_cid(Manager *manager, uid_t owner, bool named, uint32_t *ret) {
                 if (id_pool_take(&manager->cids, cid_is_free, manager, &cid) != 0)
                         return ID_POOL_E_EXHAUSTED;
                 (void) snprintf(name, sizeof(name), VM_NAME_BY_CID, cid);
-                if (named || !name_is_taken(manager, owner, name)) {
+                if (named || !manager_name_is_taken(manager, owner, name)) {
                         *ret = cid;
                         return 0;
                 }

@@ -68,6 +68,8 @@ const Totals *manager_read_totals(const Manager *manager);
 int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner, Vm **ret,
                       TextError *reterr);
 int manager_release_vm(Manager *manager, Vm *vm, TextError *reterr);
+int manager_take_vm(Manager *manager, const char *token, const VmOwner *owner, bool detached,
+                    Vm **ret, TextError *reterr);
 void manager_client_vanished(Manager *manager, const char *bus_name);
 int manager_start_vm(Manager *manager, Vm *vm, VmDoneFn done, void *userdata, TextError *reterr);
 

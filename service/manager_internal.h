@@ -77,5 +77,7 @@ void manager_try_again(Manager *manager);
 void manager_check_drained(Manager *manager);
 int manager_check_quota(const Manager *manager, const VmRequest *request, uid_t uid,
                         TextError *reterr);
+int manager_check_quota_of_vm(const Manager *manager, const Vm *vm, uid_t uid, TextError *reterr);
+bool manager_name_is_taken(const Manager *manager, uid_t owner, const char *name);
 int manager_check_start_quota(const Manager *manager, const Vm *vm, TextError *reterr);
 void manager_forget_oldest(Manager *manager, uid_t uid);

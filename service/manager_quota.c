@@ -7,6 +7,17 @@ static bool has_quota(const Manager *manager, uid_t uid) {
         return uid != 0 && uid != manager->uid;
 }
 
+/* What @vm counts for. */
+static void add_vm(Quota *used, const Vm *vm) {
+        const VmInfo *info = vm_info(vm);
+
+        used->vms++;
+        used->starting += info->state == VM_NOT_STARTED && vm_is_active(vm);
+        used->vcpus += info->n_vcpus;
+        used->memory_bytes += info->memory_bytes;
+        used->files += vm_count_files(vm);
+}
+
 static Quota count_used(const Manager *manager, uid_t uid) {
         Quota used = {0};
         const Entry *entry;
@@ -16,15 +27,10 @@ static Quota count_used(const Manager *manager, uid_t uid) {
 
                 if (info->owner_uid != uid || entry->doomed)
                         continue;
-                if (vm_state_is_final(info->state)) {
+                if (vm_state_is_final(info->state))
                         used.records++;
-                        continue;
-                }
-                used.vms++;
-                used.starting += info->state == VM_NOT_STARTED && vm_is_active(entry->vm);
-                used.vcpus += info->n_vcpus;
-                used.memory_bytes += info->memory_bytes;
-                used.files += vm_count_files(entry->vm);
+                else
+                        add_vm(&used, entry->vm);
         }
         return used;
 }
@@ -44,6 +50,19 @@ int manager_check_quota(const Manager *manager, const VmRequest *request, uid_t 
         used = count_used(manager, uid);
         r = quota_check(&manager->config.quota, &used, &wanted, uid, reterr);
         return r == 0 ? 0 : text_error_prefix(reterr, r, "create VM");
+}
+
+/* manager_check_quota_of_vm() - likewise the VM of somebody else, which is living. Return: likewise. */
+int manager_check_quota_of_vm(const Manager *manager, const Vm *vm, uid_t uid, TextError *reterr) {
+        Quota used, wanted = {0};
+        int r;
+
+        if (!has_quota(manager, uid))
+                return 0;
+        add_vm(&wanted, vm);
+        used = count_used(manager, uid);
+        r = quota_check(&manager->config.quota, &used, &wanted, uid, reterr);
+        return r == 0 ? 0 : text_error_prefix(reterr, r, "take VM \"%s\"", vm_info(vm)->name);
 }
 
 /* manager_check_start_quota() - whether its owner may start one more at this moment. Return: likewise. */

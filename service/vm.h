@@ -48,7 +48,7 @@ typedef struct VmInfo {
         VmmHypervisor hypervisor;
         uint32_t owner_uid;
         uint32_t owner_pid;
-        char *owner_bus_name; /* owned; unique name of the creator's connection */
+        char *owner_bus_name; /* owned; unique name of the owner's connection */
         char *owner_bus_id; /* owned; of the bus that has that name; another one may have it too */
         char *unit;         /* owned; systemd's name of the scope; "" where VMs have none */
         bool vhost_vsock;   /* the host's kernel connects its sockets, by @cid */
@@ -72,6 +72,7 @@ typedef enum VmChange {
         VM_CHANGED_PAYLOAD = 1 << 4,
         VM_CHANGED_SUSPENDED = 1 << 5,
         VM_CHANGED_BALLOON = 1 << 6,
+        VM_CHANGED_OWNER = 1 << 7,
 } VmChange;
 
 typedef enum VmPayloadEventKind {
@@ -123,7 +124,9 @@ typedef struct VmEnv {
         void *userdata;
 } VmEnv;
 
-/* Who created the VM. */
+#define VM_OFFER_TO_ALL ((uid_t) -1)
+
+/* Who created the VM, or took it over. */
 typedef struct VmOwner {
         uid_t uid;
         pid_t pid;
@@ -177,6 +180,9 @@ int vm_suspend(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_wake(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_get_balloon(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextError *reterr);
+int vm_offer(Vm *vm, uid_t to, const char **ret_token, TextError *reterr);
+bool vm_is_offered(const Vm *vm, const char *token, uid_t uid);
+int vm_set_owner(Vm *vm, const VmOwner *owner, bool detached);
 int vm_open_gdb(const Vm *vm, int *ret_fd, TextError *reterr);
 int vm_open_ramdump(const Vm *vm, int *ret_fd, TextError *reterr);
 void vm_sample_soon(Vm *vm);

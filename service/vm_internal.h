@@ -39,6 +39,14 @@ typedef enum VmPhase {
 
 typedef struct VmOperation VmOperation;
 
+#define VM_TOKEN_BYTES 16u
+
+/* Whoever comes with the token is to have the VM. */
+typedef struct VmOffer {
+        char token[2 * VM_TOKEN_BYTES + 1]; /* hexadecimal; empty: there is no offer */
+        uid_t to;                           /* VM_OFFER_TO_ALL: anybody */
+} VmOffer;
+
 /* A process that serves a shared folder. */
 typedef struct VmServer {
         Vm *vm;           /* borrowed; whose it is */
@@ -69,6 +77,7 @@ struct Vm {
         sd_event_source *later; /* owned; what a restored VM does at the first turn of the loop */
         unsigned n_samples;     /* taken since the start */
         char *start_error;      /* owned; why the start failed */
+        VmOffer offer;          /* lost with the daemon */
         StopRequest stop;       /* first one wins */
         bool kill_sent;
         bool vmm_ended;                      /* it was seen to; how, the keeper tells */

@@ -93,6 +93,11 @@ const Option gdb_options[] = {
         {0},
 };
 
+const Option offer_options[] = {
+        {OPTION_TO, 0, "to", "USER", "Only this user, by name or uid, may take it"},
+        {0},
+};
+
 const Option stop_options[] = {
         {OPTION_TIMEOUT, 0, "timeout", "SECONDS", "Kill what has not stopped by then (90)"},
         {0},

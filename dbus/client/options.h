@@ -56,6 +56,7 @@ typedef enum OptionId {
         OPTION_COMPOSITE,
         OPTION_TYPE,
         OPTION_STDIO,
+        OPTION_TO,
 } OptionId;
 
 typedef struct Option {
@@ -105,6 +106,7 @@ extern const Option metrics_options[];
 extern const Option log_options[];
 extern const Option top_options[];
 extern const Option gdb_options[];
+extern const Option offer_options[];
 extern const Option disk_options[];
 extern const Option partition_options[];
 

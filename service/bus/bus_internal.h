@@ -69,6 +69,7 @@ int vm_bus_connect_vsock(sd_bus_message *message, void *userdata, sd_bus_error *
 int vm_bus_open_console(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_open_gdb(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_open_ramdump(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int vm_bus_offer_ownership(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_open_log(sd_bus_message *message, void *userdata, sd_bus_error *error);
 BusService *bus_current_service(sd_bus *bus);
 int vm_bus_emit_payload(sd_bus *bus, const Vm *vm, const VmPayloadEvent *event);
@@ -79,6 +80,7 @@ int manager_bus_answer_capabilities(PendingCall *call);
 int bus_identify(BusService *service, sd_bus_message *message, Caller *ret);
 int manager_bus_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_get_usage(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int manager_bus_take_ownership(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_drain(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_cancel_drain(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_get_draining(sd_bus *bus, const char *path, const char *interface,

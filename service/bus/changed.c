@@ -29,6 +29,7 @@ static const Group vm_groups[] = {
           "PayloadStartedTimestampMonotonic"}},
         {VM_CHANGED_SUSPENDED, {"Suspended"}},
         {VM_CHANGED_BALLOON, {"BalloonBytes"}},
+        {VM_CHANGED_OWNER, {"Owner", "OwnerPid", "Detached"}},
 };
 
 static const Group manager_groups[] = {

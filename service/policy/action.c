@@ -28,6 +28,7 @@ const char *action_to_word(Action action) {
 /* A method of the manager that is not here needs ACTION_ADMINISTER; a test compares the list with the contract. */
 static const CallRule rules[] = {
         {VIVARIUM_MANAGER_INTERFACE, "CreateVm", NEED_ACTION, ACTION_MANAGE, true},
+        {VIVARIUM_MANAGER_INTERFACE, "TakeOwnership", NEED_ACTION, ACTION_MANAGE, true},
         {VIVARIUM_MANAGER_INTERFACE, "AllocateInstanceId", NEED_ACTION, ACTION_MANAGE, false},
         {VIVARIUM_MANAGER_INTERFACE, "CheckConfig", NEED_ACTION, ACTION_MANAGE, false},
         {VIVARIUM_MANAGER_INTERFACE, "GetMetrics", NEED_SIGHT, 0, false},

@@ -90,6 +90,17 @@ void bus_host_connect(const BusHost *host, sd_bus **ret) {
         assert_true(sd_bus_start(*ret) >= 0);
 }
 
+/** bus_host_connect_as() - likewise one that the bus says is of @uid */
+sd_bus *bus_host_connect_as(const BusHost *host, uid_t uid) {
+        sd_bus *bus;
+
+        assert_int_equal(seteuid(uid), 0);
+        bus_host_connect(host, &bus);
+        assert_true(sd_bus_get_unique_name(bus, &(const char *){NULL}) >= 0);
+        assert_int_equal(seteuid(0), 0);
+        return bus;
+}
+
 static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusHost *host = userdata;
         HostSignal *signal;

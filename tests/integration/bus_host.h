@@ -42,7 +42,12 @@ int bus_host_teardown(void **state);
 int bus_host_setup_with_store(void **state);
 int bus_host_setup_with(void **state, const char *const *more_arguments);
 
+/* Users of every Debian, because a bus takes only those that it finds: daemon and bin. */
+#define ALICE 1u
+#define BOB 2u
+
 void bus_host_connect(const BusHost *host, sd_bus **ret);
+sd_bus *bus_host_connect_as(const BusHost *host, uid_t uid);
 void bus_host_drain(BusHost *host);
 void bus_host_kill_daemon(BusHost *host);
 void bus_host_restart_daemon(BusHost *host);

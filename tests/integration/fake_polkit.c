@@ -189,6 +189,12 @@ void fake_polkit_set(const FakePolkit *polkit, const char *action, FakeVerdict v
                                        NULL, NULL, "su", id, (uint32_t) verdict) >= 0);
 }
 
+/** fake_polkit_allow() - say yes to a NULL-terminated list of them */
+void fake_polkit_allow(const FakePolkit *polkit, const char *const *actions) {
+        for (; *actions; actions++)
+                fake_polkit_set(polkit, *actions, FAKE_YES);
+}
+
 /** fake_polkit_count() - "asked", "interactive", "cancelled" questions so far, or "details" in them */
 uint32_t fake_polkit_count(const FakePolkit *polkit, const char *what) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;

@@ -21,5 +21,6 @@ typedef struct FakePolkit {
 void fake_polkit_start(const BusHost *host, FakePolkit *ret);
 void fake_polkit_stop(FakePolkit *polkit);
 void fake_polkit_set(const FakePolkit *polkit, const char *action, FakeVerdict verdict);
+void fake_polkit_allow(const FakePolkit *polkit, const char *const *actions);
 uint32_t fake_polkit_count(const FakePolkit *polkit, const char *what);
 void fake_polkit_wait(const FakePolkit *polkit, const char *what, uint32_t n);

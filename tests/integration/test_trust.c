@@ -21,29 +21,10 @@
 #include "tests/integration/fake_polkit.h"
 #include "tests/integration/vm_client.h"
 
-/* Users of every Debian, because a bus takes only those that it finds: daemon and bin. */
-#define ALICE 1u
-#define BOB 2u
 /* A group of every Debian. */
 #define GAMES 60u
 
-/* A connection that the bus says is of @uid. */
-static sd_bus *connect_as(const BusHost *host, uid_t uid) {
-        sd_bus *bus;
-
-        assert_int_equal(seteuid(uid), 0);
-        bus_host_connect(host, &bus);
-        assert_true(sd_bus_get_unique_name(bus, &(const char *){NULL}) >= 0);
-        assert_int_equal(seteuid(0), 0);
-        return bus;
-}
-
 static const char *const allowed_to_all[] = {"manage", "use-custom", NULL};
-
-static void allow(const FakePolkit *polkit, const char *const *actions) {
-        for (; *actions; actions++)
-                fake_polkit_set(polkit, *actions, FAKE_YES);
-}
 
 static void assert_refused(sd_bus *bus, const VmSpec *spec, const char *name, const char *words) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -83,7 +64,7 @@ static int get_vm(sd_bus *bus, const char *name, char *path, size_t size) {
 
 static void test_polkit_decides_who_may_have_a_vm(void **state) {
         BusHost *host = *state;
-        sd_bus *alice = connect_as(host, ALICE);
+        sd_bus *alice = bus_host_connect_as(host, ALICE);
         _cleanup_(freep) char *path = NULL;
         FakePolkit polkit;
 
@@ -106,14 +87,14 @@ static void test_polkit_decides_who_may_have_a_vm(void **state) {
 
 static void test_debugging_takes_a_right_of_its_own(void **state) {
         BusHost *host = *state;
-        sd_bus *alice = connect_as(host, ALICE);
+        sd_bus *alice = bus_host_connect_as(host, ALICE);
         const VmSpec debugged = {.config =
                                          "{\"kernel\": \"fd:kernel\", \"debug_level\": \"full\"}"};
         _cleanup_(freep) char *path = NULL;
         FakePolkit polkit;
 
         fake_polkit_start(host, &polkit);
-        allow(&polkit, allowed_to_all);
+        fake_polkit_allow(&polkit, allowed_to_all);
         assert_refused(alice, &debugged, SD_BUS_ERROR_ACCESS_DENIED, "may not debug");
         fake_polkit_set(&polkit, "debug", FAKE_YES);
         path = vm_create(alice, &debugged);
@@ -123,7 +104,7 @@ static void test_debugging_takes_a_right_of_its_own(void **state) {
 
 static void test_a_password_is_asked_for_only_where_the_caller_allows_it(void **state) {
         BusHost *host = *state;
-        sd_bus *alice = connect_as(host, ALICE);
+        sd_bus *alice = bus_host_connect_as(host, ALICE);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         FakePolkit polkit;
 
@@ -144,7 +125,7 @@ static void test_a_password_is_asked_for_only_where_the_caller_allows_it(void **
 
 static void test_an_authority_that_makes_no_sense_grants_nothing(void **state) {
         BusHost *host = *state;
-        sd_bus *alice = connect_as(host, ALICE);
+        sd_bus *alice = bus_host_connect_as(host, ALICE);
         FakePolkit polkit;
 
         fake_polkit_start(host, &polkit);
@@ -167,7 +148,7 @@ static void send_create(sd_bus *bus) {
 
 static void test_who_leaves_takes_its_question_along(void **state) {
         BusHost *host = *state;
-        sd_bus *alice = connect_as(host, ALICE);
+        sd_bus *alice = bus_host_connect_as(host, ALICE);
         Holdings before = daemon_holdings(host), after;
         FakePolkit polkit;
 
@@ -187,7 +168,7 @@ static void test_who_leaves_takes_its_question_along(void **state) {
 
 static void test_one_user_keeps_only_so_many_calls_waiting(void **state) {
         BusHost *host = *state;
-        sd_bus *alice = connect_as(host, ALICE), *bob = connect_as(host, BOB);
+        sd_bus *alice = bus_host_connect_as(host, ALICE), *bob = bus_host_connect_as(host, BOB);
         FakePolkit polkit;
 
         fake_polkit_start(host, &polkit);
@@ -207,14 +188,14 @@ static void test_one_user_keeps_only_so_many_calls_waiting(void **state) {
 
 static void test_a_vm_is_its_owner_s(void **state) {
         BusHost *host = *state;
-        sd_bus *alice = connect_as(host, ALICE), *bob = connect_as(host, BOB);
+        sd_bus *alice = bus_host_connect_as(host, ALICE), *bob = bus_host_connect_as(host, BOB);
         _cleanup_(freep) char *path = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         static const char *const methods[] = {"Start", "Kill", "Release", "Suspend", "Resume"};
         FakePolkit polkit;
 
         fake_polkit_start(host, &polkit);
-        allow(&polkit, allowed_to_all);
+        fake_polkit_allow(&polkit, allowed_to_all);
         path = vm_create(alice, &(VmSpec){.name = "web"});
         for (size_t i = 0; i < ELEMENTSOF(methods); i++)
                 vm_call_fails(bob, path, methods[i], SD_BUS_ERROR_ACCESS_DENIED);
@@ -237,13 +218,13 @@ static void test_a_vm_is_its_owner_s(void **state) {
 
 static void test_two_owners_may_use_one_name(void **state) {
         BusHost *host = *state;
-        sd_bus *alice = connect_as(host, ALICE), *bob = connect_as(host, BOB);
+        sd_bus *alice = bus_host_connect_as(host, ALICE), *bob = bus_host_connect_as(host, BOB);
         _cleanup_(freep) char *hers = NULL, *his = NULL;
         char found[128];
         FakePolkit polkit;
 
         fake_polkit_start(host, &polkit);
-        allow(&polkit, allowed_to_all);
+        fake_polkit_allow(&polkit, allowed_to_all);
         hers = vm_create(alice, &(VmSpec){.name = "web"});
         assert_int_equal(get_vm(host->bus, "web", found, sizeof(found)), 0);
         assert_string_equal(found, hers);
@@ -319,13 +300,13 @@ static int setup_with_config(void **state) {
 
 static void test_quotas_bound_each_user_and_not_root(void **state) {
         BusHost *host = *state;
-        sd_bus *alice = connect_as(host, ALICE), *bob = connect_as(host, BOB);
+        sd_bus *alice = bus_host_connect_as(host, ALICE), *bob = bus_host_connect_as(host, BOB);
         const VmSpec large = {.config = "{\"kernel\": \"fd:kernel\", \"memory_mib\": 400}"};
         char *paths[6] = {NULL};
         FakePolkit polkit;
 
         fake_polkit_start(host, &polkit);
-        allow(&polkit, allowed_to_all);
+        fake_polkit_allow(&polkit, allowed_to_all);
         paths[0] = vm_create(alice, &large);
         assert_refused(alice, &large, VIVARIUM_ERROR_QUOTA_EXCEEDED, "MemoryPerUser=");
         paths[1] = vm_create(alice, &(VmSpec){0});
@@ -344,12 +325,12 @@ static void test_quotas_bound_each_user_and_not_root(void **state) {
 
 static void test_the_records_of_one_user_push_out_nobody_else_s(void **state) {
         BusHost *host = *state;
-        sd_bus *alice = connect_as(host, ALICE);
+        sd_bus *alice = bus_host_connect_as(host, ALICE);
         _cleanup_(freep) char *of_root = vm_create(host->bus, &(VmSpec){.params = "exit:0"});
         FakePolkit polkit;
 
         fake_polkit_start(host, &polkit);
-        allow(&polkit, allowed_to_all);
+        fake_polkit_allow(&polkit, allowed_to_all);
         vm_call_ok(host->bus, of_root, "Start");
         assert_non_null(bus_host_wait_signal(host, "Died", of_root));
         for (unsigned i = 0; i < 4; i++) {

@@ -102,6 +102,30 @@ static void test_stop_tells_by_which_means_it_ended(void **state) {
         assert_non_null(strstr(again.err, "not running"));
 }
 
+static void test_a_vm_is_offered_and_taken(void **state) {
+        _cleanup_(vivctl_result_deinit) VivctlResult run =
+                VIVCTL(state, "run", "--detach", "--name=web", KERNEL, "--params=sleep");
+        _cleanup_(vivctl_result_deinit) VivctlResult nobody =
+                VIVCTL(state, "offer", "--to=no-such-user", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult other =
+                VIVCTL(state, "--json=short", "offer", "--to=daemon", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult offer = VIVCTL(state, "offer", "web");
+        _cleanup_(vivctl_result_deinit) VivctlResult wrong = VIVCTL(state, "take", "0");
+        _cleanup_(vivctl_result_deinit) VivctlResult taken = {0};
+
+        vivctl_expect(&run, 0, "web\n", "");
+        assert_int_equal(nobody.status, 1);
+        assert_non_null(strstr(nobody.err, "there is no user \"no-such-user\""));
+        assert_non_null(strstr(other.out, "{\"Token\":\""));
+        assert_int_equal(offer.status, 0);
+        assert_int_equal(strlen(offer.out), 33);
+        assert_int_equal(wrong.status, 1);
+        assert_non_null(strstr(wrong.err, "none is offered to uid"));
+        offer.out[32] = '\0';
+        taken = VIVCTL(state, "take", offer.out);
+        vivctl_expect(&taken, 0, "web\n", "");
+}
+
 static void test_a_detached_vm_is_seen_ended_and_forgotten(void **state) {
         _cleanup_(vivctl_result_deinit) VivctlResult run = VIVCTL(
                 state, "run", "--detach", "--name=web", "--mem=64", KERNEL, "--params=sleep");
@@ -294,6 +318,7 @@ int main(void) {
                 WITH_DAEMON(test_the_vmms_last_words_are_shown_when_it_fails),
                 WITH_DAEMON(test_an_interrupted_vm_is_killed_on_behalf_of_vivctl),
                 WITH_DAEMON(test_stop_tells_by_which_means_it_ended),
+                WITH_DAEMON(test_a_vm_is_offered_and_taken),
                 WITH_DAEMON(test_a_detached_vm_is_seen_ended_and_forgotten),
                 WITH_DAEMON(test_a_session_outlives_the_service),
                 WITH_DAEMON(test_a_death_is_in_the_history_when_the_vm_is_gone),
