@@ -256,6 +256,8 @@ static Block *find(SoftCpu *c, bool *ret_global) {
         const uint8_t *host;
         Block *b;
 
+        if (unlikely(!cpu_code64(c) && c->rip > c->seg[SEG_CS].limit))
+                cpu_raise_code(c, NULL, EXC_GP, 0);
         if (likely(j->rip == lin && j->generation == c->generation[j->global] &&
                    j->mode == c->jump_mode && *j->block->page_version == j->block->version &&
                    !c->single)) {

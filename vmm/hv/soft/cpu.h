@@ -408,6 +408,13 @@ static inline bool cpu_code64(const SoftCpu *c) {
 static inline bool cpu_protected(const SoftCpu *c) {
         return c->cr0 & CR0_PE;
 }
+static inline bool cpu_v86(const SoftCpu *c) {
+        return c->flags & FLAG_VM;
+}
+/* Whether selectors name descriptors. */
+static inline bool cpu_descriptors(const SoftCpu *c) {
+        return cpu_protected(c) && !cpu_v86(c);
+}
 
 /* run.c */
 _Noreturn void cpu_raise(SoftCpu *c, const Uop *u, unsigned vector);
@@ -470,7 +477,8 @@ uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
 uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool read);
 void mem_end_slow(SoftCpu *c, const Uop *u);
-void mem_write_as(SoftCpu *c, unsigned role, uint64_t va, unsigned size, uint64_t value);
+void mem_write_as(SoftCpu *c, const Uop *u, unsigned role, uint64_t va, unsigned size,
+                  uint64_t value);
 void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned len);
 void mem_write_bytes(SoftCpu *c, const Uop *u, uint64_t va, const void *data, unsigned len);
 uint64_t mem_read_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
@@ -519,7 +527,32 @@ bool descriptor_read(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *ret)
 void segment_from_descriptor(Segment *seg, uint16_t selector, uint64_t descriptor);
 void io_check(SoftCpu *c, const Uop *u, uint16_t port, unsigned size);
 
+void far_load_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t d, unsigned cpl);
+void far_check_target(SoftCpu *c, const Uop *u, uint64_t d, uint64_t offset);
+uint64_t far_gate_code(SoftCpu *c, const Uop *u, uint16_t selector, bool call);
 void segment_set_accessed(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *d);
+
+/* gate.c */
+#define STACK_FRAME_MAX 35u
+typedef struct StackFrame {
+        const Segment *ss; /* long mode knows no base and no limit of it */
+        unsigned dpl;      /* whose stack it is */
+        uint64_t sp;
+        uint32_t error;                   /* of a stack that is too small */
+        unsigned bytes, n;                /* each of the values, how many */
+        uint64_t values[STACK_FRAME_MAX]; /* in the order of pushing */
+} StackFrame;
+Segment gate_null_stack(unsigned dpl);
+uint64_t gate_stack(SoftCpu *c, const Uop *u, unsigned dpl, unsigned ext, Segment *ret_ss);
+uint64_t gate_push(SoftCpu *c, const Uop *u, const StackFrame *f);
+bool gate_transfer(SoftCpu *c, const Uop *u, uint16_t selector, bool call);
+
+/* v86.c */
+void v86_set_segment(SoftCpu *c, unsigned seg, uint16_t selector);
+void v86_need_iopl(SoftCpu *c, const Uop *u);
+void v86_enter(SoftCpu *c, const uint16_t selectors[N_SEGS]);
+void v86_return_to(SoftCpu *c, const Uop *u, uint32_t eip, uint16_t cs, uint32_t eflags);
+void v86_leave(SoftCpu *c);
 
 /* task.c */
 typedef struct TaskSwitch {

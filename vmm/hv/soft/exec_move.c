@@ -338,12 +338,12 @@ static inline void check_stack(SoftCpu *c, const Uop *u, uint64_t sp) {
 static inline void push(SoftCpu *c, const Uop *u, unsigned size, uint64_t v) {
         uint64_t sp = c->r[RSP] - (1u << size);
 
-        write_sized(c, u, stack_address(c, sp), size, v);
+        write_sized(c, u, stack_address(c, u, sp, 1u << size), size, v);
         stack_set(c, stack_mask(c), sp);
 }
 
 static inline uint64_t pop(SoftCpu *c, const Uop *u, unsigned size) {
-        uint64_t v = read_sized(c, u, stack_address(c, c->r[RSP]), size);
+        uint64_t v = read_sized(c, u, stack_address(c, u, c->r[RSP], 1u << size), size);
 
         stack_set(c, stack_mask(c), c->r[RSP] + (1u << size));
         return v;
@@ -394,7 +394,7 @@ void op_pop_m(SoftCpu *c, const Uop *u) {
         uint64_t sp = c->r[RSP], v, va;
 
         check_stack(c, u, sp);
-        v = read_sized(c, u, stack_address(c, sp), u->size);
+        v = read_sized(c, u, stack_address(c, u, sp, 1u << u->size), u->size);
         /* An address based on the stack pointer is formed with the value after the pop. */
         stack_set(c, stack_mask(c), sp + (1u << u->size));
         va = c->r[u->base] + (c->r[u->index] << u->scale) + (uint64_t) (int64_t) u->disp;
@@ -422,7 +422,8 @@ void op_pop_m(SoftCpu *c, const Uop *u) {
 }
 
 void op_leave(SoftCpu *c, const Uop *u) {
-        uint64_t frame = c->r[RBP], v = read_sized(c, u, stack_address(c, frame), u->size);
+        uint64_t frame = c->r[RBP],
+                 v = read_sized(c, u, stack_address(c, u, frame, 1u << u->size), u->size);
 
         stack_set(c, stack_mask(c), frame + (1u << u->size));
         set_reg(c, u->size, RBP, v);
@@ -435,23 +436,23 @@ void op_enter(SoftCpu *c, const Uop *u) {
         uint64_t sp = c->r[RSP], frame, bp = c->r[RBP];
 
         sp -= bytes;
-        write_sized(c, u, stack_address(c, sp), u->size, bp);
+        write_sized(c, u, stack_address(c, u, sp, 1u << u->size), u->size, bp);
         frame = sp;
         for (unsigned i = 1; i < level; i++) {
                 uint64_t v;
 
                 bp -= bytes;
-                v = read_sized(c, u, stack_address(c, bp), u->size);
+                v = read_sized(c, u, stack_address(c, u, bp, 1u << u->size), u->size);
                 sp -= bytes;
-                write_sized(c, u, stack_address(c, sp), u->size, v);
+                write_sized(c, u, stack_address(c, u, sp, 1u << u->size), u->size, v);
         }
         if (level > 0) {
                 sp -= bytes;
-                write_sized(c, u, stack_address(c, sp), u->size, frame);
+                write_sized(c, u, stack_address(c, u, sp, 1u << u->size), u->size, frame);
         }
         sp -= u->imm & 0xffff;
         /* What will be the top of the stack must be writable. */
-        (void) mem_begin(c, u, stack_address(c, sp), bytes);
+        (void) mem_begin(c, u, stack_address(c, u, sp, 1u << u->size), bytes);
         c->post_write = 0;
         set_reg(c, u->size, RBP, frame);
         stack_set(c, stack_mask(c), sp);
@@ -463,7 +464,7 @@ void op_pusha(SoftCpu *c, const Uop *u) {
         unsigned bytes = 1u << u->size;
 
         for (unsigned i = 0; i < 8; i++)
-                write_sized(c, u, stack_address(c, sp - (i + 1) * bytes), u->size,
+                write_sized(c, u, stack_address(c, u, sp - (i + 1) * bytes, 1u << u->size), u->size,
                             i == 4 ? sp : c->r[i]);
         stack_set(c, stack_mask(c), sp - 8 * bytes);
         NEXT(c, u);
@@ -474,7 +475,8 @@ void op_popa(SoftCpu *c, const Uop *u) {
         unsigned bytes = 1u << u->size;
 
         for (unsigned i = 0; i < 8; i++)
-                v[i] = read_sized(c, u, stack_address(c, sp + i * bytes), u->size);
+                v[i] = read_sized(c, u, stack_address(c, u, sp + i * bytes, 1u << u->size),
+                                  u->size);
         for (unsigned i = 0; i < 8; i++)
                 if (i != 3)
                         set_reg(c, u->size, 7 - i, v[i]);
@@ -485,6 +487,7 @@ void op_popa(SoftCpu *c, const Uop *u) {
 void op_pushf(SoftCpu *c, const Uop *u) {
         uint32_t flags = cpu_flags(c);
 
+        v86_need_iopl(c, u);
         push(c, u, u->size, flags & ~(FLAG_VM | FLAG_RF));
         NEXT(c, u);
 }
@@ -492,8 +495,10 @@ void op_pushf(SoftCpu *c, const Uop *u) {
 void op_popf(SoftCpu *c, const Uop *u) {
         uint32_t mask = FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC | FLAG_ID;
         uint32_t old = c->flags;
-        uint64_t v = pop(c, u, u->size);
+        uint64_t v;
 
+        v86_need_iopl(c, u);
+        v = pop(c, u, u->size);
         if (c->cpl == 0)
                 mask |= FLAG_IOPL;
         if (c->cpl <= (c->flags & FLAG_IOPL) >> 12)
@@ -577,7 +582,7 @@ void op_call_m(SoftCpu *c, const Uop *u) {
 }
 
 void op_ret(SoftCpu *c, const Uop *u) {
-        uint64_t target = read_sized(c, u, stack_address(c, c->r[RSP]), u->size);
+        uint64_t target = read_sized(c, u, stack_address(c, u, c->r[RSP], 1u << u->size), u->size);
 
         check_target(c, u, target);
         stack_set(c, stack_mask(c), c->r[RSP] + (1u << u->size) + u->imm);

@@ -58,6 +58,7 @@ void op_int3(SoftCpu *c, const Uop *u) {
 }
 
 void op_int_n(SoftCpu *c, const Uop *u) {
+        v86_need_iopl(c, u);
         software_interrupt(c, u, (unsigned) u->imm);
 }
 
@@ -450,10 +451,13 @@ void op_sidt(SoftCpu *c, const Uop *u) {
         NEXT(c, u);
 }
 
-static void lldt(SoftCpu *c, const Uop *u, uint16_t selector) {
-        need_cpl0(c, u);
-        if (!cpu_protected(c))
+/* Instructions about descriptors are invalid where there are none. */
+static void need_descriptors(SoftCpu *c, const Uop *u) {
+        if (!cpu_descriptors(c))
                 cpu_raise(c, u, EXC_UD);
+}
+
+static void lldt(SoftCpu *c, const Uop *u, uint16_t selector) {
         if ((selector & ~3u) == 0)
                 c->ldtr = (Segment){.selector = selector};
         else
@@ -461,48 +465,55 @@ static void lldt(SoftCpu *c, const Uop *u, uint16_t selector) {
 }
 
 static void ltr(SoftCpu *c, const Uop *u, uint16_t selector) {
-        need_cpl0(c, u);
-        if (!cpu_protected(c))
-                cpu_raise(c, u, EXC_UD);
         if ((selector & ~3u) == 0)
                 cpu_raise_code(c, u, EXC_GP, 0);
         segment_load_descriptor(c, u, &c->tr, selector, 9);
 }
 
 void op_lldt_r(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
+        need_cpl0(c, u);
         lldt(c, u, R16(c, u->rm));
         NEXT(c, u);
 }
 void op_lldt_m(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         need_cpl0(c, u); /* before the operand is touched */
         lldt(c, u, mem_read16(c, u, ea(c, u)));
         NEXT(c, u);
 }
 void op_ltr_r(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
+        need_cpl0(c, u);
         ltr(c, u, R16(c, u->rm));
         NEXT(c, u);
 }
 void op_ltr_m(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         need_cpl0(c, u);
         ltr(c, u, mem_read16(c, u, ea(c, u)));
         NEXT(c, u);
 }
 void op_sldt_r(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         need_umip(c, u);
         set_sized(c, u, u->rm, c->ldtr.selector);
         NEXT(c, u);
 }
 void op_sldt_m(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         need_umip(c, u);
         mem_write16(c, u, ea(c, u), c->ldtr.selector);
         NEXT(c, u);
 }
 void op_str_r(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         need_umip(c, u);
         set_sized(c, u, u->rm, c->tr.selector);
         NEXT(c, u);
 }
 void op_str_m(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         need_umip(c, u);
         mem_write16(c, u, ea(c, u), c->tr.selector);
         NEXT(c, u);
@@ -512,8 +523,6 @@ void op_str_m(SoftCpu *c, const Uop *u) {
 static bool visible(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t *ret) {
         unsigned type, dpl;
 
-        if (!cpu_protected(c))
-                cpu_raise(c, u, EXC_UD);
         if ((selector & ~3u) == 0 || !descriptor_read(c, u, selector, ret))
                 return false;
         type = (unsigned) (*ret >> 40) & 0x1f;
@@ -534,18 +543,22 @@ static void verify(SoftCpu *c, const Uop *u, uint16_t selector, bool write) {
 }
 
 void op_verr_r(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         verify(c, u, R16(c, u->rm), false);
         NEXT(c, u);
 }
 void op_verr_m(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         verify(c, u, mem_read16(c, u, ea(c, u)), false);
         NEXT(c, u);
 }
 void op_verw_r(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         verify(c, u, R16(c, u->rm), true);
         NEXT(c, u);
 }
 void op_verw_m(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         verify(c, u, mem_read16(c, u, ea(c, u)), true);
         NEXT(c, u);
 }
@@ -569,18 +582,22 @@ static void lar_lsl(SoftCpu *c, const Uop *u, uint16_t selector, bool limit) {
 }
 
 void op_lar_r(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         lar_lsl(c, u, R16(c, u->rm), false);
         NEXT(c, u);
 }
 void op_lar_m(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         lar_lsl(c, u, mem_read16(c, u, ea(c, u)), false);
         NEXT(c, u);
 }
 void op_lsl_r(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         lar_lsl(c, u, R16(c, u->rm), true);
         NEXT(c, u);
 }
 void op_lsl_m(SoftCpu *c, const Uop *u) {
+        need_descriptors(c, u);
         lar_lsl(c, u, mem_read16(c, u, ea(c, u)), true);
         NEXT(c, u);
 }
@@ -597,8 +614,7 @@ static void arpl(SoftCpu *c, const Uop *u, uint16_t *dst) {
 void op_arpl_r(SoftCpu *c, const Uop *u) {
         uint16_t v = R16(c, u->rm);
 
-        if (!cpu_protected(c))
-                cpu_raise(c, u, EXC_UD);
+        need_descriptors(c, u);
         arpl(c, u, &v);
         R16(c, u->rm) = v;
         NEXT(c, u);
@@ -607,8 +623,7 @@ void op_arpl_m(SoftCpu *c, const Uop *u) {
         u16u *p;
         uint16_t v;
 
-        if (!cpu_protected(c))
-                cpu_raise(c, u, EXC_UD);
+        need_descriptors(c, u);
         p = (u16u *) mem_begin(c, u, ea(c, u), 2);
         v = *p;
         arpl(c, u, &v);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Delivery of exceptions and interrupts through the IDT (SDM volume 3 chapter 6). */
 #include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/operand.h"
 
 #define GATE_TASK 0x5u
 #define GATE_INTERRUPT16 0x6u
@@ -25,130 +26,163 @@ static void deliver_real(SoftCpu *c, unsigned vector, uint64_t return_rip) {
         c->rip = target & 0xffff;
 }
 
-/* Stack pointer for privilege @dpl, from the TSS. */
-static uint64_t tss_stack(SoftCpu *c, unsigned dpl, unsigned ist, uint16_t *ret_ss) {
-        if (cpu_long_mode(c)) {
-                unsigned at = ist ? 36 + (ist - 1) * 8 : 4 + dpl * 8;
+/* An event on its way. */
+typedef struct Event {
+        unsigned vector, ext; /* ext: of error codes */
+        bool software, has_code;
+        uint32_t code;
+        uint64_t return_rip;
+} Event;
 
-                if (at + 7 > c->tr.limit)
-                        cpu_raise_code(c, NULL, EXC_TS, c->tr.selector & ~3u);
-                *ret_ss = (uint16_t) dpl;
-                return mem_read_system(c, NULL, c->tr.base + at, 8);
-        }
-        if ((c->tr.attr & 0xf) >= 8) { /* 32-bit TSS */
-                unsigned at = 4 + dpl * 8;
+/* Where a gate leads to. */
+typedef struct Target {
+        unsigned type, ist, dpl; /* dpl: the privilege that the handler gets */
+        uint16_t selector;
+        uint64_t offset, code; /* code: the descriptor */
+} Target;
 
-                if (at + 5 > c->tr.limit)
-                        cpu_raise_code(c, NULL, EXC_TS, c->tr.selector & ~3u);
-                *ret_ss = (uint16_t) mem_read_system(c, NULL, c->tr.base + at + 4, 2);
-                return mem_read_system(c, NULL, c->tr.base + at, 4);
-        }
-        *ret_ss = (uint16_t) mem_read_system(c, NULL, c->tr.base + 4 + dpl * 4, 2);
-        return mem_read_system(c, NULL, c->tr.base + 2 + dpl * 4, 2);
+static bool is_gate(const SoftCpu *c, unsigned type) {
+        if (type == GATE_INTERRUPT32 || type == GATE_TRAP32)
+                return true;
+        return !cpu_long_mode(c) &&
+               (type == GATE_TASK || type == GATE_INTERRUPT16 || type == GATE_TRAP16);
 }
 
-static void deliver_protected(SoftCpu *c, unsigned vector, bool software, bool has_code,
-                              uint32_t code, uint64_t return_rip) {
-        bool long_mode = cpu_long_mode(c);
-        unsigned entry = long_mode ? 16 : 8, ext = software ? 0 : 1, type, ist = 0, dpl, n;
-        uint32_t flags = cpu_flags(c), error = vector * 8 + 2 + ext;
-        uint64_t gate, offset, cs_d, sp, ss_base, ss_mask, frame[6];
-        uint16_t selector, new_ss = 0;
-        Segment new_stack = c->seg[SEG_SS];
-        unsigned frames = 0, cpl = c->cpl, role;
-        bool inner;
+/* The gate's first 8 bytes. */
+static uint64_t read_gate(SoftCpu *c, const Event *event) {
+        const unsigned entry = cpu_long_mode(c) ? 16 : 8;
+        const uint32_t error = event->vector * 8 + 2 + event->ext;
+        uint64_t gate;
 
-        if (vector * entry + entry - 1 > c->idt_limit)
+        if (event->vector * entry + entry - 1 > c->idt_limit)
                 cpu_raise_code(c, NULL, EXC_GP, error);
-        gate = mem_read_system(c, NULL, c->idt_base + vector * entry, 8);
-        type = (unsigned) (gate >> 40) & 0x1f;
-        if (long_mode ? type != GATE_INTERRUPT32 && type != GATE_TRAP32
-                      : type != GATE_TASK && type != GATE_INTERRUPT16 && type != GATE_TRAP16 &&
-                                type != GATE_INTERRUPT32 && type != GATE_TRAP32)
+        gate = mem_read_system(c, NULL, c->idt_base + event->vector * entry, 8);
+        if (!is_gate(c, (unsigned) (gate >> 40) & 0x1f))
                 cpu_raise_code(c, NULL, EXC_GP, error);
-        if (software && ((gate >> 45) & 3) < cpl)
+        if (event->software && ((gate >> 45) & 3) < c->cpl)
                 cpu_raise_code(c, NULL, EXC_GP, error);
         if (!(gate >> 47 & 1))
                 cpu_raise_code(c, NULL, EXC_NP, error);
-        if (type == GATE_TASK) {
+        return gate;
+}
+
+/* The code behind the gate. From virtual-8086 mode it must be privilege 0's own. */
+static void find_code(SoftCpu *c, const Event *event, Target *t) {
+        const uint32_t error = (t->selector & ~3u) | event->ext;
+        uint64_t d;
+
+        if ((t->selector & ~3u) == 0)
+                cpu_raise_code(c, NULL, EXC_GP, event->ext);
+        if (!descriptor_read(c, NULL, t->selector, &d))
+                cpu_raise_code(c, NULL, EXC_GP, error);
+        t->dpl = (unsigned) (d >> 45) & 3;
+        if (!(d >> 44 & 1) || !(d >> 43 & 1) || t->dpl > c->cpl ||
+            (cpu_long_mode(c) && !(d >> 53 & 1)))
+                cpu_raise_code(c, NULL, EXC_GP, error);
+        if (!(d >> 47 & 1))
+                cpu_raise_code(c, NULL, EXC_NP, error);
+        if (cpu_v86(c) && (t->dpl != 0 || (d >> 42 & 1)))
+                cpu_raise_code(c, NULL, EXC_GP, error);
+        if (d >> 42 & 1) /* conforming */
+                t->dpl = c->cpl;
+        segment_set_accessed(c, NULL, t->selector, &d);
+        t->code = d;
+}
+
+static void find_target(SoftCpu *c, const Event *event, uint64_t gate, Target *ret) {
+        *ret = (Target){.type = (unsigned) (gate >> 40) & 0x1f,
+                        .selector = (uint16_t) (gate >> 16),
+                        .offset = (gate & 0xffff) | (gate >> 32 & 0xffff0000)};
+        if (cpu_long_mode(c)) {
+                ret->offset |= mem_read_system(c, NULL, c->idt_base + event->vector * 16 + 8, 4)
+                               << 32;
+                ret->ist = (unsigned) (gate >> 32) & 7;
+        } else if (ret->type == GATE_INTERRUPT16 || ret->type == GATE_TRAP16) {
+                ret->offset &= 0xffff;
+        }
+        find_code(c, event, ret);
+}
+
+/* The interrupt stack that a gate of long mode names. */
+static uint64_t ist_pointer(SoftCpu *c, unsigned ist, unsigned ext) {
+        const unsigned at = 36 + (ist - 1) * 8;
+
+        if (at + 7 > c->tr.limit)
+                cpu_raise_code(c, NULL, EXC_TS, (c->tr.selector & ~3u) | ext);
+        return mem_read_system(c, NULL, c->tr.base + at, 8);
+}
+
+/* What the handler finds, in the order of pushing. */
+static void make_frame(SoftCpu *c, const Event *event, bool inner, StackFrame *f) {
+        static const unsigned segs[] = {SEG_GS, SEG_FS, SEG_DS, SEG_ES};
+
+        f->n = 0;
+        if (cpu_v86(c))
+                for (unsigned i = 0; i < ELEMENTSOF(segs); i++)
+                        f->values[f->n++] = c->seg[segs[i]].selector;
+        if (cpu_long_mode(c) || inner) {
+                f->values[f->n++] = c->seg[SEG_SS].selector;
+                f->values[f->n++] = c->r[RSP];
+        }
+        f->values[f->n++] = cpu_flags(c);
+        f->values[f->n++] = c->seg[SEG_CS].selector;
+        f->values[f->n++] = event->return_rip;
+        if (event->has_code)
+                f->values[f->n++] = event->code;
+}
+
+/* Nothing faults any more. */
+static void enter_handler(SoftCpu *c, const Target *t, const Segment *stack, uint64_t sp) {
+        if (cpu_v86(c))
+                v86_leave(c);
+        segment_from_descriptor(&c->seg[SEG_CS], (uint16_t) ((t->selector & ~3u) | t->dpl),
+                                t->code);
+        c->cpl = (uint8_t) t->dpl;
+        c->seg[SEG_SS] = *stack;
+        c->flags &= ~(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM);
+        if (t->type == GATE_INTERRUPT32 || t->type == GATE_INTERRUPT16)
+                c->flags &= ~FLAG_IF;
+        cpu_mode_changed(c);
+        stack_set(c, stack_mask(c), sp);
+        c->rip = t->offset;
+}
+
+static void deliver_protected(SoftCpu *c, const Event *event) {
+        const uint64_t gate = read_gate(c, event);
+        Segment stack = c->seg[SEG_SS];
+        StackFrame f;
+        Target t;
+        bool inner;
+
+        if (((gate >> 40) & 0x1f) == GATE_TASK) {
                 task_switch(c, NULL,
                             &(TaskSwitch){.cause = TASK_EVENT,
                                           .selector = (uint16_t) (gate >> 16),
-                                          .next_rip = return_rip,
-                                          .ext = ext,
-                                          .has_code = has_code,
-                                          .code = code});
+                                          .next_rip = event->return_rip,
+                                          .ext = event->ext,
+                                          .has_code = event->has_code,
+                                          .code = event->code});
                 return;
         }
-        selector = (uint16_t) (gate >> 16);
-        offset = (gate & 0xffff) | (gate >> 32 & 0xffff0000);
-        if (long_mode) {
-                offset |= mem_read_system(c, NULL, c->idt_base + vector * entry + 8, 4) << 32;
-                ist = (unsigned) (gate >> 32) & 7;
-        } else if (type == GATE_INTERRUPT16 || type == GATE_TRAP16) {
-                offset &= 0xffff;
+        find_target(c, event, gate, &t);
+        inner = t.dpl < c->cpl;
+        f.ss = &stack;
+        f.dpl = t.dpl;
+        f.bytes = cpu_long_mode(c)                                      ? 8
+                  : t.type == GATE_INTERRUPT32 || t.type == GATE_TRAP32 ? 4
+                                                                        : 2;
+        f.sp = c->r[RSP];
+        if (t.ist) {
+                f.sp = ist_pointer(c, t.ist, event->ext);
+                stack = inner ? gate_null_stack(t.dpl) : stack;
+        } else if (inner) {
+                f.sp = gate_stack(c, NULL, t.dpl, event->ext, &stack);
         }
-        if ((selector & ~3u) == 0)
-                cpu_raise_code(c, NULL, EXC_GP, ext);
-        if (!descriptor_read(c, NULL, selector, &cs_d))
-                cpu_raise_code(c, NULL, EXC_GP, (selector & ~3u) | ext);
-        dpl = (unsigned) (cs_d >> 45) & 3;
-        if (!(cs_d >> 44 & 1) || !(cs_d >> 43 & 1) || dpl > cpl || (long_mode && !(cs_d >> 53 & 1)))
-                cpu_raise_code(c, NULL, EXC_GP, (selector & ~3u) | ext);
-        if (!(cs_d >> 47 & 1))
-                cpu_raise_code(c, NULL, EXC_NP, (selector & ~3u) | ext);
-        if (cs_d >> 42 & 1) /* conforming */
-                dpl = cpl;
-
-        inner = dpl < cpl;
-        n = long_mode ? 8 : type == GATE_INTERRUPT32 || type == GATE_TRAP32 ? 4 : 2;
-        sp = c->r[RSP];
-        if (inner || ist) {
-                sp = tss_stack(c, dpl, ist, &new_ss);
-                if (!long_mode) {
-                        uint64_t ss_d;
-
-                        if (!descriptor_read(c, NULL, new_ss, &ss_d) || (new_ss & 3u) != dpl)
-                                cpu_raise_code(c, NULL, EXC_TS, (new_ss & ~3u) | ext);
-                        segment_from_descriptor(&new_stack, new_ss, ss_d);
-                }
-        }
-        if (long_mode)
-                sp &= ~UINT64_C(15);
-
-        if (long_mode || inner) {
-                frame[frames++] = c->seg[SEG_SS].selector;
-                frame[frames++] = c->r[RSP];
-        }
-        frame[frames++] = flags;
-        frame[frames++] = c->seg[SEG_CS].selector;
-        frame[frames++] = return_rip;
-        if (has_code)
-                frame[frames++] = code;
-        ss_base = long_mode ? 0 : new_stack.base;
-        ss_mask = long_mode ? UINT64_MAX : new_stack.attr & SEG_ATTR_DB ? UINT32_MAX : 0xffff;
-        role = c->role != MMU_USER || dpl == 3 ? c->role : MMU_SUPERVISOR;
-        for (unsigned i = 0; i < frames; i++)
-                mem_write_as(c, role, ss_base + ((sp - (i + 1) * n) & ss_mask), n, frame[i]);
-
-        /* Nothing faults from here on. */
-        segment_from_descriptor(&c->seg[SEG_CS], (uint16_t) ((selector & ~3u) | dpl), cs_d);
-        c->cpl = (uint8_t) dpl;
-        if (inner) {
-                if (long_mode)
-                        c->seg[SEG_SS] = (Segment){.selector = (uint16_t) dpl,
-                                                   .attr = (uint16_t) (0x93 | dpl << 5)};
-                else
-                        c->seg[SEG_SS] = new_stack;
-        }
-        c->flags &= ~(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM);
-        if (type == GATE_INTERRUPT32 || type == GATE_INTERRUPT16)
-                c->flags &= ~FLAG_IF;
-        cpu_mode_changed(c);
-        sp -= frames * n;
-        c->r[RSP] =
-                ss_mask == 0xffff ? (c->r[RSP] & ~UINT64_C(0xffff)) | (sp & ss_mask) : sp & ss_mask;
-        c->rip = offset;
+        if (cpu_long_mode(c))
+                f.sp &= ~UINT64_C(15);
+        f.error = inner ? (stack.selector & ~3u) | event->ext : event->ext;
+        make_frame(c, event, inner, &f);
+        enter_handler(c, &t, &stack, gate_push(c, NULL, &f));
 }
 
 /**
@@ -161,7 +195,12 @@ static void deliver_protected(SoftCpu *c, unsigned vector, bool software, bool h
 bool interrupt_deliver(SoftCpu *c, unsigned vector, bool software, bool has_code, uint32_t code,
                        uint64_t return_rip) {
         if (cpu_protected(c))
-                deliver_protected(c, vector, software, has_code, code, return_rip);
+                deliver_protected(c, &(Event){.vector = vector,
+                                              .ext = software ? 0 : 1,
+                                              .software = software,
+                                              .has_code = has_code,
+                                              .code = code,
+                                              .return_rip = return_rip});
         else
                 deliver_real(c, vector, return_rip);
         return true;

@@ -477,8 +477,9 @@ void mem_write_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint
 }
 
 /** mem_write_as() - the same with the rights of @role (MMU_*), which is not the current one */
-void mem_write_as(SoftCpu *c, unsigned role, uint64_t va, unsigned size, uint64_t value) {
-        write_at(c, NULL, va, &value, size, role);
+void mem_write_as(SoftCpu *c, const Uop *u, unsigned role, uint64_t va, unsigned size,
+                  uint64_t value) {
+        write_at(c, u, va, &value, size, role);
 }
 
 /** mem_read_bytes() - up to a page, all or a fault */

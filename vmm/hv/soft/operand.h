@@ -55,8 +55,24 @@ static inline uint64_t stack_mask(const SoftCpu *c) {
         return cpu_code64(c) ? UINT64_MAX : c->mode & MODE_STACK32 ? UINT32_MAX : 0xffff;
 }
 
-static inline uint64_t stack_address(SoftCpu *c, uint64_t sp) {
-        return cpu_code64(c) ? sp : (c->seg[SEG_SS].base + (sp & stack_mask(c))) & UINT32_MAX;
+/* Whether @bytes at offset @at lie within the limit of a stack outside 64-bit mode. */
+static inline bool stack_fits(const Segment *ss, uint64_t at, unsigned bytes) {
+        const uint64_t last = at + bytes - 1;
+
+        if ((ss->attr & 0xc) == 4) /* expand-down */
+                return at > ss->limit && last <= (ss->attr & SEG_ATTR_DB ? UINT32_MAX : 0xffff);
+        return last <= ss->limit || ss->limit == UINT32_MAX;
+}
+
+/* The linear address of @bytes on the stack; #SS beyond its limit. */
+static inline uint64_t stack_address(SoftCpu *c, const Uop *u, uint64_t sp, unsigned bytes) {
+        const uint64_t at = sp & stack_mask(c);
+
+        if (cpu_code64(c))
+                return sp;
+        if (unlikely(!stack_fits(&c->seg[SEG_SS], at, bytes)))
+                cpu_raise_code(c, u, EXC_SS, 0);
+        return (c->seg[SEG_SS].base + at) & UINT32_MAX;
 }
 
 /* @mask: stack_mask() of the mode that @sp belongs to */

@@ -17,8 +17,13 @@
 #define TYPE_TASK_GATE 5u
 #define TYPE_TSS32 9u
 
-/** segment_set_real() - what loading a segment register does in real mode */
+/** segment_set_real() - what loading a segment register does in real mode and in virtual-8086 mode */
 void segment_set_real(SoftCpu *c, unsigned seg, uint16_t selector) {
+        if (cpu_v86(c)) {
+                v86_set_segment(c, seg, selector);
+                cpu_mode_changed(c);
+                return;
+        }
         c->seg[seg].selector = selector;
         c->seg[seg].base = (uint32_t) selector << 4;
         if (seg == SEG_CS)
@@ -72,7 +77,7 @@ void segment_load(SoftCpu *c, const Uop *u, unsigned seg, uint16_t selector) {
         unsigned rpl = selector & 3, type;
         uint64_t d;
 
-        if (!cpu_protected(c) || (c->flags & FLAG_VM)) {
+        if (!cpu_descriptors(c)) {
                 segment_set_real(c, seg, selector);
                 return;
         }
@@ -106,14 +111,16 @@ void segment_load(SoftCpu *c, const Uop *u, unsigned seg, uint16_t selector) {
         cpu_mode_changed(c);
 }
 
-static void load_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t d, unsigned cpl) {
+/** far_load_code() - CS from its descriptor @d, with privilege @cpl */
+void far_load_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t d, unsigned cpl) {
         segment_set_accessed(c, u, selector, &d);
         segment_from_descriptor(&c->seg[SEG_CS], (uint16_t) ((selector & ~3u) | cpl), d);
         c->cpl = (uint8_t) cpl;
         cpu_mode_changed(c);
 }
 
-static void check_target(SoftCpu *c, const Uop *u, uint64_t d, uint64_t offset) {
+/** far_check_target() - #GP for an offset that is not within the code segment of descriptor @d */
+void far_check_target(SoftCpu *c, const Uop *u, uint64_t d, uint64_t offset) {
         uint32_t limit = (uint32_t) (d & 0xffff) | ((uint32_t) (d >> 32) & 0xf0000);
 
         if (cpu_long_mode(c) && DESC_L(d)) {
@@ -127,24 +134,41 @@ static void check_target(SoftCpu *c, const Uop *u, uint64_t d, uint64_t offset) 
                 cpu_raise_code(c, u, EXC_GP, 0);
 }
 
-/* The code segment of a far JMP or CALL that changes no privilege. */
-static uint64_t far_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
-        unsigned type;
+/* What CS may be loaded with; the error code names it. */
+static uint64_t read_code(SoftCpu *c, const Uop *u, uint16_t selector) {
         uint64_t d;
 
         if ((selector & ~3u) == 0)
                 cpu_raise_code(c, u, EXC_GP, 0);
-        if (!descriptor_read(c, u, selector, &d))
+        if (!descriptor_read(c, u, selector, &d) || !DESC_S(d) || !(DESC_TYPE(d) & TYPE_CODE) ||
+            (cpu_long_mode(c) && DESC_L(d) && DESC_DB(d)))
                 cpu_raise_code(c, u, EXC_GP, selector & ~3u);
-        type = DESC_TYPE(d);
-        if (!DESC_S(d) || !(type & TYPE_CODE) || (cpu_long_mode(c) && DESC_L(d) && DESC_DB(d)))
-                cpu_raise_code(c, u, EXC_GP, selector & ~3u); /* call gates are not offered */
-        if (type & TYPE_CONFORMING ? DESC_DPL(d) > c->cpl
-                                   : DESC_DPL(d) != c->cpl || (selector & 3u) > c->cpl)
+        return d;
+}
+
+/* The code segment of a far JMP or CALL that changes no privilege. */
+static uint64_t far_code(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
+        const uint64_t d = read_code(c, u, selector);
+
+        if (DESC_TYPE(d) & TYPE_CONFORMING ? DESC_DPL(d) > c->cpl
+                                           : DESC_DPL(d) != c->cpl || (selector & 3u) > c->cpl)
                 cpu_raise_code(c, u, EXC_GP, selector & ~3u);
         if (!DESC_P(d))
                 cpu_raise_code(c, u, EXC_NP, selector & ~3u);
-        check_target(c, u, d, offset);
+        far_check_target(c, u, d, offset);
+        return d;
+}
+
+/** far_gate_code() - the code segment that a call gate names, for CALL or for JMP. Return: its descriptor. */
+uint64_t far_gate_code(SoftCpu *c, const Uop *u, uint16_t selector, bool call) {
+        const uint64_t d = read_code(c, u, selector);
+        const bool inner = call || (DESC_TYPE(d) & TYPE_CONFORMING);
+
+        if ((inner ? DESC_DPL(d) > c->cpl : DESC_DPL(d) != c->cpl) ||
+            (cpu_long_mode(c) && !DESC_L(d)))
+                cpu_raise_code(c, u, EXC_GP, selector & ~3u);
+        if (!DESC_P(d))
+                cpu_raise_code(c, u, EXC_NP, selector & ~3u);
         return d;
 }
 
@@ -175,16 +199,23 @@ static bool far_task(SoftCpu *c, const Uop *u, uint16_t selector, bool call) {
         return true;
 }
 
+/* Loading CS leaves its limit alone where there are no descriptors. */
+static void check_real_target(SoftCpu *c, const Uop *u, uint64_t offset) {
+        if (offset > c->seg[SEG_CS].limit)
+                cpu_raise_code(c, u, EXC_GP, 0);
+}
+
 /** far_jump() - JMP far in every mode; sets rip, faults */
 void far_jump(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
-        if (!cpu_protected(c)) {
+        if (!cpu_descriptors(c)) {
+                check_real_target(c, u, offset);
                 segment_set_real(c, SEG_CS, selector);
                 c->rip = offset;
                 return;
         }
-        if (far_task(c, u, selector, false))
+        if (far_task(c, u, selector, false) || gate_transfer(c, u, selector, false))
                 return;
-        load_code(c, u, selector, far_code(c, u, selector, offset), c->cpl);
+        far_load_code(c, u, selector, far_code(c, u, selector, offset), c->cpl);
         c->rip = offset;
 }
 
@@ -193,14 +224,18 @@ void far_call(SoftCpu *c, const Uop *u, uint16_t selector, uint64_t offset) {
         unsigned bytes = 1u << u->size;
         uint64_t sp = c->r[RSP], d = 0, mask = stack_mask(c);
 
-        if (cpu_protected(c) && far_task(c, u, selector, true))
-                return;
-        if (cpu_protected(c))
+        if (cpu_descriptors(c)) {
+                if (far_task(c, u, selector, true) || gate_transfer(c, u, selector, true))
+                        return;
                 d = far_code(c, u, selector, offset);
-        mem_write_slow(c, u, stack_address(c, sp - bytes), bytes, c->seg[SEG_CS].selector);
-        mem_write_slow(c, u, stack_address(c, sp - 2 * bytes), bytes, uop_next_rip(c, u));
-        if (cpu_protected(c))
-                load_code(c, u, selector, d, c->cpl);
+        } else {
+                check_real_target(c, u, offset);
+        }
+        mem_write_slow(c, u, stack_address(c, u, sp - bytes, bytes), bytes,
+                       c->seg[SEG_CS].selector);
+        mem_write_slow(c, u, stack_address(c, u, sp - 2 * bytes, bytes), bytes, uop_next_rip(c, u));
+        if (cpu_descriptors(c))
+                far_load_code(c, u, selector, d, c->cpl);
         else
                 segment_set_real(c, SEG_CS, selector);
         stack_set(c, mask, sp - 2 * bytes);
@@ -244,7 +279,7 @@ static void return_to(SoftCpu *c, const Uop *u, uint64_t rip, uint16_t cs, bool 
                 cpu_raise_code(c, u, EXC_GP, cs & ~3u);
         if (!DESC_P(d))
                 cpu_raise_code(c, u, EXC_NP, cs & ~3u);
-        check_target(c, u, d, rip);
+        far_check_target(c, u, d, rip);
         if (pops_stack) {
                 bool to64 = cpu_long_mode(c) && DESC_L(d);
 
@@ -259,7 +294,7 @@ static void return_to(SoftCpu *c, const Uop *u, uint64_t rip, uint16_t cs, bool 
                         if (!DESC_P(ss_d))
                                 cpu_raise_code(c, u, EXC_SS, ss & ~3u);
                 }
-                load_code(c, u, cs, d, rpl);
+                far_load_code(c, u, cs, d, rpl);
                 if ((ss & ~3u) == 0) {
                         set_null(c, SEG_SS, ss);
                         c->seg[SEG_SS].attr = (uint16_t) (0x93 | rpl << 5);
@@ -273,7 +308,7 @@ static void return_to(SoftCpu *c, const Uop *u, uint64_t rip, uint16_t cs, bool 
                 drop_segments(c);
         } else {
                 mask = stack_mask(c);
-                load_code(c, u, cs, d, rpl);
+                far_load_code(c, u, cs, d, rpl);
                 stack_set(c, mask, same_level_sp);
         }
         c->rip = rip;
@@ -285,22 +320,27 @@ void far_return(SoftCpu *c, const Uop *u, unsigned pop_bytes) {
         uint64_t sp = c->r[RSP], rip, rsp = 0;
         uint16_t cs, ss = 0;
 
-        rip = mem_read_slow(c, u, stack_address(c, sp), n);
-        cs = (uint16_t) mem_read_slow(c, u, stack_address(c, sp + n), n);
-        if (!cpu_protected(c)) {
+        rip = mem_read_slow(c, u, stack_address(c, u, sp, n), n);
+        cs = (uint16_t) mem_read_slow(c, u, stack_address(c, u, sp + n, n), n);
+        if (!cpu_descriptors(c)) {
                 uint64_t mask = stack_mask(c);
 
+                check_real_target(c, u, rip);
                 segment_set_real(c, SEG_CS, cs);
                 stack_set(c, mask, sp + 2 * n + pop_bytes);
                 c->rip = rip;
                 return;
         }
         if ((cs & 3u) > c->cpl) {
-                rsp = mem_read_slow(c, u, stack_address(c, sp + 2 * n + pop_bytes), n) + pop_bytes;
-                ss = (uint16_t) mem_read_slow(c, u, stack_address(c, sp + 3 * n + pop_bytes), n);
+                rsp = mem_read_slow(c, u, stack_address(c, u, sp + 2 * n + pop_bytes, n), n) +
+                      pop_bytes;
+                ss = (uint16_t) mem_read_slow(c, u, stack_address(c, u, sp + 3 * n + pop_bytes, n),
+                                              n);
         }
         return_to(c, u, rip, cs, (cs & 3u) > c->cpl, rsp, ss, sp + 2 * n + pop_bytes);
 }
+
+#define FLAGS_RETURN (FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC | FLAG_ID | FLAG_RF)
 
 static void unmask_nmi(SoftCpu *c) {
         c->nmi_masked = false;
@@ -308,18 +348,28 @@ static void unmask_nmi(SoftCpu *c) {
                 cpu_attention(c, ATTENTION_INTERRUPT);
 }
 
-/**
- * interrupt_return() - IRET in every mode but to virtual-8086, which is not offered
- */
+/* IRET in real mode, and in virtual-8086 mode, which cannot change its IOPL. */
+static void return_real(SoftCpu *c, const Uop *u, uint64_t rip, uint16_t cs, uint32_t flags) {
+        const uint64_t mask = stack_mask(c);
+        const uint32_t bits = FLAGS_RETURN | FLAG_IF | (cpu_v86(c) ? 0 : FLAG_IOPL);
+
+        check_real_target(c, u, rip);
+        segment_set_real(c, SEG_CS, cs);
+        stack_set(c, mask, c->r[RSP] + 3 * (1u << u->size));
+        cpu_set_flags(c, flags, u->size == 1 ? bits & 0xffff : bits);
+        c->rip = rip;
+}
+
+/** interrupt_return() - IRET in every mode; faults */
 void interrupt_return(SoftCpu *c, const Uop *u) {
         unsigned n = 1u << u->size;
         uint64_t sp = c->r[RSP], rip, rsp = 0;
-        uint32_t flags,
-                mask = FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC | FLAG_ID | FLAG_RF;
+        uint32_t flags, mask = u->size == 1 ? FLAGS_RETURN & 0xffff : FLAGS_RETURN;
         uint16_t cs, ss = 0;
         bool pops;
 
-        if (cpu_protected(c) && (c->flags & FLAG_NT) && !cpu_long_mode(c)) {
+        v86_need_iopl(c, u);
+        if (cpu_descriptors(c) && (c->flags & FLAG_NT) && !cpu_long_mode(c)) {
                 const TaskSwitch t = {
                         .cause = TASK_IRET,
                         .selector = (uint16_t) mem_read_system(c, u, c->tr.base, 2),
@@ -330,18 +380,16 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
                 unmask_nmi(c);
                 return;
         }
-        rip = mem_read_slow(c, u, stack_address(c, sp), n);
-        cs = (uint16_t) mem_read_slow(c, u, stack_address(c, sp + n), n);
-        flags = (uint32_t) mem_read_slow(c, u, stack_address(c, sp + 2 * n), n);
-        if (u->size == 1)
-                mask &= 0xffff;
-        if (!cpu_protected(c)) {
-                uint64_t sp_mask = stack_mask(c);
-
-                segment_set_real(c, SEG_CS, cs);
-                stack_set(c, sp_mask, sp + 3 * n);
-                cpu_set_flags(c, flags, mask | FLAG_IF | FLAG_IOPL);
-                c->rip = rip;
+        rip = mem_read_slow(c, u, stack_address(c, u, sp, n), n);
+        cs = (uint16_t) mem_read_slow(c, u, stack_address(c, u, sp + n, n), n);
+        flags = (uint32_t) mem_read_slow(c, u, stack_address(c, u, sp + 2 * n, n), n);
+        if (!cpu_descriptors(c)) {
+                return_real(c, u, rip, cs, flags);
+                unmask_nmi(c);
+                return;
+        }
+        if ((flags & FLAG_VM) && c->cpl == 0 && !cpu_long_mode(c) && u->size == 2) {
+                v86_return_to(c, u, (uint32_t) rip, cs, flags);
                 unmask_nmi(c);
                 return;
         }
@@ -354,8 +402,8 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
         /* 64-bit mode pops the stack always, the others only towards less privilege. */
         pops = cpu_code64(c) || (cs & 3u) > c->cpl;
         if (pops) {
-                rsp = mem_read_slow(c, u, stack_address(c, sp + 3 * n), n);
-                ss = (uint16_t) mem_read_slow(c, u, stack_address(c, sp + 4 * n), n);
+                rsp = mem_read_slow(c, u, stack_address(c, u, sp + 3 * n, n), n);
+                ss = (uint16_t) mem_read_slow(c, u, stack_address(c, u, sp + 4 * n, n), n);
         }
         return_to(c, u, rip, cs, pops, rsp, ss, sp + 3 * n);
         cpu_set_flags(c, flags, mask);
@@ -413,9 +461,12 @@ static bool io_permitted(SoftCpu *c, const Uop *u, uint16_t port, unsigned size)
         return (bits & mask) == 0;
 }
 
-/** io_check() - #GP unless IOPL or the I/O permission map allows all of @size (1, 2, 4) ports (SDM volume 1, 19.5) */
+/**
+ * io_check() - #GP unless IOPL, which virtual-8086 mode does not count, or the I/O permission map allows all of
+ * @size (1, 2, 4) ports (SDM volume 1, 19.5)
+ */
 void io_check(SoftCpu *c, const Uop *u, uint16_t port, unsigned size) {
-        if (cpu_protected(c) && c->cpl > (c->flags & FLAG_IOPL) >> 12 &&
+        if (cpu_protected(c) && (cpu_v86(c) || c->cpl > (c->flags & FLAG_IOPL) >> 12) &&
             !io_permitted(c, u, port, size))
                 cpu_raise_code(c, u, EXC_GP, 0);
         if (unlikely(c->debug_armed))

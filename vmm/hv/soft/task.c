@@ -2,7 +2,6 @@
 /*
  * Hardware task switching in protected mode (SDM volume 3 chapter 8). Up to the commit, faults are the old task's and
  * find it unchanged but for its TSS; from the commit on they are the new task's, before its first instruction.
- * Tasks in virtual-8086 mode are not offered.
  */
 #include "vmm/hv/soft/access.h"
 
@@ -15,6 +14,9 @@
 #define TSS_TRAP 0x64u
 #define DR6_BT 0x8000u
 #define DR7_LOCAL 0x155u /* L0 to L3, LE */
+
+/* A TSS of 16 bits says nothing of the upper halves of registers; processors were seen to leave ones. */
+#define UPPER_OF_16BIT 0xffff0000u
 
 /* What a TSS holds besides the stacks of inner privileges. */
 typedef struct TaskState {
@@ -147,15 +149,22 @@ static void load_segment(SoftCpu *c, unsigned seg, uint16_t selector, unsigned e
         cpu_mode_changed(c);
 }
 
+static void load_segments(SoftCpu *c, const uint16_t selectors[N_SEGS], unsigned ext) {
+        load_segment(c, SEG_CS, selectors[SEG_CS], ext);
+        for (unsigned i = 0; i < N_SEGS; i++)
+                if (i != SEG_CS)
+                        load_segment(c, i, selectors[i], ext);
+}
+
 static void load_task(SoftCpu *c, const TaskState *s, bool is32, unsigned ext) {
         if (is32 && (c->cr0 & CR0_PG)) {
                 c->cr3 = s->cr3;
                 mmu_flush_nonglobal(c);
         }
         for (unsigned i = 0; i < ELEMENTSOF(s->regs); i++)
-                c->r[i] = is32 ? s->regs[i] : (c->r[i] & 0xffff0000u) | s->regs[i];
+                c->r[i] = s->regs[i] | (is32 ? 0 : UPPER_OF_16BIT);
         c->rip = s->eip;
-        cpu_set_flags(c, s->eflags, UINT32_MAX & ~FLAG_VM);
+        cpu_set_flags(c, s->eflags, UINT32_MAX);
         c->dr[7] &= ~(uint64_t) DR7_LOCAL;
         debug_changed(c);
         for (unsigned i = 0; i < N_SEGS; i++)
@@ -164,10 +173,10 @@ static void load_task(SoftCpu *c, const TaskState *s, bool is32, unsigned ext) {
         cpu_mode_changed(c);
 
         load_ldt(c, s->ldt, ext);
-        load_segment(c, SEG_CS, s->segs[SEG_CS], ext);
-        for (unsigned i = 0; i < N_SEGS; i++)
-                if (i != SEG_CS)
-                        load_segment(c, i, s->segs[i], ext);
+        if (cpu_v86(c))
+                v86_enter(c, s->segs);
+        else
+                load_segments(c, s->segs, ext);
         if (s->eip > c->seg[SEG_CS].limit)
                 cpu_raise_code(c, NULL, EXC_GP, ext);
 }
@@ -196,8 +205,6 @@ void task_switch(SoftCpu *c, const Uop *u, const TaskSwitch *t) {
         TaskState s;
 
         tss_read(c, u, &tss, &s);
-        if (s.eflags & FLAG_VM)
-                cpu_raise_code(c, u, EXC_TS, (t->selector & ~3u) | t->ext);
         if (t->cause == TASK_IRET)
                 eflags &= ~FLAG_NT;
         tss_write(c, u, (uint32_t) t->next_rip, eflags);
