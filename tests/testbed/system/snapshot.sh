@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154
+# Snapshots of a stock guest, taken while it works, and what goes on from them: sourced by the integration test (software
+# processor) and by the system test (KVM), behind control.sh, which has what is used here.
+
+# snap_begin NAME CPUS OPTIONS...: as vm_begin, for a guest of the same kind each time; its kernel command line is $snap_steps
+snap_begin() {
+        local name=$1 cpus=$2
+        shift 2
+        rm -f "$name.in" "$name.sock"
+        mkfifo "$name.in"
+        : >"$name.console"
+        timeout 600 "$vmm" --extended-status run --hypervisor "$hypervisor" --mem 192 --cpus "$cpus" --socket "$name.sock" \
+                --initrd "$guest/initrd.img" --serial type=stdout,stdin,hardware=serial,num=1,console=true \
+                -p "quiet panic=-1 cryptomgr.notests=1 vivarium.test=$snap_steps" "$@" "$guest/vmlinuz" \
+                <>"$name.in" >"$name.console" 2>"$name.log" &
+        vm=$!
+}
+
+counts_of() { sed -n 's/^count \([0-9]*\).*/\1/p' "$1.console"; }
+# Whether a console counts in steps of one.
+counts_on() { counts_of "$1" | awk 'NR > 1 && $1 != last + 1 { bad = 1 } { last = $1 } END { exit bad || NR < 3 }'; }
+
+# snap_ends SENTENCE NAME: the guest is told to stop counting, and does what is behind that
+snap_ends() {
+        echo stop >"$2.in"
+        expect "$1: the disk reads as before, the clock did not jump" "$2" '^step count: ok'
+        if counts_on "$2"; then pass "$1: no count is missing"; else
+                fail "$1: no count is missing" && counts_of "$2" | xargs >&2
+        fi
+        expect "$1: the guest's connections to the host work" "$2" '^vsock_peer: put 100000 ok'
+        [ -z "$snap_net" ] || expect "$1: so does its network" "$2" '^step run: ok ping'
+        expect "$1: it has entropy" "$2" '^step rng: ok'
+        expect "$1: it asks for a line" "$2" '^vivarium-guest: reading'
+        echo something >"$2.in"
+        expect "$1: and hears it" "$2" '^heard something'
+        ends_with "$1: it powers off" 0
+}
+
+# scenario_snapshot CPUS: snap_net: options of a network card of which the host has 10.9.0.1, or nothing
+scenario_snapshot() {
+        local cpus=$1 service first options
+        [ -e counted.img ] || head -c 1M /dev/urandom >counted.img
+        mkdir -p snap.d
+        snap_steps="${snap_net:+net:10.9.0.2/24,}module:vmw_vsock_virtio_transport,count:vda,run:vsock_peer+put+vsock:2:5000+100000${snap_net:+,run:ping+-c+1+-W+30+10.9.0.1},rng,echo:heard,poweroff"
+        # shellcheck disable=SC2206 # words
+        options=(--block counted.img --vsock cid=7,socket-dir=snap.d $snap_net)
+        "$guest/vsock_peer" serve unix:snap.d/vsock_5000 >service.log 2>&1 &
+        service=$!
+        snap_begin taken "$cpus" "${options[@]}"
+        vm_says taken '^count 5'
+        done_with "a snapshot of $cpus vCPUs is taken while they work" taken snapshot take "vm.$cpus"
+        snap_ends "the machine goes on, $cpus vCPUs" taken
+        snap_begin restored "$cpus" --restore "vm.$cpus" "${options[@]}"
+        expect "a machine with $cpus vCPUs goes on from it" restored '^count [0-9]+'
+        first=$(counts_of restored | head -n 1)
+        same "where it was" yes "$([ "$first" -gt 5 ] && echo yes)"
+        vm_says restored "^count $((first + 3))"
+        snap_ends "restored, $cpus vCPUs" restored
+        snap_begin again "$cpus" --restore "vm.$cpus" "${options[@]}"
+        expect "and again" again '^count [0-9]+'
+        same "from the same spot" "$first" "$(counts_of again | head -n 1)"
+        ask again stop
+        ends_with "it can be stopped" 0
+        kill $service
+}
+
+# refused_because SENTENCE PATTERN COMMAND...: it fails, for a reason that is told
+refused_because() {
+        if ! "${@:3}" >refused.log 2>&1 && grep -qE -- "$2" refused.log; then pass "$1"; else
+                fail "$1" && cat refused.log >&2
+        fi
+}
+try_restore() { # SNAPSHOT OPTIONS...
+        timeout 60 "$vmm" run --hypervisor "$hypervisor" --restore "$@" "$guest/tiny.elf" </dev/null
+}
+
+# What is refused, with a machine that has hardly a state
+scenario_snapshot_refusals() {
+        local small=(--mem 64 --cpus 1 --serial type=sink,hardware=serial,num=1)
+        truncate -s 1M one.img
+        truncate -s 2M two.img
+        timeout 600 "$vmm" run --hypervisor "$hypervisor" --suspended --socket small.sock "${small[@]}" --block one.img \
+                "$guest/tiny.elf" >small.console 2>small.log &
+        vm=$!
+        timeout 60 bash -c 'until "$0" state small.sock; do sleep 0.1; done' "$vmm" >answer 2>&1
+        done_with "a suspended machine can be saved too" small snapshot take small.snap
+        same "and stays suspended" '{"State":{"vcpus":"suspended","devices":"suspended"}}' "$(ask small state)"
+        refused_because "a file that is there is not overwritten" 'small.snap: File exists' \
+                "$vmm" snapshot take small.snap small.sock
+        same "whoever may not read the guest may not read its snapshot" 600 "$(stat -c %a small.snap)"
+        ask small stop
+        ends_with "it ends" 0
+
+        refused_because "other memory is refused" 'memory in bytes is 67108864 in the snapshot' \
+                try_restore small.snap "${small[@]/64/128}" --block one.img
+        refused_because "another number of processors is refused" 'number of vCPUs is 1 in the snapshot and 2 here' \
+                try_restore small.snap "${small[@]/#1/2}" --block one.img
+        refused_because "a missing device is refused" 'PCI slot 3 is virtio-pci in the snapshot and none here' try_restore small.snap "${small[@]}"
+        refused_because "another device is refused" 'the device is virtio-blk in the snapshot' \
+                try_restore small.snap "${small[@]}" --vsock cid=7,socket-dir=.
+        refused_because "a disk of another size is refused" 'disk in sectors is 2048 in the snapshot and 4096 here' \
+                try_restore small.snap "${small[@]}" --block two.img
+        printf X | dd of=small.snap bs=1 seek=200 conv=notrunc status=none
+        refused_because "a damaged snapshot is refused" 'checksum' try_restore small.snap "${small[@]}" --block one.img
+        truncate -s -1 small.snap
+        refused_because "a shorter one is refused" 'bytes and not the' try_restore small.snap "${small[@]}" --block one.img
+        refused_because "a file that is none is refused" 'no snapshot' try_restore one.img "${small[@]}" --block one.img
+
+        timeout 600 "$vmm" run --hypervisor "$hypervisor" --suspended --socket small.sock "${small[@]}" --pmem two.img \
+                "$guest/tiny.elf" >small.console 2>small.log &
+        vm=$!
+        timeout 60 bash -c 'until "$0" state small.sock; do sleep 0.1; done' "$vmm" >answer 2>&1
+        refused_because "a device that cannot be saved is named" 'virtio-pmem cannot be saved' \
+                "$vmm" snapshot take none.snap small.sock
+        same "and leaves no file behind" no "$([ -e none.snap ] || echo no)"
+        ask small stop
+        ends_with "its machine goes on, and ends" 0
+}
