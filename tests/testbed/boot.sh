@@ -4,7 +4,7 @@
 # Boots the testbed's host once: a Debian 12 with systemd and the project installed as `make install` does, under QEMU with
 # nested SVM. What the host's script says on its second serial port comes to OUTDIR/results, its logs to OUTDIR/logs/.
 # OVERLAY-DIR is laid over the root disk. TESTBED_MEM (4096) MiB are the host's; TESTBED_SERIAL is where QEMU connects the
-# second port instead; TESTBED_SILENCE (180) is how many seconds without a heartbeat are the end of it, TESTBED_SECONDS (1500)
+# second port instead; TESTBED_SILENCE (180) is how many seconds without a heartbeat are the end of it, TESTBED_SECONDS (1900)
 # how many the host may take in all. The exit status is QEMU's.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -66,7 +66,7 @@ boot_once() {
 
         echo "testbed: booting the host"
         status=0
-        timeout -k 10 "${TESTBED_SECONDS:-1500}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m "${TESTBED_MEM:-4096}" \
+        timeout -k 10 "${TESTBED_SECONDS:-1900}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m "${TESTBED_MEM:-4096}" \
                 -nodefaults -display none -monitor none -no-reboot -serial file:$out/logs/console.log \
                 -serial "${TESTBED_SERIAL:-file:$out/results}" -serial file:$out/heartbeat \
                 -kernel "$([ -e o/guest/vmlinux ] && echo o/guest/vmlinux || echo o/guest/vmlinuz)" \
