@@ -45,6 +45,7 @@ scenario_snapshot() {
         snap_steps="${snap_net:+net:10.9.0.2/24,}module:vmw_vsock_virtio_transport,count:vda,run:vsock_peer+put+vsock:2:5000+100000${snap_net:+,run:ping+-c+1+-W+30+10.9.0.1},rng,echo:heard,poweroff"
         # shellcheck disable=SC2206 # words
         options=(--block counted.img --vsock cid=7,socket-dir=snap.d $snap_net)
+        rm -f snap.d/vsock_5000
         "$guest/vsock_peer" serve unix:snap.d/vsock_5000 >service.log 2>&1 &
         service=$!
         snap_begin taken "$cpus" "${options[@]}"

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Snapshots as somebody else wrote them. The first byte says of what, the rest is the state:
+ *
+ *   0 the chips of the board   1 functions on its PCI bus   2 the file, header and all
+ *
+ * What is taken for good is then used: registers are read and written, time passes, queues run. Wrong is what the
+ * sanitizers say, a crash, an alarm too many, and a state that is not written again as it was read.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "tests/fake/vmm_chips_fake.h"
+#include "tests/fake/vmm_clock_fake.h"
+#include "tests/fake/vmm_virtio_driver.h"
+#include "vmm/irq/irqchip.h"
+#include "vmm/irq/pit.h"
+#include "vmm/legacy/devices.h"
+#include "vmm/mem/memmap.h"
+#include "vmm/serial/uart8250.h"
+#include "vmm/snapshot/file.h"
+#include "vmm/virtio/devices.h"
+
+#define TIMERS_MAX 4u
+#define WALL_USEC (UINT64_C(1709209845) * USEC_PER_SEC)
+#define NOW_NSEC (1000 * NSEC_PER_SEC)
+#define TURN_NSEC 20000u
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool ok) {
+        if (!ok)
+                abort();
+}
+
+/* ---- chips ---- */
+
+typedef struct Board {
+        Bus *pio, *mmio;
+        Loop *loop;
+        GuestClock *clock;
+        FakePartition partition;
+        FakeHalt halt;
+        Irqchip *irqchip;
+        Pit *pit;
+        Rtc *rtc;
+        I8042 *i8042;
+        AcpiPm *acpi_pm;
+        ResetControl *reset_control;
+        Watchdog *watchdog;
+        CharDev *chardev;
+        Uart8250 *uart;
+} Board;
+
+static IrqLine line_of(Board *board, unsigned irq) {
+        IrqLine line = {0};
+
+        check(irqchip_add_line(board->irqchip, irq, &line) == 0);
+        return line;
+}
+
+static void board_init(Board *b) {
+        const VmmSerial sink = {.type = VMM_SERIAL_SINK};
+        HaltSink halt = fake_halt_sink(&b->halt);
+
+        fake_partition_init(&b->partition);
+        b->clock = fake_clock_new(NOW_NSEC, WALL_USEC);
+        check(bus_new("pio", &b->pio) == 0 && bus_new("mmio", &b->mmio) == 0);
+        check(loop_new(&b->loop) == 0);
+        check(irqchip_new(b->pio, b->mmio, &b->irqchip) == 0);
+        irqchip_connect(b->irqchip, &b->partition.base);
+        check(pit_new(b->pio, b->clock, line_of(b, ISA_IRQ_PIT), &b->pit) == 0);
+        check(rtc_new(b->pio, b->clock, line_of(b, ISA_IRQ_RTC), UINT64_C(3) << 30,
+                      UINT64_C(1) << 40, &b->rtc) == 0);
+        check(i8042_new(b->pio, line_of(b, ISA_IRQ_I8042_KEYBOARD), halt, &b->i8042) == 0);
+        check(acpi_pm_new(b->pio, b->clock, line_of(b, GSI_SCI), halt, &b->acpi_pm) == 0);
+        check(reset_control_new(b->pio, halt, &b->reset_control) == 0);
+        check(watchdog_new(b->pio, b->clock, halt, &b->watchdog) == 0);
+        check(char_new(&sink, b->loop, &b->chardev, NULL) == 0);
+        check(uart8250_new(b->pio, IOPORT_COM1, line_of(b, ISA_IRQ_COM1_COM3), b->chardev,
+                           &b->uart) == 0);
+}
+
+static void board_deinit(Board *b) {
+        uart8250_free(b->uart);
+        char_free(b->chardev);
+        watchdog_free(b->watchdog);
+        reset_control_free(b->reset_control);
+        acpi_pm_free(b->acpi_pm);
+        i8042_free(b->i8042);
+        rtc_free(b->rtc);
+        pit_free(b->pit);
+        irqchip_free(b->irqchip);
+        guest_clock_free(b->clock);
+        loop_free(b->loop);
+        bus_free(b->mmio);
+        bus_free(b->pio);
+}
+
+static void board_snapshot(Board *b, Snapshot *s) {
+        irqchip_snapshot(b->irqchip, s);
+        pit_snapshot(b->pit, s);
+        rtc_snapshot(b->rtc, s);
+        i8042_snapshot(b->i8042, s);
+        acpi_pm_snapshot(b->acpi_pm, s);
+        reset_control_snapshot(b->reset_control, s);
+        watchdog_snapshot(b->watchdog, s);
+        uart8250_snapshot(b->uart, 0, s);
+}
+
+static void use_ports(Bus *pio) {
+        static const struct {
+                uint16_t base, n;
+        } ranges[] = {
+                {IOPORT_PIC_MASTER, 2}, {IOPORT_PIC_SLAVE, 2},  {IOPORT_ELCR, 2},
+                {IOPORT_PIT, 4},        {0x60, 5},              {IOPORT_RTC, 2},
+                {IOPORT_PM_BASE, 12},   {IOPORT_PM_GPE0, 4},    {IOPORT_COM1, 8},
+                {IOPORT_WATCHDOG, 16},
+        };
+
+        for (unsigned i = 0; i < ELEMENTSOF(ranges); i++)
+                for (uint16_t at = 0; at < ranges[i].n; at++) {
+                        (void) bus_read(pio, (uint64_t) ranges[i].base + at, 1);
+                        bus_write(pio, (uint64_t) ranges[i].base + at, 1, 0x11u * at);
+                }
+        for (uint16_t reg = 0; reg < 16; reg += 4)
+                (void) bus_read(pio, IOPORT_WATCHDOG + reg, 4);
+}
+
+static void fuzz_chips(const uint8_t *data, size_t size) {
+        Snapshot s, again;
+        Board board = {0};
+
+        board_init(&board);
+        snapshot_init_restoring(&s, data, size);
+        board_snapshot(&board, &s);
+        if (snapshot_restored(&s)) {
+                snapshot_init_saving(&again);
+                board_snapshot(&board, &again);
+                check(again.error == 0 && again.len == s.at);
+                snapshot_deinit(&again);
+                for (unsigned i = 0; i < 3; i++) {
+                        fake_clock_advance(board.clock, 50 * (NSEC_PER_SEC / 1000));
+                        (void) irqchip_acknowledge_pic(board.irqchip);
+                        irqchip_handle_eoi(board.irqchip, (uint8_t) (0x20 + i));
+                        use_ports(board.pio);
+                        check(fake_clock_armed(board.clock) <= TIMERS_MAX);
+                }
+        }
+        snapshot_deinit(&s);
+        board_deinit(&board);
+}
+
+/* ---- functions on the bus ---- */
+
+static void end_turn(void *userdata) {
+        loop_exit(userdata);
+}
+
+static void add(FakeBoard *board, VirtioDevice *dev, unsigned slot) {
+        const VirtioPciConfig config = {.root = board->root,
+                                        .slot = slot,
+                                        .partition = &board->partition,
+                                        .mem = board->mem,
+                                        .loop = board->loop};
+
+        check(virtio_pci_new(dev, &config) == 0);
+}
+
+static uint64_t bar_of(FakeBoard *board, unsigned slot) {
+        return (fake_config_read(board, slot, PCI_BAR0, 4) & ~0xfu) |
+               (uint64_t) fake_config_read(board, slot, PCI_BAR0 + 4, 4) << 32;
+}
+
+static void use_functions(FakeBoard *board, LoopSource *stop) {
+        for (unsigned slot = 1; slot <= 3; slot++) {
+                const uint64_t bar = bar_of(board, slot);
+
+                for (unsigned at = 0; at < 56; at += 4)
+                        (void) bus_read(board->mmio, bar + at, 4);
+                for (unsigned queue = 0; queue < 5; queue++)
+                        bus_write(board->mmio, bar + 0x3000 + 4 * queue, 2, queue);
+                bus_write(board->mmio, bar + 0x400c, 4, 0); /* vector 0 is not masked */
+        }
+        (void) loop_set_timer(stop, clock_monotonic_nsec() + TURN_NSEC);
+        (void) loop_run(board->loop);
+        for (unsigned slot = 1; slot <= 3; slot++)
+                bus_write(board->mmio, bar_of(board, slot) + 0x14, 1, 0); /* reset */
+}
+
+static void fuzz_functions(const uint8_t *data, size_t size) {
+        const VmmSerial sink = {.type = VMM_SERIAL_SINK};
+        FakeBoard *board = fake_board_new(FAKE_DOORBELLS | FAKE_ROUTES);
+        const VirtioBalloonConfig config = {.loop = board->loop, .reporting = true};
+        VirtioDevice *rng, *console, *balloon;
+        CharDev *chardev;
+        LoopSource *stop;
+        Snapshot s, again;
+
+        check(char_new(&sink, board->loop, &chardev, NULL) == 0);
+        check(virtio_rng_new(&rng) == 0 && virtio_console_new(chardev, &console) == 0 &&
+              virtio_balloon_new(&config, &balloon) == 0);
+        add(board, rng, 1);
+        add(board, console, 2);
+        add(board, balloon, 3);
+        check(loop_add_timer(board->loop, end_turn, board->loop, &stop) == 0);
+        snapshot_init_restoring(&s, data, size);
+        pci_root_snapshot(board->root, &s);
+        if (snapshot_restored(&s)) {
+                snapshot_init_saving(&again);
+                pci_root_snapshot(board->root, &again);
+                check(again.error == 0 && again.len == s.at);
+                snapshot_deinit(&again);
+                use_functions(board, stop);
+                if (balloon->running)
+                        (void) virtio_balloon_request_stats(balloon);
+        }
+        snapshot_deinit(&s);
+        loop_remove(stop);
+        pci_root_free(board->root);
+        board->root = NULL;
+        char_free(chardev);
+        fake_board_free(board);
+}
+
+/* ---- the file ---- */
+
+static void fuzz_file(const uint8_t *data, size_t size) {
+        _cleanup_(fd_closep) int fd = memfd_create("snapshot", MFD_CLOEXEC);
+        _cleanup_(text_error_deinit) TextError error = {0}, more = {0};
+        _cleanup_(guest_mem_freep) GuestMem *mem = NULL;
+        _cleanup_(freep) uint8_t *state = NULL;
+        size_t len;
+
+        check(fd >= 0 && write(fd, data, size) == (ssize_t) size);
+        check(guest_mem_new(UINT64_C(1) << 20, &mem) == 0);
+        /* The length is what the header says more often than by chance. */
+        if (size > 0 && (data[size - 1] & 1))
+                check(ftruncate(fd, (off_t) (MEMMAP_PAGE_SIZE + mem->size_bytes)) == 0);
+        (void) snapshot_file_read_state(fd, &state, &len, &error);
+        (void) snapshot_file_read_memory(fd, mem, &more);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        if (size == 0)
+                return 0;
+        switch (data[0] % 3) {
+        case 0:
+                fuzz_chips(data + 1, size - 1);
+                break;
+        case 1:
+                fuzz_functions(data + 1, size - 1);
+                break;
+        default:
+                fuzz_file(data + 1, size - 1);
+                break;
+        }
+        return 0;
+}
