@@ -149,6 +149,15 @@ static int fake_pause_time(Partition *base, bool paused) {
         return 0;
 }
 
+static uint64_t fake_reference_time(Partition *base) {
+        return fake.time_nsec;
+}
+
+static int fake_set_time(Partition *base, uint64_t nsec) {
+        fake.time_nsec = nsec;
+        return 0;
+}
+
 static ProtoPartition *fake_proto_free(ProtoPartition *proto) {
         FakePartition *partition = CONTAINER_OF(proto, FakePartition, proto);
 
@@ -170,7 +179,9 @@ static const PartitionOps fake_partition_ops = {
         .set_irq_route = fake_set_irq_route,
         .set_extint = fake_set_extint,
         .pulse_nmi = fake_pulse_nmi,
+        .reference_time_nsec = fake_reference_time,
         .pause_time = fake_pause_time,
+        .set_time_nsec = fake_set_time,
         .free = fake_partition_free,
 };
 

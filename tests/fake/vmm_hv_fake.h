@@ -23,6 +23,7 @@ typedef struct HvFake {
 
         /* What was seen. */
         atomic_uint n_bound, n_freed, n_runs, n_kicks;
+        uint64_t time_nsec;      /* guest time, which moves only when it is set */
         unsigned n_time_changes; /* pause_time() calls that changed something */
         bool time_paused;
         VcpuRegisters registers[HV_FAKE_VCPUS_MAX];

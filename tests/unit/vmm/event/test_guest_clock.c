@@ -118,6 +118,35 @@ static void test_alarms_wait_for_the_end_of_a_pause(void **state) {
         loop_remove(host);
 }
 
+/* Neither before the host's clock began nor far behind it is anything special. */
+static void test_a_clock_that_was_set_goes_on_from_there(void **state) {
+        const uint64_t times[] = {1000, clock_monotonic_nsec() + 3600 * NSEC_PER_SEC};
+        Fixture *f = *state;
+        _cleanup_(guest_timer_freep) GuestTimer *timer = NULL;
+
+        assert_int_equal(guest_timer_new(f->clock, fired, f, &timer), 0);
+        for (size_t i = 0; i < ELEMENTSOF(times); i++) {
+                f->n_fired = 0;
+                guest_clock_set_paused(f->clock, true);
+                guest_clock_set_now_nsec(f->clock, times[i]);
+                assert_true(guest_clock_now_nsec(f->clock) == times[i]);
+                guest_timer_arm(timer, times[i] + 2 * USEC_PER_MSEC * NSEC_PER_USEC);
+                guest_clock_set_paused(f->clock, false);
+                assert_true(guest_clock_now_nsec(f->clock) >= times[i]);
+                assert_int_equal(loop_run(f->loop), 0);
+                assert_true(guest_clock_now_nsec(f->clock) >=
+                            times[i] + 2 * USEC_PER_MSEC * NSEC_PER_USEC);
+                assert_int_equal(f->n_fired, 1);
+        }
+}
+
+static void test_only_a_clock_that_stands_still_can_be_set(void **state) {
+        Fixture *f = *state;
+
+        guest_clock_set_now_nsec(f->clock, 5);
+        assert_true(guest_clock_now_nsec(f->clock) > 5);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_the_clock_follows_the_hosts_clocks, setup,
@@ -130,6 +159,10 @@ int main(void) {
                         test_a_paused_clock_stands_still_and_goes_on_from_there, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_alarms_wait_for_the_end_of_a_pause, setup,
                                                 teardown),
+                cmocka_unit_test_setup_teardown(test_a_clock_that_was_set_goes_on_from_there, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(test_only_a_clock_that_stands_still_can_be_set,
+                                                setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

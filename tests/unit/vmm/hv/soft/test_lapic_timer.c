@@ -117,6 +117,44 @@ static void test_deadline_knows_no_arrears(void **state) {
         assert_int_equal(t.deadline, 0);
 }
 
+static void test_a_count_goes_on_where_it_was(void **state) {
+        LapicTimer t;
+
+        start(&t, 0, 10 * MSEC);
+        assert_int_equal(lapic_timer_left(&t, 4 * MSEC), 6 * MSEC);
+        start(&t, 0, 10 * MSEC);
+        lapic_timer_go_on(&t, 0, 6 * MSEC);
+        assert_false(lapic_timer_look(&t, 6 * MSEC - 1, false));
+        assert_true(lapic_timer_look(&t, 6 * MSEC, false));
+
+        start(&t, LVT_TIMER_PERIODIC, 10 * MSEC);
+        lapic_timer_go_on(&t, 0, MSEC);
+        assert_true(lapic_timer_look(&t, MSEC, false));
+        assert_false(lapic_timer_look(&t, 11 * MSEC - 1, false));
+        assert_true(lapic_timer_look(&t, 11 * MSEC, false));
+}
+
+static void test_a_count_that_has_ended_stays_so(void **state) {
+        LapicTimer t;
+
+        start(&t, 0, 10 * MSEC);
+        assert_true(lapic_timer_look(&t, 10 * MSEC, false));
+        assert_int_equal(lapic_timer_left(&t, 10 * MSEC), 0);
+        start(&t, 0, 10 * MSEC);
+        lapic_timer_go_on(&t, 0, 0);
+        assert_false(lapic_timer_look(&t, 100 * MSEC, false));
+}
+
+static void test_what_is_left_of_the_last_count_is_one(void **state) {
+        LapicTimer t;
+
+        lapic_timer_clear(&t);
+        lapic_timer_set_divide(&t, 0, 0x3); /* by 16 */
+        lapic_timer_set_count(&t, 0, 1);
+        assert_int_equal(lapic_timer_count(&t, 10), 0);
+        assert_int_equal(lapic_timer_left(&t, 10), 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_count_shows_each_half_to_a_processor_that_was_kept_waiting),
@@ -126,6 +164,9 @@ int main(void) {
                 cmocka_unit_test(test_sleep_and_new_counts_begin_without_arrears),
                 cmocka_unit_test(test_missed_periods_come_one_by_one_until_the_limit),
                 cmocka_unit_test(test_deadline_knows_no_arrears),
+                cmocka_unit_test(test_a_count_goes_on_where_it_was),
+                cmocka_unit_test(test_a_count_that_has_ended_stays_so),
+                cmocka_unit_test(test_what_is_left_of_the_last_count_is_one),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
