@@ -64,8 +64,10 @@ check "and the next one" refuses is_gone "$server"
 check "it ends with its VM" ask kill c
 check "before that is told" is_gone "$server"
 
+rm "$work/folder/from-guest.sha256"
 ask run --detach --name d --hypervisor soft --mem 192 --boot-timeout 0 --kernel "$guest/vmlinuz" --initrd "$guest/initrd.img" \
-        --params "console=ttyS0 vivarium.test=hang" --share "one:$work/folder"
+        --params "console=ttyS0 vivarium.test=share:one:1,hang" --share "one:$work/folder"
+within_a_minute test -s "$work/folder/from-guest.sha256"
 kill -9 "$(server_of 2051)"
 check "one that is killed is seen" within_a_minute keeper_says 2051 '^server-ended 0 killed 9'
 check "its VM goes on" ask kill d
