@@ -117,9 +117,15 @@ static void use_ports(Bus *pio) {
         static const struct {
                 uint16_t base, n;
         } ranges[] = {
-                {IOPORT_PIC_MASTER, 2}, {IOPORT_PIC_SLAVE, 2},  {IOPORT_ELCR, 2},
-                {IOPORT_PIT, 4},        {0x60, 5},              {IOPORT_RTC, 2},
-                {IOPORT_PM_BASE, 12},   {IOPORT_PM_GPE0, 4},    {IOPORT_COM1, 8},
+                {IOPORT_PIC_MASTER, 2},
+                {IOPORT_PIC_SLAVE, 2},
+                {IOPORT_ELCR, 2},
+                {IOPORT_PIT, 4},
+                {0x60, 5},
+                {IOPORT_RTC, 2},
+                {IOPORT_PM_BASE, 12},
+                {IOPORT_PM_GPE0, 4},
+                {IOPORT_COM1, 8},
                 {IOPORT_WATCHDOG, 16},
         };
 

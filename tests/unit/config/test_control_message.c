@@ -110,6 +110,27 @@ static void test_members_arrive(void **state) {
         request = round_trip("{\"Ramdump\":{\"file\":1}}");
         assert_int_equal(request.kind, CONTROL_RAMDUMP);
         assert_int_equal(request.fd_index, 1);
+
+        request = round_trip("{\"Snapshot\":{\"Take\":{\"file\":1}}}");
+        assert_int_equal(request.kind, CONTROL_SNAPSHOT_TAKE);
+        assert_int_equal(request.fd_index, 1);
+}
+
+static void test_a_snapshot_is_asked_for_as_in_crosvm(void **state) {
+        ControlRequest request = parse("{\"Snapshot\":{\"Take\":{\"snapshot_path\":\"/d\","
+                                       "\"compress_memory\":false,\"encrypt\":false}}}");
+
+        assert_int_equal(request.kind, CONTROL_SNAPSHOT_TAKE);
+        assert_string_equal(request.text, "/d");
+        assert_int_equal(request.fd_index, -1);
+        control_request_deinit(&request);
+        refused("{\"Snapshot\":{\"Take\":{\"snapshot_path\":\"/d\",\"compress_memory\":true}}}",
+                "compress_memory: is not supported");
+        refused("{\"Snapshot\":{\"Take\":{\"snapshot_path\":\"/d\",\"encrypt\":true}}}",
+                "encrypt: is not supported");
+        refused("{\"Snapshot\":{\"Take\":{}}}", "one of");
+        refused("{\"Snapshot\":{\"Take\":{\"snapshot_path\":\"/d\",\"file\":0}}}", "one of");
+        refused("\"Snapshot\"", "command is missing");
 }
 
 static void test_what_only_crosvm_has_is_told_by_its_name(void **state) {
@@ -248,6 +269,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_bare_names_are_crosvms),
                 cmocka_unit_test(test_members_arrive),
+                cmocka_unit_test(test_a_snapshot_is_asked_for_as_in_crosvm),
                 cmocka_unit_test(test_what_only_crosvm_has_is_told_by_its_name),
                 cmocka_unit_test(test_anything_else_is_refused_with_its_place),
                 cmocka_unit_test(test_answers_are_crosvms),

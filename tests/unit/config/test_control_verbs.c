@@ -59,6 +59,7 @@ static void test_commands_become_requests(void **state) {
                 {"virtio-net|link|9|down|/s",
                  "{\"NetCommand\":{\"SetLink\":{\"bus\":9,\"up\":false}}}", NULL},
                 {"ramdump|/f|/s", "{\"Ramdump\":{\"file\":0}}", "/f"},
+                {"snapshot|take|/f|/s", "{\"Snapshot\":{\"Take\":{\"file\":0}}}", "/f"},
                 {"vcpus|/s", "\"VcpuPidTid\"", NULL},
                 {"state|/s", "\"State\"", NULL},
                 {"stats|/s", "\"Stats\"", NULL},

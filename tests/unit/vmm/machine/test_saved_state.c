@@ -103,15 +103,24 @@ static void work(const Machine *machine) {
                 uint16_t port;
                 uint8_t value;
         } writes[] = {
-                {IOPORT_PIC_MASTER, 0x11},     {IOPORT_PIC_MASTER + 1, 0x30},
-                {IOPORT_PIC_MASTER + 1, 0x04}, {IOPORT_PIC_MASTER + 1, 0x01},
-                {IOPORT_PIC_MASTER + 1, 0xe7}, {IOPORT_PIT + 3, 0x34},
-                {IOPORT_PIT, 0x9c},            {IOPORT_PIT, 0x2e},
-                {IOPORT_RTC, 0x60},            {IOPORT_RTC + 1, 0x77},
-                {IOPORT_I8042_COMMAND, 0x60},  {IOPORT_I8042_DATA, 0x31},
-                {IOPORT_COM1 + 7, 0x5a},       {IOPORT_COM1 + 3, 0x03},
-                {IOPORT_COM1 + 1, 0x02},       {IOPORT_COM1 + 4, 0x0b},
-                {IOPORT_PM_BASE + 3, 0x01},    {IOPORT_RESET_CONTROL, 0x02},
+                {IOPORT_PIC_MASTER, 0x11},
+                {IOPORT_PIC_MASTER + 1, 0x30},
+                {IOPORT_PIC_MASTER + 1, 0x04},
+                {IOPORT_PIC_MASTER + 1, 0x01},
+                {IOPORT_PIC_MASTER + 1, 0xe7},
+                {IOPORT_PIT + 3, 0x34},
+                {IOPORT_PIT, 0x9c},
+                {IOPORT_PIT, 0x2e},
+                {IOPORT_RTC, 0x60},
+                {IOPORT_RTC + 1, 0x77},
+                {IOPORT_I8042_COMMAND, 0x60},
+                {IOPORT_I8042_DATA, 0x31},
+                {IOPORT_COM1 + 7, 0x5a},
+                {IOPORT_COM1 + 3, 0x03},
+                {IOPORT_COM1 + 1, 0x02},
+                {IOPORT_COM1 + 4, 0x0b},
+                {IOPORT_PM_BASE + 3, 0x01},
+                {IOPORT_RESET_CONTROL, 0x02},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(writes); i++)
