@@ -6,8 +6,8 @@
  *   netpeer listen PORT                       serve connections, one after another, on IPv4 and IPv6, until killed
  *   netpeer serve PORT N                      the same for N connections that carried something
  *   netpeer plain INTERFACE                   switch off what it leaves to a card: checksums, cutting of segments
- *   netpeer MODE ADDRESS PORT SECONDS         connect and measure; MODE is send, receive or echo; SIGTERM ends the first
- *                                             and the last before their time
+ *   netpeer MODE ADDRESS PORT SECONDS         connect and measure; MODE is send, receive or echo; SIGTERM ends an
+ *                                             echo in order, and whatever else at once
  *
  * A stream is a block of 65,521 bytes over and over, a length that shares no factor with a segment's, so that a byte that
  * is lost, doubled or moved is seen; the receiver compares every one. `echo` sends a byte and waits for it to come back.
@@ -86,7 +86,7 @@ static uint64_t send_pattern(int fd, unsigned seconds) {
         double end = now() + seconds;
         uint64_t done = 0;
 
-        while (now() < end && !terminated) {
+        while (now() < end) {
                 ssize_t n = write(fd, pattern + done % BLOCK, CHUNK);
 
                 if (n <= 0)
@@ -184,7 +184,6 @@ static uint64_t echo(int fd, unsigned seconds) {
         return rounds;
 }
 
-/* Who is being measured ends in order; a server has nothing to end. */
 static void on_term(int number) {
         terminated = 1;
 }
@@ -195,12 +194,16 @@ static int measure(const char *mode, const char *address, uint16_t port, unsigne
         Verdict verdict = {0};
         uint64_t sent = 0;
         double start, took;
+        /* the answer that is under way still counts; a second signal is the usual end */
+        const struct sigaction term = {.sa_handler = on_term,
+                                       .sa_flags = SA_RESTART | (int) SA_RESETHAND};
 
         if (fd < 0 || !transfer(fd, &request, sizeof(request), true)) {
                 fprintf(stderr, "netpeer: %s: %s\n", address, strerror(errno));
                 return 1;
         }
-        (void) signal(SIGTERM, on_term);
+        if (mode[0] == MODE_ECHO)
+                (void) sigaction(SIGTERM, &term, NULL);
         start = now();
         if (mode[0] == MODE_SEND) {
                 sent = send_pattern(fd, seconds);
