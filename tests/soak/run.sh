@@ -4,7 +4,7 @@
 # The long tests (docs/TESTING.md): stock kernels and a Debian with systemd on the software processor, for hours, and devices
 # under load on both. A line `ok NAME` or `not ok NAME` each; consoles are in o/soak/logs/. ONLY is a part of the names of the
 # tests to run. SOAK_BOOTS (100) boots on each number of processors, SOAK_STRESS (100) seconds for each stressor, SOAK_CASES
-# (100 million) random instructions; tests/soak/devices/parts.sh has those of devices.
+# (100 million) random instructions, SOAK_CYCLES (5000) lives of VMs; tests/soak/devices/parts.sh has those of devices.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=$1 only=${2:-}
@@ -144,6 +144,14 @@ devices() {
         fi
 }
 
+cycles() {
+        local count=${SOAK_CYCLES:-5000}
+        wanted cycles || return 0
+        tests/soak/cycles.sh "$build" o/guest "$count" >$logs/cycles 2>&1
+        count_lines $logs/cycles
+        grep -a '^# ' $logs/cycles
+}
+
 finish() {
         echo "soak: $passed passed, $failed failed, $skipped skipped"
         exit $((failed > 0))
@@ -151,7 +159,8 @@ finish() {
 
 tests/guest/build.sh o/guest || exit 1
 devices
-case $only in devices*) finish ;; esac
+cycles
+case $only in devices* | cycles) finish ;; esac
 tests/soak/build.sh $out || exit 1
 for cpus in 1 2 4; do
         many_boots "boots-$cpus" "$boots" o/guest/vmlinuz $out/initrd.img $cpus
