@@ -184,6 +184,7 @@ int vm_offer(Vm *vm, uid_t to, const char **ret_token, TextError *reterr);
 bool vm_is_offered(const Vm *vm, const char *token, uid_t uid);
 int vm_set_owner(Vm *vm, const VmOwner *owner, bool detached);
 int vm_open_gdb(const Vm *vm, int *ret_fd, TextError *reterr);
+int vm_dump_memory(Vm *vm, int file, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_open_ramdump(const Vm *vm, int *ret_fd, TextError *reterr);
 void vm_sample_soon(Vm *vm);
 int vm_open_console(Vm *vm, VmStreamKind stream, int *ret_fd, TextError *reterr);

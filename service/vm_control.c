@@ -29,6 +29,8 @@
 #define ENDED_BEFORE "the VM ended before its VMM answered"
 #define OPERATIONS_MAX 16u /* of one VM at once; the VMM has room for twice that */
 #define OPERATION_USEC (10 * USEC_PER_SEC)
+/* For as much memory as there is, to as slow a disk as there is. */
+#define DUMP_USEC (3600 * USEC_PER_SEC)
 
 struct VmOperation {
         Vm *vm;            /* borrowed */
@@ -188,6 +190,26 @@ static int new_operation(Vm *vm, const char *act, void *userdata, VmOperation **
         return 0;
 }
 
+/* Sends a request, with @file if it is one. The operation is gone when that fails. */
+static int send_request(VmOperation *operation, const ControlRequest *request, int file,
+                        usec_t timeout_usec, TextError *reterr) {
+        const char *act = operation->act;
+        Vm *vm = operation->vm;
+        int r, fd = connect_control(vm);
+
+        operation->kind = request->kind;
+        operation->bytes = request->bytes;
+        r = fd < 0 ? fd
+                   : control_call_new(vm->env->event, fd, request, file, timeout_usec, on_answer,
+                                      operation, &operation->call);
+        if (r < 0) {
+                free_operation(operation);
+                return text_error_set(reterr, r, "%s VM \"%s\": reach the VMM: %s", act,
+                                      vm->info.name, strerror(-r));
+        }
+        return 0;
+}
+
 /**
  * vm_ask() - send a request to the VMM
  * @act:  static; what it is, for messages
@@ -198,25 +220,49 @@ static int new_operation(Vm *vm, const char *act, void *userdata, VmOperation **
 int vm_ask(Vm *vm, const ControlRequest *request, const char *act, VmReplyFn done, void *userdata,
            TextError *reterr) {
         VmOperation *operation = NULL;
-        int r, fd;
+        int r = new_operation(vm, act, userdata, &operation, reterr);
 
-        r = new_operation(vm, act, userdata, &operation, reterr);
         if (r != 0)
                 return r;
         assert(operation);
-        operation->kind = request->kind;
-        operation->bytes = request->bytes;
         operation->done = done;
-        fd = connect_control(vm);
-        r = fd < 0 ? fd
-                   : control_call_new(vm->env->event, fd, request, OPERATION_USEC, on_answer,
-                                      operation, &operation->call);
-        if (r < 0) {
-                free_operation(operation);
-                return text_error_set(reterr, r, "%s VM \"%s\": reach the VMM: %s", act,
-                                      vm->info.name, strerror(-r));
-        }
+        return send_request(operation, request, -EBADF, OPERATION_USEC, reterr);
+}
+
+/* The VMM writes at offsets of its choice, and waits for what it writes to. */
+static int check_dump_file(const Vm *vm, int file, TextError *reterr) {
+        int flags = fcntl(file, F_GETFL);
+        struct stat st;
+
+        if (flags < 0 || fstat(file, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode) || (flags & O_ACCMODE) == O_RDONLY ||
+            (flags & (O_APPEND | O_PATH)))
+                return text_error_set(reterr, SERVICE_E_INVALID_CONFIG,
+                                      "dump VM \"%s\": the file must be a regular one, open for "
+                                      "writing at any place",
+                                      vm->info.name);
         return 0;
+}
+
+/**
+ * vm_dump_memory() - have the VMM write the guest's memory and registers to @file, as an ELF core
+ * @file: borrowed
+ *
+ * The guest stands still meanwhile. Return: as vm_ask(); SERVICE_E_INVALID_CONFIG.
+ */
+int vm_dump_memory(Vm *vm, int file, VmReplyFn done, void *userdata, TextError *reterr) {
+        const ControlRequest request = {.kind = CONTROL_RAMDUMP, .fd_index = 0};
+        VmOperation *operation = NULL;
+        int r = check_dump_file(vm, file, reterr);
+
+        if (r == 0)
+                r = new_operation(vm, "dump", userdata, &operation, reterr);
+        if (r != 0)
+                return r;
+        assert(operation);
+        operation->done = done;
+        return send_request(operation, &request, file, DUMP_USEC, reterr);
 }
 
 /** vm_drop_operations() - the VM is over: answer all who wait for its VMM, or forget them if @tell is false */

@@ -21,6 +21,7 @@ int verb_log(Client *client, const Args *args, TextError *reterr);
 int verb_gdb(Client *client, const Args *args, TextError *reterr);
 int verb_connect(Client *client, const Args *args, TextError *reterr);
 int verb_kill(Client *client, const Args *args, TextError *reterr);
+int verb_ramdump(Client *client, const Args *args, TextError *reterr);
 int verb_offer(Client *client, const Args *args, TextError *reterr);
 int verb_take(Client *client, const Args *args, TextError *reterr);
 int verb_release(Client *client, const Args *args, TextError *reterr);

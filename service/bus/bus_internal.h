@@ -69,6 +69,7 @@ int vm_bus_connect_vsock(sd_bus_message *message, void *userdata, sd_bus_error *
 int vm_bus_open_console(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_open_gdb(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_open_ramdump(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int vm_bus_dump_memory(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_offer_ownership(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_open_log(sd_bus_message *message, void *userdata, sd_bus_error *error);
 BusService *bus_current_service(sd_bus *bus);

@@ -270,6 +270,8 @@ const sd_bus_vtable vm_bus_vtable[] = {
                                 vm_bus_open_gdb, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenRamdump", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", file),
                                 vm_bus_open_ramdump, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("DumpMemory", SD_BUS_ARGS("h", file), SD_BUS_NO_RESULT,
+                                vm_bus_dump_memory, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OfferOwnership", SD_BUS_ARGS("u", uid), SD_BUS_RESULT("s", token),
                                 vm_bus_offer_ownership, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL("PayloadStarted", "", 0),

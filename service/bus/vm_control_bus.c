@@ -94,6 +94,23 @@ int vm_bus_set_balloon(sd_bus_message *message, void *userdata, sd_bus_error *er
         return settle(call, r, &text, error);
 }
 
+/** vm_bus_dump_memory() - DumpMemory(h file) */
+int vm_bus_dump_memory(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
+        _cleanup_(text_error_deinit) TextError text = {0};
+        PendingCall *call;
+        int file, r;
+
+        r = sd_bus_message_read(message, "h", &file);
+        if (r < 0)
+                return r;
+        r = pending_call_new(service, message, &call);
+        if (r < 0)
+                return r;
+        r = vm_dump_memory(vm_of(service, userdata), file, pending_call_replied, call, &text);
+        return settle(call, r, &text, error);
+}
+
 /** vm_bus_connect_vsock() - ConnectVsock(u port) → h */
 int vm_bus_connect_vsock(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = bus_current_service(sd_bus_message_get_bus(message));

@@ -88,24 +88,39 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static int send_request(int fd, const ControlRequest *request) {
+static int send_request(int fd, const ControlRequest *request, int file) {
         _cleanup_(freep) char *json = NULL;
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control = {.header = {.cmsg_level = SOL_SOCKET,
+                                .cmsg_type = SCM_RIGHTS,
+                                .cmsg_len = CMSG_LEN(sizeof(int))}};
+        struct iovec part;
+        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
         int r = control_request_format(request, &json);
 
         if (r < 0)
                 return r;
-        return send(fd, json, strlen(json), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+        part = (struct iovec){json, strlen(json)};
+        if (file >= 0) {
+                memcpy(CMSG_DATA(&control.header), &file, sizeof(file));
+                message.msg_control = &control;
+                message.msg_controllen = sizeof(control.bytes);
+        }
+        return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 /**
  * control_call_new() - send a request
  * @fd:   connection to the VMM's socket, non-blocking; consumed
+ * @file: that the request is about, sent along with it; borrowed; -EBADF for none
  * @done: called later and once, unless the call is freed before
  *
  * Return: 0; negative errno when it could not be sent.
  */
-int control_call_new(sd_event *event, int fd, const ControlRequest *request, usec_t timeout_usec,
-                     ControlDoneFn done, void *userdata, ControlCall **ret) {
+int control_call_new(sd_event *event, int fd, const ControlRequest *request, int file,
+                     usec_t timeout_usec, ControlDoneFn done, void *userdata, ControlCall **ret) {
         ControlCall *call = calloc(1, sizeof(*call));
         int r;
 
@@ -114,7 +129,7 @@ int control_call_new(sd_event *event, int fd, const ControlRequest *request, use
                 return -ENOMEM;
         }
         *call = (ControlCall){.fd = fd, .done = done, .userdata = userdata};
-        r = send_request(fd, request);
+        r = send_request(fd, request, file);
         if (r >= 0)
                 r = sd_event_add_io(event, &call->readable, fd, EPOLLIN, on_readable, call);
         if (r >= 0)

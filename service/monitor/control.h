@@ -24,6 +24,6 @@ typedef struct ControlCall ControlCall;
 typedef void (*ControlDoneFn)(void *userdata, int r, const ControlAnswer *answer, const char *text);
 
 int control_listen(int dir_fd, const char *name);
-int control_call_new(sd_event *event, int fd, const ControlRequest *request, usec_t timeout_usec,
-                     ControlDoneFn done, void *userdata, ControlCall **ret);
+int control_call_new(sd_event *event, int fd, const ControlRequest *request, int file,
+                     usec_t timeout_usec, ControlDoneFn done, void *userdata, ControlCall **ret);
 ControlCall *control_call_free(ControlCall *call);

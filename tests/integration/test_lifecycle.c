@@ -379,10 +379,36 @@ static void test_another_user_may_do_and_see_nothing(void **state) {
         assert_state(host->bus, path, "not-started");
 }
 
+static void assert_no_dump_to(BusHost *host, const char *path, const char *file, int flags) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(fd_closep) int fd = open(file, flags | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        assert_true(sd_bus_call_method(host->bus, VIVARIUM_BUS_NAME, path, VIVARIUM_VM_INTERFACE,
+                                       "DumpMemory", &error, NULL, "h", fd) < 0);
+        assert_string_equal(error.name, VIVARIUM_ERROR_INVALID_CONFIG);
+        assert_non_null(strstr(error.message, "must be a regular one"));
+}
+
+static void test_memory_is_dumped_to_files_that_can_be_written_at_any_place(void **state) {
+        BusHost *host = *state;
+        _cleanup_(freep) char *path = vm_create(host->bus, &(VmSpec){.params = "sleep"});
+        char file[64];
+
+        (void) snprintf(file, sizeof(file), "%s/bus.conf", host->dir);
+        vm_call_ok(host->bus, path, "Start");
+        assert_no_dump_to(host, path, file, O_RDONLY);
+        assert_no_dump_to(host, path, file, O_WRONLY | O_APPEND);
+        assert_no_dump_to(host, path, file, O_PATH);
+        assert_no_dump_to(host, path, "/dev/null", O_WRONLY);
+        vm_call_ok(host->bus, path, "Kill");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bus_host_setup, bus_host_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                TEST(test_memory_is_dumped_to_files_that_can_be_written_at_any_place),
                 TEST(test_a_new_vm_is_announced_listed_and_found),
                 TEST(test_a_running_vm_is_found_by_the_pid_of_its_vmm),
                 TEST(test_a_vm_is_started_once_only),

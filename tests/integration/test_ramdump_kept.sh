@@ -44,6 +44,16 @@ vivctl run --detach --name third --hypervisor soft --console third.console first
 third_is_dead() { vivctl list --no-legend 2>&1 | grep -q '^third.*dead'; }
 within_a_minute third_is_dead
 check "its owner gets it as a descriptor" grep -q '^h ' <(open_dump third)
+check "vivctl fetches it" vivctl ramdump third fetched
+check "as it is" cmp fetched "$(dump_of third)"
+check "and over no other file" refuses vivctl ramdump third fetched
 rm "$(dump_of third)"
+check "vivctl makes no file of one that is gone" refuses vivctl ramdump third gone
+check "at all" test ! -e gone
 check "one that is gone is not" grep -q 'newer ones needed the room' <(open_dump third)
+vivctl run --detach --name live --hypervisor soft --mem 32 --kernel "$guest/tiny.elf" --params tiny=h: >live.out 2>&1
+check "the memory of a guest that runs is written on demand" vivctl ramdump live now
+check "as an ELF core" grep -qa '^.ELF' now
+check "with all of it" test "$(stat -c %s now)" -ge $((32 << 20))
+check "it runs on" vivctl kill live
 [ $failed -eq 0 ]

@@ -17,7 +17,6 @@ ip link set lo up
 mkdir folder
 printf '[Network default]\nIPv4=10.77.0.1/24\n' >netd.conf
 printf '{"network": {}, "memory_mib": 32}\n' >vm.json
-# shellcheck disable=SC2119 # the bus is as usual
 start_bus
 "$build/vivarium-netd" --socket="$work/netd" --config="$work/netd.conf" --networkd-dir="$work/networkd" --linger=3600 2>>log &
 netd=$!
