@@ -50,9 +50,10 @@ typedef struct VmInfo {
         uint32_t owner_pid;
         char *owner_bus_name; /* owned; unique name of the owner's connection */
         char *owner_bus_id; /* owned; of the bus that has that name; another one may have it too */
-        char *unit;         /* owned; systemd's name of the scope; "" where VMs have none */
-        bool vhost_vsock;   /* the host's kernel connects its sockets, by @cid */
-        int detached;       /* boolean, in the width that sd-bus reads */
+        char *interfaces; /* owned; of the host, with spaces between them; NULL if there are none */
+        char *unit;       /* owned; systemd's name of the scope; "" where VMs have none */
+        bool vhost_vsock; /* the host's kernel connects its sockets, by @cid */
+        int detached;     /* boolean, in the width that sd-bus reads */
         uint64_t memory_bytes;
         uint32_t n_vcpus;
         uint32_t pid; /* of the VMM while it runs, else 0 */

@@ -13,10 +13,26 @@
  * it is descriptors, which the keeper's spawn passes on, and of which nothing stays here after it.
  */
 
+/* Names without spaces, with spaces between them. */
+static int take_names(Vm *vm) {
+        _cleanup_(strbuf_deinit) StrBuf names = {0};
+
+        for (size_t i = 0; i < vm->cards.n; i++) {
+                const char *name = vm->cards.interfaces[i];
+
+                if (*name)
+                        strbuf_printf(&names, "%s%s", names.len > 0 ? " " : "", name);
+        }
+        free(TAKE(vm->info.interfaces)); /* of a start that the last daemon did not finish */
+        return strbuf_finish(&names, &vm->info.interfaces);
+}
+
 static void on_taps_made(void *userdata, int r, const char *message) {
         Vm *vm = userdata;
 
         vm->tap_job = NULL; /* frees itself */
+        if (r == 0)
+                r = take_names(vm);
         if (r == 0)
                 r = vm_launch_keeper(vm);
         else
@@ -143,6 +159,7 @@ void vm_release_devices(Vm *vm) {
                 if (vm->servers[i].process)
                         (void) process_kill(vm->servers[i].process, SIGKILL);
         vm_leave_servers(vm);
+        free(TAKE(vm->info.interfaces));
         if (!vm->has_taps || !vm->env->netd_socket)
                 return;
         vm->has_taps = false;

@@ -23,6 +23,7 @@ static void set_identity(const VmInfo *info, Fields *fields) {
         fields_set_u64(fields, "DETACHED", (uint64_t) info->detached);
         fields_set_u64(fields, "VHOST_VSOCK", info->vhost_vsock);
         fields_set(fields, "UNIT", info->unit);
+        fields_set(fields, "INTERFACES", info->interfaces);
         fields_set_u64(fields, "MEMORY_BYTES", info->memory_bytes);
         fields_set_u64(fields, "VCPUS", info->n_vcpus);
         fields_set_u64(fields, "PID", info->pid);
@@ -154,6 +155,8 @@ static int get_identity(const Fields *fields, VmInfo *info) {
                 r = get_text(fields, "OWNER_BUS_ID", "", &info->owner_bus_id);
         if (r == 0 && fields_get(fields, "PAYLOAD_STATUS"))
                 r = get_text(fields, "PAYLOAD_STATUS", "", &info->payload_status);
+        if (r == 0 && fields_get(fields, "INTERFACES"))
+                r = get_text(fields, "INTERFACES", "", &info->interfaces);
         return r < 0 ? r : get_text(fields, "UNIT", "", &info->unit);
 }
 
@@ -252,6 +255,7 @@ void vm_info_deinit(VmInfo *info) {
         free(info->name);
         free(info->owner_bus_name);
         free(info->owner_bus_id);
+        free(info->interfaces);
         free(info->unit);
         free(info->payload_status);
         *info = (VmInfo){0};

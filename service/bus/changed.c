@@ -18,7 +18,8 @@ typedef struct Group {
 
 static const Group vm_groups[] = {
         {VM_CHANGED_STATE, {"State", "PayloadState"}},
-        {VM_CHANGED_START, {"Pid", "StartTimestamp", "StartTimestampMonotonic"}},
+        {VM_CHANGED_START,
+         {"Pid", "StartTimestamp", "StartTimestampMonotonic", "NetworkInterfaces"}},
         {VM_CHANGED_DEATH,
          {"DeathTimestamp", "DeathTimestampMonotonic", "ExitStatus", "ExitSignal", "DeathReason",
           "DeathReasonCode", "FailureText", "FailureInfo"}},

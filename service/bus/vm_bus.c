@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/net_message.h"
 #include "config/utf8.h"
 #include "dbus/names.h"
 #include "service/bus/bus_internal.h"
@@ -229,6 +231,24 @@ static int get_failure(sd_bus *bus, const char *path, const char *interface, con
         return sd_bus_message_append(reply, "s", shown);
 }
 
+static int get_interfaces(sd_bus *bus, const char *path, const char *interface,
+                          const char *property, sd_bus_message *reply, void *userdata,
+                          sd_bus_error *error) {
+        char *const *member = userdata;
+        const char *rest = *member ? *member : "";
+        int r = sd_bus_message_open_container(reply, 'a', "s");
+
+        while (r >= 0 && *rest) {
+                char name[NET_INTERFACE_MAX + 1];
+                size_t n = strcspn(rest, " ");
+
+                (void) snprintf(name, sizeof(name), "%.*s", (int) n, rest);
+                r = sd_bus_message_append_basic(reply, 's', name);
+                rest += n + strspn(rest + n, " ");
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int get_death_record(sd_bus *bus, const char *path, const char *interface,
                             const char *property, sd_bus_message *reply, void *userdata,
                             sd_bus_error *error) {
@@ -296,6 +316,7 @@ const sd_bus_vtable vm_bus_vtable[] = {
         FIXED("Vcpus", "u", NULL, n_vcpus),
         CHANGING("Pid", "u", NULL, pid),
         FIXED("Unit", "s", NULL, unit),
+        CHANGING("NetworkInterfaces", "as", get_interfaces, interfaces),
         FIXED("CreatedTimestamp", "t", NULL, created_usec),
         FIXED("CreatedTimestampMonotonic", "t", NULL, created_monotonic_usec),
         CHANGING("StartTimestamp", "t", NULL, started_usec),

@@ -5,9 +5,12 @@
 
 #include "base/text_error.h"
 #include "config/launch_plan.h"
+#include "config/net_message.h"
 
 typedef struct Cards {
         LaunchCard items[VM_NETWORKS_MAX]; /* here their descriptors are owned */
+        char interfaces[VM_NETWORKS_MAX]
+                       [NET_INTERFACE_MAX + 1]; /* the host's names; "" of those that are none */
         size_t n;
 } Cards;
 

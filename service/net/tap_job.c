@@ -154,6 +154,9 @@ static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *us
         }
         if (r == 0)
                 r = check_answer(job, card);
+        if (r == 0)
+                memcpy(job->cards->interfaces[job->index], answer.interface,
+                       sizeof(answer.interface));
         job->index += r == 0;
         if (r == 0)
                 r = ask_next(job);

@@ -91,7 +91,10 @@ kill -9 "$(sed -n 's/^spawned \([0-9]*\) .*/\1/p' "$work/run/vm/2049/keeper")"
 check "a VMM that is killed while there is no service takes its interface along" within_a_minute refuses has_link vm2049-0
 start_service
 check "VMs are killed" ask kill c
+interfaces_of() { vivctl --json=short show "$1" | jq -c .NetworkInterfaces; }
+same "the bus tells which interfaces a VM has" '["vm2051-0","vm2051-1"]' "$(interfaces_of d)"
 check "one after the other" ask kill d
+same "and that one that is dead has none" '[]' "$(interfaces_of d)"
 check "nothing is left of all of them" within_a_minute links_are "$before"
 
 check "a network that there is not is refused by name" refuses vm e '{"name": "nowhere"}' hang
