@@ -145,6 +145,12 @@ enum {
 /* How a Uop's address is formed. */
 #define EA_PLAIN 0u   /* 64-bit, no segment base */
 #define EA_SEGMENT 1u /* anything else: ea_slow() */
+/* Outside 64-bit mode, what segments ask: how long the operand is, as 1 << 0..4 or one of these, and whether it is written. */
+#define EA_BYTES_SHIFT 1u
+#define EA_BYTES(code) ((code) << EA_BYTES_SHIFT)
+#define EA_BYTES_6 5u
+#define EA_BYTES_10 6u
+#define EA_WRITE 0x40u
 
 struct Uop {
         UopFn fn;
@@ -155,11 +161,11 @@ struct Uop {
         uint16_t ip;     /* of the instruction, from the start of the block */
         uint8_t len;     /* of the instruction in bytes */
         uint8_t size;    /* operand: 0 byte, 1 word, 2 dword, 3 qword */
-        uint8_t ea;      /* EA_*, and the address size in bits 4-5 */
+        uint8_t ea;      /* EA_*; the address size in bits 4-5 */
         uint8_t op;      /* what else the handler must know */
 };
 
-#define UOP_ADDRESS_SIZE(u) ((unsigned) (u)->ea >> 4)
+#define UOP_ADDRESS_SIZE(u) ((unsigned) (u)->ea >> 4 & 3u)
 
 #define TLB_ENTRIES 1024u
 #define TLB_INVALID UINT64_MAX

@@ -277,6 +277,7 @@ static bool uses_stack_only(uint8_t op) {
 
 static bool one(Decoder *d) {
         bool is32 = d->mode == MODE_32;
+        const uint8_t *opcode;
         uint8_t op;
 
         *d->u = (Uop){.base = REG_ZERO, .index = REG_ZERO};
@@ -288,8 +289,11 @@ static bool one(Decoder *d) {
                 d->osize = d->opsize != is32 ? 2 : 1;
                 d->asize = d->addrsize_prefix != is32 ? 2 : 1;
         }
+        opcode = d->code + d->pos - 1;
         if (!d->truncated)
                 decode_primary(d, op);
+        if (!decode_is64(d) && !d->truncated)
+                d->access = decode_access(d, opcode);
         if (uses_stack_only(op))
                 d->u->seg = SEG_SS;
         if (d->truncated)
@@ -303,7 +307,7 @@ static bool one(Decoder *d) {
 static void finish_address(const Decoder *d, Uop *u) {
         bool plain = d->mode == MODE_64 && d->asize == 3 && u->seg != SEG_FS && u->seg != SEG_GS;
 
-        u->ea = (uint8_t) ((plain ? EA_PLAIN : EA_SEGMENT) | d->asize << 4);
+        u->ea = (uint8_t) ((plain ? EA_PLAIN : EA_SEGMENT) | d->asize << 4 | d->access);
 }
 
 /* From the next instruction to the block, which is @bytes before. Return: whether the distance fits. */

@@ -24,6 +24,7 @@ typedef struct Decoder {
         /* ModRM */
         uint8_t mod, reg, rm;
         unsigned osize, asize; /* 1..3 */
+        unsigned access;       /* decode_access(), outside 64-bit mode */
         bool end;
 } Decoder;
 
@@ -38,6 +39,9 @@ uint8_t decode_sized_reg(const Decoder *d, unsigned n, unsigned size);
 unsigned decode_stack_osize(const Decoder *d);
 unsigned decode_branch_osize(const Decoder *d);
 void decode_operands(Decoder *d, unsigned size);
+
+/* decode_access.c */
+unsigned decode_access(const Decoder *d, const uint8_t *opcode);
 
 /* decode.c: choosing the handler; `end` closes the block */
 void decode_set(Decoder *d, UopFn fn);

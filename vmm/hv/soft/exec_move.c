@@ -437,7 +437,7 @@ void op_enter(SoftCpu *c, const Uop *u) {
 
         sp -= bytes;
         write_sized(c, u, stack_address(c, u, sp, 1u << u->size), u->size, bp);
-        frame = sp;
+        frame = (c->r[RSP] & ~stack_mask(c)) | (sp & stack_mask(c)); /* a borrow stays in SP */
         for (unsigned i = 1; i < level; i++) {
                 uint64_t v;
 

@@ -43,6 +43,8 @@ static uint64_t index_va(SoftCpu *c, const Uop *u, unsigned n) {
                 at.seg = SEG_ES;
                 if (cpu_code64(c))
                         return index_get(c, u, RDI);
+        } else {
+                at.ea &= (uint8_t) ~EA_WRITE; /* the destination alone is */
         }
         return ea_slow(c, &at);
 }

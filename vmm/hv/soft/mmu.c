@@ -562,25 +562,32 @@ void mem_end_slow(SoftCpu *c, const Uop *u) {
 
 /* ---- effective addresses outside flat 64-bit code ---- */
 
+/* Whether the segment allows what the instruction does with its operand; selectors give rights where they name descriptors. */
+static bool segment_allows(const SoftCpu *c, const Uop *u, const Segment *s, uint64_t offset) {
+        static const uint8_t lengths[8] = {1, 2, 4, 8, 16, 6, 10, 1};
+        const unsigned type = s->attr & SEG_ATTR_TYPE;
+        const uint64_t last = offset + lengths[u->ea >> EA_BYTES_SHIFT & 7] - 1;
+
+        if (cpu_descriptors(c) &&
+            (!(s->attr & SEG_ATTR_P) || (u->ea & EA_WRITE ? (type & 0xa) != 2 : (type & 0xa) == 8)))
+                return false;
+        if ((type & 0xc) == 4) /* expand-down: what lies above the limit */
+                return offset > s->limit && last <= (s->attr & SEG_ATTR_DB ? UINT32_MAX : 0xffff);
+        return last <= s->limit || s->limit == UINT32_MAX;
+}
+
 /**
- * ea_slow() - the linear address of @u's operand with segment base, limit and address size; faults
+ * ea_slow() - the linear address of @u's operand with segment base, limit, rights and address size; faults
  */
 uint64_t ea_slow(SoftCpu *c, const Uop *u) {
-        uint64_t offset = ea_offset(c, u);
+        const uint64_t offset = ea_offset(c, u);
+        const Segment *s = &c->seg[u->seg];
 
         if (cpu_code64(c))
                 return c->seg_base_effective[u->seg] + offset;
-        if (cpu_protected(c)) {
-                const Segment *s = &c->seg[u->seg];
-                unsigned type = s->attr & SEG_ATTR_TYPE;
-
-                if (!(s->attr & SEG_ATTR_P))
-                        cpu_raise_code(c, u, u->seg == SEG_SS ? EXC_SS : EXC_GP, 0);
-                /* Expand-down data segments allow what lies above the limit. */
-                if ((type & 0xc) == 4 ? offset <= s->limit : offset > s->limit)
-                        cpu_raise_code(c, u, u->seg == SEG_SS ? EXC_SS : EXC_GP, 0);
-        }
-        return (c->seg[u->seg].base + offset) & UINT32_MAX;
+        if (unlikely(!segment_allows(c, u, s, offset)))
+                cpu_raise_code(c, u, u->seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+        return (s->base + offset) & UINT32_MAX;
 }
 
 /* ---- flushing ---- */

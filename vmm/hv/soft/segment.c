@@ -24,6 +24,8 @@ void segment_set_real(SoftCpu *c, unsigned seg, uint16_t selector) {
                 cpu_mode_changed(c);
                 return;
         }
+        if (!(c->seg[seg].attr & SEG_ATTR_P)) /* a null selector has no limit to keep */
+                c->seg[seg] = (Segment){.limit = 0xffff, .attr = 0x93};
         c->seg[seg].selector = selector;
         c->seg[seg].base = (uint32_t) selector << 4;
         if (seg == SEG_CS)
