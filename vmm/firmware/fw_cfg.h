@@ -26,8 +26,8 @@ enum {
         FW_CFG_SIGNATURE = 0x00,
         FW_CFG_ID = 0x01,
         FW_CFG_UUID = 0x02,
-        FW_CFG_RAM_SIZE = 0x03, /* 8 bytes */
-        FW_CFG_NB_CPUS = 0x05,  /* 2 bytes */
+        FW_CFG_RAM_SIZE = 0x03,    /* 8 bytes */
+        FW_CFG_NB_CPUS = 0x05,     /* 2 bytes */
         FW_CFG_KERNEL_ADDR = 0x07, /* this and the other addresses: 4 bytes */
         FW_CFG_KERNEL_SIZE = 0x08,
         FW_CFG_INITRD_ADDR = 0x0a,
