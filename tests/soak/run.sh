@@ -152,6 +152,16 @@ cycles() {
         grep -a '^# ' $logs/cycles
 }
 
+# A disk of its own, made without the rest.
+firmware() {
+        local status=0
+        wanted firmware || return 0
+        tests/soak/installed.sh "$build" $out || exit 1
+        tests/soak/firmware.sh "$build" $out >$logs/firmware 2>&1 || status=1
+        count_lines $logs/firmware
+        [ $status -eq 0 ] || tail -n 60 $logs/firmware | sed 's/^/    /'
+}
+
 finish() {
         echo "soak: $passed passed, $failed failed, $skipped skipped"
         exit $((failed > 0))
@@ -160,7 +170,8 @@ finish() {
 tests/guest/build.sh o/guest || exit 1
 devices
 cycles
-case $only in devices* | cycles) finish ;; esac
+firmware
+case $only in devices* | cycles | firmware) finish ;; esac
 tests/soak/build.sh $out || exit 1
 for cpus in 1 2 4; do
         many_boots "boots-$cpus" "$boots" o/guest/vmlinuz $out/initrd.img $cpus
