@@ -10,6 +10,7 @@
 #include "config/crosvm_device_flags.h"
 #include "config/crosvm_flags.h"
 #include "config/crosvm_folder_flags.h"
+#include "config/crosvm_vhost_user_flags.h"
 #include "config/crosvm_memory_flags.h"
 #include "config/crosvm_net_flags.h"
 #include "config/crosvm_pmem_flags.h"
@@ -115,12 +116,17 @@ static int emit_scsi_blocks(const VmmConfig *config, const Flag *flag, StrVec *a
 /* crosvm of today has one option for all devices in other processes, and asks the process for the tag. */
 static int emit_folders(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         static const Flag vhost_user = {.name = "vhost-user"};
-        const bool today = config->dialect == VMM_DIALECT_CROSVM;
 
         for (size_t i = 0; i < config->n_folders; i++) {
+                const bool told = config->folders[i].tag_told;
+                const bool today = config->dialect == VMM_DIALECT_CROSVM || told;
                 char *value;
-                int r = today ? crosvm_folder_emit_vhost_user(&config->folders[i], &value)
-                              : crosvm_folder_emit(&config->folders[i], &value);
+                int r;
+
+                if (told && config->dialect == VMM_DIALECT_CROSVM_2023)
+                        return -EOPNOTSUPP;
+                r = today ? crosvm_folder_emit_vhost_user(&config->folders[i], &value)
+                          : crosvm_folder_emit(&config->folders[i], &value);
 
                 if (r == 0)
                         r = crosvm_flag_emit_consume(today ? &vhost_user : flag, value, argv);
@@ -128,6 +134,33 @@ static int emit_folders(const VmmConfig *config, const Flag *flag, StrVec *argv)
                         return r;
         }
         return 0;
+}
+
+static int emit_vhost_users(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        if (config->n_vhost_users > 0 && config->dialect == VMM_DIALECT_CROSVM_2023)
+                return -EOPNOTSUPP;
+        for (size_t i = 0; i < config->n_vhost_users; i++) {
+                char *value;
+                int r = crosvm_vhost_user_emit(&config->vhost_users[i], &value);
+
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int emit_vhost_user_timeout(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        _cleanup_(strbuf_deinit) StrBuf buf = {0};
+        char *value;
+        int r;
+
+        if (config->vhost_user_timeout_ms == 0)
+                return 0;
+        strbuf_printf(&buf, "%u", config->vhost_user_timeout_ms);
+        r = strbuf_finish(&buf, &value);
+        return r < 0 ? r : crosvm_flag_emit_consume(flag, value, argv);
 }
 
 static int emit_nets(const VmmConfig *config, const Flag *flag, StrVec *argv) {
@@ -613,6 +646,23 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_net_parse,
          .emit = emit_nets,
          .help = "a virtio network card; keys below"},
+        {.name = "vhost-user",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_vhost_user_parse,
+         .emit = emit_vhost_users,
+         .help = "a device served by another process; keys below"},
+        {.name = "vhost-user-connect-timeout-ms",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .metavar = "N",
+         .parse = crosvm_vhost_user_timeout_parse,
+         .emit = emit_vhost_user_timeout,
+         .help = "wait so long for each such process to listen; default: not"},
         {.name = "vhost-user-fs",
          .scope = SCOPE_RUN,
          .group = GROUP_DEVICES,

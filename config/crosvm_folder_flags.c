@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "config/crosvm_pci_flags.h"
+#include "config/crosvm_vhost_user_flags.h"
 #include "config/kv_list.h"
 
 static int set_socket(void *object, const KvItem *item, TextError *reterr) {
@@ -27,10 +28,16 @@ static int set_address(void *object, const KvItem *item, TextError *reterr) {
         return crosvm_pci_address_set(item, &((VmmFolder *) object)->pci_slot, reterr);
 }
 
+static int set_queue_size(void *object, const KvItem *item, TextError *reterr) {
+        return crosvm_queue_size_set(item, &((VmmFolder *) object)->max_queue_size, reterr);
+}
+
 static const KvField folder_fields[] = {
-        {"socket", set_socket, 0},       {"tag", set_tag, 0},
-        {"socket-fd", set_socket_fd, 0}, {"pci-address", set_address, 0},
-        {"max-queue-size", NULL, 0},
+        {"socket", set_socket, 0},
+        {"tag", set_tag, 0},
+        {"socket-fd", set_socket_fd, 0},
+        {"pci-address", set_address, 0},
+        {"max-queue-size", set_queue_size, 0},
 };
 
 /** crosvm_folder_parse() - add the folder that one --vhost-user-fs value describes */
@@ -58,6 +65,7 @@ int crosvm_folder_emit(const VmmFolder *folder, char **ret) {
         kv_append(&buf, "tag", folder->tag);
         if (folder->socket_fd >= 0)
                 strbuf_printf(&buf, ",socket-fd=%d", folder->socket_fd);
+        crosvm_queue_size_append(&buf, folder->max_queue_size);
         crosvm_pci_address_append(&buf, folder->pci_slot);
         return strbuf_finish(&buf, ret);
 }
@@ -71,5 +79,7 @@ int crosvm_folder_emit_vhost_user(const VmmFolder *folder, char **ret) {
                 kv_append(&buf, "socket", folder->socket);
         else
                 strbuf_printf(&buf, ",socket=/proc/self/fd/%d", folder->socket_fd);
+        crosvm_queue_size_append(&buf, folder->max_queue_size);
+        crosvm_pci_address_append(&buf, folder->pci_slot);
         return strbuf_finish(&buf, ret);
 }

@@ -13,7 +13,7 @@
 #define DEVICE_TREE "a device tree, or a device of Arm boards: not on x86"
 #define FREQUENCY "of frequency scaling that the guest takes part in: none here"
 #define PASSTHROUGH "no passthrough of host devices yet"
-#define VHOST_USER "of vhost-user devices only --vhost-user-fs"
+#define VHOST_USER "of vhost-user devices only block, fs, net, rng and vsock"
 #define SAVING "memory is not moved to a file while the guest runs"
 #define REMOVED "removed from crosvm; see the option that took its place"
 
@@ -93,15 +93,10 @@ static const Refused run_options[] = {
         {"vfio-platform", PASSTHROUGH},
         {"vfio-platform-pm", PASSTHROUGH},
         {"vhost-scmi", PROTECTED},
-        {"vhost-user", VHOST_USER},
-        {"vhost-user-blk", VHOST_USER},
-        {"vhost-user-connect-timeout-ms", VHOST_USER},
         {"vhost-user-console", VHOST_USER},
         {"vhost-user-gpu", VHOST_USER},
         {"vhost-user-mac80211-hwsim", VHOST_USER},
-        {"vhost-user-net", VHOST_USER},
         {"vhost-user-snd", VHOST_USER},
-        {"vhost-user-vsock", VHOST_USER},
         {"vhost-user-wl", VHOST_USER},
         {"video-decoder", MEDIA},
         {"video-encoder", MEDIA},

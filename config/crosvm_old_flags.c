@@ -13,6 +13,7 @@
 #include "config/crosvm_flag_table.h"
 #include "config/crosvm_old_nets.h"
 #include "config/crosvm_pci_flags.h"
+#include "config/crosvm_vhost_user_flags.h"
 
 /* ---- disks: --block without the choice ---- */
 
@@ -75,6 +76,11 @@ const Flag crosvm_old_flags[] = {
         OLD_NET_FLAG("vhost-net", NULL, crosvm_old_vhost_net_parse,
                      "--net vhost-net of the cards above"),
         OLD_NET_FLAG("vhost-net-device", "PATH", crosvm_old_vhost_net_device_parse, "its device="),
+        OLD_FLAG("vhost-user-blk", 0, "LIST", crosvm_vhost_user_blk_parse,
+                 "--vhost-user block,LIST"),
+        OLD_FLAG("vhost-user-net", 0, "LIST", crosvm_vhost_user_net_parse, "--vhost-user net,LIST"),
+        OLD_FLAG("vhost-user-vsock", 0, "LIST", crosvm_vhost_user_vsock_parse,
+                 "--vhost-user vsock,LIST"),
         OLD_FLAG("pci-start", 0, "N", crosvm_pci_start_parse, "--pci mem=[start=N,...] up to ECAM"),
         OLD_FLAG("pcie-ecam", 0, "START,SIZE", crosvm_pcie_ecam_parse, "--pci ecam=[...]"),
         OLD_FLAG("lock-guest-memory-dontneed", 0, NULL, parse_lock, "--lock-guest-memory"),

@@ -47,6 +47,8 @@ void vmm_config_deinit(VmmConfig *config) {
         vmm_net_deinit(&config->old_nets.how);
         for (size_t i = 0; i < config->n_folders; i++)
                 vmm_folder_deinit(&config->folders[i]);
+        for (size_t i = 0; i < config->n_vhost_users; i++)
+                vmm_vhost_user_deinit(&config->vhost_users[i]);
         for (size_t i = 0; i < config->n_pmems; i++)
                 free(config->pmems[i].path);
         deinit_firmware(config);
@@ -222,6 +224,8 @@ static bool collect_slots(const VmmConfig *config, uint32_t *ret) {
                 ok &= take_slot(ret, config->nets[i].pci_slot);
         for (size_t i = 0; i < config->n_folders; i++)
                 ok &= take_slot(ret, config->folders[i].pci_slot);
+        for (size_t i = 0; i < config->n_vhost_users; i++)
+                ok &= take_slot(ret, config->vhost_users[i].pci_slot);
         return ok;
 }
 
@@ -247,17 +251,19 @@ static int check_pci_slots(const VmmConfig *config, TextError *reterr) {
 }
 
 static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
-        size_t n = config->n_disks + (config->n_scsi_disks > 0) + config->n_pmems + config->n_nets + config->n_folders +
-                   !config->no_rng + (config->vsock_cid != 0) + !config->no_balloon +
-                   config->board.n_stubs + config->board.hotplug_slots;
+        size_t n = config->n_disks + (config->n_scsi_disks > 0) + config->n_pmems + config->n_nets +
+                   config->n_folders + config->n_vhost_users + !config->no_rng +
+                   (config->vsock_cid != 0) + !config->no_balloon + config->board.n_stubs +
+                   config->board.hotplug_slots;
 
         for (size_t i = 0; i < config->n_serials; i++)
                 n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
         if (n > VMM_PCI_DEVICES_MAX)
-                return text_error_set(reterr, -EINVAL,
-                                      "--block, --net, --serial, --vhost-user-fs: %zu PCI devices "
-                                      "in all, the bus takes %u",
-                                      n, VMM_PCI_DEVICES_MAX);
+                return text_error_set(
+                        reterr, -EINVAL,
+                        "--block, --net, --serial, --vhost-user, --vhost-user-fs: %zu "
+                        "PCI devices in all, the bus takes %u",
+                        n, VMM_PCI_DEVICES_MAX);
         return 0;
 }
 
@@ -277,11 +283,18 @@ static int check_balloon(const VmmConfig *config, TextError *reterr) {
 }
 
 static int check_vsock(const VmmConfig *config, TextError *reterr) {
+        unsigned n = config->vsock_cid != 0;
+
         if ((config->vsock_socket_dir || config->vsock_device) && config->vsock_cid == 0)
                 return text_error_set(reterr, -EINVAL, "--vsock: cid= is missing");
         if (config->vsock_socket_dir && config->vsock_device)
                 return text_error_set(reterr, -EINVAL,
                                       "--vsock: socket-dir= and device= exclude each other");
+        for (size_t i = 0; i < config->n_vhost_users; i++)
+                n += config->vhost_users[i].type == VMM_VHOST_USER_VSOCK;
+        if (n > 1)
+                return text_error_set(reterr, -EINVAL,
+                                      "--vsock, --vhost-user vsock: a guest has one socket device");
         return 0;
 }
 
@@ -371,10 +384,11 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
         r = vmm_memory_validate(&config->memory, config->memory_bytes, reterr);
         if (r < 0)
                 return r;
-        if (vmm_memory_has_ram_files(&config->memory) && config->n_folders > 0)
+        if (vmm_memory_has_ram_files(&config->memory) &&
+            config->n_folders + config->n_vhost_users > 0)
                 return text_error_set(reterr, -EINVAL,
-                                      "--file-backed-mapping: ram: the processes of "
-                                      "--vhost-user-fs cannot have it");
+                                      "--file-backed-mapping: ram: the processes of --vhost-user "
+                                      "and --vhost-user-fs cannot have it");
         r = vmm_board_validate(&config->board, config->bios != NULL, reterr);
         if (r < 0)
                 return r;
@@ -402,6 +416,11 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
                 return r;
         for (size_t i = 0; i < config->n_folders; i++) {
                 r = vmm_folder_validate(&config->folders[i], reterr);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < config->n_vhost_users; i++) {
+                r = vmm_vhost_user_validate(&config->vhost_users[i], reterr);
                 if (r < 0)
                         return r;
         }

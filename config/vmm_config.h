@@ -19,6 +19,7 @@
 #include "config/vmm_cpus.h"
 #include "config/vmm_dialect.h"
 #include "config/vmm_folder.h"
+#include "config/vmm_vhost_user.h"
 #include "config/vmm_memory.h"
 #include "config/vmm_net.h"
 
@@ -180,6 +181,9 @@ typedef struct VmmConfig {
         VmmOldNets old_nets; /* empty once the arguments are read */
         VmmFolder folders[VMM_FOLDERS_MAX];
         size_t n_folders;
+        VmmVhostUser vhost_users[VMM_VHOST_USERS_MAX];
+        size_t n_vhost_users;
+        uint32_t vhost_user_timeout_ms; /* to wait for each process to listen */
 } VmmConfig;
 
 void vmm_config_init(VmmConfig *config);

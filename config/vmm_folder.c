@@ -18,7 +18,8 @@ void vmm_folder_deinit(VmmFolder *folder) {
 
 /** vmm_folder_validate() - whether the keys of one folder make sense together. Return: 0; -EINVAL with a sentence. */
 int vmm_folder_validate(const VmmFolder *folder, TextError *reterr) {
-        if (!folder->tag || !*folder->tag || strlen(folder->tag) > VMM_FOLDER_TAG_MAX)
+        if (!folder->tag_told &&
+            (!folder->tag || !*folder->tag || strlen(folder->tag) > VMM_FOLDER_TAG_MAX))
                 return text_error_set(reterr, -EINVAL,
                                       "--vhost-user-fs: tag= of 1 to %u bytes is needed",
                                       VMM_FOLDER_TAG_MAX);

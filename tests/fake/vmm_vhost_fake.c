@@ -2,6 +2,7 @@
 #include "tests/fake/vmm_vhost_fake.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -13,39 +14,78 @@
 #include "base/le.h"
 #include "vmm/vhost_user/message.h"
 
-#define FLAGS_REPLY 5u                 /* version 1, an answer */
 #define FEATURES UINT64_C(0x140000000) /* protocol features, virtio 1 */
 #define PROTOCOL_MQ 1u
-#define QUEUES 2u
+#define PROTOCOL_BACK_CHANNEL 0x20u
+#define PROTOCOL_CONFIG 0x200u
 #define MESSAGE_MAX (VHOST_HEADER_LEN + VHOST_PAYLOAD_MAX)
+#define WAIT_MSEC 10000
 
-static void answer(int fd, VhostRequest request, uint64_t value) {
-        uint8_t message[VHOST_HEADER_LEN + 8];
+/** fake_vhost_say() - one message of the process's, on any of its sockets */
+void fake_vhost_say(int fd, uint32_t request, uint32_t flags, const void *payload, size_t len) {
+        uint8_t message[MESSAGE_MAX];
         ssize_t n;
 
         le32_store(message, request);
-        le32_store(message + 4, FLAGS_REPLY);
-        le32_store(message + 8, 8);
-        le64_store(message + VHOST_HEADER_LEN, value);
-        n = send(fd, message, sizeof(message), MSG_NOSIGNAL);
-        assert(n == sizeof(message));
+        le32_store(message + 4, flags);
+        le32_store(message + 8, (uint32_t) len);
+        if (len > 0)
+                memcpy(message + VHOST_HEADER_LEN, payload, len);
+        n = send(fd, message, VHOST_HEADER_LEN + len, MSG_NOSIGNAL);
+        assert(n == (ssize_t) (VHOST_HEADER_LEN + len));
 }
 
-/** fake_vhost_connect() - the answers are given. Return: the frontend's end of the socket, the caller's. */
-int fake_vhost_connect(FakeVhost *fake) {
+static void answer(const FakeVhost *fake, VhostRequest request, uint64_t value) {
+        uint8_t payload[8];
+
+        le64_store(payload, value);
+        fake_vhost_say(fake->fd, request, FAKE_VHOST_REPLY, payload, sizeof(payload));
+}
+
+/** fake_vhost_tell_config() - the answer to GET_CONFIG */
+void fake_vhost_tell_config(FakeVhost *fake, const uint8_t *config, size_t len) {
+        uint8_t payload[VHOST_CONFIG_HEADER_LEN + VHOST_USER_CONFIG_MAX] = {0};
+
+        le32_store(payload + 4, (uint32_t) len);
+        memcpy(payload + VHOST_CONFIG_HEADER_LEN, config, len);
+        fake_vhost_say(fake->fd, VHOST_GET_CONFIG, FAKE_VHOST_REPLY, payload,
+                       VHOST_CONFIG_HEADER_LEN + len);
+}
+
+/** fake_vhost_stopped() - the answer to GET_VRING_BASE */
+void fake_vhost_stopped(FakeVhost *fake, unsigned queue) {
+        uint8_t payload[8];
+
+        le32_store(payload, queue);
+        le32_store(payload + 4, fake->taken[queue]);
+        fake_vhost_say(fake->fd, VHOST_GET_VRING_BASE, FAKE_VHOST_REPLY, payload, sizeof(payload));
+}
+
+/** fake_vhost_connect_as() - the answers are given. Return: the frontend's end of the socket, the caller's. */
+int fake_vhost_connect_as(FakeVhost *fake, const FakeVhostOptions *options) {
+        const uint64_t features = options->features | FEATURES;
         int fds[2], r;
 
-        *fake = (FakeVhost){0};
+        *fake = (FakeVhost){.back_fd = -EBADF, .n_queues = options->n_queues};
         for (unsigned i = 0; i < VHOST_USER_QUEUES_MAX; i++)
                 fake->calls[i] = fake->kicks[i] = -EBADF;
         r = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
         assert(r == 0);
         fake->fd = fds[1];
-        answer(fake->fd, VHOST_GET_FEATURES, FEATURES);
-        answer(fake->fd, VHOST_GET_PROTOCOL_FEATURES, PROTOCOL_MQ);
-        answer(fake->fd, VHOST_GET_QUEUE_NUM, QUEUES);
-        answer(fake->fd, VHOST_GET_FEATURES, FEATURES);
+        answer(fake, VHOST_GET_FEATURES, features);
+        answer(fake, VHOST_GET_PROTOCOL_FEATURES,
+               PROTOCOL_MQ |
+                       (options->config_len > 0 ? PROTOCOL_CONFIG | PROTOCOL_BACK_CHANNEL : 0));
+        answer(fake, VHOST_GET_QUEUE_NUM, options->n_queues);
+        if (options->config_len > 0)
+                fake_vhost_tell_config(fake, options->config, options->config_len);
+        answer(fake, VHOST_GET_FEATURES, features);
         return fds[0];
+}
+
+/** fake_vhost_connect() - the same for a folder's process */
+int fake_vhost_connect(FakeVhost *fake) {
+        return fake_vhost_connect_as(fake, &(FakeVhostOptions){.n_queues = 2});
 }
 
 /* One message of the frontend's. Return: how many descriptors came with it; negative when there is none. */
@@ -75,27 +115,76 @@ static int receive(int fd, uint8_t *buf, int *fds) {
         return (int) (len / sizeof(int));
 }
 
-/** fake_vhost_meet() - learn what the frontend told; after vhost_user_new_consume() */
+static void keep_fd(int *place, int fd) {
+        (void) fd_close(*place);
+        *place = fd;
+}
+
+static void map_rings(FakeVhost *fake, int fd) {
+        fake->rings = mmap(NULL, fake->n_queues * VHOST_RING_BYTES, PROT_READ | PROT_WRITE,
+                           MAP_SHARED, fd, 0);
+        assert(fake->rings != MAP_FAILED);
+}
+
+/* Learns what one message says. */
+static void heed(FakeVhost *fake, const uint8_t *message, int *fds, int n) {
+        const uint8_t *payload = message + VHOST_HEADER_LEN;
+        const unsigned queue = payload[0] % VHOST_USER_QUEUES_MAX;
+
+        switch (le32_load(message)) {
+        case VHOST_SET_FEATURES:
+                fake->features = le64_load(payload);
+                break;
+        case VHOST_SET_CONFIG:
+                memcpy(fake->config + le32_load(payload), payload + VHOST_CONFIG_HEADER_LEN,
+                       le32_load(payload + 4));
+                break;
+        case VHOST_SET_BACKEND_REQ_FD:
+                keep_fd(&fake->back_fd, fds[--n]);
+                break;
+        case VHOST_SET_VRING_BASE:
+                fake->taken[queue] = fake->ended[queue] = 0;
+                break;
+        case VHOST_SET_VRING_CALL:
+                keep_fd(&fake->calls[queue], fds[--n]);
+                break;
+        case VHOST_SET_VRING_KICK:
+                keep_fd(&fake->kicks[queue], fds[--n]);
+                break;
+        case VHOST_SET_MEM_TABLE: /* the rings come last */
+                map_rings(fake, fds[n - 1]);
+                break;
+        default:
+                break;
+        }
+        while (n > 0)
+                (void) fd_close(fds[--n]);
+}
+
+/** fake_vhost_meet() - learn what the frontend has told by now */
 void fake_vhost_meet(FakeVhost *fake) {
         uint8_t buf[MESSAGE_MAX];
         int fds[VHOST_FDS_MAX], n;
 
-        while ((n = receive(fake->fd, buf, fds)) >= 0) {
-                const unsigned queue = buf[VHOST_HEADER_LEN];
-                const uint32_t request = le32_load(buf);
+        while ((n = receive(fake->fd, buf, fds)) >= 0)
+                heed(fake, buf, fds, n);
+}
 
-                if (request == VHOST_SET_VRING_CALL)
-                        fake->calls[queue] = fds[--n];
-                else if (request == VHOST_SET_VRING_KICK)
-                        fake->kicks[queue] = fds[--n];
-                else if (request == VHOST_SET_MEM_TABLE) /* the rings come last */
-                        fake->rings = mmap(NULL, QUEUES * VHOST_RING_BYTES, PROT_READ | PROT_WRITE,
-                                           MAP_SHARED, fds[n - 1], 0);
-                while (n > 0)
-                        (void) fd_close(fds[--n]);
+/** fake_vhost_await() - learn what the frontend tells, up to a message of @request. Return: whether it came in time. */
+bool fake_vhost_await(FakeVhost *fake, VhostRequest request) {
+        struct pollfd wait = {.fd = fake->fd, .events = POLLIN};
+        uint8_t buf[MESSAGE_MAX];
+        int fds[VHOST_FDS_MAX], n;
+
+        while (poll(&wait, 1, WAIT_MSEC) == 1) {
+                n = receive(fake->fd, buf, fds);
+                if (n < 0)
+                        return false;
+                heed(fake, buf, fds, n);
+                if (le32_load(buf) == request)
+                        return true;
         }
-        assert(fake->rings && fake->rings != MAP_FAILED && fake->calls[0] >= 0 &&
-               fake->kicks[0] >= 0);
+        return false;
 }
 
 static uint8_t *ring_of(const FakeVhost *fake, unsigned queue) {
@@ -110,7 +199,7 @@ bool fake_vhost_take(FakeVhost *fake, unsigned queue, uint16_t *ret_head) {
 
         while (__atomic_load_n((const uint16_t *) (const void *) (avail + 2), __ATOMIC_ACQUIRE) ==
                fake->taken[queue]) {
-                if (poll(&kick, 1, 10000) != 1)
+                if (poll(&kick, 1, WAIT_MSEC) != 1)
                         return false;
                 (void) eventfd_read(kick.fd, &count);
         }
@@ -132,15 +221,17 @@ void fake_vhost_end(FakeVhost *fake, unsigned queue, uint32_t head, uint32_t wri
 /** fake_vhost_hang_up() - the process dies */
 void fake_vhost_hang_up(FakeVhost *fake) {
         fake->fd = fd_close(fake->fd);
+        fake->back_fd = fd_close(fake->back_fd);
 }
 
 /** fake_vhost_deinit() - release all */
 void fake_vhost_deinit(FakeVhost *fake) {
         if (fake->rings)
-                (void) munmap(fake->rings, QUEUES * VHOST_RING_BYTES);
+                (void) munmap(fake->rings, fake->n_queues * VHOST_RING_BYTES);
         for (unsigned i = 0; i < VHOST_USER_QUEUES_MAX; i++) {
                 (void) fd_close(fake->calls[i]);
                 (void) fd_close(fake->kicks[i]);
         }
         (void) fd_close(fake->fd);
+        (void) fd_close(fake->back_fd);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What a vhost-user process may answer: the first half of the input is its side of the handshake, already in the socket;
- * the second half is what it writes into the used ring. Input: one byte that says how many more bytes are the first half.
+ * What a vhost-user process may answer: the first half of the input is its side of the handshake, already in the socket, and
+ * what it says later if the handshake succeeds; the second half is what a process that was agreed with says on its back
+ * channel, and what it writes into the used ring. Input: one byte that says how many more bytes are the first half.
  */
 
 #include <assert.h>
@@ -14,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "tests/fake/vmm_vhost_fake.h"
 #include "vmm/vhost_user/message.h"
 #include "vmm/vhost_user/ring.h"
 #include "vmm/vhost_user/vhost_user.h"
@@ -22,10 +24,54 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MEM_BYTES (UINT64_C(1) << 20)
 #define REQUESTS 16u
+#define CONFIG_LEN 8u
+
+static void end_loop(void *userdata, const char *cause) {
+        loop_exit(userdata);
+}
+
+/* Asks what may be asked, and hears the process to its end. */
+static void converse(VhostUser *vhost, Loop *loop) {
+        size_t len;
+
+        vhost_user_set_handler(vhost, &(VhostUserHandler){.gone = end_loop, .userdata = loop});
+        (void) vhost_user_set_features(vhost, 1);
+        for (unsigned i = 0; i < 2; i++)
+                (void) vhost_user_start(vhost, i);
+        (void) vhost_user_config(vhost, &len);
+        if (len > 0)
+                (void) vhost_user_write_config(vhost, 1, "x", 1);
+        (void) vhost_user_stop(vhost);
+        (void) loop_run(loop);
+}
+
+/* A process that began well, and then says the input on its back channel and hangs up. */
+static void fuzz_back_channel(const GuestMem *mem, const uint8_t *data, size_t size) {
+        const FakeVhostOptions options = {
+                .n_queues = 2, .config = (const uint8_t *) "config..", .config_len = CONFIG_LEN};
+        VhostUserConfig config = {
+                .mem = mem, .min_queues = 2, .max_queues = 2, .config_len = CONFIG_LEN};
+        _cleanup_(loop_freep) Loop *loop = NULL;
+        _cleanup_(vhost_user_freep) VhostUser *vhost = NULL;
+        FakeVhost fake;
+        int r;
+
+        r = loop_new(&loop);
+        assert(r == 0);
+        config.loop = loop;
+        r = vhost_user_new_consume(fake_vhost_connect_as(&fake, &options), &config, &vhost, NULL);
+        assert(r == 0);
+        fake_vhost_meet(&fake);
+        (void) !write(fake.back_fd, data, MIN(size, (size_t) 4096));
+        (void) shutdown(fake.back_fd, SHUT_WR);
+        converse(vhost, loop);
+        fake_vhost_deinit(&fake);
+}
 
 /* The process has said everything and hung up, so that nobody waits for it. */
 static void fuzz_handshake(const GuestMem *mem, const uint8_t *data, size_t size) {
-        VhostUserConfig config = {.mem = mem, .n_queues = 2};
+        VhostUserConfig config = {
+                .mem = mem, .min_queues = 2, .max_queues = 2, .config_len = CONFIG_LEN};
         _cleanup_(loop_freep) Loop *loop = NULL;
         _cleanup_(vhost_user_freep) VhostUser *vhost = NULL;
         _cleanup_(text_error_deinit) TextError error = {0};
@@ -38,7 +84,8 @@ static void fuzz_handshake(const GuestMem *mem, const uint8_t *data, size_t size
         config.loop = loop;
         (void) !write(fds[1], data, size);
         (void) shutdown(fds[1], SHUT_WR);
-        (void) vhost_user_new_consume(fds[0], &config, &vhost, &error);
+        if (vhost_user_new_consume(fds[0], &config, &vhost, &error) == 0)
+                converse(vhost, loop);
         (void) fd_close(fds[1]);
 }
 
@@ -50,7 +97,7 @@ static void fuzz_ring(const GuestMem *mem, const uint8_t *data, size_t size) {
 
         assert(shared && ring);
         memset(shared, 0, VHOST_RING_BYTES);
-        vhost_ring_init(ring, shared, mem);
+        vhost_ring_init(ring, shared, VHOST_USER_RING_SIZE, mem);
         for (unsigned i = 0; i < REQUESTS; i++, open++)
                 assert(vhost_ring_add(ring, (uint16_t) i, iov, 1, 1) == 0); /* NOLINT */
         memcpy(shared + VHOST_RING_USED, data, size < 8192 ? size : 8192);
@@ -79,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 return 0;
         first = (size_t) data[0] < size - 1 ? data[0] : size - 1;
         fuzz_handshake(mem, data + 1, first);
+        fuzz_back_channel(mem, data + 1 + first, size - 1 - first);
         fuzz_ring(mem, data + 1 + first, size - 1 - first);
         return 0;
 }

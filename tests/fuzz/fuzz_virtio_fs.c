@@ -35,7 +35,7 @@ static void act(void *userdata, unsigned queue, uint32_t offset, uint64_t value)
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        VhostUserConfig config = {.n_queues = VIRTIO_FS_QUEUES};
+        VhostUserConfig config = {.min_queues = VIRTIO_FS_QUEUES, .max_queues = VIRTIO_FS_QUEUES};
         FakeVhost process;
         VirtioDevice *dev;
         VhostUser *vhost;
@@ -48,9 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         config.loop = f.board->loop;
         r = vhost_user_new_consume(fake_vhost_connect(&process), &config, &vhost, NULL);
         assert(r == 0);
-        fake_vhost_meet(&process);
-        r = virtio_fs_new(vhost, "work", &dev);
+        r = virtio_fs_new(vhost, "work", &dev, NULL);
         assert(r == 0);
+        fake_vhost_meet(&process);
         fuzzed_attach(&f, dev);
         fuzzed_run(&f, data, size, act, &process);
         fuzzed_deinit(&f);

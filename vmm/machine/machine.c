@@ -287,6 +287,9 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
         r = machine_add_folders(machine, config, &slot, reterr);
         if (r < 0)
                 return r;
+        r = machine_add_vhost_users(machine, config, &slot, reterr);
+        if (r < 0)
+                return r;
         r = machine_add_vsock(machine, config, &slot, reterr);
         if (r < 0)
                 return r;

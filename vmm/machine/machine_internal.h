@@ -338,6 +338,12 @@ int machine_open_vhost(Machine *machine, const char *path, Vhost **ret, TextErro
 /* vsock.c */
 int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
 
+/* vhost_user.c */
+int machine_connect_process(const char *path, unsigned timeout_ms, TextError *reterr);
+unsigned machine_process_queue_size(unsigned wanted);
+int machine_add_vhost_users(Machine *machine, const VmmConfig *config, unsigned *slot,
+                            TextError *reterr);
+
 /* pmem.c */
 int machine_map_pmems(Machine *machine, const VmmConfig *config, gpa_t *end, TextError *reterr);
 void machine_free_pmems(Machine *machine);

@@ -76,6 +76,44 @@ int vhost_message_check_reply(const uint8_t *header, VhostRequest request, size_
         return 0;
 }
 
+/** vhost_message_is_request() - whether @header is that of a request of the process's, without payload or wish for a reply */
+bool vhost_message_is_request(const uint8_t *header, uint32_t request) {
+        return le32_load(header) == request && le32_load(header + 4) == FLAG_VERSION &&
+               le32_load(header + 8) == 0;
+}
+
+/**
+ * vhost_inbox_read() - take what has come of a message; never waits
+ *
+ * The caller clears @inbox->have when it has used the message.
+ * Return: 0 when it is complete; VHOST_E_MORE; -EPROTO for one that is too long; -ECONNRESET at the end; other negative
+ * errno.
+ */
+int vhost_inbox_read(VhostInbox *inbox, int fd) {
+        for (;;) {
+                size_t want = VHOST_HEADER_LEN;
+                ssize_t n;
+
+                if (inbox->have >= VHOST_HEADER_LEN) {
+                        uint32_t len = le32_load(inbox->bytes + 8);
+
+                        if (len > VHOST_PAYLOAD_MAX)
+                                return -EPROTO;
+                        want += len;
+                        if (inbox->have == want)
+                                return 0;
+                }
+                n = recv(fd, inbox->bytes + inbox->have, want - inbox->have, MSG_DONTWAIT);
+                if (n == 0)
+                        return -ECONNRESET;
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return errno == EAGAIN ? VHOST_E_MORE : -errno;
+                inbox->have += (size_t) n;
+        }
+}
+
 /* Reads exactly @len bytes. Descriptors that come along are not asked for, so the kernel drops them. */
 static int receive_all(int fd, uint8_t *data, size_t len, uint64_t deadline_nsec) {
         while (len > 0) {

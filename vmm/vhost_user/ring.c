@@ -3,18 +3,29 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "base/le.h"
 
 #define DESC_NEXT 0x1u
 #define DESC_WRITE 0x2u
 #define DESC_LEN 16u
+#define RING_HEADER_LEN 4u /* flags and index */
 
-/** vhost_ring_init() - an empty ring in zeroed memory */
-void vhost_ring_init(VhostRing *ring, uint8_t *shared, const GuestMem *mem) {
-        *ring = (VhostRing){.shared = shared, .mem = mem, .n_free = VHOST_USER_RING_SIZE};
-        for (unsigned i = 0; i < VHOST_USER_RING_SIZE; i++)
+static void clear_headers(VhostRing *ring) {
+        memset(ring->shared + VHOST_RING_AVAIL, 0, RING_HEADER_LEN);
+        memset(ring->shared + VHOST_RING_USED, 0, RING_HEADER_LEN);
+}
+
+/**
+ * vhost_ring_init() - an empty ring of @size descriptors
+ * @size:  a power of two, at most VHOST_USER_RING_SIZE
+ */
+void vhost_ring_init(VhostRing *ring, uint8_t *shared, uint16_t size, const GuestMem *mem) {
+        *ring = (VhostRing){.shared = shared, .mem = mem, .size = size, .n_free = size};
+        for (unsigned i = 0; i < size; i++)
                 ring->next[i] = (uint16_t) (i + 1);
+        clear_headers(ring);
 }
 
 /* Return: false for what is not RAM, which the process does not have. */
@@ -35,9 +46,31 @@ static bool address_of(const GuestMem *mem, const struct iovec *iov, gpa_t *ret)
 static void publish(VhostRing *ring, uint16_t head) {
         uint8_t *avail = ring->shared + VHOST_RING_AVAIL;
 
-        le16_store(avail + 4 + 2 * (ring->avail % VHOST_USER_RING_SIZE), head);
+        le16_store(avail + 4 + 2 * (ring->avail % ring->size), head);
+        ring->offered[ring->avail % ring->size] = head;
+        ring->offered_at[head] = ring->avail;
         ring->avail++;
         __atomic_store_n((uint16_t *) (void *) (avail + 2), htole16(ring->avail), __ATOMIC_RELEASE);
+}
+
+/**
+ * vhost_ring_rewind() - offer what has not ended once more, in the same order, as the first requests of the ring
+ *
+ * After the process has stopped, for it or another to begin anew.
+ */
+void vhost_ring_rewind(VhostRing *ring) {
+        uint16_t heads[VHOST_USER_RING_SIZE], n = 0, at = (uint16_t) (ring->avail - ring->size);
+
+        for (; at != ring->avail; at++) {
+                uint16_t head = ring->offered[at % ring->size];
+
+                if (ring->n_descs[head] > 0 && ring->offered_at[head] == at)
+                        heads[n++] = head;
+        }
+        ring->avail = ring->used = 0;
+        clear_headers(ring);
+        for (unsigned i = 0; i < n; i++)
+                publish(ring, heads[i]);
 }
 
 /**
@@ -52,7 +85,7 @@ int vhost_ring_add(VhostRing *ring, uint16_t tag, const struct iovec *iov, unsig
         uint16_t head = ring->first_free, index = head;
         uint32_t room = 0;
 
-        if (n == 0 || n > VHOST_USER_RING_SIZE)
+        if (n == 0 || n > ring->size)
                 return -EINVAL;
         if (n > ring->n_free)
                 return VHOST_USER_E_FULL;
@@ -105,11 +138,11 @@ int vhost_ring_take(VhostRing *ring, VhostUserDone *ret) {
 
         if (index == ring->used)
                 return VHOST_USER_E_NONE;
-        entry = used + 4 + 8 * (ring->used % VHOST_USER_RING_SIZE);
+        entry = used + 4 + 8 * (ring->used % ring->size);
         head = le32toh(__atomic_load_n((const uint32_t *) (const void *) entry, __ATOMIC_RELAXED));
         written = le32toh(
                 __atomic_load_n((const uint32_t *) (const void *) (entry + 4), __ATOMIC_RELAXED));
-        if (head >= VHOST_USER_RING_SIZE || ring->n_descs[head] == 0 || written > ring->room[head])
+        if (head >= ring->size || ring->n_descs[head] == 0 || written > ring->room[head])
                 return -EPROTO;
         ring->used++;
         *ret = (VhostUserDone){.tag = ring->tags[head], .written = written};

@@ -23,6 +23,7 @@
 typedef struct VhostRing {
         uint8_t *shared;      /* borrowed: VHOST_RING_BYTES that the process maps too */
         const GuestMem *mem;  /* borrowed: all buffers lie there */
+        uint16_t size;        /* descriptors, a power of two */
         uint16_t avail, used; /* free-running: entries offered, entries taken back */
         uint16_t n_free;      /* descriptors */
         uint16_t first_free;
@@ -30,10 +31,13 @@ typedef struct VhostRing {
         uint16_t
                 n_descs[VHOST_USER_RING_SIZE]; /* of the request that begins there, 0 = none does */
         uint16_t tags[VHOST_USER_RING_SIZE];
-        uint32_t room[VHOST_USER_RING_SIZE]; /* bytes that the process may write */
+        uint32_t room[VHOST_USER_RING_SIZE];       /* bytes that the process may write */
+        uint16_t offered[VHOST_USER_RING_SIZE];    /* heads, by the entries of @avail */
+        uint16_t offered_at[VHOST_USER_RING_SIZE]; /* the other way round */
 } VhostRing;
 
-void vhost_ring_init(VhostRing *ring, uint8_t *shared, const GuestMem *mem);
+void vhost_ring_init(VhostRing *ring, uint8_t *shared, uint16_t size, const GuestMem *mem);
+void vhost_ring_rewind(VhostRing *ring);
 int vhost_ring_add(VhostRing *ring, uint16_t tag, const struct iovec *iov, unsigned n_out,
                    unsigned n_in);
 int vhost_ring_take(VhostRing *ring, VhostUserDone *ret);

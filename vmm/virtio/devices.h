@@ -77,10 +77,12 @@ int virtio_blk_new(BlockDev *disk, const VirtioBlkConfig *config, VirtioDevice *
 int virtio_console_new(CharDev *chardev, VirtioDevice **ret);
 int virtio_net_new(NetDev *backend, const VirtioNetConfig *config, VirtioDevice **ret);
 void virtio_net_set_link(VirtioDevice *dev, bool up);
+
 #define VIRTIO_FS_QUEUES 2u
 #define VIRTIO_FS_TAG_MAX 36u
+#define VIRTIO_FS_CONFIG_LEN (VIRTIO_FS_TAG_MAX + 4)
 
-int virtio_fs_new(VhostUser *vhost, const char *tag, VirtioDevice **ret);
+int virtio_fs_new(VhostUser *vhost, const char *tag, VirtioDevice **ret, TextError *reterr);
 typedef struct VirtioPmemConfig {
         Loop *loop;          /* the device's; borrowed */
         gpa_t gpa;           /* where the guest has the file's bytes */
@@ -100,6 +102,19 @@ int virtio_scsi_add(VirtioDevice *dev, BlockDev *image, unsigned block_size, con
 int virtio_scsi_resize(VirtioDevice *dev, unsigned target, uint64_t size_bytes);
 int virtio_vhost_vsock_new(Vhost *vhost, uint64_t guest_cid, Loop *loop, VirtioDevice **ret,
                            TextError *reterr);
+
+/* Everything borrowed outlives the device. */
+typedef struct VirtioVhostUserConfig {
+        uint16_t type; /* VIRTIO_TYPE_BLOCK, _NET, _VSOCK or _RNG */
+        const GuestMem *mem;
+        Loop *loop;          /* the device's; must not run yet, or be the caller's */
+        unsigned n_vcpus;    /* more queues are of no use */
+        unsigned queue_size; /* a power of two, 16..VHOST_USER_RING_SIZE; 0: as is best */
+        const char *name;    /* what the log calls the device; copied */
+} VirtioVhostUserConfig;
+
+int virtio_vhost_user_new_consume(int fd, const VirtioVhostUserConfig *config, VirtioDevice **ret,
+                                  TextError *reterr);
 int virtio_vsock_new(const VirtioVsockConfig *config, VirtioDevice **ret, TextError *reterr);
 
 int virtio_pci_new(VirtioDevice *dev, const VirtioPciConfig *config);

@@ -20,7 +20,6 @@
 #define FS_QUEUE_SIZE VIRTQ_CHAIN_MAX
 
 #define CONFIG_QUEUES VIRTIO_FS_TAG_MAX
-#define CONFIG_LEN (VIRTIO_FS_TAG_MAX + 4)
 
 /* What FUSE puts before each request and each answer (linux/fuse.h), as far as it matters to us. */
 #define FUSE_IN_UNIQUE 8u
@@ -39,7 +38,7 @@ typedef struct VirtioFs {
         VirtioDevice dev;
         VhostUser *vhost; /* owned */
         char tag[VIRTIO_FS_TAG_MAX + 1];
-        uint8_t config[CONFIG_LEN];
+        uint8_t config[VIRTIO_FS_CONFIG_LEN];
         unsigned n_pending;                                  /* requests that the process has */
         FsRequest requests[VIRTIO_FS_QUEUES][FS_QUEUE_SIZE]; /* by their chains' heads */
         bool lost;                                           /* it is gone */
@@ -240,16 +239,50 @@ static const VirtioOps fs_ops = {
         .free = fs_free,
 };
 
+/* The process serves the queues from now on: it does not depend on anything that the guest decides. */
+static int start_queues(VhostUser *vhost) {
+        int r = vhost_user_set_features(vhost, /* features= */ 0);
+
+        for (unsigned i = 0; i < VIRTIO_FS_QUEUES && r == 0; i++)
+                r = vhost_user_start(vhost, i);
+        return r;
+}
+
+/* The tag that the process tells, if it is one that can be shown: it stands in the log. */
+static int told_tag(const VhostUser *vhost, char ret[static VIRTIO_FS_TAG_MAX + 1]) {
+        size_t len, n = 0;
+        const uint8_t *config = vhost_user_config(vhost, &len);
+
+        if (len < VIRTIO_FS_TAG_MAX)
+                return -EPROTO;
+        for (; n < VIRTIO_FS_TAG_MAX && config[n] != '\0'; n++)
+                if (config[n] < ' ' || config[n] == 0x7f)
+                        return -EPROTO;
+        memcpy(ret, config, n);
+        ret[n] = '\0';
+        return n > 0 ? 0 : -EPROTO;
+}
+
 /**
  * virtio_fs_new() - a folder that the guest mounts by the name @tag
  * @vhost:  consumed on success; with VIRTIO_FS_QUEUES queues, on the same loop as the device's
- * @tag:    1..VIRTIO_FS_TAG_MAX bytes; copied
+ * @tag:    1..VIRTIO_FS_TAG_MAX bytes; copied; NULL: what the process tells, of which VIRTIO_FS_CONFIG_LEN bytes were read
  *
- * Return: 0; -ENOMEM.
+ * Return: 0; -EPROTO when the process tells no tag; -ENOMEM and other negative errno; with a sentence.
  */
-int virtio_fs_new(VhostUser *vhost, const char *tag, VirtioDevice **ret) {
-        VirtioFs *fs = calloc(1, sizeof(*fs));
+int virtio_fs_new(VhostUser *vhost, const char *tag, VirtioDevice **ret, TextError *reterr) {
+        char told[VIRTIO_FS_TAG_MAX + 1];
+        VirtioFs *fs;
+        int r;
 
+        if (!tag && told_tag(vhost, told) < 0)
+                return text_error_set(reterr, -EPROTO,
+                                      "the process tells no tag; --vhost-user-fs can give one");
+        tag = tag ?: told;
+        r = start_queues(vhost);
+        if (r < 0)
+                return r;
+        fs = calloc(1, sizeof(*fs));
         if (!fs)
                 return -ENOMEM;
         fs->vhost = vhost;
@@ -258,8 +291,9 @@ int virtio_fs_new(VhostUser *vhost, const char *tag, VirtioDevice **ret) {
         fs->dev.config_len = sizeof(fs->config);
         fs->dev.n_queues = VIRTIO_FS_QUEUES;
         for (unsigned i = 0; i < VIRTIO_FS_QUEUES; i++)
-                fs->dev.queue_size_max[i] = FS_QUEUE_SIZE;
-        strncpy(fs->tag, tag, VIRTIO_FS_TAG_MAX);
+                fs->dev.queue_size_max[i] =
+                        (uint16_t) MIN(vhost_user_ring_size(vhost), FS_QUEUE_SIZE);
+        memcpy(fs->tag, tag, strnlen(tag, VIRTIO_FS_TAG_MAX));
         memcpy(fs->config, fs->tag, VIRTIO_FS_TAG_MAX);
         le32_store(fs->config + CONFIG_QUEUES, VIRTIO_FS_QUEUES - 1); /* one is for priority */
         vhost_user_set_handler(

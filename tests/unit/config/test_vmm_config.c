@@ -68,7 +68,8 @@ static void test_more_devices_than_the_bus_has_slots_are_refused(void **state) {
         vmm_serial_init(&c.serials[c.n_serials]);
         c.serials[c.n_serials].hardware = VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
         c.serials[c.n_serials++].num = 7;
-        assert_refused(&c, "--block, --net, --serial, --vhost-user-fs: 32 PCI devices in all, the "
+        assert_refused(&c, "--block, --net, --serial, --vhost-user, --vhost-user-fs: 32 PCI "
+                           "devices in all, the "
                            "bus takes 31");
         c.no_rng = true;
         assert_int_equal(vmm_config_validate(&c, NULL), 0);

@@ -28,7 +28,7 @@ static int setup(void **state) {
         assert_non_null(f->shared);
         for (size_t i = 0; i < VHOST_RING_BYTES; i++)
                 f->shared[i] = 0;
-        vhost_ring_init(&f->ring, f->shared, f->mem);
+        vhost_ring_init(&f->ring, f->shared, VHOST_USER_RING_SIZE, f->mem);
         *state = f;
         return 0;
 }
@@ -140,6 +140,56 @@ static void test_descriptors_come_back_and_are_used_again(void **state) {
         assert_int_equal(vhost_ring_add(&f->ring, 0, iov, 0, 0), -EINVAL);
 }
 
+static void test_a_ring_begins_anew_with_what_has_not_ended(void **state) {
+        Fixture *f = *state;
+        struct iovec iov = part(f, 0x1000, 40);
+        uint16_t heads[4];
+        VhostUserDone done;
+
+        for (uint16_t i = 0; i < 4; i++) {
+                assert_int_equal(vhost_ring_add(&f->ring, (uint16_t) (10 + i), &iov, 0, 1), 0);
+                heads[i] = head_of(f, i);
+        }
+        use(f, 0, heads[1], 1);
+        assert_int_equal(vhost_ring_take(&f->ring, &done), 0);
+        /* Its descriptor is used again: then it is the youngest. */
+        assert_int_equal(vhost_ring_add(&f->ring, 14, &iov, 0, 1), 0);
+        assert_int_equal(head_of(f, 4), heads[1]);
+        vhost_ring_rewind(&f->ring);
+        assert_int_equal(le16_load(f->shared + VHOST_RING_AVAIL + 2), 4);
+        assert_int_equal(head_of(f, 0), heads[0]);
+        assert_int_equal(head_of(f, 1), heads[2]);
+        assert_int_equal(head_of(f, 2), heads[3]);
+        assert_int_equal(head_of(f, 3), heads[1]);
+        assert_int_equal(vhost_ring_take(&f->ring, &done), VHOST_USER_E_NONE);
+        use(f, 0, heads[2], 40);
+        assert_int_equal(vhost_ring_take(&f->ring, &done), 0);
+        assert_int_equal(done.tag, 12);
+}
+
+static void test_a_smaller_ring_wraps_and_takes_no_more_than_its_size(void **state) {
+        Fixture *f = *state;
+        struct iovec iov[17];
+        VhostUserDone done;
+
+        for (unsigned i = 0; i < 17; i++)
+                iov[i] = part(f, 0x1000, 40);
+        vhost_ring_init(&f->ring, f->shared, 16, f->mem);
+        assert_int_equal(vhost_ring_add(&f->ring, 0, iov, 17, 0), -EINVAL);
+        for (uint16_t i = 0; i < 40; i++) {
+                assert_int_equal(vhost_ring_add(&f->ring, i, iov, 16, 0), 0);
+                assert_int_equal(vhost_ring_add(&f->ring, i, iov, 1, 0), VHOST_USER_E_FULL);
+                le32_store(f->shared + VHOST_RING_USED + 4 + 8 * (i % 16),
+                           le16_load(f->shared + VHOST_RING_AVAIL + 4 + 2 * (i % 16)));
+                le16_store(f->shared + VHOST_RING_USED + 2, (uint16_t) (i + 1));
+                assert_int_equal(vhost_ring_take(&f->ring, &done), 0);
+                assert_int_equal(done.tag, i);
+        }
+        le32_store(f->shared + VHOST_RING_USED + 4 + 8 * (40 % 16), 16);
+        le16_store(f->shared + VHOST_RING_USED + 2, 41);
+        assert_int_equal(vhost_ring_take(&f->ring, &done), -EPROTO);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -148,6 +198,8 @@ int main(void) {
                 TEST(test_claims_that_cannot_be_are_found_out),
                 TEST(test_the_same_request_cannot_end_twice),
                 TEST(test_descriptors_come_back_and_are_used_again),
+                TEST(test_a_ring_begins_anew_with_what_has_not_ended),
+                TEST(test_a_smaller_ring_wraps_and_takes_no_more_than_its_size),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

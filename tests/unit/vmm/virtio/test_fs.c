@@ -26,7 +26,7 @@ typedef struct Fixture {
 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
-        VhostUserConfig config = {.n_queues = VIRTIO_FS_QUEUES};
+        VhostUserConfig config = {.min_queues = VIRTIO_FS_QUEUES, .max_queues = VIRTIO_FS_QUEUES};
         VirtioDevice *dev;
         VhostUser *vhost;
 
@@ -36,8 +36,8 @@ static int setup(void **state) {
         config.loop = f->board->loop;
         assert_int_equal(
                 vhost_user_new_consume(fake_vhost_connect(&f->process), &config, &vhost, NULL), 0);
+        assert_int_equal(virtio_fs_new(vhost, "work", &dev, NULL), 0);
         fake_vhost_meet(&f->process);
-        assert_int_equal(virtio_fs_new(vhost, "work", &dev), 0);
         assert_int_equal(virtio_pci_new(dev, &(VirtioPciConfig){.root = f->board->root,
                                                                 .slot = 1,
                                                                 .partition = &f->board->partition,

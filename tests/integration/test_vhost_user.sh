@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Devices that other processes serve, with stock drivers on the software processor: a disk of QEMU's storage daemon.
+# VIVARIUM_QSD (qemu-storage-daemon): another version of it; those before 8.1 do not tell of a size that has changed.
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_guest initrd.img
+qsd=${VIVARIUM_QSD:-qemu-storage-daemon}
+type -P "$qsd" >qsd.path || skip_all "no $qsd"
+explain() { tail -n 20 console vmm.log qsd.log; }
+
+# serve SOCKET: sets server, a process that serves disk.img
+serve() {
+        "$qsd" --blockdev driver=file,node-name=disk,filename=disk.img \
+                --export "type=vhost-user-blk,id=e,node-name=disk,writable=on,num-queues=2,addr.type=unix,addr.path=$1" \
+                --chardev socket,id=m,path="$1.qmp",server=on,wait=off --monitor chardev=m >qsd.log 2>&1 &
+        server=$!
+}
+# boot STEPS ARGUMENTS...: in the background; sets vm
+boot() {
+        : >console
+        timeout 120 "$vmm" --extended-status run --hypervisor soft --mem 256 --cpus 2 --initrd "$guest/initrd.img" \
+                --serial "type=file,path=console,hardware=serial,num=1,console=true" \
+                --params "quiet panic=-1 vivarium.test=$1" "${@:2}" "$guest/vmlinuz" </dev/null 2>vmm.log &
+        vm=$!
+}
+says() { check "$1" grep -Eq "$2" console; } # SENTENCE PATTERN
+ends_well() {                                # SENTENCE
+        wait "$vm"
+        same "$1" 0 $?
+}
+listens() { [ -S "$1" ]; }
+
+head -c 16M /dev/urandom >disk.img
+before=$(sha256sum <disk.img)
+driver=/sys/bus/virtio/drivers/virtio_blk cache=/sys/block/vda/cache_type
+
+# The VMM is there first, and waits.
+boot "run:ls+/sys/block/vda/mq,run:sha256sum+/dev/vda,$(
+        )run:dd+if=/dev/urandom+of=/dev/vda+bs=64k+count=96+seek=32+oflag=direct,run:eval+echo+virtio2>$driver/unbind,$(
+        )run:eval+echo+virtio2>$driver/bind,run:eval+echo+write+back>$cache,run:cat+$cache,run:sha256sum+/dev/vda,poweroff" \
+        --vhost-user-connect-timeout-ms 60000 --vhost-user block,socket=disk.sock,max-queue-size=64,pci-address=00:0f.0
+serve disk.sock
+ends_well "a guest with a disk of another process powers off"
+says "it has the queues that the process has" '^0 +1'
+says "it reads what the host wrote" "^${before%% *}  /dev/vda"
+says "its driver can be taken off and put back" 'step run: ok .*/bind'
+says "the process hears of the cache that the guest wants" '^write back'
+after=$(sha256sum <disk.img)
+check "the guest has written" test "$before" != "$after"
+says "and reads from the driver's second life what the host does" "^${after%% *}  /dev/vda"
+
+# The server goes with its client.
+kill $server
+wait $server 2>>kill.log
+serve lost.sock
+within_a_minute listens lost.sock
+boot "gpe:02,run:dd+if=/dev/vda+of=/dev/null+bs=64k+skip=64+iflag=direct,run:echo+alive,poweroff" \
+        --vhost-user-blk lost.sock --socket control.sock
+check "a guest with a disk by the older option is up" within_a_minute grep -q '^waiting for event 02' console
+kill -KILL $server
+wait $server 2>>kill.log
+"$vmm" gpe 2 control.sock
+ends_well "a guest whose disk is lost powers off"
+says "its programs get an error" 'step run: failed dd'
+says "it goes on" '^alive'
+check "the loss is in the log, with the device and the cause" \
+        grep -q -- '--vhost-user block,socket=lost.sock: the process that serves it is lost: it closed the connection' vmm.log
+
+boot poweroff --vhost-user block,socket=gone.sock
+wait $vm
+same "a process that is not there is an error at the start" 1 $?
+check "which names the device" grep -q -- '--vhost-user block,socket=gone.sock: cannot connect' vmm.log
+
+version=$("$qsd" --version | sed -n 's/.* version \([0-9]*\.[0-9]*\).*/\1/p')
+if [ "$(printf '%s\n' 8.1 "$version" | sort -V | head -n 1)" != 8.1 ]; then
+        skip "a size that changes while the guest runs" "qemu-storage-daemon $version does not tell"
+else
+        serve grows.sock
+        within_a_minute listens grows.sock
+        boot "resize:vda:40960,poweroff" --vhost-user block,socket=grows.sock
+        check "a guest waits for its disk to grow" within_a_minute grep -q '^waiting for a size' console
+        python3 - <<'PYTHON'
+import json, socket
+monitor = socket.socket(socket.AF_UNIX)
+monitor.connect("grows.sock.qmp")
+answers = monitor.makefile("rw")
+answers.readline()
+for command in {"execute": "qmp_capabilities"}, {"execute": "block_resize", "arguments": {"node-name": "disk", "size": 20971520}}:
+    answers.write(json.dumps(command))
+    answers.flush()
+    assert "error" not in json.loads(answers.readline())
+PYTHON
+        ends_well "it powers off"
+        says "it has seen the disk grow" 'step resize: ok'
+fi
+[ $failed -eq 0 ]
