@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What a debugger and whoever moves memory ask of a backend: the software processor, and KVM where it runs kernels. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,17 +8,21 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "tests/fake/vmm_tiny_guest.h"
+#include "vmm/hv/kvm/kvm.h"
 #include "vmm/hv/soft/soft.h"
 
 #define STOP_PORT 0x10u
 #define HANDLER_PORT 0x20u
 #define WATCHED 0x3000u
 
+static const HvOps *backend;
+
 static TinyGuest *start(const void *code, size_t len) {
         TinyGuest *guest = NULL;
 
-        assert_int_equal(tiny_guest_new(&soft_hv_ops, 1, &guest, NULL), 0);
+        assert_int_equal(tiny_guest_new(backend, 1, &guest, NULL), 0);
         guest->stop_port = STOP_PORT;
         assert_int_equal(tiny_guest_start(guest, code, len), 0);
         return guest;
@@ -172,6 +177,43 @@ static void test_addresses_translate_as_the_processor_would(void **state) {
                          -EFAULT);
 }
 
+static uint64_t dirty_word(TinyGuest *guest) {
+        uint64_t bitmap[8];
+
+        assert_int_equal(guest_mem_dirty_words(guest->mem, 0), ELEMENTSOF(bitmap));
+        assert_int_equal(guest->partition->dirty->fetch(guest->partition, 0, bitmap), 0);
+        for (size_t i = 1; i < ELEMENTSOF(bitmap); i++)
+                assert_int_equal(bitmap[i], 0);
+        return bitmap[0];
+}
+
+static void test_pages_that_a_processor_or_a_device_wrote_are_told_once(void **state) {
+        /* mov %al, 0x3000; mov %ax, 0x4fff; mov 0x6000, %al; out %al, $0x10; the same again */
+        static const uint8_t code[] = {0xa2, 0x00, 0x30, 0xa3, 0xff, 0x4f, 0xa0,
+                                       0x00, 0x60, 0xe6, 0x10, 0xeb, 0xf3, 0xf4};
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = start(code, sizeof(code));
+        const DirtyOps *dirty = guest->partition->dirty;
+        uint64_t bitmap[8];
+
+        assert_int_equal(dirty->fetch(guest->partition, 0, bitmap), -EINVAL);
+        assert_int_equal(tiny_guest_run(guest), HALT_STOP); /* with translations to forget */
+
+        assert_int_equal(dirty->start(guest->partition), 0);
+        for (unsigned round = 0; round < 2; round++) {
+                assert_int_equal(dirty_word(guest), 0);
+                atomic_store(&guest->stop, false);
+                assert_int_equal(tiny_guest_run(guest), HALT_STOP);
+                assert_int_equal(guest_mem_write(guest->mem, 0x8ffe, "1234", 4), 0);
+                assert_int_equal(dirty_word(guest),
+                                 1u << 3 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 9);
+        }
+        assert_int_equal(dirty->fetch(guest->partition, 1, bitmap), -EINVAL);
+        assert_int_equal(dirty->stop(guest->partition), 0);
+        assert_int_equal(guest_mem_write(guest->mem, 0x8000, "1", 1), 0);
+        assert_int_equal(dirty->start(guest->partition), 0);
+        assert_int_equal(dirty_word(guest), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_steps_are_single_instructions_until_the_debugger_goes),
@@ -183,7 +225,18 @@ int main(void) {
                 cmocka_unit_test(test_blocked_interrupts_wait_for_the_debugger),
                 cmocka_unit_test(test_what_no_processor_can_watch_is_refused),
                 cmocka_unit_test(test_addresses_translate_as_the_processor_would),
+                cmocka_unit_test(test_pages_that_a_processor_or_a_device_wrote_are_told_once),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        _cleanup_(text_error_deinit) TextError error = {0};
+        int failed;
+
+        backend = &soft_hv_ops;
+        failed = cmocka_run_group_tests_name("soft", tests, NULL, NULL);
+        if (kvm_hv_ops.probe(NULL, &error) < 0) {
+                print_message("not on KVM: %s\n", error.message ?: "no reason given");
+                return failed;
+        }
+        backend = &kvm_hv_ops;
+        return failed + cmocka_run_group_tests_name("kvm", tests, NULL, NULL);
 }

@@ -220,47 +220,6 @@ static void test_every_element_of_state_reads_as_it_was_set(void **state) {
 #undef GET_SET_GET
 }
 
-static uint64_t dirty_word(TinyGuest *guest) {
-        uint64_t bitmap[8];
-
-        assert_int_equal(guest_mem_dirty_words(guest->mem, 0), ELEMENTSOF(bitmap));
-        assert_int_equal(guest->partition->dirty->fetch(guest->partition, 0, bitmap), 0);
-        for (size_t i = 1; i < ELEMENTSOF(bitmap); i++)
-                assert_int_equal(bitmap[i], 0);
-        return bitmap[0];
-}
-
-static void test_pages_that_a_processor_or_a_device_wrote_are_told_once(void **state) {
-        /* mov %al, 0x3000; mov %ax, 0x4fff; mov 0x6000, %al; out %al, $0x10; the same again */
-        static const uint8_t code[] = {0xa2, 0x00, 0x30, 0xa3, 0xff, 0x4f, 0xa0,
-                                       0x00, 0x60, 0xe6, 0x10, 0xeb, 0xf3, 0xf4};
-        _cleanup_(tiny_guest_freep) TinyGuest *guest = NULL;
-        const DirtyOps *dirty;
-        uint64_t bitmap[8];
-
-        assert_int_equal(tiny_guest_new(&soft_hv_ops, 1, &guest, NULL), 0);
-        guest->stop_port = 0x10;
-        assert_int_equal(tiny_guest_start(guest, code, sizeof(code)), 0);
-        dirty = guest->partition->dirty;
-        assert_int_equal(dirty->fetch(guest->partition, 0, bitmap), -EINVAL);
-        assert_int_equal(tiny_guest_run(guest), HALT_STOP); /* with translations to forget */
-
-        assert_int_equal(dirty->start(guest->partition), 0);
-        for (unsigned round = 0; round < 2; round++) {
-                assert_int_equal(dirty_word(guest), 0);
-                atomic_store(&guest->stop, false);
-                assert_int_equal(tiny_guest_run(guest), HALT_STOP);
-                assert_int_equal(guest_mem_write(guest->mem, 0x8ffe, "1234", 4), 0);
-                assert_int_equal(dirty_word(guest),
-                                 1u << 3 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 9);
-        }
-        assert_int_equal(dirty->fetch(guest->partition, 1, bitmap), -EINVAL);
-        assert_int_equal(dirty->stop(guest->partition), 0);
-        assert_int_equal(guest_mem_write(guest->mem, 0x8000, "1", 1), 0);
-        assert_int_equal(dirty->start(guest->partition), 0);
-        assert_int_equal(dirty_word(guest), 0);
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_processor_may_be_signalled_while_its_thread_ends),
@@ -269,7 +228,6 @@ int main(void) {
                 cmocka_unit_test(test_all_state_is_as_after_a_reset),
                 cmocka_unit_test(test_application_processors_are_as_after_a_reset_too),
                 cmocka_unit_test(test_every_element_of_state_reads_as_it_was_set),
-                cmocka_unit_test(test_pages_that_a_processor_or_a_device_wrote_are_told_once),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
