@@ -196,26 +196,32 @@ static void test_application_processors_are_as_after_a_reset_too(void **state) {
         (void) vcpu_free(vcpu);
 }
 
-static void test_every_element_of_state_reads_as_it_was_set(void **state) {
-        static const uint8_t code[] = {0xf4};
-        _cleanup_(tiny_guest_freep) TinyGuest *guest = start(code, sizeof(code));
-        Vcpu *vcpu = guest->vcpu;
-        const VcpuOps *ops = vcpu->ops;
-
-        guest->partition->ops->pause_time(guest->partition, true); /* or the TSC would move on */
-#define GET_SET_GET(id, NAME, type, name)                                                          \
-        if (vcpu_state_present(VCPU_STATE_##NAME, &vcpu->reset_info)) {                            \
+/* A function for each element: together they would not fit into one stack frame. */
+#define DEFINE_GET_SET_GET(id, NAME, type, name)                                                   \
+        static void get_set_get_##name(Vcpu *vcpu) {                                               \
                 type before, after;                                                                \
                                                                                                    \
                 memset(&before, 0, sizeof(before));                                                \
                 memset(&after, 0, sizeof(after));                                                  \
-                assert_int_equal(ops->get_state(vcpu, VCPU_STATE_##NAME, &before), 0);             \
+                assert_int_equal(vcpu->ops->get_state(vcpu, VCPU_STATE_##NAME, &before), 0);       \
                 change_##name(&before);                                                            \
-                assert_int_equal(ops->set_state(vcpu, VCPU_STATE_##NAME, &before), 0);             \
-                assert_int_equal(ops->get_state(vcpu, VCPU_STATE_##NAME, &after), 0);              \
+                assert_int_equal(vcpu->ops->set_state(vcpu, VCPU_STATE_##NAME, &before), 0);       \
+                assert_int_equal(vcpu->ops->get_state(vcpu, VCPU_STATE_##NAME, &after), 0);        \
                 if (memcmp(&before, &after, sizeof(before)) != 0)                                  \
                         fail_msg("%s is lost", #name);                                             \
         }
+VCPU_STATE_TABLE(DEFINE_GET_SET_GET)
+#undef DEFINE_GET_SET_GET
+
+static void test_every_element_of_state_reads_as_it_was_set(void **state) {
+        static const uint8_t code[] = {0xf4};
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = start(code, sizeof(code));
+        Vcpu *vcpu = guest->vcpu;
+
+        guest->partition->ops->pause_time(guest->partition, true); /* or the TSC would move on */
+#define GET_SET_GET(id, NAME, type, name)                                                          \
+        if (vcpu_state_present(VCPU_STATE_##NAME, &vcpu->reset_info))                              \
+                get_set_get_##name(vcpu);
         VCPU_STATE_TABLE(GET_SET_GET)
 #undef GET_SET_GET
 }
