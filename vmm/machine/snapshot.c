@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "vmm/machine/machine_internal.h"
@@ -25,6 +26,7 @@ struct MachineSnapshot {
         /* The one that is being taken; on the loop's thread but for @result. */
         ControlCall *call; /* owned, to be answered; NULL: none is taken */
         int fd;            /* owned */
+        char *path; /* owned: of a file that was made for it, and goes again if it fails; or NULL */
         MachineSuspension before;
         Snapshot state; /* while @writing */
         bool writing;
@@ -70,6 +72,9 @@ static void finish(MachineSnapshot *snapshot, const char *why) {
         ControlCall *call = TAKE(snapshot->call);
 
         snapshot->fd = fd_close(snapshot->fd);
+        if (why && snapshot->path)
+                (void) unlink(snapshot->path);
+        free(TAKE(snapshot->path));
         snapshot_deinit(&snapshot->state);
         machine_suspend_back(snapshot->machine, snapshot->before);
         if (why)
@@ -140,28 +145,44 @@ void machine_snapshot_rested(Machine *machine) {
                 finish(snapshot, strerror(-r));
 }
 
-static int open_file(ControlCall *call, int *ret, const char **ret_why) {
-        const char *path = control_call_request(call)->text;
-        int fd = control_call_take_fd(call);
-        struct stat st;
-
-        if (fd < 0 && path && jail_is_closed()) {
+/* Makes the file that a request names. */
+static int make_file(const char *path, int *ret, const char **ret_why) {
+        if (jail_is_closed()) {
                 *ret_why = "the sandbox has no files: send it, open, as `snapshot take` does";
                 return -EACCES;
         }
-        if (fd < 0 && path)
-                fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0) {
+        *ret = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (*ret < 0) {
                 *ret_why = strerror(errno);
                 return -errno;
         }
-        *ret = fd;
+        return 0;
+}
+
+/* @ret_path: the file's name, if it was made */
+static int open_file(ControlCall *call, int *ret, char **ret_path, const char **ret_why) {
+        const char *text = control_call_request(call)->text;
+        _cleanup_(fd_closep) int fd = control_call_take_fd(call);
+        _cleanup_(freep) char *path = NULL;
+        struct stat st;
+        int r = 0;
+
+        *ret_why = "no memory";
+        if (text) {
+                path = strdup(text);
+                r = path ? make_file(path, &fd, ret_why) : -ENOMEM;
+        }
+        if (r < 0)
+                return r;
         *ret_why = "it needs a regular file";
-        return fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ? -EINVAL : 0;
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+                return -EINVAL;
+        *ret = TAKE_FD(fd);
+        *ret_path = TAKE(path);
+        return 0;
 }
 
 static void on_take(void *userdata, ControlCall *call) {
-        _cleanup_(fd_closep) int fd = -EBADF;
         Machine *machine = userdata;
         MachineSnapshot *snapshot = machine->snapshot;
         const char *why;
@@ -171,12 +192,11 @@ static void on_take(void *userdata, ControlCall *call) {
                                                        : "the machine is about to be suspended");
                 return;
         }
-        if (open_file(call, &fd, &why) < 0) {
+        if (open_file(call, &snapshot->fd, &snapshot->path, &why) < 0) {
                 control_call_fail(call, "%s", why);
                 return;
         }
         snapshot->call = call;
-        snapshot->fd = TAKE_FD(fd);
         snapshot->before = machine_suspension(machine);
         machine_suspend(machine, /* devices= */ true);
         if (pci_root_is_at_rest(machine->pci))
@@ -218,6 +238,7 @@ MachineSnapshot *machine_snapshot_free(MachineSnapshot *snapshot) {
         (void) loop_remove(snapshot->wake);
         (void) fd_close(snapshot->wake_fd);
         (void) fd_close(snapshot->fd);
+        free(snapshot->path);
         free(snapshot);
         return NULL;
 }
