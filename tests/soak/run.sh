@@ -92,7 +92,7 @@ lengths() {
 
 # What went through devices, and how fast
 figures() { # LOG
-        grep -aoE '(netpeer|vsock_peer:) [a-z]+ [0-9]+ (ok )?in .*|load: .* rounds .*|[0-9]+ bytes .* copied.*|\{"count".*|.*[0-9] blocks.*' "$1" |
+        grep -aoE '(netpeer|vsock_peer:) [a-z]+ [0-9]+ (ok )?in .*|load: .* rounds .*|suspender: .*|[0-9]+ bytes .* copied.*|\{"count".*|.*[0-9] blocks.*' "$1" |
                 tr -d '\r' | sed 's/^/#   /'
 }
 
@@ -136,6 +136,7 @@ devices_in_testbed() { # PARTS...
 devices() {
         local parts=(tcp user folder disk sockets balloon reporting suspend)
         devices_here soft "${parts[@]}"
+        case devices-kvm- in *"$only"*) ;; *) [[ $only == devices-kvm* ]] || return 0 ;; esac
         if timeout 60 "$build/vivarium-vmm" run --hypervisor kvm --initrd o/guest/initrd.img \
                 --params "quiet panic=-1 vivarium.test=poweroff" o/guest/vmlinuz >$logs/devices-kvm.probe 2>&1; then
                 devices_here kvm "${parts[@]}" vhost vhost_sockets
