@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Devices that other processes serve, with stock drivers on the software processor: a disk of QEMU's storage daemon.
+# Devices that other processes serve, with stock drivers on the software processor: a disk of QEMU's storage daemon, and what
+# else there is.
 # VIVARIUM_QSD (qemu-storage-daemon): another version of it; those before 8.1 do not tell of a size that has changed.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -93,5 +94,76 @@ for command in {"execute": "qmp_capabilities"}, {"execute": "block_resize", "arg
 PYTHON
         ends_well "it powers off"
         says "it has seen the disk grow" 'step resize: ok'
+fi
+
+# ---- other types, where there is a process that serves them ----
+# Not in Debian 12; tried with those of Debian 13 and later.
+vsock=${VIVARIUM_VHOST_VSOCK:-vhost-device-vsock} rng=${VIVARIUM_VHOST_RNG:-vhost-device-rng}
+passt=${VIVARIUM_PASST:-passt} virtiofsd=${VIVARIUM_VIRTIOFSD:-/usr/libexec/virtiofsd}
+
+if ! type -P "$vsock" >vsock.path; then
+        skip "sockets of another process" "no $vsock"
+else
+        "$vsock" --guest-cid 42 --socket vsock.sock --uds-path host >vsock.log 2>&1 &
+        server=$!
+        "$guest/vsock_peer" serve unix:host_5000 >peer.log 2>&1 &
+        peer=$!
+        within_a_minute listens vsock.sock
+        within_a_minute listens host_5000
+        boot "module:vmw_vsock_virtio_transport,run:vsock_peer+get+vsock:2:5000+1048576,gpe:02,$(
+                )run:vsock_peer+get+vsock:2:5000+100000000000,run:echo+alive,poweroff" \
+                --vhost-user vsock,socket=vsock.sock --socket vsock.control
+        check "a guest has its sockets from another process" within_a_minute grep -q 'get 1048576 ok' console
+        check "it waits" within_a_minute grep -q '^waiting for event 02' console
+        "$vmm" gpe 2 vsock.control
+        check "it is being sent more" within_a_minute grep -q '^step gpe: ok 02' console
+        kill -KILL $server
+        wait $server 2>>kill.log
+        ends_well "a guest whose sockets are lost powers off"
+        says "its connections are reset" 'step run: failed .*100000000000'
+        kill $peer
+fi
+
+if ! type -P "$rng" >rng.path; then
+        skip "random numbers of another process" "no $rng"
+else
+        "$rng" --socket-path rng.sock >rng.log 2>&1 &
+        server=$!
+        within_a_minute listens rng.sock0
+        boot rng,poweroff --no-rng --vhost-user rng,socket=rng.sock0
+        ends_well "a guest with random numbers of another process powers off"
+        says "it gets them" '^step rng: ok'
+        kill $server
+fi
+
+if ! "$passt" --help 2>&1 | grep -q -- --vhost-user; then
+        skip "a network card of another process" "no $passt that speaks vhost-user"
+elif ! unshare -n ip tuntap add dev tap0 mode tap; then
+        skip "a network card of another process" "no TAP interfaces in a network namespace of our own"
+else
+        # It passes on what the host has.
+        unshare -n sh -c "ip link set lo up && ip tuntap add dev up0 mode tap && ip addr add 192.0.2.2/24 dev up0 && ip link set up0 up &&
+                ip route add default via 192.0.2.1 && exec '$passt' --foreground --vhost-user --socket net.sock" >passt.log 2>&1 &
+        server=$!
+        within_a_minute listens net.sock
+        boot module:virtio_net,dhcp,poweroff --vhost-user net,socket=net.sock
+        ends_well "a guest with a card of another process powers off"
+        says "it has its address from there" '^dhcp 192.0.2.2/24'
+        kill $server 2>>kill.log
+fi
+
+if ! [ -x "$virtiofsd" ]; then
+        skip "a folder whose process tells the tag" "no $virtiofsd"
+else
+        mkdir folder
+        head -c 1M /dev/urandom >folder/from-host
+        (cd folder && sha256sum from-host >from-host.sha256)
+        "$virtiofsd" --socket-path fs.sock --shared-dir folder --tag work --sandbox none >fs.log 2>&1 &
+        server=$!
+        within_a_minute listens fs.sock
+        boot share:work:1,poweroff --vhost-user fs,socket=fs.sock
+        ends_well "a guest with a folder whose process tells the tag powers off"
+        says "it reads what the host wrote" '^from-host: OK'
+        same "the host reads what the guest wrote" "from-guest: OK" "$(cd folder && sha256sum -c from-guest.sha256)"
 fi
 [ $failed -eq 0 ]
