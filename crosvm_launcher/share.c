@@ -5,20 +5,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/proc_stat.h"
+#include "base/rights.h"
 #include "config/keeper.h"
 #include "crosvm_launcher/exec.h"
 #include "crosvm_launcher/fd_map.h"
@@ -87,24 +86,6 @@ static int map_owner(const char *path, uint32_t inside, uint32_t outside) {
         return write_file(path, line);
 }
 
-/* Whoever is not root in its namespace keeps rights over an exec only so. */
-static int keep_rights(void) {
-        struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-        struct __user_cap_data_struct data[2];
-
-        if (syscall(SYS_capget, &head, data) < 0)
-                return -errno;
-        for (unsigned i = 0; i < 2; i++)
-                data[i].inheritable = data[i].permitted;
-        if (syscall(SYS_capset, &head, data) < 0)
-                return -errno;
-        for (unsigned cap = 0; cap < 64; cap++)
-                if ((data[cap / 32].permitted & (1u << (cap % 32))) &&
-                    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0 && errno != EINVAL)
-                        return -errno;
-        return 0;
-}
-
 static int enter_namespaces(const VmShare *share, const char **act) {
         const uid_t uid = geteuid();
         const gid_t gid = getegid();
@@ -129,7 +110,7 @@ static int enter_namespaces(const VmShare *share, const char **act) {
         if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
                 return -errno;
         *act = "keep rights";
-        return keep_rights();
+        return rights_keep_over_exec();
 }
 
 /* Standard input is empty, the rest goes where the VMM's goes; 3 is the socket, 4 the directory. */

@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/iov.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "vmm/helper/helper.h"
 #include "vmm/net/net.h"
 
 /*
@@ -27,7 +23,6 @@
  */
 
 #define HELPER "passt"
-#define HELPER_FD 3
 #define LENGTH_LEN 4u
 #define FRAME_MIN 14u
 #define FRAME_MAX (NET_FRAME_MAX - NET_HEADER_LEN)
@@ -205,15 +200,7 @@ static NetDev *user_free(NetDev *net) {
 
         (void) loop_remove(user->source);
         (void) fd_close(user->fd);
-        if (user->pid_fd >= 0) {
-                siginfo_t info;
-
-                /* By its descriptor, so that the sandbox need not let us signal anybody else. A helper that has become
-                 * another user is out of reach, and ends because its socket did. */
-                (void) pidfd_send_signal(user->pid_fd, SIGKILL, NULL, 0);
-                (void) waitid(P_PIDFD, (id_t) user->pid_fd, &info, WEXITED);
-                (void) fd_close(user->pid_fd);
-        }
+        (void) helper_end(user->pid_fd);
         free(user);
         return NULL;
 }
@@ -227,30 +214,6 @@ static const NetOps user_ops = {
 };
 
 /* ---- making ---- */
-
-/* Signals as a program expects them, no descriptor of ours but the socket and standard error. */
-static int spawn(int socket, char *const *argv, pid_t *ret_pid) {
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attr;
-        sigset_t none, all;
-        int r;
-
-        sigemptyset(&none);
-        sigfillset(&all);
-        posix_spawn_file_actions_init(&actions);
-        posix_spawnattr_init(&attr);
-        posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        posix_spawnattr_setsigmask(&attr, &none);
-        posix_spawnattr_setsigdefault(&attr, &all);
-        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-        posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-        posix_spawn_file_actions_adddup2(&actions, socket, HELPER_FD);
-        posix_spawn_file_actions_addclosefrom_np(&actions, HELPER_FD + 1);
-        r = posix_spawnp(ret_pid, argv[0], &actions, &attr, argv, environ);
-        posix_spawnattr_destroy(&attr);
-        posix_spawn_file_actions_destroy(&actions);
-        return -r;
-}
 
 static int add_forward(StrVec *argv, const VmmForward *forward) {
         int r = strvec_add(argv, forward->udp ? "--udp-ports" : "--tcp-ports");
@@ -274,7 +237,7 @@ static int helper_arguments(const VmmNet *config, StrVec *argv) {
         if (r == 0)
                 r = strvec_addf(argv, "--mtu=%u", MTU);
         if (r == 0)
-                r = strvec_addf(argv, "--fd=%d", HELPER_FD);
+                r = strvec_addf(argv, "--fd=%d", HELPER_FIRST_FD);
         for (size_t i = 0; i < config->n_forwards && r == 0; i++)
                 r = add_forward(argv, &config->forwards[i]);
         return r;
@@ -284,7 +247,6 @@ static int start_helper(UserNet *user, const VmmNet *config, TextError *reterr) 
         _cleanup_(strvec_deinit) StrVec argv = {0};
         _cleanup_(fd_closep) int theirs = -EBADF;
         int fds[2], r;
-        pid_t pid;
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
                 return -errno;
@@ -293,17 +255,8 @@ static int start_helper(UserNet *user, const VmmNet *config, TextError *reterr) 
         r = helper_arguments(config, &argv);
         if (r < 0)
                 return r;
-        r = spawn(theirs, argv.items, &pid);
-        if (r < 0)
-                return text_error_set(reterr, r, "cannot run the helper " HELPER ": %s",
-                                      strerror(-r));
-        user->pid_fd = pidfd_open(pid, 0);
-        if (user->pid_fd < 0) {
-                r = -errno;
-                (void) kill(pid, SIGKILL);
-                (void) waitpid(pid, NULL, 0);
-        }
-        return r;
+        return helper_start(&(HelperConfig){.argv = argv.items, .fds = &theirs, .n_fds = 1},
+                            &user->pid_fd, reterr);
 }
 
 /**
