@@ -8,6 +8,7 @@
 
 #include "config/crosvm_cpu_flags.h"
 #include "config/crosvm_device_flags.h"
+#include "config/crosvm_directory_flags.h"
 #include "config/crosvm_flags.h"
 #include "config/crosvm_folder_flags.h"
 #include "config/crosvm_vhost_user_flags.h"
@@ -183,7 +184,39 @@ static int emit_nets(const VmmConfig *config, const Flag *flag, StrVec *argv) {
 static int emit_pmems(const VmmConfig *config, const Flag *flag, StrVec *argv) {
         for (size_t i = 0; i < config->n_pmems; i++) {
                 char *value;
-                int r = crosvm_pmem_emit(&config->pmems[i], &value);
+                int r;
+
+                if (config->pmems[i].ext2)
+                        continue;
+                r = crosvm_pmem_emit(&config->pmems[i], &value);
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int emit_pmem_ext2s(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->n_pmems; i++) {
+                char *value;
+                int r;
+
+                if (!config->pmems[i].ext2)
+                        continue;
+                r = crosvm_pmem_ext2_emit(&config->pmems[i], &value);
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int emit_shared_dirs(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->n_shared_dirs; i++) {
+                char *value;
+                int r = crosvm_shared_dir_emit(&config->shared_dirs[i], &value);
 
                 if (r == 0)
                         r = crosvm_flag_emit_consume(flag, value, argv);
@@ -629,6 +662,15 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_rw_pmem_device_parse,
          .emit = crosvm_flag_emit_nothing,
          .help = "the same, writable"},
+        {.name = "pmem-ext2",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_pmem_ext2_parse,
+         .emit = emit_pmem_ext2s,
+         .help = "a copy of a directory as persistent memory; keys below"},
         {.name = "async-executor",
          .scope = SCOPE_RUN,
          .group = GROUP_DEVICES,
@@ -672,6 +714,15 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_folder_parse,
          .emit = emit_folders,
          .help = "a folder served by virtiofsd; keys below"},
+        {.name = "shared-dir",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_shared_dir_parse,
+         .emit = emit_shared_dirs,
+         .help = "a folder, with a virtiofsd of its own; keys below"},
         {.name = "vsock",
          .scope = SCOPE_RUN,
          .group = GROUP_DEVICES,

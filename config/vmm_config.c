@@ -50,7 +50,9 @@ void vmm_config_deinit(VmmConfig *config) {
         for (size_t i = 0; i < config->n_vhost_users; i++)
                 vmm_vhost_user_deinit(&config->vhost_users[i]);
         for (size_t i = 0; i < config->n_pmems; i++)
-                free(config->pmems[i].path);
+                vmm_pmem_deinit(&config->pmems[i]);
+        for (size_t i = 0; i < config->n_shared_dirs; i++)
+                vmm_shared_dir_deinit(&config->shared_dirs[i]);
         deinit_firmware(config);
         vmm_cpus_deinit(&config->cpus);
         vmm_board_deinit(&config->board);
@@ -103,6 +105,13 @@ void vmm_disk_deinit(VmmDisk *disk) {
         free(disk->path);
         free(disk->id);
         *disk = (VmmDisk){0};
+}
+
+/** vmm_pmem_deinit() - release what it owns */
+void vmm_pmem_deinit(VmmPmem *pmem) {
+        free(pmem->path);
+        (void) vmm_ext2_free(pmem->ext2);
+        *pmem = (VmmPmem){0};
 }
 
 static const char *hardware_name(VmmSerialHardware hardware) {
@@ -252,9 +261,9 @@ static int check_pci_slots(const VmmConfig *config, TextError *reterr) {
 
 static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
         size_t n = config->n_disks + (config->n_scsi_disks > 0) + config->n_pmems + config->n_nets +
-                   config->n_folders + config->n_vhost_users + !config->no_rng +
-                   (config->vsock_cid != 0) + !config->no_balloon + config->board.n_stubs +
-                   config->board.hotplug_slots;
+                   config->n_folders + config->n_shared_dirs + config->n_vhost_users +
+                   !config->no_rng + (config->vsock_cid != 0) + !config->no_balloon +
+                   config->board.n_stubs + config->board.hotplug_slots;
 
         for (size_t i = 0; i < config->n_serials; i++)
                 n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
@@ -385,10 +394,14 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
         if (r < 0)
                 return r;
         if (vmm_memory_has_ram_files(&config->memory) &&
-            config->n_folders + config->n_vhost_users > 0)
+            config->n_folders + config->n_shared_dirs + config->n_vhost_users > 0)
                 return text_error_set(reterr, -EINVAL,
-                                      "--file-backed-mapping: ram: the processes of --vhost-user "
-                                      "and --vhost-user-fs cannot have it");
+                                      "--file-backed-mapping: ram: the processes of --vhost-user, "
+                                      "--vhost-user-fs and --shared-dir cannot have it");
+        if (config->n_folders + config->n_shared_dirs > VMM_FOLDERS_MAX)
+                return text_error_set(reterr, -EINVAL,
+                                      "--vhost-user-fs, --shared-dir: more than %u folders",
+                                      VMM_FOLDERS_MAX);
         r = vmm_board_validate(&config->board, config->bios != NULL, reterr);
         if (r < 0)
                 return r;

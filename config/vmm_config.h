@@ -18,6 +18,7 @@
 #include "config/vmm_board.h"
 #include "config/vmm_cpus.h"
 #include "config/vmm_dialect.h"
+#include "config/vmm_directory.h"
 #include "config/vmm_folder.h"
 #include "config/vmm_vhost_user.h"
 #include "config/vmm_memory.h"
@@ -108,10 +109,11 @@ typedef enum VmmHypervisor {
 #define VMM_CID_MIN 3u
 #define VMM_CID_MAX UINT32_C(0xfffffffe)
 
-/* --pmem: a file that the guest has as persistent memory. */
+/* --pmem: a file that the guest has as persistent memory; --pmem-ext2: one that is made of a directory. */
 typedef struct VmmPmem {
         char *path; /* owned */
         bool read_only;
+        VmmExt2 *ext2; /* owned; what becomes of the directory @path; NULL: it is a file */
 } VmmPmem;
 
 #define VMM_PMEMS_MAX 8u
@@ -184,6 +186,8 @@ typedef struct VmmConfig {
         VmmVhostUser vhost_users[VMM_VHOST_USERS_MAX];
         size_t n_vhost_users;
         uint32_t vhost_user_timeout_ms; /* to wait for each process to listen */
+        VmmSharedDir shared_dirs[VMM_SHARED_DIRS_MAX];
+        size_t n_shared_dirs;
 } VmmConfig;
 
 void vmm_config_init(VmmConfig *config);
@@ -195,6 +199,7 @@ void vmm_serial_init(VmmSerial *serial);
 void vmm_serial_deinit(VmmSerial *serial);
 void vmm_disk_init(VmmDisk *disk);
 void vmm_disk_deinit(VmmDisk *disk);
+void vmm_pmem_deinit(VmmPmem *pmem);
 void vmm_fw_cfg_file_deinit(VmmFwCfgFile *file);
 
 /* Exit statuses of the VMM with --extended-status, crosvm's numbers. */

@@ -19,6 +19,7 @@
 #include "vmm/control/client.h"
 #include "vmm/hv/kvm/kvm.h"
 #include "vmm/jail/jail.h"
+#include "vmm/machine/directories.h"
 #include "vmm/machine/machine.h"
 
 /* What `machinectl poweroff` sends to the leader of a machine, as systemd(1) has it. */
@@ -107,7 +108,9 @@ static int enter_jail(const VmmConfig *config, TextError *reterr) {
 static int run(VmmConfig *config) {
         _cleanup_(text_error_deinit) TextError error = {0};
         _cleanup_(fd_closep) int signal_fd = -EBADF;
-        _cleanup_(machine_freep) Machine *machine = NULL;
+        _cleanup_(shared_dirs_end) SharedDirs shared_dirs = {0};
+        _cleanup_(machine_freep) Machine *machine =
+                NULL; /* goes before the processes that serve it */
         HaltReason reason = HALT_NONE;
         const HvOps *hv;
         int r;
@@ -132,7 +135,11 @@ static int run(VmmConfig *config) {
         r = machine_check_vhost(config, hv, &error);
         if (r < 0)
                 return fail(VMM_EXIT_INVALID_ARGS, &error, r);
+        r = shared_dirs_start(&shared_dirs, config, &error);
+        if (r < 0)
+                return fail(VMM_EXIT_ERROR, &error, r);
         r = machine_new(config, hv, &machine, &error);
+        shared_dirs_hand_over(&shared_dirs);
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
         r = loop_add_fd(machine_loop(machine), signal_fd, EPOLLIN, on_signal, machine, NULL);

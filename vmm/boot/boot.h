@@ -26,7 +26,7 @@ typedef struct BootConfig {
         const char *console; /* "ttyS0", "hvc0", …: console= unless @params have one; NULL = none */
         const char
                 *earlycon; /* "uart8250,io,0x3f8": earlycon= unless @params have one; NULL = none */
-        int root_disk;  /* index of the disk for root=/dev/vdX unless @params have one; −1 = none */
+        int root_disk; /* index of the disk for root=/dev/vdX unless @params have one; −1 = none */
         bool root_scsi; /* it is /dev/sdX */
         bool root_read_only;
 } BootConfig;

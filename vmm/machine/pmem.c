@@ -13,6 +13,7 @@
 #include "base/checked.h"
 #include "base/fd.h"
 #include "base/fd_path.h"
+#include "vmm/machine/directories.h"
 #include "vmm/machine/machine_internal.h"
 #include "vmm/mem/memmap.h"
 
@@ -37,14 +38,26 @@ static int map_file(const VmmPmem *config, MachinePmem *pmem, uint64_t file_byte
         return 0;
 }
 
-static int open_file(const VmmPmem *config, MachinePmem *pmem, TextError *reterr) {
+static int open_pmem(const VmmPmem *config, bool sandbox, TextError *reterr) {
+        int fd;
+
+        if (config->ext2) {
+                fd = ext2_image_new(config, sandbox, reterr);
+                return fd < 0 ? text_error_prefix(reterr, fd, "--pmem-ext2: %s", config->path) : fd;
+        }
+        fd = fd_path_open(config->path, config->read_only ? O_RDONLY : O_RDWR, 0);
+        return fd >= 0 ? fd
+                       : text_error_set(reterr, fd, "--pmem: cannot open %s: %s", config->path,
+                                        strerror(-fd));
+}
+
+static int open_file(const VmmPmem *config, MachinePmem *pmem, bool sandbox, TextError *reterr) {
         struct stat st;
         int r;
 
-        pmem->fd = fd_path_open(config->path, config->read_only ? O_RDONLY : O_RDWR, 0);
+        pmem->fd = open_pmem(config, sandbox, reterr);
         if (pmem->fd < 0)
-                return text_error_set(reterr, pmem->fd, "--pmem: cannot open %s: %s", config->path,
-                                      strerror(-pmem->fd));
+                return pmem->fd;
         if (fstat(pmem->fd, &st) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode) || st.st_size <= 0)
@@ -77,7 +90,7 @@ int machine_map_pmems(Machine *machine, const VmmConfig *config, gpa_t *end, Tex
 
                 *pmem = (MachinePmem){.fd = -EBADF};
                 machine->n_pmems++;
-                r = open_file(&config->pmems[i], pmem, reterr);
+                r = open_file(&config->pmems[i], pmem, !config->disable_sandbox, reterr);
                 if (r < 0)
                         return r;
                 pmem->gpa = align_up(*end, PMEM_PLACE_ALIGN);

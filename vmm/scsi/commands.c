@@ -188,7 +188,7 @@ static void report_all(ScsiTask *task, bool timeouts, uint64_t room) {
                         continue;
                 at[0] = command->opcode;
                 at[3] = has_action ? command->action : 0;
-                at[5] = (uint8_t) (has_action | timeouts << 1);
+                at[5] = (uint8_t) ((has_action ? 0x01 : 0) | (timeouts ? 0x02 : 0));
                 at[7] = command->len;
                 len += DESCRIPTOR_LEN;
                 if (timeouts) {
@@ -205,7 +205,7 @@ static void report_one(ScsiTask *task, const ScsiCommand *command, bool timeouts
         size_t len = 4;
 
         if (command) {
-                data[1] = (uint8_t) (0x03 | timeouts << 7); /* as the standard has it */
+                data[1] = (uint8_t) (0x03 | (timeouts ? 0x80 : 0)); /* as the standard has it */
                 be16_store(data + 2, command->len);
                 memcpy(data + len, command->usage, command->len);
                 data[len] = command->opcode;

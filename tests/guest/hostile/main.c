@@ -5,9 +5,8 @@
 uint64_t seed;
 
 static const struct family *const families[] = {
-        &blk_family,     &net_family,   &console_family, &rng_family,
-        &balloon_family, &vsock_family, &fs_family,      &pmem_family,
-        &scsi_family,
+        &blk_family,   &net_family, &console_family, &rng_family,  &balloon_family,
+        &vsock_family, &fs_family,  &pmem_family,    &scsi_family,
 };
 
 static void find_family(struct device *dev) {
