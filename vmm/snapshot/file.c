@@ -85,7 +85,7 @@ static int next_data(int fd, uint64_t at, uint64_t size, uint64_t *ret_from, uin
 }
 
 static int write_memory(int fd, const GuestMem *mem, uint64_t ram_at, const _Atomic bool *cancel) {
-        uint64_t at = 0, from, to;
+        uint64_t at = 0, from = 0, to = 0;
         int r;
 
         while (at < mem->size_bytes) {
@@ -222,13 +222,13 @@ static int read_header(int fd, Header *ret, TextError *reterr) {
  */
 int snapshot_file_read_state(int fd, uint8_t **ret, size_t *ret_len, TextError *reterr) {
         _cleanup_(freep) uint8_t *state = NULL;
-        Header header;
+        Header header = {0};
         int r;
 
         r = read_header(fd, &header, reterr);
         if (r < 0)
                 return r;
-        state = malloc(header.state_len);
+        state = malloc(MAX(header.state_len, 1u));
         if (!state)
                 return -ENOMEM;
         r = read_all(fd, state, header.state_len, HEADER_SIZE);
@@ -247,8 +247,8 @@ int snapshot_file_read_state(int fd, uint8_t **ret, size_t *ret_len, TextError *
  * Return: 0; negative errno, -EBADMSG with a sentence when it is not as long.
  */
 int snapshot_file_read_memory(int fd, const GuestMem *mem, TextError *reterr) {
-        uint64_t at, from, to;
-        Header header;
+        uint64_t at, from = 0, to = 0;
+        Header header = {0};
         int r;
 
         r = read_header(fd, &header, reterr);

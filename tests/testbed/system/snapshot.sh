@@ -40,7 +40,7 @@ snap_ends() {
 # scenario_snapshot CPUS: snap_net: options of a network card of which the host has 10.9.0.1, or nothing
 scenario_snapshot() {
         local cpus=$1 service first options
-        [ -e counted.img ] || head -c 1M /dev/urandom >counted.img
+        [ -e counted.img ] || head -c 1048576 /dev/urandom >counted.img
         mkdir -p snap.d
         snap_steps="${snap_net:+net:10.9.0.2/24,}module:vmw_vsock_virtio_transport,count:vda,run:vsock_peer+put+vsock:2:5000+100000${snap_net:+,run:ping+-c+1+-W+30+10.9.0.1},rng,echo:heard,poweroff"
         # shellcheck disable=SC2206 # words
