@@ -88,13 +88,13 @@ truncate -s 1M disk.img
 dmi=/sys/class/dmi/id pci=/sys/bus/pci/devices tables=/sys/firmware/acpi/tables
 steps=run:grep+-H+.+$dmi/bios_vendor+$dmi/sys_vendor+$dmi/product_serial+$dmi/product_uuid,smbios
 steps=$steps,run:sha256sum+$tables/SSDT,run:hexdump+-s+112+-n+4+$tables/FACP,run:ls+/dev/rtc0,run:ls+-d+/sys/bus/acpi/devices/PNP0303:00
-steps=$steps,run:cat+/proc/interrupts,run:cat+/proc/ioports,run:cat+/proc/iomem,run:grep+-H+.+$pci/0000:00:1e.0/class,run:ls+-l+/sys/block/vda
+steps=$steps,run:cat+/proc/interrupts,run:cat+/proc/ioports,run:cat+/proc/iomem,module:virtio_balloon,run:grep+-H+.+/sys/bus/virtio/devices/virtio0/features,run:grep+-H+.+$pci/0000:00:1e.0/class,run:ls+-l+/sys/block/vda
 uuid=12345678-9abc-def0-1234-56789abcdef0
 boot board "$steps" --smbios "bios-vendor=Bv,manufacturer=Mf,serial-number=Sn,uuid=$uuid,oem-strings=[from-the-list]" \
         --acpi-table ssdt --s2idle --no-rtc --no-i8042 --disable-virtio-intx --break-linux-pci-config-io \
         --pci "mem=[start=0x80000000,size=0x10000000],ecam=[start=0xa0000000,size=0x100000]" \
         --mmio-address-range 0x88000000-0x8fffffff,0x100000000-0x1ffffffff \
-        --stub-pci-device 0:1e.0,vendor=0x8086,device=0x7000,class=0x060100 --block disk.img,pci-address=0:9.0
+        --stub-pci-device 0:1e.0,vendor=0x8086,device=0x7000,class=0x060100 --block disk.img,pci-address=0:9.0 --strict-balloon --balloon-page-reporting
 check "a guest on a board of many options powers off" test $? -eq 0
 boot usual "$steps" --block disk.img
 check "a guest on the usual board powers off" test $? -eq 0
@@ -106,6 +106,8 @@ check "--smbios has the UUID" shows "product_uuid:$uuid"
 check "--smbios has OEM strings" shows "smbios from-the-list"
 check "--acpi-table is there, byte by byte" shows "$(sha256sum <ssdt | cut -d' ' -f1)"
 check "--s2idle is a flag of the FADT" shows "0000070 ....* 0020"
+# bits of virtio_balloon: 1 statistics, 2 deflate on OOM, 5 reporting
+check "--strict-balloon and --balloon-page-reporting are features of the balloon" shows "virtio0/features:010001"
 check "--no-rtc leaves no clock" shows "step run: failed ls+/dev/rtc0"
 check "--no-i8042 leaves no keyboard controller" shows "step run: failed ls+-d+/sys/bus/acpi/devices/PNP0303:00"
 check "--disable-virtio-intx leaves messages" grep -q "PCI-MSI.*virtio" board

@@ -136,7 +136,7 @@ devices_in_testbed() { # PARTS...
 devices() {
         local parts=(tcp user folder disk sockets balloon reporting suspend)
         devices_here soft "${parts[@]}"
-        case devices-kvm- in *"$only"*) ;; *) [[ $only == devices-kvm* ]] || return 0 ;; esac
+        wanted devices-kvm- || [[ $only == devices-kvm-* ]] || return 0
         if timeout 60 "$build/vivarium-vmm" run --hypervisor kvm --initrd o/guest/initrd.img \
                 --params "quiet panic=-1 vivarium.test=poweroff" o/guest/vmlinuz >$logs/devices-kvm.probe 2>&1; then
                 devices_here kvm "${parts[@]}" vhost vhost_sockets

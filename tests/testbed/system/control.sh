@@ -170,4 +170,12 @@ scenario_state() {
         else fail "counters count"; fi
         done_with "it is stopped" state stop
         ends_with "and says that it was" 0
+        vm_begin awake hang --suspended-vcpus
+        timeout 60 bash -c 'until "$0" state awake.sock; do :; done' "$vmm" >answer 2>>awake.log
+        same "its vCPUs alone can be suspended at the start" '{"State":{"vcpus":"suspended","devices":"running"}}' "$(tail -n 1 answer)"
+        same "and none of them runs" "" "$(cat awake.console)"
+        done_with "they are resumed alone" awake resume
+        expect "then it boots as well" awake 'init reached'
+        ask awake stop
+        ends_with "and is stopped" 0
 }
