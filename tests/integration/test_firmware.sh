@@ -36,12 +36,24 @@ check "SeaBIOS starts GRUB from the disk" grep -q 'vivarium-guest: GRUB started'
 check "and GRUB the kernel, which powers off" ended_well
 check "which finds both processors in the firmware's tables" grep -q '^cpus 2 online' console
 
+# What the guest reads of fw_cfg itself, and of UEFI's variables: the latter begin with four bytes of attributes.
+mkdir tree
+cp "$(find "$guest/root/lib/modules" -name efivarfs.ko)" "$(find "$guest/root/lib/modules" -name qemu_fw_cfg.ko)" tree/
+printf '\7\0\0\0variable kept' >tree/variable
+cp "$guest/initrd.img" initrd.img
+append tree initrd.img
+head -c 9000 /bin/busybox >program
+configuration=/sys/firmware/qemu_fw_cfg
+
 # The disk would boot, too.
-run_vmm --mem 256 --cpus 2 --bios $seabios --block bios.img,ro,bootindex=0 --initrd "$guest/initrd.img" \
-        --params "console=ttyS0 quiet panic=-1 vivarium.test=cpus" "$guest/vmlinuz"
+run_vmm --mem 256 --cpus 2 --bios $seabios --block bios.img,ro,bootindex=0 --initrd initrd.img \
+        --fw-cfg name=opt/vivarium/text,string=told-by-the-host --fw-cfg name=opt/vivarium/file,path=program \
+        --params "console=ttyS0 quiet panic=-1 vivarium.test=cpus,run:insmod+/qemu_fw_cfg.ko,run:cat+$configuration/by_name/opt/vivarium/text/raw,run:wc+-c+$configuration/by_name/opt/vivarium/file/raw" "$guest/vmlinuz"
 check "SeaBIOS starts a kernel that fw_cfg serves" ended_well
 check "without a look at the disk" test -z "$(grep -a GRUB console)"
 check "and gives it command line and tables" grep -aq '^cpus 2 online' console
+check "the guest reads a string of fw_cfg" grep -aq 'told-by-the-host' console
+check "and a file to its end" grep -aq "^$(stat -c %s program) $configuration" console
 
 disk efi run:ls+/sys/firmware/efi
 cp $variables vars.fd
@@ -51,12 +63,7 @@ check "and GRUB the kernel in turn, which powers off" ended_well
 check "which sees UEFI" grep -aq 'runtime-map' console
 check "OVMF keeps its boot options in the flash" test -n "$(cmp vars.fd $variables)"
 
-# What the kernel's own EFI stub gets from fw_cfg, and a variable of it: four bytes of attributes, then the value.
-mkdir tree
-cp "$(find "$guest/root/lib/modules" -name efivarfs.ko)" tree/
-printf '\7\0\0\0variable kept' >tree/variable
-cp "$guest/initrd.img" initrd.img
-append tree initrd.img
+# What the kernel's own EFI stub gets from fw_cfg.
 steps=run:insmod+/efivarfs.ko,run:mount+-t+efivarfs+efivarfs+/sys/firmware/efi/efivars
 cp $variables vars.fd
 served() { # STEP
@@ -74,7 +81,9 @@ check "and in the file of the flash" grep -aq 'VivariumTest' names
 # The stock kernel with a virtual address for e_entry, as other systems' kernels have it: only the note tells where to start.
 cp "$guest/vmlinux" pvh.elf
 printf '\0\0\0\201\377\377\377\377' | dd of=pvh.elf bs=1 seek=24 conv=notrunc status=none
-run_vmm --mem 256 --cpus 2 --initrd "$guest/initrd.img" --params "console=ttyS0 panic=-1 vivarium.test=cpus" pvh.elf
+run_vmm --mem 256 --cpus 2 --enable-fw-cfg --initrd initrd.img \
+        --params "console=ttyS0 panic=-1 vivarium.test=cpus,run:insmod+/qemu_fw_cfg.ko,run:cat+$configuration/rev" pvh.elf
 check "a kernel without a 64-bit entry starts by PVH" ended_well
 check "and gets command line, initrd and ACPI tables" grep -q '^cpus 2 online' console
+check "fw_cfg is there without firmware, when it is asked for" grep -aq '^3' console
 [ $failed -eq 0 ]

@@ -33,6 +33,7 @@ cp $here/host/*.sh $here/system/* "$payload/usr/lib/vivarium-testbed/"
 chmod 755 "$payload"/usr/lib/vivarium-testbed/*.sh
 cp o/guest/vmlinuz o/guest/initrd.img o/guest/tiny.elf o/guest/hostile.elf o/guest/netpeer o/guest/vsock_peer o/guest/suspender \
         "$payload/usr/lib/vivarium-testbed/guest/"
+[ ! -e /usr/share/seabios/bios-256k.bin ] || cp /usr/share/seabios/bios-256k.bin "$payload/usr/lib/vivarium-testbed/guest/"
 [ ! -e o/guest/vmlinux ] || cp o/guest/vmlinux "$payload/usr/lib/vivarium-testbed/guest/"
 [ -z "$overlay" ] || cp -r "$overlay/." "$payload/"
 units=$payload/usr/lib/systemd/system
