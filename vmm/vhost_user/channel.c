@@ -122,8 +122,14 @@ static int take_answer(VhostUser *vhost) {
 }
 
 static const char *cause_of(int r) {
-        return r == -EPROTO ? "it sent a message that was not asked for"
-                            : "it closed the connection";
+        switch (r) {
+        case -EPROTO:
+                return "it sent a message that was not asked for";
+        case -EAGAIN:
+                return "it does not read its messages";
+        default:
+                return "it closed the connection";
+        }
 }
 
 static void on_socket(void *userdata, int fd, uint32_t events) {
