@@ -111,11 +111,42 @@ static void test_what_only_our_vmm_has_is_refused_by_name(void **state) {
         }
 }
 
+static void test_devices_of_other_processes_are_said_as_crosvm_says_them_now(void **state) {
+        static const struct {
+                const char *line[4];
+                int n;
+                const char *now, *message; /* before */
+        } cases[] = {
+                {{"--vhost-user-blk", "/s"},
+                 2,
+                 "run --mem 256 --cpus 1 --vhost-user type=block,socket=/s /kernel",
+                 "--vhost-user: a crosvm cannot do that"},
+                {{"--vhost-user", "fs,socket=/s", "--vhost-user-connect-timeout-ms", "9"},
+                 4,
+                 "run --mem 256 --cpus 1 --vhost-user-connect-timeout-ms 9 "
+                 "--vhost-user type=fs,socket=/s /kernel",
+                 "--vhost-user-fs: a crosvm cannot do that"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(text_error_deinit) TextError error = {0};
+                _cleanup_(freep) char *ours = NULL, *now = NULL;
+
+                ours = translate(VMM_DIALECT_VIVARIUM, cases[i].line, cases[i].n, &error);
+                now = translate(VMM_DIALECT_CROSVM, cases[i].line, cases[i].n, &error);
+                assert_string_equal(ours, cases[i].now);
+                assert_string_equal(now, cases[i].now);
+                assert_null(translate(VMM_DIALECT_CROSVM_2023, cases[i].line, cases[i].n, &error));
+                assert_string_equal(error.message, cases[i].message);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_dialect_is_known_by_its_name_or_the_programs),
                 cmocka_unit_test(test_options_that_crosvm_renamed_follow_its_age),
                 cmocka_unit_test(test_what_only_our_vmm_has_is_refused_by_name),
+                cmocka_unit_test(test_devices_of_other_processes_are_said_as_crosvm_says_them_now),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
