@@ -12,7 +12,7 @@ import sys
 # name: (why not, folders and files that may)
 FORBIDDEN = {
     "exit": ("only main() ends the process", ("base",)),
-    "_exit": ("only a forked child may, before its exec", ("base", "crosvm_launcher", "service", "vmm/hv/kvm", "dbus/client")),
+    "_exit": ("only a forked child may, before its exec", ("base", "crosvm_launcher", "service", "vmm/hv/kvm", "vmm/helper", "dbus/client")),
     "abort": ("errors are returned", ("base",)),
     "system": ("no shell between us and a program", ()),
     "popen": ("no shell between us and a program", ()),
