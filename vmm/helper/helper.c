@@ -47,7 +47,7 @@ static int move_fd(int *fd) {
 
 /* Nothing of ours is left but standard error, which is its standard output as well, and what @config gives. */
 static int arrange(const HelperConfig *config, int *report, int *go) {
-        int null = open("/dev/null", O_RDWR | O_CLOEXEC), fds[HELPER_FDS_MAX];
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC), fds[HELPER_FDS_MAX] = {0};
         int r = null < 0 ? -errno : move_fd(report);
 
         if (r == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -35,11 +36,10 @@ static int arguments(const VmmExt2 *config, StrVec *argv) {
         if (r == 0)
                 r = strvec_addf(argv, "-g%u", config->blocks_per_group);
         if (r == 0)
-                r = strvec_addf(argv, "-N%llu",
-                                (unsigned long long) (groups * config->inodes_per_group));
+                r = strvec_addf(argv, "-N%" PRIu64, groups * config->inodes_per_group);
         if (r == 0)
                 r = strvec_add(argv, IMAGE);
-        return r < 0 ? r : strvec_addf(argv, "%llu", (unsigned long long) blocks);
+        return r < 0 ? r : strvec_addf(argv, "%" PRIu64, blocks);
 }
 
 static int run(const VmmExt2 *config, const int fds[2], bool sandbox, TextError *reterr) {

@@ -20,7 +20,8 @@
 
 #define SERVER_FD "--fd=3"
 /* By its descriptor: the old one changes to / before it looks, and takes no path that is a link itself. */
-#define SOURCE "/proc/self/fd/4/."
+#define SOURCE "source=/proc/self/fd/4/.,sandbox=chroot,log_level=warn"
+#define SHARED_DIR "--shared-dir=/proc/self/fd/4/."
 
 /* The successor, in Rust; then QEMU's own. */
 static const char *const programs[] = {"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd",
@@ -47,16 +48,14 @@ static int old_arguments(const VmmSharedDir *config, StrVec *argv) {
         for (size_t i = 0; i < ELEMENTSOF(fixed) && r == 0; i++)
                 r = strvec_add(argv, fixed[i]);
         return r < 0 ? r
-                     : strvec_addf(argv,
-                                   "source=" SOURCE ",sandbox=chroot,log_level=warn,cache=%s,"
-                                   "timeout=%u%s%s",
+                     : strvec_addf(argv, SOURCE ",cache=%s,timeout=%u%s%s",
                                    cache_name(config->cache, true), config->timeout_sec,
                                    config->writeback ? ",writeback" : "",
                                    config->posix_acl ? ",xattr,posix_acl" : "");
 }
 
 static int new_arguments(const VmmSharedDir *config, StrVec *argv, TextError *reterr) {
-        static const char *const fixed[] = {SERVER_FD, "--shared-dir=" SOURCE, "--sandbox=chroot",
+        static const char *const fixed[] = {SERVER_FD, SHARED_DIR, "--sandbox=chroot",
                                             "--log-level=warn", "--rlimit-nofile=0"};
         int r = 0;
 
