@@ -30,7 +30,8 @@ ends_well() {                                # SENTENCE
         wait "$vm"
         same "$1" 0 $?
 }
-listens() { [ -S "$1" ]; }
+# A socket is there before somebody listens.
+waits=(--vhost-user-connect-timeout-ms 60000)
 
 head -c 16M /dev/urandom >disk.img
 before=$(sha256sum <disk.img)
@@ -42,7 +43,7 @@ rebind='cd+/sys/bus/virtio/drivers/virtio_blk&&d=$(echo+virtio*)&&echo+$d>unbind
 boot "run:ls+/sys/block/vda/mq,run:sha256sum+/dev/vda,$(
         )run:dd+if=/dev/urandom+of=/dev/vda+bs=64k+count=96+seek=32+oflag=direct,run:eval+$rebind,$(
         )run:eval+echo+write+back>$cache,run:cat+$cache,run:sha256sum+/dev/vda,poweroff" \
-        --vhost-user-connect-timeout-ms 60000 --vhost-user block,socket=disk.sock,max-queue-size=64,pci-address=00:0f.0
+        "${waits[@]}" --vhost-user block,socket=disk.sock,max-queue-size=64,pci-address=00:0f.0
 serve disk.sock
 ends_well "a guest with a disk of another process powers off"
 says "it has the queues that the process has" '^0 +1'
@@ -57,9 +58,8 @@ says "and reads from the driver's second life what the host does" "^${after%% *}
 kill $server
 wait $server 2>>kill.log
 serve lost.sock
-within_a_minute listens lost.sock
 boot "gpe:02,run:dd+if=/dev/vda+of=/dev/null+bs=64k+skip=64+iflag=direct,run:echo+alive,poweroff" \
-        --vhost-user-blk lost.sock --socket control.sock
+        "${waits[@]}" --vhost-user-blk lost.sock --socket control.sock
 check "a guest with a disk by the older option is up" within_a_minute grep -q '^waiting for event 02' console
 kill -KILL $server
 wait $server 2>>kill.log
@@ -80,8 +80,7 @@ if [ "$(printf '%s\n' 8.1 "$version" | sort -V | head -n 1)" != 8.1 ]; then
         skip "a size that changes while the guest runs" "qemu-storage-daemon $version does not tell"
 else
         serve grows.sock
-        within_a_minute listens grows.sock
-        boot "resize:vda:40960,poweroff" --vhost-user block,socket=grows.sock
+        boot "resize:vda:40960,poweroff" "${waits[@]}" --vhost-user block,socket=grows.sock
         check "a guest waits for its disk to grow" within_a_minute grep -q '^waiting for a size' console
         python3 - <<'PYTHON'
 import json, socket
@@ -110,11 +109,10 @@ else
         server=$!
         "$guest/vsock_peer" serve unix:host_5000 >peer.log 2>&1 &
         peer=$!
-        within_a_minute listens vsock.sock
-        within_a_minute listens host_5000
+        within_a_minute [ -S host_5000 ]
         boot "module:vmw_vsock_virtio_transport,run:vsock_peer+get+vsock:2:5000+1048576,gpe:02,$(
                 )run:vsock_peer+get+vsock:2:5000+100000000000,run:echo+alive,poweroff" \
-                --vhost-user vsock,socket=vsock.sock --socket vsock.control
+                "${waits[@]}" --vhost-user vsock,socket=vsock.sock --socket vsock.control
         check "a guest has its sockets from another process" within_a_minute grep -q 'get 1048576 ok' console
         check "it waits" within_a_minute grep -q '^waiting for event 02' console
         "$vmm" gpe 2 vsock.control
@@ -131,8 +129,7 @@ if ! type -P "$rng" >rng.path; then
 else
         "$rng" --socket-path rng.sock >rng.log 2>&1 &
         server=$!
-        within_a_minute listens rng.sock0
-        boot rng,poweroff --no-rng --vhost-user rng,socket=rng.sock0
+        boot rng,poweroff --no-rng "${waits[@]}" --vhost-user rng,socket=rng.sock0
         ends_well "a guest with random numbers of another process powers off"
         says "it gets them" '^step rng: ok'
         kill $server
@@ -147,8 +144,7 @@ else
         unshare -n sh -c "ip link set lo up && ip tuntap add dev up0 mode tap && ip addr add 192.0.2.2/24 dev up0 && ip link set up0 up &&
                 ip route add default via 192.0.2.1 && exec '$passt' --foreground --vhost-user --socket net.sock" >passt.log 2>&1 &
         server=$!
-        within_a_minute listens net.sock
-        boot module:virtio_net,dhcp,poweroff --vhost-user net,socket=net.sock
+        boot module:virtio_net,dhcp,poweroff "${waits[@]}" --vhost-user net,socket=net.sock
         ends_well "a guest with a card of another process powers off"
         says "it has its address from there" '^dhcp 192.0.2.2/24'
         kill $server 2>>kill.log
@@ -162,8 +158,7 @@ else
         (cd folder && sha256sum from-host >from-host.sha256)
         "$virtiofsd" --socket-path fs.sock --shared-dir folder --tag work --sandbox none >fs.log 2>&1 &
         server=$!
-        within_a_minute listens fs.sock
-        boot share:work:1,poweroff --vhost-user fs,socket=fs.sock
+        boot share:work:1,poweroff "${waits[@]}" --vhost-user fs,socket=fs.sock
         ends_well "a guest with a folder whose process tells the tag powers off"
         says "it reads what the host wrote" '^from-host: OK'
         same "the host reads what the guest wrote" "from-guest: OK" "$(cd folder && sha256sum -c from-guest.sha256)"
