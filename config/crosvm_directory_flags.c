@@ -335,6 +335,10 @@ int crosvm_shared_dir_parse(VmmConfig *config, const char *value, TextError *ret
 
         if (config->n_shared_dirs >= VMM_SHARED_DIRS_MAX)
                 return text_error_set(reterr, -EINVAL, "more than %u of them", VMM_SHARED_DIRS_MAX);
+        if (!config->shared_dirs)
+                config->shared_dirs = calloc(VMM_SHARED_DIRS_MAX, sizeof(VmmSharedDir));
+        if (!config->shared_dirs)
+                return -ENOMEM;
         vmm_shared_dir_init(&words.dir);
         words.dir.path = take_word(&value);
         words.dir.tag = take_word(&value);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/crosvm_device_flags.h"
@@ -187,6 +188,10 @@ static const KvField scsi_fields[] = {
 int crosvm_scsi_block_parse(VmmConfig *config, const char *value, TextError *reterr) {
         if (config->n_scsi_disks >= VMM_SCSI_DISKS_MAX)
                 return text_error_set(reterr, -EINVAL, "more than %u disks", VMM_SCSI_DISKS_MAX);
+        if (!config->scsi_disks)
+                config->scsi_disks = calloc(VMM_SCSI_DISKS_MAX, sizeof(VmmDisk));
+        if (!config->scsi_disks)
+                return -ENOMEM;
         return add_disk(value, scsi_fields, ELEMENTSOF(scsi_fields), config->scsi_disks,
                         &config->n_scsi_disks, reterr);
 }

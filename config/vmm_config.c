@@ -42,6 +42,7 @@ void vmm_config_deinit(VmmConfig *config) {
                 vmm_disk_deinit(&config->disks[i]);
         for (size_t i = 0; i < config->n_scsi_disks; i++)
                 vmm_disk_deinit(&config->scsi_disks[i]);
+        free(config->scsi_disks);
         for (size_t i = 0; i < config->n_nets; i++)
                 vmm_net_deinit(&config->nets[i]);
         vmm_net_deinit(&config->old_nets.how);
@@ -53,6 +54,7 @@ void vmm_config_deinit(VmmConfig *config) {
                 vmm_pmem_deinit(&config->pmems[i]);
         for (size_t i = 0; i < config->n_shared_dirs; i++)
                 vmm_shared_dir_deinit(&config->shared_dirs[i]);
+        free(config->shared_dirs);
         deinit_firmware(config);
         vmm_cpus_deinit(&config->cpus);
         vmm_board_deinit(&config->board);

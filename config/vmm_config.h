@@ -174,7 +174,7 @@ typedef struct VmmConfig {
         VmmDisk disks[VMM_DISKS_MAX];
         size_t n_disks;
         /* All of one controller, in the order of their targets; @sparse, and without slot, boot index and executor. */
-        VmmDisk scsi_disks[VMM_SCSI_DISKS_MAX];
+        VmmDisk *scsi_disks; /* owned; room for VMM_SCSI_DISKS_MAX if there is one */
         size_t n_scsi_disks;
         VmmPmem pmems[VMM_PMEMS_MAX];
         size_t n_pmems;
@@ -186,7 +186,7 @@ typedef struct VmmConfig {
         VmmVhostUser vhost_users[VMM_VHOST_USERS_MAX];
         size_t n_vhost_users;
         uint32_t vhost_user_timeout_ms; /* to wait for each process to listen */
-        VmmSharedDir shared_dirs[VMM_SHARED_DIRS_MAX];
+        VmmSharedDir *shared_dirs;      /* owned; room for VMM_SHARED_DIRS_MAX if there is one */
         size_t n_shared_dirs;
 } VmmConfig;
 

@@ -171,7 +171,9 @@ static int serve(SharedDirs *dirs, VmmConfig *config, const VmmSharedDir *dir, T
                 return text_error_set(reterr, r, "cannot make a socket in /tmp: %s", strerror(-r));
         dirs->pid_fds[i] = -EBADF;
         dirs->n++;
-        r = start(dir, listener, !config->disable_sandbox, &dirs->pid_fds[i], reterr);
+        /* Who is not root may change its root directory only where it is root of a namespace. */
+        r = start(dir, listener, !config->disable_sandbox || geteuid() != 0, &dirs->pid_fds[i],
+                  reterr);
         return r < 0 ? r : add_folder(config, dir, dirs->sockets[i]);
 }
 

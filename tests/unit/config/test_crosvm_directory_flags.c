@@ -30,11 +30,6 @@ static void test_what_is_emitted_is_what_was_parsed(void **state) {
                 "/srv:blocks_per_group=2048:inodes_per_group=512:size=33554432",
                 "/srv:uidmap=0 1000 1,1 2000 10:gidmap=0 100 1:uid=1:gid=2",
         };
-        static const char *const shared[] = {
-                "/srv:work:type=fs",
-                "/srv:work:type=fs:cache=never:timeout=9:writeback=true:posix_acl=true",
-                "/srv:work:type=fs:cache=always:uidmap=5000 5000 1:uid=5000",
-        };
 
         for (size_t i = 0; i < ELEMENTSOF(values); i++) {
                 _cleanup_(vmm_config_deinit) VmmConfig config = {0};
@@ -46,6 +41,15 @@ static void test_what_is_emitted_is_what_was_parsed(void **state) {
                 assert_int_equal(crosvm_pmem_ext2_emit(&config.pmems[0], &text), 0);
                 assert_string_equal(text, values[i]);
         }
+}
+
+static void test_what_is_emitted_of_shared_directories_is_what_was_parsed(void **state) {
+        static const char *const shared[] = {
+                "/srv:work:type=fs",
+                "/srv:work:type=fs:cache=never:timeout=9:writeback=true:posix_acl=true",
+                "/srv:work:type=fs:cache=always:uidmap=5000 5000 1:uid=5000",
+        };
+
         for (size_t i = 0; i < ELEMENTSOF(shared); i++) {
                 _cleanup_(vmm_config_deinit) VmmConfig config = {0};
                 _cleanup_(text_error_deinit) TextError error = {0};
@@ -60,7 +64,7 @@ static void test_what_is_emitted_is_what_was_parsed(void **state) {
 
 static void test_the_defaults_are_crosvms(void **state) {
         _cleanup_(vmm_config_deinit) VmmConfig config = {0};
-        const VmmSharedDir *dir = &config.shared_dirs[0];
+        const VmmSharedDir *dir;
         const VmmExt2 *ext2;
 
         assert_int_equal(crosvm_pmem_ext2_parse(&config, "/srv", NULL), 0);
@@ -70,6 +74,7 @@ static void test_the_defaults_are_crosvms(void **state) {
         assert_int_equal(ext2->size_bytes, 16777216);
         assert_false(ext2->users.given);
         assert_int_equal(crosvm_shared_dir_parse(&config, "/srv:work:type=FS", NULL), 0);
+        dir = &config.shared_dirs[0];
         assert_int_equal(dir->cache, VMM_SHARED_CACHE_AUTO);
         assert_int_equal(dir->timeout_sec, 5);
         assert_false(dir->writeback || dir->timeout_given || dir->users.given);
@@ -170,6 +175,7 @@ static void test_there_is_an_end_to_them(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_is_emitted_is_what_was_parsed),
+                cmocka_unit_test(test_what_is_emitted_of_shared_directories_is_what_was_parsed),
                 cmocka_unit_test(test_the_defaults_are_crosvms),
                 cmocka_unit_test(test_the_type_must_be_fs),
                 cmocka_unit_test(test_keys_that_are_not_honoured_are_refused_by_name),
