@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fake/vmm_tiny_guest.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 
@@ -126,4 +127,17 @@ int tiny_guest_start(TinyGuest *guest, const void *code, size_t len) {
 
 HaltReason tiny_guest_run(TinyGuest *guest) {
         return guest->vcpu->ops->run(guest->vcpu, &guest->io, &guest->stop);
+}
+
+#define SIGNATURE_TCG 0x54474354u /* "TCGT" */
+
+/*
+ * Whether the host runs under QEMU without hardware virtualization of its own, whose emulated SVM neither arms the
+ * breakpoints of the DR7 that VMRUN loads nor intercepts INT3.
+ */
+bool tiny_host_emulates_svm(void) {
+        unsigned eax, ebx = 0, ecx = 0, edx = 0;
+
+        __cpuid(0x40000000, eax, ebx, ecx, edx);
+        return ebx == SIGNATURE_TCG;
 }

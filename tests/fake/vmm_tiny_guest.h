@@ -38,3 +38,4 @@ TinyGuest *tiny_guest_free(TinyGuest *guest);
 DEFINE_CLEANUP(TinyGuest *, tiny_guest_free)
 int tiny_guest_start(TinyGuest *guest, const void *code, size_t len);
 HaltReason tiny_guest_run(TinyGuest *guest);
+bool tiny_host_emulates_svm(void);

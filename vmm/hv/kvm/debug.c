@@ -7,7 +7,6 @@
 
 #include "vmm/hv/kvm/kvm_internal.h"
 
-#define DR6_HITS 0xfu
 #define DR7_FIXED 0x400u
 #define EXCEPTION_BREAKPOINT 3u
 
@@ -25,6 +24,7 @@ static int kvm_set_debug(Vcpu *base, const VcpuDebug *debug) {
         KvmVcpu *vcpu = CONTAINER_OF(base, KvmVcpu, base);
         struct kvm_guest_debug kvm = {0};
 
+        vcpu->n_breaks = 0;
         if (!debug)
                 return MIN(kvm_ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &kvm), 0);
         if (!vcpu_debug_valid(debug))
@@ -50,6 +50,7 @@ static int kvm_set_debug(Vcpu *base, const VcpuDebug *debug) {
                 kvm.arch.debugreg[i] = debug->breaks[i].gva;
                 kvm.arch.debugreg[7] |= dr7_of(&debug->breaks[i], i);
         }
+        vcpu->n_breaks = debug->n_breaks;
         return MIN(kvm_ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &kvm), 0);
 }
 
@@ -71,12 +72,14 @@ const DebugOps kvm_debug_ops = {
         .translate = kvm_translate,
 };
 
-/** kvm_debug_stop() - why KVM_EXIT_DEBUG came */
-VcpuDebugStop kvm_debug_stop(const struct kvm_debug_exit_arch *exit) {
+/** kvm_debug_stop() - why KVM_EXIT_DEBUG came; DR6 may also tell of what DR7 does not enable (SDM volume 3, 17.2.3) */
+VcpuDebugStop kvm_debug_stop(const KvmVcpu *vcpu, const struct kvm_debug_exit_arch *exit) {
+        const uint64_t hits = exit->dr6 & ((1u << vcpu->n_breaks) - 1);
+
         if (exit->exception == EXCEPTION_BREAKPOINT)
                 return (VcpuDebugStop){.cause = VCPU_DEBUG_BREAKPOINT};
-        if (exit->dr6 & DR6_HITS)
+        if (hits)
                 return (VcpuDebugStop){.cause = VCPU_DEBUG_BREAK,
-                                       .which = (unsigned) __builtin_ctzll(exit->dr6 & DR6_HITS)};
+                                       .which = (unsigned) __builtin_ctzll(hits)};
         return (VcpuDebugStop){.cause = VCPU_DEBUG_STEP};
 }

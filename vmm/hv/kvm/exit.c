@@ -186,7 +186,7 @@ HaltReason kvm_vcpu_handle_exit(KvmVcpu *vcpu, const CpuIo *io) {
                 kvm_vcpu_describe(vcpu, "triple fault");
                 return HALT_TRIPLE_FAULT;
         case KVM_EXIT_DEBUG:
-                vcpu->base.debug_stop = kvm_debug_stop(&vcpu->run->debug.arch);
+                vcpu->base.debug_stop = kvm_debug_stop(vcpu, &vcpu->run->debug.arch);
                 return HALT_DEBUG;
         case KVM_EXIT_SYSTEM_EVENT:
                 return handle_system_event(vcpu);

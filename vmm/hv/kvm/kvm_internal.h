@@ -74,6 +74,7 @@ struct KvmVcpu {
         KvmVcpuSlot *slot;       /* borrowed */
         int fd;                  /* borrowed */
         struct kvm_run *run;     /* borrowed */
+        unsigned n_breaks;       /* of the debugger, in DR0 and up */
         bool completion_pending; /* KVM commits the last exit on the next KVM_RUN */
 };
 
@@ -130,7 +131,7 @@ int kvm_set_other_msrs(const KvmVcpu *vcpu, const VcpuOtherMsrs *state);
 
 /* debug.c */
 extern const DebugOps kvm_debug_ops;
-VcpuDebugStop kvm_debug_stop(const struct kvm_debug_exit_arch *exit);
+VcpuDebugStop kvm_debug_stop(const KvmVcpu *vcpu, const struct kvm_debug_exit_arch *exit);
 
 /* vcpu.c, exit.c, vcpu_state.c */
 int kvm_vcpu_bind(Partition *base, unsigned index, Vcpu **ret);

@@ -393,48 +393,6 @@ static void test_guest_time_stands_still_while_paused(void **state) {
         assert_true(ops->reference_time_nsec(guest->partition) >= paused_at);
 }
 
-static void assert_debug_stop(TinyGuest *guest, VcpuDebugCause cause, unsigned which,
-                              uint64_t rip) {
-        VcpuRegisters registers;
-
-        assert_int_equal(tiny_guest_run(guest), HALT_DEBUG);
-        assert_int_equal(guest->vcpu->debug_stop.cause, cause);
-        assert_int_equal(guest->vcpu->debug_stop.which, which);
-        assert_int_equal(guest->vcpu->ops->get_state(guest->vcpu, VCPU_STATE_REGISTERS, &registers),
-                         0);
-        assert_int_equal(registers.rip, rip);
-}
-
-static void test_a_debugger_steps_and_catches_breakpoints(void **state) {
-        static const uint8_t code[] = {0x90, 0x90, 0xcc, 0xf4}; /* nop; nop; int3; hlt */
-        _cleanup_(tiny_guest_freep) TinyGuest *guest = guest_or_skip(1);
-        _cleanup_(text_error_deinit) TextError error = {0};
-        const DebugOps *debug = guest->partition->debug;
-        gpa_t gpa = 0;
-
-        if (!debug || kvm_hv_ops.probe(NULL, &error) < 0) {
-                print_message("this KVM serves no debugger, skipping\n");
-                text_error_deinit(&error);
-                (void) tiny_guest_free(guest);
-                skip();
-        }
-        assert_int_equal(tiny_guest_start(guest, code, sizeof(code)), 0);
-        assert_int_equal(debug->set_debug(guest->vcpu, &(VcpuDebug){.single_step = true}), 0);
-        assert_debug_stop(guest, VCPU_DEBUG_STEP, 0, TINY_CODE + 1);
-        assert_int_equal(
-                debug->set_debug(guest->vcpu, &(VcpuDebug){.n_breaks = 1,
-                                                           .breaks = {{.kind = VCPU_BREAK_EXECUTE,
-                                                                       .gva = TINY_CODE + 1,
-                                                                       .size = 1}}}),
-                0);
-        assert_debug_stop(guest, VCPU_DEBUG_BREAK, 0, TINY_CODE + 1);
-        assert_int_equal(debug->set_debug(guest->vcpu, &(VcpuDebug){.catch_breakpoints = true}), 0);
-        assert_debug_stop(guest, VCPU_DEBUG_BREAKPOINT, 0, TINY_CODE + 2);
-        assert_int_equal(debug->translate(guest->vcpu, TINY_CODE, &gpa), 0);
-        assert_int_equal(gpa, TINY_CODE);
-        assert_int_equal(debug->set_debug(guest->vcpu, NULL), 0);
-}
-
 static void test_a_missing_device_is_named(void **state) {
         const HvConfig config = {.n_vcpus = 1, .threads_per_core = 1, .device = "/dev/null"};
         _cleanup_(text_error_deinit) TextError error = {0};
@@ -480,7 +438,6 @@ int main(void) {
                 cmocka_unit_test(test_all_state_is_as_after_a_reset),
                 cmocka_unit_test(test_state_survives_set_and_get),
                 cmocka_unit_test(test_guest_time_stands_still_while_paused),
-                cmocka_unit_test(test_a_debugger_steps_and_catches_breakpoints),
                 cmocka_unit_test(test_a_missing_device_is_named),
                 cmocka_unit_test(test_the_probe_answers_with_a_sentence),
         };
