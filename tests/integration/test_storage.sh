@@ -30,14 +30,14 @@ head -c 4194304 /dev/urandom >holes.img
 before=$(sha256sum <ro.img)
 scsi=module:virtio_scsi,module:sd_mod
 ends_well "a guest with SCSI disks powers off" \
-        $scsi,disk:sdb,disk:sdc,ext4:sda,readonly:sdb,run:cat+/sys/block/sdb/queue/logical_block_size,run:cat+/sys/block/sda/device/vpd_pg80,run:blkdiscard+-o+1048576+-l+1048576+/dev/sdc,poweroff \
+        $scsi,scsi:0,scsi:1,scsi:2,ext4:scsi0,readonly:scsi1,run:blockdev+--getss+/dev/scsi1,run:cat+/sys/class/scsi_device/0:0:0:0/device/vpd_pg80,run:blkdiscard+-o+1048576+-l+1048576+/dev/scsi2,poweroff \
         --scsi-block rw.img,id=the-serial --scsi-block ro.img,ro,block-size=4096 --scsi-block holes.img
-check "it mounts, reads, writes and unmounts ext4" grep -aq '^step ext4: ok sda' console
+check "it mounts, reads, writes and unmounts ext4" grep -aq '^step ext4: ok scsi0' console
 check "the file system is consistent" sound rw.img
 debugfs -R 'dump from-guest from-guest' rw.img 2>debugfs.log
 debugfs -R 'dump from-guest.sha256 from-guest.sha256' rw.img 2>>debugfs.log
 check "the host reads what the guest wrote" sha256sum -c from-guest.sha256
-check "the read-only disk refuses a write" grep -aq '^step readonly: ok sdb' console
+check "the read-only disk refuses a write" grep -aq '^step readonly: ok scsi1' console
 same "not a byte of it changed" "$before" "$(sha256sum <ro.img)"
 check "its blocks are as long as asked" grep -aq '^4096' console
 check "the serial number is there" grep -aq 'the-serial' console
