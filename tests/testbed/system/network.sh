@@ -187,7 +187,7 @@ scenario_cards() {
 
 # The host's side of passt: an interface with a default route, and an address that is reached through it.
 scenario_user() {
-        local peer client
+        local peer client left=$seconds sends=
         command -v passt >passt.path || { skip "the user-mode network" "no passt"; return; }
         ip link set lo up
         ip tuntap add dev up0 mode tap
@@ -203,11 +203,17 @@ scenario_user() {
                 until timeout $((20 + seconds)) "$guest/netpeer" send 127.0.0.1 8080 $seconds; do sleep 0.2; done >forward.log 2>&1
                 timeout $((20 + 2 * seconds)) "$guest/netpeer" receive 127.0.0.1 8080 $seconds >>forward.log 2>&1) &
         client=$!
-        guest_runs user "dhcp,run:netpeer+send+198.51.100.1+5001+$seconds,run:netpeer+receive+198.51.100.1+5001+$seconds,$(
+        # Debian 12's passt resets a connection on which the guest alone sends, after 24 s: it takes the acknowledgements, which
+        # are all the same, for none.
+        for (( ; left > 0; left -= 20)); do
+                sends=$sends,run:netpeer+send+198.51.100.1+5001+$((left < 20 ? left : 20))
+        done
+        guest_runs user "dhcp$sends,run:netpeer+receive+198.51.100.1+5001+$seconds,$(
                 )run:echo+listening,run:netpeer+serve+80+2,poweroff" --net user,forward=tcp:127.0.0.1:8080:80
         same "a guest on the user-mode network powers off" 0 $status
         says "the guest gets the host's address by DHCP" user "^dhcp 192.0.2.2/24"
         says "the guest sends through the helper" user "ok netpeer\+send"
+        same "and each of its streams arrives" 0 "$(grep -c "failed netpeer" user.console)"
         says "the guest receives through the helper" user "ok netpeer\+receive"
         kill $peer $client 2>/dev/null
         same "a forwarded port leads to the guest, both ways" 2 "$(grep -cE '^netpeer (send|receive) [0-9]+ in' forward.log)"
