@@ -139,7 +139,7 @@ guest: o/guest/tiny.elf o/guest/hostile.elf o/guest/hostile.rom
 
 ## testbed: the system tests, in a Debian host with systemd and nested KVM under QEMU (ONLY=substring for some)
 .PHONY: testbed
-testbed: all o/guest/tiny.elf o/guest/hostile.elf
+testbed: all o/guest/tiny.elf o/guest/hostile.elf $(O)/tests/unit/vmm/hv/test_debugger $(O)/tests/unit/vmm/hv/kvm/test_vcpu
 	@tests/testbed/run.sh $(O) $(ONLY)
 
 ## demo: install what is missing, build, boot a stock Debian kernel through the service and show what became of it

@@ -34,6 +34,13 @@ chmod 755 "$payload"/usr/lib/vivarium-testbed/*.sh
 cp o/guest/vmlinuz o/guest/initrd.img o/guest/tiny.elf o/guest/hostile.elf o/guest/netpeer o/guest/vsock_peer o/guest/suspender \
         "$payload/usr/lib/vivarium-testbed/guest/"
 [ ! -e /usr/share/seabios/bios-256k.bin ] || cp /usr/share/seabios/bios-256k.bin "$payload/usr/lib/vivarium-testbed/guest/"
+unit=$payload/usr/lib/vivarium-testbed/unit
+mkdir -p "$unit"
+# Those of the KVM backend, where they have been built, with their library, of which the host has no package.
+for test in test_debugger kvm/test_vcpu; do
+        [ ! -e "$build/tests/unit/vmm/hv/$test" ] || cp "$build/tests/unit/vmm/hv/$test" "$unit/"
+done
+ldd "$unit"/* 2>/dev/null | sed -n 's/.* => \(.*libcmocka[^ ]*\) .*/\1/p' | sort -u | xargs -I{} cp -L {} "$unit/"
 [ ! -e o/guest/vmlinux ] || cp o/guest/vmlinux "$payload/usr/lib/vivarium-testbed/guest/"
 [ -z "$overlay" ] || cp -r "$overlay/." "$payload/"
 units=$payload/usr/lib/systemd/system
