@@ -31,13 +31,14 @@ begin() {
 end() { vivctl kill cycle && vivctl release cycle; }
 cycle() { begin && end; }
 count() { wc -w | tr -d ' '; }
-# All that a VM takes and a host could run out of; the one who counts is a process, too.
+# All that a VM takes and a host could run out of; what lists the processes is one of them.
 holds() {
-        local process
+        local process running
+        mapfile -t running < <(find /proc -maxdepth 1 -name '[0-9]*')
         for process in "$daemon" "$netd"; do
                 echo "descriptors $(find "/proc/$process/fd" -mindepth 1 | count), mounts $(wc -l <"/proc/$process/mountinfo")"
         done
-        echo "interfaces $(ip -o link show | wc -l), processes $(find /proc -maxdepth 1 -name '[0-9]*' | count)"
+        echo "interfaces $(ip -o link show | wc -l), processes ${#running[@]}"
         echo "files $(find run netd networkd folder ! -name 'history*' | count), directories of CIDs $(find run/vm -mindepth 1 | count)"
         echo "control groups $(find /sys/fs/cgroup -name '*vm-*' -type d 2>>log | count), System V objects $(ipcs -a | grep -c '^0x')"
 }
