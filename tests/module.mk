@@ -117,13 +117,14 @@ o/guest/tiny.elf: tests/guest/tiny.S
 	$(Q)$(CC) -nostdlib -static -no-pie -Wl,--build-id=none,--no-warn-rwx-segments,-n,-Ttext-segment=0x1000000 \
 	        -Wl,-z,noexecstack -o $@ $<
 
-# The guest that abuses devices: see its source. Without vector registers, which nobody has switched on.
+# The guest that abuses devices: see its source. Without vector registers, which nobody has switched on; and in pages
+# whose numbers are none that lengths and indices in its memory have, should the balloon take those for pages.
 HOSTILE_SRCS := $(wildcard tests/guest/hostile/*.c)
 o/guest/hostile.elf: $(HOSTILE_SRCS) tests/guest/hostile/hostile.h
 	@mkdir -p $(@D)
 	$(Q)gcc -std=gnu17 -Wall -Wextra -Werror -O2 -ffreestanding -fno-pic -no-pie -nostdlib -static -mno-red-zone \
 	        -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
-	        -Wl,--build-id=none,-Ttext-segment=0x1000000,-z,noexecstack -I. -o $@ $(HOSTILE_SRCS)
+	        -Wl,--build-id=none,-Ttext-segment=0x1b37000,-z,noexecstack -I. -o $@ $(HOSTILE_SRCS)
 
 # The same as firmware.
 o/guest/hostile.rom: tests/guest/hostile/rom.S o/guest/hostile.elf

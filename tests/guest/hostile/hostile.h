@@ -9,7 +9,8 @@
  * stops for ever, so that the host can see that the VMM comes to rest too. What fails is `hostile: FAILED ...` and a reset.
  *
  * Devices may write wherever they are told to, so they are only told of addresses where nothing of this program lies:
- * the arena, the last pages of RAM, and everywhere that is no RAM. What ends a machine by its specification (sleep,
+ * the arena, the last pages of RAM, and everywhere that is no RAM; the numbers that a balloon reads out of another
+ * device's ring are those of no page of this program, page tables included. What ends a machine by its specification (sleep,
  * reset, panic, an INIT by MSI) is left out: that is no attack on the VMM.
  */
 

@@ -65,11 +65,29 @@ static uint64_t arguments(const char *line) {
         return rounds;
 }
 
+/*
+ * The boot loader's page tables are in pages of small numbers, which a balloon that reads a ring as a list of pages gives
+ * away. Here is 4 GiB as they are, among the rest of the program.
+ */
+static void take_own_page_tables(void) {
+        enum { PRESENT = 1, WRITABLE = 2, PAGE_2M = 0x80 };
+        static uint64_t tables[6][512]
+                __attribute__((aligned(4096))); /* PML4, PDPT, 4 directories */
+
+        tables[0][0] = (uint64_t) (uintptr_t) tables[1] | PRESENT | WRITABLE;
+        for (unsigned i = 0; i < 4; i++)
+                tables[1][i] = (uint64_t) (uintptr_t) tables[2 + i] | PRESENT | WRITABLE;
+        for (uint64_t i = 0; i < 2048; i++)
+                tables[2 + i / 512][i % 512] = i << 21 | PRESENT | WRITABLE | PAGE_2M;
+        __asm__ volatile("mov %0, %%cr3" : : "r"(tables) : "memory");
+}
+
 /* Called by _start with the boot parameters. */
 __attribute__((noreturn, used)) void hostile_main(const uint8_t *params) {
         uint64_t rounds =
                 arguments((const char *) (uintptr_t) * (const uint32_t *) (params + 0x228));
 
+        take_own_page_tables();
         for (unsigned slot = 1; slot < 32; slot++)
                 if ((pci_read(slot, 0) & 0xffff) == VIRTIO_VENDOR && n_devices < DEVICES_MAX)
                         find_device(slot);
