@@ -196,19 +196,7 @@ int crosvm_scsi_block_parse(VmmConfig *config, const char *value, TextError *ret
                         &config->n_scsi_disks, reterr);
 }
 
-/** crosvm_scsi_block_emit() - the --scsi-block value of one disk */
+/** crosvm_scsi_block_emit() - the --scsi-block value of one disk, whose other keys are as they are by default */
 int crosvm_scsi_block_emit(const VmmDisk *disk, char **ret) {
-        _cleanup_(strbuf_deinit) StrBuf buf = {0};
-
-        kv_append(&buf, "path", disk->path);
-        kv_append(&buf, "ro", disk->read_only ? "true" : "false");
-        if (disk->root)
-                kv_append_flag(&buf, "root");
-        if (!disk->lock)
-                kv_append(&buf, "lock", "false");
-        if (disk->block_size != 512)
-                strbuf_printf(&buf, ",block-size=%u", disk->block_size);
-        if (disk->id)
-                kv_append(&buf, "id", disk->id);
-        return strbuf_finish(&buf, ret);
+        return crosvm_block_emit(disk, ret);
 }
