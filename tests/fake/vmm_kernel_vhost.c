@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "base/le.h"
+#include "tests/fake/vmm_wait.h"
 
 #define DEVICES_MAX 4u
-#define WAIT_SECONDS 20
 
 /* ioctl() finds a device by its descriptor; so do we. */
 static KernelVhost *devices[DEVICES_MAX];
@@ -146,11 +146,15 @@ const VhostOps kernel_vhost_fake_ops = {.control = fake_control};
 
 KernelVhost *kernel_vhost_new(uint64_t features) {
         KernelVhost *fake = calloc(1, sizeof(*fake));
+        pthread_condattr_t monotonic;
         unsigned i = 0;
 
         assert(fake);
         pthread_mutex_init(&fake->lock, NULL);
-        pthread_cond_init(&fake->changed, NULL);
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&fake->changed, &monotonic);
+        pthread_condattr_destroy(&monotonic);
         fake->fd = eventfd(0, EFD_CLOEXEC);
         fake->offered = features;
         for (unsigned j = 0; j < VHOST_RINGS_MAX; j++)
@@ -195,8 +199,8 @@ bool kernel_vhost_wait(KernelVhost *fake, unsigned ring, bool served) {
         bool there;
         int r = 0;
 
-        clock_gettime(CLOCK_REALTIME, &deadline);
-        deadline.tv_sec += WAIT_SECONDS;
+        clock_gettime(CLOCK_MONOTONIC, &deadline);
+        deadline.tv_sec += FAKE_WAIT_SECONDS;
         pthread_mutex_lock(&fake->lock);
         while (is_served(fake, ring) != served && r == 0)
                 r = pthread_cond_timedwait(&fake->changed, &fake->lock, &deadline);
@@ -234,7 +238,7 @@ bool kernel_vhost_kicked(KernelVhost *fake, unsigned ring) {
         struct pollfd fd = {.fd = fake->rings[ring].kick_fd, .events = POLLIN};
         eventfd_t count;
 
-        return poll(&fd, 1, WAIT_SECONDS * 1000) == 1 && eventfd_read(fd.fd, &count) == 0;
+        return poll(&fd, 1, FAKE_WAIT_SECONDS * 1000) == 1 && eventfd_read(fd.fd, &count) == 0;
 }
 
 void kernel_vhost_call(KernelVhost *fake, unsigned ring) {

@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/le.h"
+#include "tests/fake/vmm_wait.h"
 #include "vmm/vhost_user/message.h"
 
 #define FEATURES UINT64_C(0x140000000) /* protocol features, virtio 1 */
@@ -19,7 +20,7 @@
 #define PROTOCOL_BACK_CHANNEL 0x20u
 #define PROTOCOL_CONFIG 0x200u
 #define MESSAGE_MAX (VHOST_HEADER_LEN + VHOST_PAYLOAD_MAX)
-#define WAIT_MSEC 10000
+#define WAIT_MSEC (FAKE_WAIT_SECONDS * 1000)
 
 /** fake_vhost_say() - one message of the process's, on any of its sockets */
 void fake_vhost_say(int fd, uint32_t request, uint32_t flags, const void *payload, size_t len) {

@@ -9,8 +9,7 @@
 
 #include "base/checked.h"
 #include "base/le.h"
-
-#define WAIT_SECONDS 20
+#include "tests/fake/vmm_wait.h"
 
 /* Our own numbers, so that a mistake in the device's is seen. */
 #define REG_OFFERED_SELECT 0x00
@@ -155,11 +154,15 @@ static void set_wire(void *controller, unsigned pin, bool level) {
 
 FakeBoard *fake_board_new(unsigned flags) {
         FakeBoard *board = calloc(1, sizeof(*board));
+        pthread_condattr_t monotonic;
         PciRootConfig config = {.mem64_base = FAKE_MEM64_BASE, .mem64_size = UINT64_C(1) << 32};
 
         assert(board);
         pthread_mutex_init(&board->lock, NULL);
-        pthread_cond_init(&board->changed, NULL);
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&board->changed, &monotonic);
+        pthread_condattr_destroy(&monotonic);
         board->partition.ops = &partition_ops;
         if (flags & FAKE_DOORBELLS)
                 board->partition.doorbells = &doorbell_ops;
@@ -237,7 +240,7 @@ void *fake_host(FakeBoard *board, gpa_t gpa, uint64_t len) {
 static bool wait_changed(FakeBoard *board, const struct timespec *deadline) {
         struct timespec now, until;
 
-        clock_gettime(CLOCK_REALTIME, &now);
+        clock_gettime(CLOCK_MONOTONIC, &now);
         if (now.tv_sec > deadline->tv_sec)
                 return false;
         until = now;
@@ -253,9 +256,22 @@ static bool wait_changed(FakeBoard *board, const struct timespec *deadline) {
 static struct timespec deadline_from_now(void) {
         struct timespec deadline;
 
-        clock_gettime(CLOCK_REALTIME, &deadline);
-        deadline.tv_sec += WAIT_SECONDS;
+        clock_gettime(CLOCK_MONOTONIC, &deadline);
+        deadline.tv_sec += FAKE_WAIT_SECONDS;
         return deadline;
+}
+
+/* Until @is_there, which is asked without the board's lock and may use its registers; false when it never is. */
+bool fake_wait(FakeBoard *board, bool (*is_there)(void *userdata), void *userdata) {
+        struct timespec deadline = deadline_from_now();
+        bool there, time_left = true;
+
+        while (!(there = is_there(userdata)) && time_left) {
+                pthread_mutex_lock(&board->lock);
+                time_left = wait_changed(board, &deadline);
+                pthread_mutex_unlock(&board->lock);
+        }
+        return there;
 }
 
 unsigned fake_msi_count(FakeBoard *board, uint32_t data) {
@@ -362,21 +378,20 @@ uint8_t fake_driver_status(FakeDriver *driver) {
         return (uint8_t) fake_read(driver, driver->common + REG_STATUS, 1);
 }
 
+typedef struct StatusWait {
+        FakeDriver *driver;
+        uint8_t mask, value;
+} StatusWait;
+
+static bool has_status(void *userdata) {
+        const StatusWait *wait = userdata;
+
+        return (fake_driver_status(wait->driver) & wait->mask) == wait->value;
+}
+
 bool fake_driver_wait_status(FakeDriver *driver, uint8_t mask, uint8_t value) {
-        struct timespec deadline = deadline_from_now();
-        bool there = (fake_driver_status(driver) & mask) == value;
-
-        while (!there) {
-                bool time_left;
-
-                pthread_mutex_lock(&driver->board->lock);
-                time_left = wait_changed(driver->board, &deadline);
-                pthread_mutex_unlock(&driver->board->lock);
-                there = (fake_driver_status(driver) & mask) == value;
-                if (!time_left)
-                        break;
-        }
-        return there;
+        return fake_wait(driver->board, has_status,
+                         &(StatusWait){.driver = driver, .mask = mask, .value = value});
 }
 
 static void add_status(FakeDriver *driver, uint8_t bits) {

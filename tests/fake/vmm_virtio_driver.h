@@ -92,6 +92,7 @@ void fake_board_stop(FakeBoard *board);
 gpa_t fake_alloc(FakeBoard *board, uint64_t size);
 void *fake_host(FakeBoard *board, gpa_t gpa, uint64_t len);
 unsigned fake_msi_count(FakeBoard *board, uint32_t data);
+bool fake_wait(FakeBoard *board, bool (*is_there)(void *userdata), void *userdata);
 bool fake_wait_msi(FakeBoard *board, uint32_t data, unsigned count);
 bool fake_wait_wire(FakeBoard *board, unsigned line, bool level);
 uint32_t fake_config_read(FakeBoard *board, unsigned slot, unsigned offset, unsigned size);
