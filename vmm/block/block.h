@@ -61,6 +61,10 @@ typedef struct BlockOpenOptions {
         AioEngine engine;
 } BlockOpenOptions;
 
+#define BLOCK_SIZE_MIN 512u /* logical blocks of a disk are powers of two between these */
+#define BLOCK_SIZE_MAX 4096u
+#define BLOCK_ID_MAX 20u /* bytes of its serial number */
+
 int block_open(const char *path, const BlockOpenOptions *options, Loop *loop, BlockDev **ret,
                TextError *reterr);
 
@@ -73,3 +77,8 @@ static inline BlockDev *block_free(BlockDev *dev) {
         return dev ? dev->ops->free(dev) : NULL;
 }
 DEFINE_CLEANUP(BlockDev *, block_free)
+
+/* geometry.c: what every kind of disk makes of an image */
+int block_check_disk(const BlockDev *image, unsigned block_size, const char *id, TextError *reterr);
+uint8_t block_physical_exponent(const BlockDev *image, unsigned block_size);
+int block_resize(BlockDev *image, unsigned block_size, uint64_t size_bytes);

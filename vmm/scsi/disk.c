@@ -197,21 +197,11 @@ void scsi_disk_submit(ScsiDisk *disk) {
 
 /**
  * scsi_disk_resize() - change the image; the next command is told
- * @size_bytes: a multiple of the logical block; commands beyond a smaller end fail from now on
- *
- * Return: 0; -EINVAL for a size that is none; -EOPNOTSUPP for an image whose size is fixed; -EROFS; what the host's file
- * system says.
+ * @size_bytes: see block_resize(), whose errors are returned; commands beyond a smaller end fail from now on
  */
 int scsi_disk_resize(ScsiDisk *disk, uint64_t size_bytes) {
-        int r;
+        int r = block_resize(disk->image, disk->block_size, size_bytes);
 
-        if (size_bytes == 0 || size_bytes % disk->block_size != 0)
-                return -EINVAL;
-        if (disk->image->read_only)
-                return -EROFS;
-        if (!disk->image->ops->resize)
-                return -EOPNOTSUPP;
-        r = disk->image->ops->resize(disk->image, size_bytes);
         if (r < 0)
                 return r;
         disk->n_blocks = size_bytes / disk->block_size;
@@ -229,25 +219,6 @@ ScsiDisk *scsi_disk_free(ScsiDisk *disk) {
         return NULL;
 }
 
-static int check_config(const BlockDev *image, const ScsiDiskConfig *config, TextError *reterr) {
-        unsigned block = config->block_size;
-
-        if (block < 512 || block > 4096 || (block & (block - 1)) != 0)
-                return text_error_set(reterr, -EINVAL,
-                                      "block size %u is not 512, 1024, 2048 or 4096", block);
-        if (block % image->align_bytes != 0)
-                return text_error_set(
-                        reterr, -EINVAL,
-                        "direct access to this image needs blocks of %u bytes, not %u",
-                        image->align_bytes, block);
-        if (image->size_bytes < block)
-                return text_error_set(reterr, -EINVAL, "the image has no block of %u bytes", block);
-        if (config->id && strlen(config->id) > SCSI_ID_MAX)
-                return text_error_set(reterr, -EINVAL, "disk id '%s' is longer than %u bytes",
-                                      config->id, SCSI_ID_MAX);
-        return 0;
-}
-
 /**
  * scsi_disk_new() - a disk
  * @image:   consumed on success
@@ -260,9 +231,12 @@ int scsi_disk_new(BlockDev *image, const ScsiDiskConfig *config, ScsiDisk **ret,
         ScsiDisk *disk;
         int r;
 
-        r = check_config(image, config, reterr);
+        r = block_check_disk(image, config->block_size, config->id, reterr);
         if (r < 0)
                 return r;
+        if (image->size_bytes < config->block_size) /* READ CAPACITY tells of the last block */
+                return text_error_set(reterr, -EINVAL, "the image has no block of %u bytes",
+                                      config->block_size);
         disk = calloc(1, sizeof(*disk));
         if (!disk)
                 return -ENOMEM;
@@ -272,14 +246,11 @@ int scsi_disk_new(BlockDev *image, const ScsiDiskConfig *config, ScsiDisk **ret,
                 .block_size = config->block_size,
                 .n_blocks = image->size_bytes / config->block_size,
                 .target = config->target,
+                .physical_exponent = block_physical_exponent(image, config->block_size),
                 .thin = !image->read_only && image->discards && image->ops->discard,
         };
         if (config->id)
                 memcpy(disk->id, config->id, strlen(config->id));
-        while (((uint64_t) disk->block_size << (disk->physical_exponent + 1)) <=
-                       image->optimal_bytes &&
-               disk->physical_exponent < 7)
-                disk->physical_exponent++;
         scsi_disk_tell(disk, SCSI_POWER_ON);
         *ret = disk;
         return 0;

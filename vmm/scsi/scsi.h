@@ -18,7 +18,6 @@
 
 #define SCSI_CDB_MAX 16u
 #define SCSI_SENSE_LEN 18u
-#define SCSI_ID_MAX 20u
 
 /* Bytes that one command may move. */
 #define SCSI_TRANSFER_MAX (UINT32_C(16) << 20)
@@ -82,7 +81,7 @@ typedef struct ScsiDiskConfig {
         ScsiHandler handler;
         unsigned block_size; /* logical block in bytes: power of two, 512..4096 */
         unsigned target;     /* where it is, for its name */
-        const char *id; /* serial number, optional, at most SCSI_ID_MAX bytes of ASCII; copied */
+        const char *id; /* serial number, optional, at most BLOCK_ID_MAX bytes of ASCII; copied */
 } ScsiDiskConfig;
 
 int scsi_disk_new(BlockDev *image, const ScsiDiskConfig *config, ScsiDisk **ret, TextError *reterr);

@@ -12,7 +12,7 @@ struct ScsiDisk {
         uint8_t physical_exponent; /* logical blocks in a physical one, as a power of two */
         uint64_t n_blocks;
         unsigned target;
-        char id[SCSI_ID_MAX + 1]; /* empty: it has none */
+        char id[BLOCK_ID_MAX + 1]; /* empty: it has none */
         bool thin;                /* what is unmapped goes back to the host */
         bool stopped;             /* tasks take no further step */
         bool has_news;

@@ -38,7 +38,6 @@
 
 #define BLK_SECTOR 512u
 #define BLK_HEADER_LEN 16u
-#define BLK_ID_LEN 20u
 #define BLK_QUEUE_SIZE 256u
 #define BLK_SEG_MAX (VIRTQ_CHAIN_MAX - 2) /* beside header and status */
 
@@ -77,7 +76,7 @@ struct VirtioBlk {
         VirtioDevice dev;
         BlockDev *disk; /* owned */
         uint8_t config[BLK_CONFIG_LEN];
-        char id[BLK_ID_LEN];
+        char id[BLOCK_ID_MAX];
         unsigned n_pending; /* requests that the disk has */
         bool resetting;     /* requests that end are forgotten; the last one ends the reset */
         bool closing;       /* requests that end are forgotten */
@@ -376,23 +375,16 @@ static bool blk_busy(const VirtioDevice *dev) {
 /**
  * virtio_blk_resize() - change the disk and tell the driver (section 5.2.5, "device-initiated")
  * @dev:        made by virtio_blk_new()
- * @size_bytes: a multiple of the logical block; requests beyond a smaller end fail from now on
+ * @size_bytes: see block_resize(), whose errors are returned; requests beyond a smaller end fail from now on
  *
- * On the device's loop, without its lock. Return: 0; -EINVAL for a size that is none; -EOPNOTSUPP for an image whose
- * size is fixed; -EROFS; what the host's file system says.
+ * On the device's loop, without its lock.
  */
 int virtio_blk_resize(VirtioDevice *dev, uint64_t size_bytes) {
         VirtioBlk *blk = (VirtioBlk *) dev;
         int r;
 
-        if (size_bytes == 0 || size_bytes % le32_load(blk->config + BLK_CONFIG_BLOCK_SIZE) != 0)
-                return -EINVAL;
-        if (blk->disk->read_only)
-                return -EROFS;
-        if (!blk->disk->ops->resize)
-                return -EOPNOTSUPP;
         virtio_device_lock(dev);
-        r = blk->disk->ops->resize(blk->disk, size_bytes);
+        r = block_resize(blk->disk, le32_load(blk->config + BLK_CONFIG_BLOCK_SIZE), size_bytes);
         if (r >= 0) {
                 le64_store(blk->config, size_bytes / BLK_SECTOR);
                 virtio_device_config_changed(dev);
@@ -438,10 +430,8 @@ static void fill_config(VirtioBlk *blk, const VirtioBlkConfig *config) {
         const BlockDev *disk = blk->disk;
         uint32_t block = config->block_size;
         uint64_t blocks = disk->size_bytes / block;
-        uint8_t *c = blk->config, physical = 0;
-
-        while (((uint64_t) block << (physical + 1)) <= disk->optimal_bytes && physical < 7)
-                physical++;
+        const uint8_t physical = block_physical_exponent(disk, block);
+        uint8_t *c = blk->config;
 
         le64_store(c, blocks * (block / BLK_SECTOR)); /* capacity in sectors */
         le32_store(c + 12, BLK_SEG_MAX);
@@ -472,26 +462,6 @@ static uint64_t features(const BlockDev *disk, const VirtioBlkConfig *config) {
         return f;
 }
 
-static int check_config(const BlockDev *disk, const VirtioBlkConfig *config, TextError *reterr) {
-        unsigned block = config->block_size;
-
-        if (config->n_queues < 1 || config->n_queues > VIRTIO_BLK_QUEUES_MAX)
-                return text_error_set(reterr, -EINVAL, "a disk has 1 to %u queues, not %u",
-                                      VIRTIO_BLK_QUEUES_MAX, config->n_queues);
-        if (block < BLK_SECTOR || block > 4096 || (block & (block - 1)) != 0)
-                return text_error_set(reterr, -EINVAL,
-                                      "block size %u is not 512, 1024, 2048 or 4096", block);
-        if (block % disk->align_bytes != 0)
-                return text_error_set(
-                        reterr, -EINVAL,
-                        "direct access to this image needs blocks of %u bytes, not %u",
-                        disk->align_bytes, block);
-        if (config->id && strlen(config->id) > BLK_ID_LEN)
-                return text_error_set(reterr, -EINVAL, "disk id '%s' is longer than %u bytes",
-                                      config->id, BLK_ID_LEN);
-        return 0;
-}
-
 /**
  * virtio_blk_new() - a disk
  * @disk:    consumed on success; opened on the loop that the queues will run on
@@ -504,7 +474,10 @@ int virtio_blk_new(BlockDev *disk, const VirtioBlkConfig *config, VirtioDevice *
         VirtioBlk *blk;
         int r;
 
-        r = check_config(disk, config, reterr);
+        if (config->n_queues < 1 || config->n_queues > VIRTIO_BLK_QUEUES_MAX)
+                return text_error_set(reterr, -EINVAL, "a disk has 1 to %u queues, not %u",
+                                      VIRTIO_BLK_QUEUES_MAX, config->n_queues);
+        r = block_check_disk(disk, config->block_size, config->id, reterr);
         if (r < 0)
                 return r;
         blk = calloc(1, sizeof(*blk));

@@ -17,7 +17,7 @@
 typedef struct VirtioBlkConfig {
         unsigned n_queues;   /* 1..VIRTIO_BLK_QUEUES_MAX; one per vCPU is best */
         unsigned block_size; /* logical block in bytes: power of two, 512..4096 */
-        const char *id;      /* optional, at most 20 bytes; copied */
+        const char *id;      /* optional, at most BLOCK_ID_MAX bytes; copied */
 } VirtioBlkConfig;
 
 #define VIRTIO_BLK_QUEUES_MAX 16u
