@@ -62,14 +62,20 @@ void fake_vhost_stopped(FakeVhost *fake, unsigned queue) {
         fake_vhost_say(fake->fd, VHOST_GET_VRING_BASE, FAKE_VHOST_REPLY, payload, sizeof(payload));
 }
 
+/** fake_vhost_init() - nobody is there yet */
+void fake_vhost_init(FakeVhost *fake) {
+        *fake = (FakeVhost){.fd = -EBADF, .back_fd = -EBADF};
+        for (unsigned i = 0; i < VHOST_USER_QUEUES_MAX; i++)
+                fake->calls[i] = fake->kicks[i] = -EBADF;
+}
+
 /** fake_vhost_connect_as() - the answers are given. Return: the frontend's end of the socket, the caller's. */
 int fake_vhost_connect_as(FakeVhost *fake, const FakeVhostOptions *options) {
         const uint64_t features = options->features | FEATURES;
         int fds[2], r;
 
-        *fake = (FakeVhost){.back_fd = -EBADF, .n_queues = options->n_queues};
-        for (unsigned i = 0; i < VHOST_USER_QUEUES_MAX; i++)
-                fake->calls[i] = fake->kicks[i] = -EBADF;
+        fake_vhost_init(fake);
+        fake->n_queues = options->n_queues;
         r = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
         assert(r == 0);
         fake->fd = fds[1];

@@ -35,6 +35,7 @@ typedef struct FakeVhost {
         uint16_t taken[VHOST_USER_QUEUES_MAX], ended[VHOST_USER_QUEUES_MAX];
 } FakeVhost;
 
+void fake_vhost_init(FakeVhost *fake);
 int fake_vhost_connect(FakeVhost *fake);
 int fake_vhost_connect_as(FakeVhost *fake, const FakeVhostOptions *options);
 void fake_vhost_meet(FakeVhost *fake);

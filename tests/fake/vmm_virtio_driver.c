@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/le.h"
 #include "tests/fake/vmm_wait.h"
+#include "vmm/virtio/devices.h"
 
 /* Our own numbers, so that a mistake in the device's is seen. */
 #define REG_OFFERED_SELECT 0x00
@@ -179,6 +180,18 @@ FakeBoard *fake_board_new(unsigned flags) {
                 assert(false);
         board->next_alloc = 0x10000;
         return board;
+}
+
+/* Puts @dev, consumed, on the bus. */
+void fake_board_add(FakeBoard *board, VirtioDevice *dev, unsigned slot) {
+        const VirtioPciConfig config = {.root = board->root,
+                                        .slot = slot,
+                                        .partition = &board->partition,
+                                        .mem = board->mem,
+                                        .loop = board->loop};
+        int r = virtio_pci_new(dev, &config);
+
+        assert(r == 0);
 }
 
 static void *loop_thread(void *userdata) {

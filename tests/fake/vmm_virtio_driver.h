@@ -87,6 +87,7 @@ enum { FAKE_ROUTES = 1, FAKE_DOORBELLS = 2 };
 
 FakeBoard *fake_board_new(unsigned flags);
 FakeBoard *fake_board_free(FakeBoard *board);
+void fake_board_add(FakeBoard *board, VirtioDevice *dev, unsigned slot);
 void fake_board_run(FakeBoard *board);
 void fake_board_stop(FakeBoard *board);
 gpa_t fake_alloc(FakeBoard *board, uint64_t size);

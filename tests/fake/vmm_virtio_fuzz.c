@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/le.h"
-#include "vmm/virtio/devices.h"
 
 #define RECORD 16u
 #define RECORDS_MAX 256u
@@ -43,17 +42,9 @@ void fuzzed_init(FuzzedDevice *f) {
 
 /** fuzzed_attach() - put @dev, consumed, on the board's bus */
 void fuzzed_attach(FuzzedDevice *f, VirtioDevice *dev) {
-        VirtioPciConfig config = {.root = f->board->root,
-                                  .slot = FUZZ_SLOT,
-                                  .partition = &f->board->partition,
-                                  .mem = f->board->mem,
-                                  .loop = f->board->loop};
-        int r;
-
         f->dev = dev;
         f->n_queues = dev->n_queues;
-        r = virtio_pci_new(dev, &config);
-        assert(r == 0);
+        fake_board_add(f->board, dev, FUZZ_SLOT);
         fake_driver_probe(&f->driver, f->board, FUZZ_SLOT);
 }
 

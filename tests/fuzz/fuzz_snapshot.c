@@ -168,16 +168,6 @@ static void end_turn(void *userdata) {
         loop_exit(userdata);
 }
 
-static void add(FakeBoard *board, VirtioDevice *dev, unsigned slot) {
-        const VirtioPciConfig config = {.root = board->root,
-                                        .slot = slot,
-                                        .partition = &board->partition,
-                                        .mem = board->mem,
-                                        .loop = board->loop};
-
-        check(virtio_pci_new(dev, &config) == 0);
-}
-
 static uint64_t bar_of(FakeBoard *board, unsigned slot) {
         return (fake_config_read(board, slot, PCI_BAR0, 4) & ~0xfu) |
                (uint64_t) fake_config_read(board, slot, PCI_BAR0 + 4, 4) << 32;
@@ -211,9 +201,9 @@ static void fuzz_functions(const uint8_t *data, size_t size) {
         check(char_new(&sink, board->loop, &chardev, NULL) == 0);
         check(virtio_rng_new(&rng) == 0 && virtio_console_new(chardev, &console) == 0 &&
               virtio_balloon_new(&config, &balloon) == 0);
-        add(board, rng, 1);
-        add(board, console, 2);
-        add(board, balloon, 3);
+        fake_board_add(board, rng, 1);
+        fake_board_add(board, console, 2);
+        fake_board_add(board, balloon, 3);
         check(loop_add_timer(board->loop, end_turn, board->loop, &stop) == 0);
         snapshot_init_restoring(&s, data, size);
         pci_root_snapshot(board->root, &s);

@@ -39,14 +39,7 @@ typedef struct Fuzzed {
 } Fuzzed;
 
 static void attach(Fuzzed *f, VirtioDevice *dev, unsigned slot) {
-        VirtioPciConfig config = {.root = f->board->root,
-                                  .slot = slot,
-                                  .partition = &f->board->partition,
-                                  .mem = f->board->mem,
-                                  .loop = f->board->loop};
-        int r = virtio_pci_new(dev, &config);
-
-        assert(r == 0);
+        fake_board_add(f->board, dev, slot);
         fake_config_write(f->board, slot, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 

@@ -40,20 +40,13 @@ static void end_turn(void *userdata) {
 
 static void fuzzed_init(Fuzzed *f) {
         VirtioNetConfig net_config = {.mergeable = true};
-        VirtioPciConfig config;
         VirtioDevice *dev;
         int r;
 
         f->board = fake_board_new(FAKE_DOORBELLS | FAKE_ROUTES);
         r = virtio_net_new(&fake_net_new(f->board->loop, 2, &f->wire)->net, &net_config, &dev);
         assert(r == 0);
-        config = (VirtioPciConfig){.root = f->board->root,
-                                   .slot = SLOT,
-                                   .partition = &f->board->partition,
-                                   .mem = f->board->mem,
-                                   .loop = f->board->loop};
-        r = virtio_pci_new(dev, &config);
-        assert(r == 0);
+        fake_board_add(f->board, dev, SLOT);
         fake_driver_probe(&f->driver, f->board, SLOT);
         r = loop_add_timer(f->board->loop, end_turn, f->board->loop, &f->stop);
         assert(r == 0);

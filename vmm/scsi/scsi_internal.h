@@ -13,8 +13,8 @@ struct ScsiDisk {
         uint64_t n_blocks;
         unsigned target;
         char id[BLOCK_ID_MAX + 1]; /* empty: it has none */
-        bool thin;                /* what is unmapped goes back to the host */
-        bool stopped;             /* tasks take no further step */
+        bool thin;                 /* what is unmapped goes back to the host */
+        bool stopped;              /* tasks take no further step */
         bool has_news;
         ScsiSense news;
 };

@@ -33,9 +33,8 @@ static void test_blocks_and_ids_that_cannot_be_are_refused_by_their_value(void *
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                const BlockDev image = {.ops = &fixed_ops,
-                                        .size_bytes = 4096,
-                                        .align_bytes = table[i].align_bytes};
+                const BlockDev image = {
+                        .ops = &fixed_ops, .size_bytes = 4096, .align_bytes = table[i].align_bytes};
                 _cleanup_(text_error_deinit) TextError error = {0};
 
                 assert_int_equal(block_check_disk(&image, table[i].block_size, table[i].id, &error),

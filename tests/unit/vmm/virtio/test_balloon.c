@@ -55,13 +55,7 @@ static int setup(void **state) {
         f->board = fake_board_new(FAKE_DOORBELLS | FAKE_ROUTES);
         config.loop = f->board->loop;
         assert_int_equal(virtio_balloon_new(&config, &f->dev), 0);
-        assert_int_equal(
-                virtio_pci_new(f->dev, &(VirtioPciConfig){.root = f->board->root,
-                                                          .slot = 1,
-                                                          .partition = &f->board->partition,
-                                                          .mem = f->board->mem,
-                                                          .loop = f->board->loop}),
-                0);
+        fake_board_add(f->board, f->dev, 1);
         fake_driver_probe(&f->driver, f->board, 1);
         fake_board_run(f->board);
         fake_driver_start(&f->driver, F_STATS_VQ | F_REPORTING, 4, true);

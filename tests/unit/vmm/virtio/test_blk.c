@@ -105,12 +105,7 @@ static void attach(Fixture *f, BlockDev *disk, const VirtioBlkConfig *config) {
         VirtioDevice *dev;
 
         assert_int_equal(virtio_blk_new(disk, config, &dev, NULL), 0);
-        assert_int_equal(virtio_pci_new(dev, &(VirtioPciConfig){.root = f->board->root,
-                                                                .slot = SLOT,
-                                                                .partition = &f->board->partition,
-                                                                .mem = f->board->mem,
-                                                                .loop = f->board->loop}),
-                         0);
+        fake_board_add(f->board, dev, SLOT);
         f->dev = dev;
         fake_driver_probe(&f->driver, f->board, SLOT);
         f->header = fake_alloc(f->board, 4096);

@@ -70,12 +70,7 @@ static int setup(void **state) {
         fd_close(out);
         fd_close(in);
         assert_int_equal(virtio_console_new(f->chardev, &dev), 0);
-        assert_int_equal(virtio_pci_new(dev, &(VirtioPciConfig){.root = f->board->root,
-                                                                .slot = 1,
-                                                                .partition = &f->board->partition,
-                                                                .mem = f->board->mem,
-                                                                .loop = f->board->loop}),
-                         0);
+        fake_board_add(f->board, dev, 1);
         assert_int_equal(sem_init(&f->turned, 0, 0), 0);
         assert_int_equal(loop_add_timer(f->board->loop, turned, &f->turned, &f->turn), 0);
         fake_driver_probe(&f->driver, f->board, 1);

@@ -9,70 +9,41 @@
 #include <cmocka.h>
 
 #include "base/le.h"
-#include "tests/fake/vmm_vhost_fake.h"
-#include "tests/fake/vmm_virtio_driver.h"
+#include "tests/fake/vmm_vhost_guest.h"
 #include "vmm/virtio/devices.h"
 
 #define QUEUE 1u /* of requests */
 #define HEADER 40u
 #define UNIQUE UINT64_C(0x1122334455667788)
 
-typedef struct Fixture {
-        FakeBoard *board;
-        FakeDriver driver;
-        FakeVhost process;
-        gpa_t question, answer;
-} Fixture;
-
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
         VhostUserConfig config = {.min_queues = VIRTIO_FS_QUEUES, .max_queues = VIRTIO_FS_QUEUES};
         VirtioDevice *dev;
         VhostUser *vhost;
+        VhostGuest *f;
 
-        assert_non_null(f);
-        f->board = fake_board_new(FAKE_DOORBELLS | FAKE_ROUTES);
+        if (vhost_guest_setup(state) < 0)
+                return -1;
+        f = *state;
         config.mem = f->board->mem;
         config.loop = f->board->loop;
         assert_int_equal(
                 vhost_user_new_consume(fake_vhost_connect(&f->process), &config, &vhost, NULL), 0);
         assert_int_equal(virtio_fs_new(vhost, "work", &dev, NULL), 0);
         fake_vhost_meet(&f->process);
-        assert_int_equal(virtio_pci_new(dev, &(VirtioPciConfig){.root = f->board->root,
-                                                                .slot = 1,
-                                                                .partition = &f->board->partition,
-                                                                .mem = f->board->mem,
-                                                                .loop = f->board->loop}),
-                         0);
-        fake_driver_probe(&f->driver, f->board, 1);
-        f->question = fake_alloc(f->board, HEADER);
-        f->answer = fake_alloc(f->board, 64);
-        le64_store((uint8_t *) fake_host(f->board, f->question, HEADER) + 8, UNIQUE);
-        fake_board_run(f->board);
+        le64_store((uint8_t *) fake_host(f->board, f->out, HEADER) + 8, UNIQUE);
+        vhost_guest_attach(f, dev);
         fake_driver_start(&f->driver, 0, VIRTIO_FS_QUEUES, true);
-        *state = f;
         return 0;
 }
 
-static int teardown(void **state) {
-        Fixture *f = *state;
-
-        fake_board_free(f->board);
-        fake_vhost_deinit(&f->process);
-        free(f);
-        return 0;
-}
-
-static void ask(Fixture *f) {
-        const FakeBuffer buffers[] = {{f->question, HEADER, false}, {f->answer, 64, true}};
-
-        (void) fake_queue_add(f->driver.queues + QUEUE, buffers, 2);
-        fake_queue_kick(f->driver.queues + QUEUE);
+static void ask(VhostGuest *f) {
+        vhost_guest_ask(f, QUEUE, HEADER, 64);
 }
 
 /* The next request that the device ends carries the answer of a server that is no more. */
-static void assert_refused(Fixture *f) {
-        const uint8_t *answer = fake_host(f->board, f->answer, 64);
+static void assert_refused(VhostGuest *f) {
+        const uint8_t *answer = fake_host(f->board, f->in, 64);
         uint16_t head;
         uint32_t len;
 
@@ -84,7 +55,7 @@ static void assert_refused(Fixture *f) {
 }
 
 static void test_requests_go_to_the_process_and_their_ends_come_back(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
         uint32_t len;
 
@@ -96,7 +67,7 @@ static void test_requests_go_to_the_process_and_their_ends_come_back(void **stat
 }
 
 static void test_what_a_lost_process_had_is_answered_with_an_error(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
 
         ask(f);
@@ -107,7 +78,7 @@ static void test_what_a_lost_process_had_is_answered_with_an_error(void **state)
 }
 
 static void test_so_is_what_the_guest_asks_afterwards(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
 
         ask(f);
@@ -119,8 +90,8 @@ static void test_so_is_what_the_guest_asks_afterwards(void **state) {
 }
 
 static void test_a_request_without_room_for_an_answer_just_ends(void **state) {
-        Fixture *f = *state;
-        const FakeBuffer forget = {f->question, HEADER, false};
+        VhostGuest *f = *state;
+        const FakeBuffer forget = {f->out, HEADER, false};
         uint16_t head;
         uint32_t len;
 
@@ -132,7 +103,7 @@ static void test_a_request_without_room_for_an_answer_just_ends(void **state) {
 }
 
 static void test_a_process_that_ends_what_it_was_not_given_is_lost(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
 
         ask(f);
@@ -142,7 +113,7 @@ static void test_a_process_that_ends_what_it_was_not_given_is_lost(void **state)
 }
 
 static void test_a_reset_that_waits_for_the_process_ends_with_it(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
 
         ask(f);
@@ -156,7 +127,7 @@ static void test_a_reset_that_waits_for_the_process_ends_with_it(void **state) {
         assert_refused(f);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, vhost_guest_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {

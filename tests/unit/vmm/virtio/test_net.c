@@ -48,12 +48,7 @@ static int setup(void **state) {
         f->board = fake_board_new(FAKE_ROUTES);
         f->net = fake_net_new(f->board->loop, 2, &f->wire);
         assert_int_equal(virtio_net_new(&f->net->net, &config, &dev), 0);
-        assert_int_equal(virtio_pci_new(dev, &(VirtioPciConfig){.root = f->board->root,
-                                                                .slot = 1,
-                                                                .partition = &f->board->partition,
-                                                                .mem = f->board->mem,
-                                                                .loop = f->board->loop}),
-                         0);
+        fake_board_add(f->board, dev, 1);
         fake_driver_probe(&f->driver, f->board, 1);
         fake_board_run(f->board);
         *state = f;

@@ -62,13 +62,7 @@ static Fixture *fixture_new(uint64_t features) {
         config.vhosts = open_kernels(f, features);
         config.loop = f->board->loop;
         assert_int_equal(virtio_net_new(&f->net->net, &config, &f->dev), 0);
-        assert_int_equal(
-                virtio_pci_new(f->dev, &(VirtioPciConfig){.root = f->board->root,
-                                                          .slot = 1,
-                                                          .partition = &f->board->partition,
-                                                          .mem = f->board->mem,
-                                                          .loop = f->board->loop}),
-                0);
+        fake_board_add(f->board, f->dev, 1);
         fake_driver_probe(&f->driver, f->board, 1);
         fake_board_run(f->board);
         return f;

@@ -37,12 +37,7 @@ static int setup(void **state) {
                          0);
         assert_int_equal(le64_load(dev->config), UINT64_C(0x123400000000));
         assert_int_equal(le64_load(dev->config + 8), 0x400000);
-        assert_int_equal(virtio_pci_new(dev, &(VirtioPciConfig){.root = f->board->root,
-                                                                .slot = 1,
-                                                                .partition = &f->board->partition,
-                                                                .mem = f->board->mem,
-                                                                .loop = f->board->loop}),
-                         0);
+        fake_board_add(f->board, dev, 1);
         fake_driver_probe(&f->driver, f->board, 1);
         fake_board_run(f->board);
         fake_driver_start(&f->driver, VIRTIO_F_INDIRECT_DESC, 1, true);

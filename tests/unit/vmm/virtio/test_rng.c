@@ -23,12 +23,7 @@ static int setup(void **state) {
         assert_non_null(f);
         f->board = fake_board_new(FAKE_DOORBELLS | FAKE_ROUTES);
         assert_int_equal(virtio_rng_new(&dev), 0);
-        assert_int_equal(virtio_pci_new(dev, &(VirtioPciConfig){.root = f->board->root,
-                                                                .slot = 1,
-                                                                .partition = &f->board->partition,
-                                                                .mem = f->board->mem,
-                                                                .loop = f->board->loop}),
-                         0);
+        fake_board_add(f->board, dev, 1);
         fake_driver_probe(&f->driver, f->board, 1);
         fake_board_run(f->board);
         fake_driver_start(&f->driver, VIRTIO_F_INDIRECT_DESC, 1, true);

@@ -88,13 +88,7 @@ typedef struct Fixture {
 } Fixture;
 
 static void attach(Fixture *f) {
-        assert_int_equal(
-                virtio_pci_new(f->dev, &(VirtioPciConfig){.root = f->board->root,
-                                                          .slot = SLOT,
-                                                          .partition = &f->board->partition,
-                                                          .mem = f->board->mem,
-                                                          .loop = f->board->loop}),
-                0);
+        fake_board_add(f->board, f->dev, SLOT);
         fake_driver_probe(&f->driver, f->board, SLOT);
         f->request = fake_alloc(f->board, 4096);
         f->answer = fake_alloc(f->board, 8192);

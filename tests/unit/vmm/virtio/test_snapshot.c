@@ -52,20 +52,11 @@ static int teardown(void **state) {
         return 0;
 }
 
-static void add(FakeBoard *board, VirtioDevice *dev) {
-        assert_int_equal(virtio_pci_new(dev, &(VirtioPciConfig){.root = board->root,
-                                                                .slot = SLOT,
-                                                                .partition = &board->partition,
-                                                                .mem = board->mem,
-                                                                .loop = board->loop}),
-                         0);
-}
-
 static void add_rng(FakeBoard *board) {
         VirtioDevice *dev;
 
         assert_int_equal(virtio_rng_new(&dev), 0);
-        add(board, dev);
+        fake_board_add(board, dev, SLOT);
 }
 
 static void add_net(FakeBoard *board, int *ret_wire, uint8_t last_of_mac) {
@@ -74,7 +65,7 @@ static void add_net(FakeBoard *board, int *ret_wire, uint8_t last_of_mac) {
         VirtioDevice *dev;
 
         assert_int_equal(virtio_net_new(&net->net, &config, &dev), 0);
-        add(board, dev);
+        fake_board_add(board, dev, SLOT);
 }
 
 static void start(Fixture *f, unsigned n_queues) {
@@ -221,7 +212,7 @@ static void test_a_device_without_a_description_is_named(void **state) {
         dev->ops = &mute_ops;
         dev->n_queues = 1;
         dev->queue_size_max[0] = 8;
-        add(f->from, dev);
+        fake_board_add(f->from, dev, SLOT);
         save(f);
         assert_int_equal(f->saved.error, -EOPNOTSUPP);
         assert_string_equal(text_error_message(&f->saved.text, 0), "pci 3: mute cannot be saved");

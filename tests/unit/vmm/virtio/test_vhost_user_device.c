@@ -11,8 +11,7 @@
 #include <cmocka.h>
 
 #include "base/le.h"
-#include "tests/fake/vmm_vhost_fake.h"
-#include "tests/fake/vmm_virtio_driver.h"
+#include "tests/fake/vmm_vhost_guest.h"
 #include "vmm/virtio/devices.h"
 
 /* Features and configuration by their numbers in virtio 1.2, so that a mistake in the device's is seen. */
@@ -31,35 +30,7 @@
 #define STATUS 0x14
 #define NEEDS_RESET 0x40
 
-typedef struct Fixture {
-        FakeBoard *board;
-        FakeDriver driver;
-        FakeVhost process;
-        gpa_t out, in;
-} Fixture;
-
-static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-
-        assert_non_null(f);
-        f->board = fake_board_new(FAKE_DOORBELLS | FAKE_ROUTES);
-        f->out = fake_alloc(f->board, 4096);
-        f->in = fake_alloc(f->board, 4096);
-        f->process.fd = f->process.back_fd = -EBADF;
-        *state = f;
-        return 0;
-}
-
-static int teardown(void **state) {
-        Fixture *f = *state;
-
-        fake_board_free(f->board);
-        fake_vhost_deinit(&f->process);
-        free(f);
-        return 0;
-}
-
-static VirtioVhostUserConfig config_of(const Fixture *f, uint16_t type) {
+static VirtioVhostUserConfig config_of(const VhostGuest *f, uint16_t type) {
         return (VirtioVhostUserConfig){.type = type,
                                        .mem = f->board->mem,
                                        .loop = f->board->loop,
@@ -67,21 +38,14 @@ static VirtioVhostUserConfig config_of(const Fixture *f, uint16_t type) {
                                        .name = "device"};
 }
 
-static void attach(Fixture *f, uint16_t type, const FakeVhostOptions *options) {
+static void attach(VhostGuest *f, uint16_t type, const FakeVhostOptions *options) {
         const VirtioVhostUserConfig config = config_of(f, type);
         VirtioDevice *dev;
 
         assert_int_equal(virtio_vhost_user_new_consume(fake_vhost_connect_as(&f->process, options),
                                                        &config, &dev, NULL),
                          0);
-        assert_int_equal(virtio_pci_new(dev, &(VirtioPciConfig){.root = f->board->root,
-                                                                .slot = 1,
-                                                                .partition = &f->board->partition,
-                                                                .mem = f->board->mem,
-                                                                .loop = f->board->loop}),
-                         0);
-        fake_driver_probe(&f->driver, f->board, 1);
-        fake_board_run(f->board);
+        vhost_guest_attach(f, dev);
 }
 
 /* A disk of 1024 sectors with two queues and more segments than a request can have. */
@@ -95,7 +59,7 @@ static const uint8_t *disk_config(void) {
         return config;
 }
 
-static void attach_disk(Fixture *f) {
+static void attach_disk(VhostGuest *f) {
         attach(f, VIRTIO_TYPE_BLOCK,
                &(FakeVhostOptions){.features = BLK_SEG_MAX | BLK_SCSI | BLK_FLUSH | BLK_CONFIG_WCE |
                                                BLK_MQ,
@@ -104,37 +68,34 @@ static void attach_disk(Fixture *f) {
                                    .config_len = BLK_CONFIG_LEN});
 }
 
-static void attach_card(Fixture *f) {
+static void attach_card(VhostGuest *f) {
         attach(f, VIRTIO_TYPE_NET,
                &(FakeVhostOptions){.features = NET_MAC | NET_MRG_RXBUF | NET_CTRL_VQ,
                                    .n_queues = 2});
 }
 
 /* Drives @n_queues of the device's; the process has heard of all that are its own. */
-static void start(Fixture *f, uint64_t features, unsigned n_queues, unsigned n_processed) {
+static void start(VhostGuest *f, uint64_t features, unsigned n_queues, unsigned n_processed) {
         fake_driver_start(&f->driver, features, n_queues, true);
         for (unsigned i = 0; i < n_processed; i++)
                 assert_true(fake_vhost_await(&f->process, VHOST_SET_VRING_ENABLE));
 }
 
-static void start_disk(Fixture *f) {
+static void start_disk(VhostGuest *f) {
         attach_disk(f);
         start(f, BLK_FLUSH | BLK_CONFIG_WCE, 1, 1);
 }
 
-static void start_card(Fixture *f) {
+static void start_card(VhostGuest *f) {
         attach_card(f);
         start(f, NET_STATUS, 2, 2);
 }
 
-static void ask(Fixture *f, unsigned queue) {
-        const FakeBuffer buffers[] = {{f->out, 16, false}, {f->in, 513, true}};
-
-        (void) fake_queue_add(f->driver.queues + queue, buffers, 2);
-        fake_queue_kick(f->driver.queues + queue);
+static void ask(VhostGuest *f, unsigned queue) {
+        vhost_guest_ask(f, queue, 16, 513);
 }
 
-static void receive_into(Fixture *f, unsigned queue) {
+static void receive_into(VhostGuest *f, unsigned queue) {
         const FakeBuffer buffer = {f->in, 64, true};
 
         (void) fake_queue_add(f->driver.queues + queue, &buffer, 1);
@@ -142,7 +103,7 @@ static void receive_into(Fixture *f, unsigned queue) {
 }
 
 /* The next request of the disk fails. */
-static void assert_io_error(Fixture *f) {
+static void assert_io_error(VhostGuest *f) {
         const uint8_t *status = fake_host(f->board, f->in, 513);
         uint16_t head;
         uint32_t len;
@@ -151,15 +112,15 @@ static void assert_io_error(Fixture *f) {
         assert_int_equal(status[512], 1);
 }
 
-static void begin_reset(Fixture *f) {
+static void begin_reset(VhostGuest *f) {
         fake_write(&f->driver, f->driver.common + STATUS, 1, 0);
 }
 
-static void assert_reset(Fixture *f) {
+static void assert_reset(VhostGuest *f) {
         assert_true(fake_driver_wait_status(&f->driver, 0xff, 0));
 }
 
-static void set_suspended(Fixture *f, bool suspended) {
+static void set_suspended(VhostGuest *f, bool suspended) {
         fake_board_stop(f->board);
         pci_root_set_suspended(f->board->root, suspended);
         fake_board_run(f->board);
@@ -168,7 +129,7 @@ static void set_suspended(Fixture *f, bool suspended) {
 /* ---- what is agreed ---- */
 
 static void test_the_guest_is_offered_what_the_process_and_the_frontend_know(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
 
         attach_disk(f);
         fake_driver_negotiate(&f->driver, VIRTIO_F_VERSION_1 | BLK_FLUSH);
@@ -180,7 +141,7 @@ static void test_the_guest_is_offered_what_the_process_and_the_frontend_know(voi
 }
 
 static void test_the_process_hears_what_the_driver_accepted(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
 
         start_disk(f);
         assert_int_equal(f->process.features & 0xffffff, BLK_FLUSH | BLK_CONFIG_WCE);
@@ -188,7 +149,7 @@ static void test_the_process_hears_what_the_driver_accepted(void **state) {
 }
 
 static void test_a_card_without_configuration_has_a_link_but_no_address(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
 
         start_card(f);
         assert_int_equal(f->driver.offered & 0xffffff, NET_MRG_RXBUF | NET_STATUS);
@@ -196,7 +157,7 @@ static void test_a_card_without_configuration_has_a_link_but_no_address(void **s
         assert_int_equal(f->process.features & 0xffffff, 0);
 }
 
-static void assert_refused(Fixture *f, uint16_t type, const FakeVhostOptions *options,
+static void assert_refused(VhostGuest *f, uint16_t type, const FakeVhostOptions *options,
                            const char *words) {
         const VirtioVhostUserConfig config = config_of(f, type);
         _cleanup_(text_error_deinit) TextError error = {0};
@@ -207,13 +168,11 @@ static void assert_refused(Fixture *f, uint16_t type, const FakeVhostOptions *op
                          -EPROTO);
         assert_non_null(strstr(error.message, words));
         fake_vhost_deinit(&f->process);
-        f->process = (FakeVhost){.fd = -EBADF, .back_fd = -EBADF};
-        for (unsigned i = 0; i < VHOST_USER_QUEUES_MAX; i++)
-                f->process.calls[i] = f->process.kicks[i] = -EBADF;
+        fake_vhost_init(&f->process);
 }
 
 static void test_a_process_that_cannot_be_the_device_is_refused(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
 
         assert_refused(f, VIRTIO_TYPE_BLOCK, &(FakeVhostOptions){.n_queues = 1},
                        "does not tell the configuration");
@@ -228,7 +187,7 @@ static void test_a_process_that_cannot_be_the_device_is_refused(void **state) {
 /* ---- requests ---- */
 
 static void test_requests_go_to_the_process_and_their_ends_come_back(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
         uint32_t len;
 
@@ -245,7 +204,7 @@ static void test_requests_go_to_the_process_and_their_ends_come_back(void **stat
 /* ---- reset ---- */
 
 static void test_a_reset_waits_until_the_process_lets_go_of_the_buffers(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
 
         start_card(f);
@@ -264,7 +223,7 @@ static void test_a_reset_waits_until_the_process_lets_go_of_the_buffers(void **s
 }
 
 static void test_a_disk_is_reset_when_its_requests_have_ended(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
 
         start_disk(f);
@@ -282,7 +241,7 @@ static void test_a_disk_is_reset_when_its_requests_have_ended(void **state) {
 }
 
 static void test_a_reset_ends_when_the_process_dies(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
 
         start_card(f);
         receive_into(f, 0);
@@ -295,7 +254,7 @@ static void test_a_reset_ends_when_the_process_dies(void **state) {
 /* ---- suspend ---- */
 
 static void test_what_a_suspended_process_did_not_end_is_offered_again(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t first, head;
         uint32_t len;
 
@@ -325,7 +284,7 @@ static void test_what_a_suspended_process_did_not_end_is_offered_again(void **st
 
 static void test_the_guest_hears_of_a_configuration_that_changed(void **state) {
         uint8_t config[BLK_CONFIG_LEN];
-        Fixture *f = *state;
+        VhostGuest *f = *state;
 
         start_disk(f);
         memcpy(config, disk_config(), sizeof(config));
@@ -340,7 +299,7 @@ static void test_the_guest_hears_of_a_configuration_that_changed(void **state) {
 
 static void test_a_message_may_come_in_pieces(void **state) {
         const uint8_t message[] = {CONFIG_CHANGE, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
-        Fixture *f = *state;
+        VhostGuest *f = *state;
 
         start_disk(f);
         assert_int_equal(send(f->process.back_fd, message, 5, 0), 5);
@@ -350,7 +309,7 @@ static void test_a_message_may_come_in_pieces(void **state) {
 
 static void test_the_process_hears_of_the_cache_that_the_driver_wants(void **state) {
         uint8_t config[BLK_CONFIG_LEN];
-        Fixture *f = *state;
+        VhostGuest *f = *state;
 
         start_disk(f);
         fake_write(&f->driver, f->driver.device + 32, 1, 1);
@@ -364,7 +323,7 @@ static void test_the_process_hears_of_the_cache_that_the_driver_wants(void **sta
 }
 
 static void test_the_rest_of_the_configuration_is_not_the_drivers(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
 
         start_disk(f);
         fake_write(&f->driver, f->driver.device, 8, 1);
@@ -377,7 +336,7 @@ static void test_the_rest_of_the_configuration_is_not_the_drivers(void **state) 
 /* ---- the end of the process, and its lies ---- */
 
 static void test_a_disk_whose_process_is_lost_fails(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
 
         start_disk(f);
@@ -392,7 +351,7 @@ static void test_a_disk_whose_process_is_lost_fails(void **state) {
 }
 
 static void test_a_card_whose_process_is_lost_has_no_link(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         const FakeBuffer frame = {f->out, 64, false};
         uint16_t head;
         uint32_t len;
@@ -409,7 +368,7 @@ static void test_a_card_whose_process_is_lost_has_no_link(void **state) {
 
 static void test_sockets_whose_process_is_lost_are_reset(void **state) {
         const uint8_t cid[8] = {42};
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
         uint32_t len;
 
@@ -426,7 +385,7 @@ static void test_sockets_whose_process_is_lost_are_reset(void **state) {
 }
 
 static void test_a_process_that_ends_what_it_was_not_given_is_lost(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
         uint16_t head;
 
         start_disk(f);
@@ -437,25 +396,25 @@ static void test_a_process_that_ends_what_it_was_not_given_is_lost(void **state)
 }
 
 /* Each lie in turn, told by a process that has a request of the guest's: the request fails. */
-typedef void (*LieFn)(Fixture *f);
+typedef void (*LieFn)(VhostGuest *f);
 
-static void answer_unasked(Fixture *f) {
+static void answer_unasked(VhostGuest *f) {
         fake_vhost_stopped(&f->process, 0);
 }
 
-static void answer_too_long(Fixture *f) {
+static void answer_too_long(VhostGuest *f) {
         const uint8_t header[] = {24, 0, 0, 0, 5, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
 
         assert_int_equal(send(f->process.fd, header, sizeof(header), 0), sizeof(header));
 }
 
-static void tell_short_config(Fixture *f) {
+static void tell_short_config(VhostGuest *f) {
         fake_vhost_say(f->process.back_fd, CONFIG_CHANGE, FAKE_VHOST_UNASKED, NULL, 0);
         assert_true(fake_vhost_await(&f->process, VHOST_GET_CONFIG));
         fake_vhost_tell_config(&f->process, disk_config(), BLK_CONFIG_LEN - 1);
 }
 
-static void tell_other_config(Fixture *f) {
+static void tell_other_config(VhostGuest *f) {
         uint8_t payload[VHOST_CONFIG_HEADER_LEN + BLK_CONFIG_LEN] = {4, 0, 0, 0, BLK_CONFIG_LEN};
 
         fake_vhost_say(f->process.back_fd, CONFIG_CHANGE, FAKE_VHOST_UNASKED, NULL, 0);
@@ -463,25 +422,25 @@ static void tell_other_config(Fixture *f) {
         fake_vhost_say(f->process.fd, VHOST_GET_CONFIG, FAKE_VHOST_REPLY, payload, sizeof(payload));
 }
 
-static void answer_another_question(Fixture *f) {
+static void answer_another_question(VhostGuest *f) {
         fake_vhost_say(f->process.back_fd, CONFIG_CHANGE, FAKE_VHOST_UNASKED, NULL, 0);
         assert_true(fake_vhost_await(&f->process, VHOST_GET_CONFIG));
         fake_vhost_stopped(&f->process, 0);
 }
 
-static void say_nonsense(Fixture *f) {
+static void say_nonsense(VhostGuest *f) {
         fake_vhost_say(f->process.back_fd, 77, FAKE_VHOST_UNASKED, NULL, 0);
 }
 
-static void say_more_than_the_change(Fixture *f) {
+static void say_more_than_the_change(VhostGuest *f) {
         fake_vhost_say(f->process.back_fd, CONFIG_CHANGE, FAKE_VHOST_UNASKED, "12345678", 8);
 }
 
-static void close_the_back_channel(Fixture *f) {
+static void close_the_back_channel(VhostGuest *f) {
         assert_int_equal(shutdown(f->process.back_fd, SHUT_RDWR), 0);
 }
 
-static void assert_lie_is_seen(Fixture *f, LieFn lie) {
+static void assert_lie_is_seen(VhostGuest *f, LieFn lie) {
         uint16_t head;
 
         start_disk(f);
@@ -506,7 +465,7 @@ LIE(say_more_than_the_change)
 LIE(close_the_back_channel)
 
 static void test_a_wrong_queue_in_the_answer_to_a_stop_ends_the_reset_too(void **state) {
-        Fixture *f = *state;
+        VhostGuest *f = *state;
 
         start_card(f);
         begin_reset(f);
@@ -516,7 +475,7 @@ static void test_a_wrong_queue_in_the_answer_to_a_stop_ends_the_reset_too(void *
         assert_int_equal(fake_read(&f->driver, f->driver.device + 6, 2), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, vhost_guest_setup, vhost_guest_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {

@@ -45,13 +45,7 @@ static Fixture *fixture_new(unsigned flags, uint64_t features) {
         assert_int_equal(virtio_vhost_vsock_new(new_vhost(f->board, f->kernel), 42, f->board->loop,
                                                 &f->dev, NULL),
                          0);
-        assert_int_equal(
-                virtio_pci_new(f->dev, &(VirtioPciConfig){.root = f->board->root,
-                                                          .slot = SLOT,
-                                                          .partition = &f->board->partition,
-                                                          .mem = f->board->mem,
-                                                          .loop = f->board->loop}),
-                0);
+        fake_board_add(f->board, f->dev, SLOT);
         fake_driver_probe(&f->driver, f->board, SLOT);
         fake_board_run(f->board);
         return f;

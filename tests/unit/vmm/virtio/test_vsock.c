@@ -55,12 +55,7 @@ static int setup(void **state) {
         config.loop = f->board->loop;
         config.dir = f->dir;
         assert_int_equal(virtio_vsock_new(&config, &dev, NULL), 0);
-        assert_int_equal(virtio_pci_new(dev, &(VirtioPciConfig){.root = f->board->root,
-                                                                .slot = 1,
-                                                                .partition = &f->board->partition,
-                                                                .mem = f->board->mem,
-                                                                .loop = f->board->loop}),
-                         0);
+        fake_board_add(f->board, dev, 1);
         fake_driver_probe(&f->driver, f->board, 1);
         fake_board_run(f->board);
         fake_driver_start(&f->driver, 0, 3, true);
