@@ -11,24 +11,16 @@
  * a crash, or a run that a stop does not end.
  */
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
 #include "base/cleanup.h"
 #include "base/le.h"
-#include "vmm/hv/soft/soft.h"
+#include "tests/fake/vmm_cpu_fuzz.h"
 #include "vmm/hv/state.h"
 
-#define MEMORY_BYTES (UINT64_C(2) << 20)
 #define HEADER_BYTES 50u
 #define ENTRY_BYTES 10u
 #define ENTRIES_MAX 15u
 #define TABLE_SLOTS 2048u
 #define EXITS_MAX 64u
-#define RUN_NSEC (UINT64_C(1) * 1000 * 1000)
 
 #define GDT 0x0800u
 #define IDT 0x2000u
@@ -54,56 +46,10 @@ enum { MODE_REAL, MODE_PROTECTED, MODE_PAGED, MODE_LONG, MODES };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-typedef struct Run {
-        GuestMem *mem;
-        Partition *partition;
-        atomic_bool stop;
-        unsigned n_exits, n_ticks;
-} Run;
-
-static void count_exit(Run *run) {
-        if (++run->n_exits < EXITS_MAX)
-                return;
-        atomic_store(&run->stop, true);
-        run->partition->ops->kick(run->partition, 0);
-}
-
-static uint64_t mmio_read(void *machine, gpa_t gpa, unsigned size) {
-        count_exit(machine);
-        return gpa * 0x9e3779b97f4a7c15u >> 8;
-}
-
-static void mmio_write(void *machine, gpa_t gpa, unsigned size, uint64_t value) {
-        count_exit(machine);
-}
-
-static uint64_t pio_read(void *machine, uint16_t port, unsigned size) {
-        count_exit(machine);
-        return port * 0x9e3779b9u;
-}
-
-static void pio_write(void *machine, uint16_t port, unsigned size, uint64_t value) {
-        count_exit(machine);
-}
-
-static int acknowledge_pic(void *machine) {
-        return -1;
-}
-
-static void handle_eoi(void *machine, uint8_t vector) {
-}
-
 /* ---- what the guest stands on ---- */
 
-static void put64(const GuestMem *mem, gpa_t gpa, uint64_t value) {
-        uint8_t bytes[8];
-
-        le64_store(bytes, value);
-        (void) guest_mem_write(mem, gpa, bytes, sizeof(bytes));
-}
-
 /* Null, code 64, data, code 32, user data, user code 64, and a TSS of two entries. */
-static void put_gdt(const GuestMem *mem) {
+static void put_gdt(FuzzedCpu *cpu) {
         static const uint64_t entries[] = {
                 0,
                 0x00af9b000000ffff,
@@ -117,55 +63,55 @@ static void put_gdt(const GuestMem *mem) {
         };
 
         for (unsigned i = 0; i < ELEMENTSOF(entries); i++)
-                put64(mem, GDT + 8 * i, entries[i]);
-        put64(mem, TSS + 4, STACK);
+                fuzzed_cpu_put64(cpu, GDT + 8 * i, entries[i]);
+        fuzzed_cpu_put64(cpu, TSS + 4, STACK);
 }
 
 /* All interrupts lead into the code, each a little further in. */
-static void put_idt(const GuestMem *mem, unsigned mode) {
+static void put_idt(FuzzedCpu *cpu, unsigned mode) {
         for (unsigned i = 0; i < 256; i++) {
                 uint64_t target = CODE + i;
 
                 if (mode == MODE_REAL)
-                        put64(mem, 4u * i, (CODE >> 4 << 16 | i) & UINT32_MAX);
+                        fuzzed_cpu_put64(cpu, 4u * i, (CODE >> 4 << 16 | i) & UINT32_MAX);
                 else if (mode == MODE_LONG)
-                        put64(mem, IDT + 16 * i,
-                              (target & 0xffff) | 1u << 19 | UINT64_C(0xee00) << 32 |
-                                      (target >> 16) << 48);
+                        fuzzed_cpu_put64(cpu, IDT + 16 * i,
+                                         (target & 0xffff) | 1u << 19 | UINT64_C(0xee00) << 32 |
+                                                 (target >> 16) << 48);
                 else
-                        put64(mem, IDT + 8 * i,
-                              (target & 0xffff) | 3u << 19 | UINT64_C(0xee00) << 32 |
-                                      (target >> 16) << 48);
+                        fuzzed_cpu_put64(cpu, IDT + 8 * i,
+                                         (target & 0xffff) | 3u << 19 | UINT64_C(0xee00) << 32 |
+                                                 (target >> 16) << 48);
         }
 }
 
 /* The first 2 MiB as they are, for users too, in pages of 4 KiB; behind them a device and a hole. */
-static void put_tables(const GuestMem *mem, unsigned mode) {
+static void put_tables(FuzzedCpu *cpu, unsigned mode) {
         const uint64_t level4 = TABLES, level3 = TABLES + 0x1000, level2 = TABLES + 0x2000,
                        level1 = TABLES + 0x3000;
         const uint64_t rights = mode == MODE_LONG ? 7 : 1;
 
-        put64(mem, level4, level3 | 7);
-        put64(mem, level4 + 8 * 511, level3 | 7);
-        put64(mem, level3, level2 | rights);
-        put64(mem, level3 + 8 * 3, level2 | rights);
-        put64(mem, level2, level1 | 7);
-        put64(mem, level2 + 8, 0x200000 | 0x87); /* no RAM */
-        put64(mem, level2 + 16, (DEVICE & ~0x1fffffu) | 0x87);
+        fuzzed_cpu_put64(cpu, level4, level3 | 7);
+        fuzzed_cpu_put64(cpu, level4 + 8 * 511, level3 | 7);
+        fuzzed_cpu_put64(cpu, level3, level2 | rights);
+        fuzzed_cpu_put64(cpu, level3 + 8 * 3, level2 | rights);
+        fuzzed_cpu_put64(cpu, level2, level1 | 7);
+        fuzzed_cpu_put64(cpu, level2 + 8, 0x200000 | 0x87); /* no RAM */
+        fuzzed_cpu_put64(cpu, level2 + 16, (DEVICE & ~0x1fffffu) | 0x87);
         for (unsigned i = 0; i < 512; i++)
-                put64(mem, level1 + 8 * i, (uint64_t) i << 12 | 7);
-        put64(mem, level1 + 8 * 0x31, 0x31000 | 5); /* read only */
-        put64(mem, level1 + 8 * 0x32, 0);           /* absent */
-        put64(mem, level1 + 8 * 0x33, DEVICE | 7);  /* a device in between */
+                fuzzed_cpu_put64(cpu, level1 + 8 * i, (uint64_t) i << 12 | 7);
+        fuzzed_cpu_put64(cpu, level1 + 8 * 0x31, 0x31000 | 5); /* read only */
+        fuzzed_cpu_put64(cpu, level1 + 8 * 0x32, 0);           /* absent */
+        fuzzed_cpu_put64(cpu, level1 + 8 * 0x33, DEVICE | 7);  /* a device in between */
 }
 
 /* Entries of any level by the input. Return: how many bytes of it they took. */
-static size_t put_entries(const GuestMem *mem, unsigned n, const uint8_t *data, size_t size) {
+static size_t put_entries(FuzzedCpu *cpu, unsigned n, const uint8_t *data, size_t size) {
         size_t at = 0;
 
         for (unsigned i = 0; i < n && size - at >= ENTRY_BYTES; i++, at += ENTRY_BYTES)
-                put64(mem, TABLES + 8 * (le16_load(data + at) % TABLE_SLOTS),
-                      le64_load(data + at + 2));
+                fuzzed_cpu_put64(cpu, TABLES + 8 * (le16_load(data + at) % TABLE_SLOTS),
+                                 le64_load(data + at + 2));
         return at;
 }
 
@@ -225,96 +171,32 @@ static void set_registers(Vcpu *vcpu, unsigned mode, const uint8_t *values) {
         (void) vcpu->ops->set_state(vcpu, VCPU_STATE_REGISTERS, &r);
 }
 
-/* ---- the end of code that does not end by itself ---- */
-
-static struct {
-        pthread_mutex_t lock;
-        Run *run; /* the one at hand */
-} clockwork = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void *clockwork_main(void *userdata) {
-        const struct timespec tick = {.tv_nsec = (long) RUN_NSEC / 2};
-
-        for (;;) {
-                (void) nanosleep(&tick, NULL);
-                pthread_mutex_lock(&clockwork.lock);
-                if (clockwork.run && ++clockwork.run->n_ticks >= 2) {
-                        atomic_store(&clockwork.run->stop, true);
-                        clockwork.run->partition->ops->kick(clockwork.run->partition, 0);
-                }
-                pthread_mutex_unlock(&clockwork.lock);
-        }
-        return NULL;
-}
-
-static void clockwork_start(void) {
-        pthread_t thread;
-
-        if (pthread_create(&thread, NULL, clockwork_main, NULL) != 0)
-                abort();
-}
-
-static void clockwork_watch(Run *run) {
-        pthread_mutex_lock(&clockwork.lock);
-        clockwork.run = run;
-        pthread_mutex_unlock(&clockwork.lock);
-}
-
 /* ---- one input ---- */
 
-static void make(Run *run) {
-        const HvConfig config = {.n_vcpus = 1, .threads_per_core = 1};
-        ProtoPartition *proto;
-
-        if (guest_mem_new(MEMORY_BYTES, &run->mem) < 0 ||
-            soft_hv_ops.proto_new(&config, &proto, NULL) < 0 ||
-            soft_hv_ops.proto_build(proto, run->mem, &run->partition, NULL) < 0)
-                abort();
-}
-
-static void load(Run *run, unsigned mode, unsigned n_entries, const uint8_t *data, size_t size) {
+static void load(FuzzedCpu *cpu, unsigned mode, unsigned n_entries, const uint8_t *data,
+                 size_t size) {
         size_t used;
 
-        put_gdt(run->mem);
-        put_tables(run->mem, mode);
-        put_idt(run->mem, mode);
-        used = put_entries(run->mem, n_entries, data, size);
-        (void) guest_mem_write(run->mem, CODE, data + used, MIN(size - used, (size_t) CODE_MAX));
+        put_gdt(cpu);
+        put_tables(cpu, mode);
+        put_idt(cpu, mode);
+        used = put_entries(cpu, n_entries, data, size);
+        (void) guest_mem_write(cpu->mem, CODE, data + used, MIN(size - used, (size_t) CODE_MAX));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        static pthread_once_t once = PTHREAD_ONCE_INIT;
-        Run run = {0};
-        const CpuIo io = {
-                .machine = &run,
-                .mmio_read = mmio_read,
-                .mmio_write = mmio_write,
-                .pio_read = pio_read,
-                .pio_write = pio_write,
-                .acknowledge_pic = acknowledge_pic,
-                .handle_eoi = handle_eoi,
-        };
         unsigned mode;
-        Vcpu *vcpu;
+        FuzzedCpu cpu;
 
         if (size < HEADER_BYTES)
                 return 0;
-        (void) pthread_once(&once, clockwork_start);
         mode = data[0] % MODES;
-        make(&run);
-        load(&run, mode, data[0] / MODES % (ENTRIES_MAX + 1), data + HEADER_BYTES,
+        fuzzed_cpu_init(&cpu);
+        load(&cpu, mode, data[0] / MODES % (ENTRIES_MAX + 1), data + HEADER_BYTES,
              size - HEADER_BYTES);
-        if (run.partition->ops->vcpu_bind(run.partition, 0, &vcpu) < 0)
-                abort();
-        set_system(vcpu, mode, mode != MODE_REAL && (data[1] & 1));
-        set_registers(vcpu, mode, data + 2);
-
-        clockwork_watch(&run);
-        (void) vcpu->ops->run(vcpu, &io, &run.stop);
-        clockwork_watch(NULL);
-
-        (void) vcpu_free(vcpu);
-        (void) partition_free(run.partition);
-        (void) guest_mem_free(run.mem);
+        set_system(cpu.vcpu, mode, mode != MODE_REAL && (data[1] & 1));
+        set_registers(cpu.vcpu, mode, data + 2);
+        fuzzed_cpu_run(&cpu, EXITS_MAX);
+        fuzzed_cpu_deinit(&cpu);
         return 0;
 }
