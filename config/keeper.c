@@ -19,7 +19,7 @@
  *           server INDEX PID START-TIME
  *           executed | failed SENTENCE
  *           server-ended INDEX exited|killed|dumped STATUS
- *           ended exited|killed|dumped STATUS GUEST-TICKS OOM-KILLS [USER-TICKS]
+ *           ended exited|killed|dumped STATUS GUEST-TICKS OOM-KILLS [USER-TICKS [PEAK-BYTES]]
  *
  * Lines come in this order. One that has no newline is still being written; one of another kind comes from another
  * version and is passed over.
@@ -114,14 +114,15 @@ static int parse_server_end(char *const *words, KeeperRecord *record) {
         return parse_end_name(words[1], &server->end);
 }
 
-/* A keeper of an earlier version says nothing of the last number. */
+/* A keeper of an earlier version says nothing of the last numbers. */
 static int parse_end(char *const *words, size_t n, KeeperRecord *record) {
         uint32_t status;
 
         if (parse_u32(words[1], &status) < 0 || status > 255 ||
             parse_u64(words[2], &record->guest_ticks) < 0 ||
             parse_u64(words[3], &record->oom_kills) < 0 ||
-            (n > 4 && parse_u64(words[4], &record->user_ticks) < 0))
+            (n > 4 && parse_u64(words[4], &record->user_ticks) < 0) ||
+            (n > 5 && parse_u64(words[5], &record->peak_bytes) < 0))
                 return -EBADMSG;
         record->status = (int) status;
         return parse_end_name(words[0], &record->end);
@@ -275,7 +276,7 @@ int keeper_write_failed(int fd, const char *error) {
 }
 
 int keeper_write_ended(int fd, const KeeperRecord *record) {
-        return write_line(fd, "ended %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+        return write_line(fd, "ended %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
                           end_names[record->end], record->status, record->guest_ticks,
-                          record->oom_kills, record->user_ticks);
+                          record->oom_kills, record->user_ticks, record->peak_bytes);
 }

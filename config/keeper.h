@@ -79,6 +79,8 @@ typedef struct KeeperRecord {
         uint64_t guest_ticks; /* CPU time of the guest at its end, in clock ticks */
         uint64_t user_ticks;  /* likewise of the VMM in user mode, the guest included */
         uint64_t oom_kills;   /* counted by the VM's cgroup, 0 if it has none of its own */
+        uint64_t
+                peak_bytes; /* the most memory it had resident at once, the guest's included; 0: not known */
         KeeperServer servers[KEEPER_SERVERS_MAX]; /* by the index of the shared path */
 } KeeperRecord;
 

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/proc_stat.h"
 #include "base/str.h"
+#include "base/wait.h"
 
 /*
  * The kernel tells how a process ended to its parent, once, and to nobody afterwards; before Linux 6.15 a pidfd does
@@ -216,9 +217,10 @@ static KeeperEnd end_of(const siginfo_t *info) {
                                              : KEEPER_END_KILLED;
 }
 
-/* A zombie still has its times, and its number is nobody else's. */
+/* A zombie still has its times and its peak, and its number is nobody else's. */
 static int record_end(Keeper *keeper, const siginfo_t *info) {
         KeeperRecord *record = &keeper->record;
+        siginfo_t again;
 
         record->end = end_of(info);
         record->status = info->si_status;
@@ -226,6 +228,9 @@ static int record_end(Keeper *keeper, const siginfo_t *info) {
                 record->guest_ticks = 0;
         if (proc_stat_read(info->si_pid, PROC_STAT_USER_TIME, &record->user_ticks) < 0)
                 record->user_ticks = 0;
+        if (wait_process(P_PID, (id_t) info->si_pid, WEXITED | WNOWAIT, &again,
+                         &record->peak_bytes) < 0)
+                record->peak_bytes = 0;
         record->oom_kills = count_oom_kills();
         return keeper_write_ended(keeper->fds.record, record);
 }

@@ -90,6 +90,7 @@ typedef struct DeathRecord {
         size_t console_tail_len, stderr_tail_len;
         usec_t run_time_usec;
         usec_t guest_cpu_usec;
+        uint64_t rss_peak_bytes; /* of guest and VMM together; the others as they were sampled */
         uint64_t rss_guest_peak_bytes, rss_vmm_peak_bytes;
         StopRequest stop;
         StopStep stop_step; /* of Stop(), the one during which it ended */

@@ -84,6 +84,10 @@ static uint64_t get_guest_cpu(const VmInfo *info) {
         return info->usage.guest_cpu_usec;
 }
 
+static uint64_t get_resident_peak(const VmInfo *info) {
+        return info->usage.rss_peak_bytes;
+}
+
 static uint64_t get_guest_resident(const VmInfo *info) {
         return info->usage.rss_guest_bytes;
 }
@@ -119,6 +123,9 @@ static const struct {
         {{"vivarium_vm_guest_cpu_seconds", "seconds", "Time that guest code ran, on all vCPUs.",
           METRIC_COUNTER},
          get_guest_cpu},
+        {{"vivarium_vm_resident_peak_bytes", "bytes",
+          "Most host memory that guest and VMM together took at once.", METRIC_GAUGE},
+         get_resident_peak},
         {{"vivarium_vm_guest_resident_bytes", "bytes", "Guest memory that takes up host memory.",
           METRIC_GAUGE},
          get_guest_resident},

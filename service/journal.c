@@ -208,6 +208,7 @@ void journal_death(const VmInfo *info, bool journal) {
         journal_field(&entry, "VM_RAMDUMP", "%s", record->ramdump ? record->ramdump : "");
         journal_field(&entry, "VM_RUN_TIME_USEC", "%" PRIu64, record->run_time_usec);
         journal_field(&entry, "VM_GUEST_CPU_USEC", "%" PRIu64, record->guest_cpu_usec);
+        journal_field(&entry, "VM_RSS_PEAK_BYTES", "%" PRIu64, record->rss_peak_bytes);
         journal_field(&entry, "VM_RSS_GUEST_PEAK_BYTES", "%" PRIu64, record->rss_guest_peak_bytes);
         journal_field(&entry, "VM_RSS_VMM_PEAK_BYTES", "%" PRIu64, record->rss_vmm_peak_bytes);
         journal_field(&entry, "VM_STOP_REQUESTED_BY", "%s",

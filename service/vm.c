@@ -18,9 +18,10 @@
 #include "service/vm_fields.h"
 #include "service/vm_internal.h"
 
-/* Second sample after 1 s, when a guest has booted, then every 10 s. A failed one is repeated after 1 s. */
+/* The first samples are close together, then one comes every 10 s. A failed one is repeated after 1 s. */
 #define SAMPLE_SOON_USEC USEC_PER_SEC
 #define SAMPLE_FRESH_USEC (500 * USEC_PER_MSEC)
+#define SAMPLE_FIRST_USEC (10 * USEC_PER_MSEC)
 #define SAMPLE_INTERVAL_USEC (10 * USEC_PER_SEC)
 /* Lets the timers of many VMs share their wake-ups. */
 #define SAMPLE_ACCURACY_USEC (250 * USEC_PER_MSEC)
@@ -305,16 +306,24 @@ int vm_terminate(Vm *vm, const StopRequest *by) {
 
 /* All but the time of the reading. */
 static bool same_usage(const Usage *a, const Usage *b) {
-        return a->guest_cpu_usec == b->guest_cpu_usec && a->rss_guest_bytes == b->rss_guest_bytes &&
+        return a->guest_cpu_usec == b->guest_cpu_usec && a->rss_peak_bytes == b->rss_peak_bytes &&
+               a->rss_guest_bytes == b->rss_guest_bytes &&
                a->rss_guest_peak_bytes == b->rss_guest_peak_bytes &&
                a->rss_vmm_bytes == b->rss_vmm_bytes &&
                a->rss_vmm_peak_bytes == b->rss_vmm_peak_bytes;
 }
 
+/* Whatever its age, a VM was seen when it had lived half as long; a short life grows as much as a long one. */
+static usec_t until_next_sample(const Vm *vm) {
+        usec_t age = clock_monotonic_usec() - vm->info.started_monotonic_usec;
+
+        return MIN(MAX(age, SAMPLE_FIRST_USEC), SAMPLE_INTERVAL_USEC);
+}
+
 static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
         Vm *vm = userdata;
         const Usage before = vm->info.usage;
-        usec_t next = SAMPLE_INTERVAL_USEC;
+        usec_t next;
         int r;
 
         r = vm->vmm ? sample_usage(process_pid(vm->vmm), vm->info.hypervisor == VMM_HYPERVISOR_SOFT,
@@ -325,13 +334,13 @@ static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
                          strerror(-r));
         else
                 vm->info.usage.sampled_usec = clock_monotonic_usec();
-        if (r < 0 || vm->n_samples == 0)
-                next = SAMPLE_SOON_USEC;
-        vm->n_samples++;
+        next = r < 0 ? SAMPLE_SOON_USEC : until_next_sample(vm);
         /* A thousand VMs that rest are no news, and no load on the bus. */
         if (!same_usage(&before, &vm->info.usage))
                 vm->env->changed(vm->env->userdata, vm, VM_CHANGED_USAGE);
-        r = sd_event_source_set_time_relative(source, next);
+        r = sd_event_source_set_time_accuracy(source, MIN(next / 4, SAMPLE_ACCURACY_USEC));
+        if (r >= 0)
+                r = sd_event_source_set_time_relative(source, next);
         if (r >= 0)
                 r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         return r;

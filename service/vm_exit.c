@@ -76,6 +76,7 @@ static void take_witness(Vm *vm, const KeeperRecord *seen, DeathFacts *facts) {
         if (MUL_CHECKED(software ? seen->user_ticks : seen->guest_ticks, USEC_PER_SEC, &usec))
                 vm->info.usage.guest_cpu_usec =
                         MAX(vm->info.usage.guest_cpu_usec, usec / (uint64_t) sysconf(_SC_CLK_TCK));
+        vm->info.usage.rss_peak_bytes = MAX(vm->info.usage.rss_peak_bytes, seen->peak_bytes);
         facts->oom_kill = facts->exit == EXIT_SIGNAL && seen->status == SIGKILL && !vm->kill_sent &&
                           (seen->oom_kills > 0 || oom_watch_attribute(vm->env->oom, vm->oom_count));
 }
@@ -95,6 +96,7 @@ static void take_orphan(Vm *vm, DeathFacts *facts) {
                 return;
         free(TAKE(vm->info.record.message));
         take_exit(vm, facts, end.exited, end.status, end.core_dumped);
+        vm->info.usage.rss_peak_bytes = MAX(vm->info.usage.rss_peak_bytes, end.peak_bytes);
         facts->oom_kill = !end.exited && end.status == SIGKILL && !vm->kill_sent &&
                           oom_watch_attribute(vm->env->oom, vm->oom_count);
 }
@@ -205,6 +207,7 @@ static void complete_record(Vm *vm, const DeathFacts *facts) {
                         ? 0
                         : vm->info.died_monotonic_usec - vm->info.started_monotonic_usec;
         record->guest_cpu_usec = vm->info.usage.guest_cpu_usec;
+        record->rss_peak_bytes = vm->info.usage.rss_peak_bytes;
         record->rss_guest_peak_bytes = vm->info.usage.rss_guest_peak_bytes;
         record->rss_vmm_peak_bytes = vm->info.usage.rss_vmm_peak_bytes;
         record->stop = vm->stop;

@@ -47,6 +47,7 @@ static void set_history(const VmInfo *info, const StopRequest *stop, Fields *fie
         fields_set_u64(fields, "DIED", info->died_usec);
         fields_set_u64(fields, "DIED_MONOTONIC", info->died_monotonic_usec);
         fields_set_u64(fields, "GUEST_CPU_USEC", info->usage.guest_cpu_usec);
+        fields_set_u64(fields, "RSS_PEAK", info->usage.rss_peak_bytes);
         fields_set_u64(fields, "RSS_GUEST_PEAK", info->usage.rss_guest_peak_bytes);
         fields_set_u64(fields, "RSS_VMM_PEAK", info->usage.rss_vmm_peak_bytes);
         fields_set_u64(fields, "STOP_BY", stop->by);
@@ -181,6 +182,7 @@ static void get_numbers(const Fields *fields, VmInfo *info) {
         info->died_usec = fields_get_u64(fields, "DIED", 0);
         info->died_monotonic_usec = fields_get_u64(fields, "DIED_MONOTONIC", 0);
         info->usage.guest_cpu_usec = fields_get_u64(fields, "GUEST_CPU_USEC", 0);
+        info->usage.rss_peak_bytes = fields_get_u64(fields, "RSS_PEAK", 0);
         info->usage.rss_guest_peak_bytes = fields_get_u64(fields, "RSS_GUEST_PEAK", 0);
         info->usage.rss_vmm_peak_bytes = fields_get_u64(fields, "RSS_VMM_PEAK", 0);
 }
@@ -212,6 +214,7 @@ static int get_record(const Fields *fields, VmInfo *info) {
         record->failure_bytes = fields_get_u64(fields, "FAILURE_BYTES", 0);
         record->run_time_usec = fields_get_u64(fields, "RUN_TIME_USEC", 0);
         record->guest_cpu_usec = info->usage.guest_cpu_usec;
+        record->rss_peak_bytes = info->usage.rss_peak_bytes;
         record->rss_guest_peak_bytes = info->usage.rss_guest_peak_bytes;
         record->rss_vmm_peak_bytes = info->usage.rss_vmm_peak_bytes;
         r = get_bytes(fields, "MESSAGE", &record->message, &len);

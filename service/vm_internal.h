@@ -75,7 +75,6 @@ struct Vm {
         sd_event_source *deadline;   /* owned; of the launch */
         sd_event_source *sampler;    /* owned */
         sd_event_source *later; /* owned; what a restored VM does at the first turn of the loop */
-        unsigned n_samples;     /* taken since the start */
         char *start_error;      /* owned; why the start failed */
         VmOffer offer;          /* lost with the daemon */
         StopRequest stop;       /* first one wins */

@@ -92,6 +92,7 @@ static int describe_stop(const Value *record, Block *block) {
 
 static int describe_usage(const Value *record, Block *block) {
         uint64_t cpu = value_get_uint(record, "guest-cpu-usec", 0);
+        uint64_t peak = value_get_uint(record, "rss-peak-bytes", 0);
         uint64_t guest = value_get_uint(record, "rss-guest-peak-bytes", 0);
         uint64_t vmm = value_get_uint(record, "rss-vmm-peak-bytes", 0);
         char text[FORMAT_MAX];
@@ -99,10 +100,14 @@ static int describe_usage(const Value *record, Block *block) {
 
         if (cpu > 0)
                 r = block_add(block, "Guest CPU", format_timespan(text, cpu));
+        if (r >= 0 && peak > 0)
+                r = block_addf(block, "Memory", "%s at its peak", format_bytes(text, peak));
         if (r >= 0 && guest > 0)
-                r = block_addf(block, "Guest memory", "%s at its peak", format_bytes(text, guest));
+                r = block_addf(block, "Guest memory", "%s at most, as sampled",
+                               format_bytes(text, guest));
         if (r >= 0 && vmm > 0)
-                r = block_addf(block, "VMM memory", "%s at its peak", format_bytes(text, vmm));
+                r = block_addf(block, "VMM memory", "%s at most, as sampled",
+                               format_bytes(text, vmm));
         return r;
 }
 

@@ -334,6 +334,7 @@ const sd_bus_vtable vm_bus_vtable[] = {
         CHANGING("FailureText", "s", get_failure, record.failure_text),
         CHANGING("FailureInfo", "s", get_failure, record.failure_info),
         CHANGING("GuestCpuUsec", "t", NULL, usage.guest_cpu_usec),
+        CHANGING("RssPeakBytes", "t", NULL, usage.rss_peak_bytes),
         CHANGING("RssGuestBytes", "t", NULL, usage.rss_guest_bytes),
         CHANGING("RssGuestPeakBytes", "t", NULL, usage.rss_guest_peak_bytes),
         CHANGING("RssVmmBytes", "t", NULL, usage.rss_vmm_bytes),

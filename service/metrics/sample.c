@@ -68,6 +68,7 @@ static int status_bytes(const char *text, const char *key, uint64_t *ret) {
 
 /**
  * sample_parse_status() - resident memory out of /proc/PID/status
+ * @ret_peak: the most that guest and VMM together had so far
  *
  * Guest memory is a memfd, and so is what RssShmem counts. On the software processor it also counts translated code, once
  * for the mapping that is written and once for that which is executed; nothing that a daemon without rights over the VMM may
@@ -75,8 +76,9 @@ static int status_bytes(const char *text, const char *key, uint64_t *ret) {
  *
  * Return: 0; -EBADMSG when a field is missing, as it is for a zombie.
  */
-int sample_parse_status(const char *text, uint64_t *ret_rss_guest, uint64_t *ret_rss_vmm) {
-        uint64_t all, shmem;
+int sample_parse_status(const char *text, uint64_t *ret_rss_guest, uint64_t *ret_rss_vmm,
+                        uint64_t *ret_peak) {
+        uint64_t all, shmem, peak;
         int r;
 
         r = status_bytes(text, "\nVmRSS:", &all);
@@ -85,9 +87,13 @@ int sample_parse_status(const char *text, uint64_t *ret_rss_guest, uint64_t *ret
         r = status_bytes(text, "\nRssShmem:", &shmem);
         if (r < 0)
                 return r;
-        /* The kernel does not read the two at one instant. */
+        r = status_bytes(text, "\nVmHWM:", &peak);
+        if (r < 0)
+                return r;
+        /* The kernel does not read them at one instant. */
         *ret_rss_guest = MIN(shmem, all);
         *ret_rss_vmm = all - MIN(shmem, all);
+        *ret_peak = MAX(peak, all);
         return 0;
 }
 
@@ -119,6 +125,7 @@ int sample_guest_cpu(pid_t pid, bool software, Usage *usage) {
  */
 int sample_usage(pid_t pid, bool software, Usage *usage) {
         _cleanup_(freep) char *text = NULL;
+        uint64_t peak;
         int r;
 
         r = sample_guest_cpu(pid, software, usage);
@@ -128,9 +135,10 @@ int sample_usage(pid_t pid, bool software, Usage *usage) {
         if (r < 0)
                 return r;
         assert(text);
-        r = sample_parse_status(text, &usage->rss_guest_bytes, &usage->rss_vmm_bytes);
+        r = sample_parse_status(text, &usage->rss_guest_bytes, &usage->rss_vmm_bytes, &peak);
         if (r < 0)
                 return r;
+        usage->rss_peak_bytes = MAX(usage->rss_peak_bytes, peak);
         usage->rss_guest_peak_bytes = MAX(usage->rss_guest_peak_bytes, usage->rss_guest_bytes);
         usage->rss_vmm_peak_bytes = MAX(usage->rss_vmm_peak_bytes, usage->rss_vmm_bytes);
         return 0;

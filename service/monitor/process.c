@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/proc_stat.h"
+#include "base/wait.h"
 
 struct Process {
         pid_t pid;
@@ -260,16 +261,21 @@ void process_kill_group(Process *process) {
  */
 int process_reap(Process *process, ProcessExit *ret) {
         siginfo_t info = {0};
+        uint64_t peak_bytes;
+        int r;
 
-        if (waitid((idtype_t) P_PIDFD, (id_t) process->pidfd, &info, WEXITED | WNOHANG) < 0) {
-                process->reaped = errno == ECHILD;
-                return -errno;
+        r = wait_process((idtype_t) P_PIDFD, (id_t) process->pidfd, WEXITED | WNOHANG, &info,
+                         &peak_bytes);
+        if (r < 0) {
+                process->reaped = r == -ECHILD;
+                return r;
         }
         if (info.si_pid == 0)
                 return -EAGAIN;
         process->reaped = true;
         *ret = (ProcessExit){.exited = info.si_code == CLD_EXITED,
                              .status = info.si_status,
-                             .core_dumped = info.si_code == CLD_DUMPED};
+                             .core_dumped = info.si_code == CLD_DUMPED,
+                             .peak_bytes = peak_bytes};
         return 0;
 }

@@ -15,9 +15,10 @@
 typedef struct Process Process;
 
 typedef struct ProcessExit {
-        bool exited;      /* by itself, with @status; else by signal @status */
-        int status;       /* exit status or signal number */
-        bool core_dumped; /* for a signal */
+        bool exited;         /* by itself, with @status; else by signal @status */
+        int status;          /* exit status or signal number */
+        bool core_dumped;    /* for a signal */
+        uint64_t peak_bytes; /* the most memory that it had resident at once */
 } ProcessExit;
 
 /* The child has ended and is a zombie; called once. process_reap() is the callee's to call. */

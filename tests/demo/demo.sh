@@ -98,7 +98,7 @@ wait "$run" || status=$?
 
 field() { sed -n "s/.*\"$1\":\"\{0,1\}\([^\",}]*\).*/\1/p" "$work/record.json"; }
 reason=$(field DeathReason)
-rss=$(field rss-vmm-peak-bytes)
+rss=$(field rss-peak-bytes)
 printf '\n'
 if [ $status -ne 0 ] || [ "$reason" != SHUTDOWN ] || [ -z "$boot_ms" ]; then
         echo "demo: failed: vivctl ended with $status, reason ${reason:-unknown}, boot ${boot_ms:-not seen}"

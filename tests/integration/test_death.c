@@ -342,8 +342,25 @@ static void test_use_is_sampled_from_the_start_and_peaks_are_kept(void **state) 
         vm_wait_death(host, path, &record);
         assert_true(record.rss_guest_peak >= 8388608);
         assert_true(record.rss_vmm_peak > 0);
+        assert_true(record.rss_peak >= record.rss_guest_peak);
         assert_true(record.run_time_usec > 0);
         assert_int_equal(vm_get_number(host->bus, path, "RssGuestBytes"), 0);
+}
+
+/* Most of these have gone before anybody could look at them. */
+static void test_the_peak_is_exact_however_short_the_life(void **state) {
+        static const char *const lives[] = {"touch:33554432 exit:0", "touch:33554432 signal:11"};
+        BusHost *host = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(lives); i++) {
+                _cleanup_(freep) char *path = vm_create(host->bus, &(VmSpec){.params = lives[i]});
+                Record record;
+
+                vm_call_ok(host->bus, path, "Start");
+                vm_wait_death(host, path, &record);
+                assert_in_range(record.rss_peak, 33554432, 4 * 33554432);
+                assert_int_equal(vm_get_number(host->bus, path, "RssPeakBytes"), record.rss_peak);
+        }
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bus_host_setup, bus_host_teardown)
@@ -366,6 +383,7 @@ int main(void) {
                 TEST(test_what_the_vmm_forked_dies_with_it),
                 TEST(test_a_client_s_console_gets_all_and_the_record_nothing),
                 TEST(test_use_is_sampled_from_the_start_and_peaks_are_kept),
+                TEST(test_the_peak_is_exact_however_short_the_life),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,7 +109,7 @@ static void test_run_shows_the_console_and_tells_why_the_vm_ended(void **state) 
                       "VM \"die-3-SHUTDOWN\" runs\n"
                       "VM ended: SHUTDOWN after 1.50 s: the guest powered off\n"
                       "  VMM exit: status 33\n"
-                      "VMM memory: 3.2 MiB at its peak\n");
+                      "VMM memory: 3.2 MiB at most, as sampled\n");
 }
 
 static void test_the_exit_status_tells_reasons_apart(void **state) {
@@ -202,7 +202,7 @@ static void test_a_failed_start_is_told_once_with_its_record(void **state) {
                       "VM \"fail\" created, CID 2048\n"
                       "VM ended: START_FAILED after 1.50 s: the VM could not be started\n"
                       "      VMM exit: status 33\n"
-                      "    VMM memory: 3.2 MiB at its peak\n"
+                      "    VMM memory: 3.2 MiB at most, as sampled\n"
                       "VMM's messages: first line\n"
                       "                last line\n");
 }

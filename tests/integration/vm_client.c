@@ -190,6 +190,7 @@ static bool read_entry(sd_bus_message *message, const char *key, Record *record)
                        {"exit-signal", "i", &record->exit_signal},
                        {"failure-bytes", "t", &record->failure_bytes},
                        {"run-time-usec", "t", &record->run_time_usec},
+                       {"rss-peak-bytes", "t", &record->rss_peak},
                        {"rss-guest-peak-bytes", "t", &record->rss_guest_peak},
                        {"rss-vmm-peak-bytes", "t", &record->rss_vmm_peak},
                        {"stop-requested-uid", "u", &record->by_uid},

@@ -20,7 +20,7 @@ typedef struct VmSpec {
 typedef struct Record {
         char reason[80], message[256], text[256], info[256], by[16], step[16], system_call[40];
         int32_t code, exit_status, exit_signal; /* -1 where it is absent */
-        uint64_t failure_bytes, run_time_usec, rss_guest_peak, rss_vmm_peak;
+        uint64_t failure_bytes, run_time_usec, rss_peak, rss_guest_peak, rss_vmm_peak;
         uint32_t by_uid, by_pid;
         char console[4200], err[4200]; /* terminated */
         size_t console_len, err_len;

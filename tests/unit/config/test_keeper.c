@@ -66,6 +66,28 @@ static void test_an_older_keeper_has_neither_log_nor_keys(void **state) {
         assert_int_equal(record.fds.keys, -EBADF);
         assert_true(record.executed);
         assert_int_equal(record.end, KEEPER_END_EXITED);
+        assert_int_equal(record.peak_bytes, 0);
+}
+
+static void test_an_end_is_read_as_it_was_written(void **state) {
+        const KeeperRecord end = {.end = KEEPER_END_KILLED,
+                                  .status = 9,
+                                  .guest_ticks = 5,
+                                  .user_ticks = 6,
+                                  .oom_kills = 1,
+                                  .peak_bytes = 33554432};
+        _cleanup_(keeper_record_deinit) KeeperRecord record = {0};
+        _cleanup_(fd_closep) int file = memfd_create("record", MFD_CLOEXEC);
+
+        assert_true(file >= 0);
+        assert_int_equal(keeper_write_ended(file, &end), 0);
+        assert_int_equal(keeper_record_read(file, &record), 0);
+        assert_int_equal(record.end, end.end);
+        assert_int_equal(record.status, end.status);
+        assert_int_equal(record.guest_ticks, end.guest_ticks);
+        assert_int_equal(record.user_ticks, end.user_ticks);
+        assert_int_equal(record.oom_kills, end.oom_kills);
+        assert_int_equal(record.peak_bytes, end.peak_bytes);
 }
 
 int main(void) {
@@ -73,6 +95,7 @@ int main(void) {
                 cmocka_unit_test(test_descriptors_pass_as_an_option),
                 cmocka_unit_test(test_a_record_names_what_the_keeper_holds),
                 cmocka_unit_test(test_an_older_keeper_has_neither_log_nor_keys),
+                cmocka_unit_test(test_an_end_is_read_as_it_was_written),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,12 +58,14 @@ static void test_what_applies_is_described_and_nothing_else(void **state) {
         assert_int_equal(value_add_string(record, "failure-info", "line\n2"), 0);
         assert_int_equal(value_add_uint(record, "guest-cpu-usec", 1500000), 0);
         assert_int_equal(value_add_uint(record, "rss-vmm-peak-bytes", 3355443), 0);
+        assert_int_equal(value_add_uint(record, "rss-peak-bytes", 33554432), 0);
         expect_block(record, false,
                      "       VMM exit: status 34\n"
                      "Guest's failure: OOPS\n"
                      "Guest's details: line?2\n"
                      "      Guest CPU: 1.50 s\n"
-                     "     VMM memory: 3.2 MiB at its peak\n");
+                     "         Memory: 32.0 MiB at its peak\n"
+                     "     VMM memory: 3.2 MiB at most, as sampled\n");
 }
 
 static void test_a_signal_goes_before_an_exit_status(void **state) {

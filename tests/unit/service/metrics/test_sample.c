@@ -48,28 +48,32 @@ static void test_malformed_stat_is_refused(void **state) {
 }
 
 static void test_guest_memory_is_told_from_the_vmm_s_own(void **state) {
-        uint64_t guest = 0, vmm = 0;
+        uint64_t guest = 0, vmm = 0, peak = 0;
 
-        assert_int_equal(sample_parse_status("Name:\tVmRSS: 9 kB\nVmHWM:\t    90 kB\nVmRSS:\t   "
+        assert_int_equal(sample_parse_status("Name:\tVmRSS: 9 kB\nVmHWM:\t   190 kB\nVmRSS:\t   "
                                              " 100 kB\nRssAnon:\t 5 kB\nRssShmem:\t      60 kB\n",
-                                             &guest, &vmm),
+                                             &guest, &vmm, &peak),
                          0);
         assert_int_equal(guest, 60 * 1024);
         assert_int_equal(vmm, 40 * 1024);
-        /* The two are not read at one instant. */
-        assert_int_equal(sample_parse_status("\nVmRSS:\t50 kB\nRssShmem:\t60 kB\n", &guest, &vmm),
+        assert_int_equal(peak, 190 * 1024);
+        /* They are not read at one instant. */
+        assert_int_equal(sample_parse_status("\nVmHWM:\t45 kB\nVmRSS:\t50 kB\nRssShmem:\t60 kB\n",
+                                             &guest, &vmm, &peak),
                          0);
         assert_int_equal(guest, 50 * 1024);
         assert_int_equal(vmm, 0);
+        assert_int_equal(peak, 50 * 1024);
 }
 
 static void test_a_zombie_has_no_memory(void **state) {
-        uint64_t guest = 1, vmm = 2;
+        uint64_t guest = 1, vmm = 2, peak = 3;
 
-        assert_int_equal(sample_parse_status("Name:\tx\nState:\tZ (zombie)\n", &guest, &vmm),
+        assert_int_equal(sample_parse_status("Name:\tx\nState:\tZ (zombie)\n", &guest, &vmm, &peak),
                          -EBADMSG);
         assert_int_equal(guest, 1);
         assert_int_equal(vmm, 2);
+        assert_int_equal(peak, 3);
 }
 
 static void test_this_process_can_be_sampled(void **state) {
@@ -78,6 +82,7 @@ static void test_this_process_can_be_sampled(void **state) {
         assert_int_equal(sample_usage(getpid(), false, &usage), 0);
         assert_true(usage.rss_vmm_bytes > 0);
         assert_int_equal(usage.rss_vmm_peak_bytes, usage.rss_vmm_bytes);
+        assert_true(usage.rss_peak_bytes >= usage.rss_vmm_bytes + usage.rss_guest_bytes);
 }
 
 int main(void) {
