@@ -68,7 +68,7 @@ debian() { # NAME CPUS MIB SECONDS STEPS
         count_lines "$log"
         grep -aq '^soak: done' "$log" && ! grep -aqE '^soak: (kernel says|failed unit)' "$log" || status=1
         verdict $status "$1: systemd on $2 processors to multi-user, ${5//,/, }, and power-off"
-        [ $status -eq 0 ] || grep -aE '^(#|soak:)|Kernel panic' "$log" | tail -n 40 | sed 's/^/    /'
+        [ $status -eq 0 ] || grep -aE '^(\||soak:)|Kernel panic' "$log" | tail -n 40 | sed 's/^/    /'
 }
 
 differential() { # PARTS

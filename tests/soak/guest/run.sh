@@ -12,14 +12,14 @@ for step in $steps; do
         name=${step%%:*} argument=
         case $step in *:*) argument=${step#*:} ;; esac
         begin=$(cut -d. -f1 /proc/uptime)
-        ./step-"$name".sh "$argument" >/soak/log 2>&1
-        status=$?
+        # The console shows what it writes while it does: a run that is cut off still tells how far it came.
+        { ./step-"$name".sh "$argument"; echo $? >/soak/status; } 2>&1 | tee /soak/log | sed -u 's/^/| /'
+        status=$(cat /soak/status)
         # A step may report parts of its own.
         grep -E '^(ok|not ok|skip) ' /soak/log
         if [ $status -eq 0 ]; then
                 echo "ok $step ($(($(cut -d. -f1 /proc/uptime) - begin)) s)"
         else
-                sed 's/^/# /' /soak/log | tail -n 60
                 echo "not ok $step (status $status)"
         fi
 done

@@ -11,4 +11,4 @@ tests="test_float test_int test_math test_cmath test_complex test_decimal test_f
        test_operator test_memoryview test_ctypes test_thread"
 [ -z "${1:-}" ] || tests=$(echo "$1" | tr + ' ')
 # shellcheck disable=SC2086
-python3 -m test --timeout 1800 -j "$(nproc)" $tests
+python3 -m test --timeout 7200 -j "$(nproc)" $tests
