@@ -193,11 +193,12 @@ static Block *find_straddler(SoftCpu *c, uint64_t lin, uint64_t phys, const uint
         return b;
 }
 
-/* Neither the mode nor the privilege changes on the way to the next block. */
+/* Neither the mode nor the privilege changes on the way to the next block, and no limit of a segment is on it. */
 static bool ends_directly(const Block *b) {
         UopFn last = b->uops[b->n_uops - 1].fn;
 
-        return last == op_jcc || last == op_jmp_rel || last == op_call_rel;
+        return (b->mode == MODE_64 || (b->mode & MODE_FLAT)) &&
+               (last == op_jcc || last == op_jmp_rel || last == op_call_rel);
 }
 
 static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host,
@@ -249,15 +250,13 @@ static Block *find_cached(SoftCpu *c, unsigned bucket, uint64_t phys) {
 }
 
 /* @ret_global: whether the translation that led to the block is global */
-static Block *find(SoftCpu *c, bool *ret_global) {
+static Block *find_in_segment(SoftCpu *c, bool *ret_global) {
         uint64_t lin = linear_rip(c), phys;
         unsigned bucket;
         JumpEntry *j = &c->jumps[(lin ^ lin >> 12) % JUMP_CACHE];
         const uint8_t *host;
         Block *b;
 
-        if (unlikely(!cpu_code64(c) && c->rip > c->seg[SEG_CS].limit))
-                cpu_raise_code(c, NULL, EXC_GP, 0);
         if (likely(j->rip == lin && j->generation == c->generation[j->global] &&
                    j->mode == c->jump_mode && *j->block->page_version == j->block->version &&
                    !c->single)) {
@@ -282,6 +281,42 @@ static Block *find(SoftCpu *c, bool *ret_global) {
                          .mode = c->jump_mode,
                          .global = *ret_global};
         return b;
+}
+
+/* The instruction at rip alone, of whose bytes the code segment has @room. */
+static Block *find_last(SoftCpu *c, uint64_t room, bool *ret_global) {
+        const uint64_t lin = linear_rip(c);
+        uint64_t phys;
+        const uint8_t *host = mmu_fetch_page(c, lin, &phys, ret_global);
+        Uop uops[2];
+        unsigned bytes;
+        Block *b;
+
+        make_room_for_thunks(c);
+        /* Where the segment ends with the page, nothing is fetched from the next one. */
+        if (host && room <= 0x1000 - (lin & 0xfff) &&
+            decode_block(c->thunks, host + (lin & 0xfff), (unsigned) room, c->mode, 1, uops,
+                         &bytes) == 0)
+                cpu_raise_code(c, NULL, EXC_GP, 0);
+        b = decode_once(c, lin, phys | (lin & 0xfff), host, 1);
+        if (b->n_bytes > room)
+                cpu_raise_code(c, NULL, EXC_GP, 0);
+        return b;
+}
+
+/* Outside 64-bit mode nothing is executed that does not lie within the code segment with all its bytes. */
+static Block *find(SoftCpu *c, bool *ret_global) {
+        const uint64_t limit = c->seg[SEG_CS].limit;
+        Block *b;
+
+        if (likely(cpu_code64(c) || (c->mode & MODE_FLAT)))
+                return find_in_segment(c, ret_global);
+        if (c->rip > limit)
+                cpu_raise_code(c, NULL, EXC_GP, 0);
+        if (limit - c->rip < INSTRUCTION_BYTES)
+                return find_last(c, limit - c->rip + 1, ret_global);
+        b = find_in_segment(c, ret_global);
+        return b->n_bytes <= limit - c->rip + 1 ? b : find_last(c, limit - c->rip + 1, ret_global);
 }
 
 /**

@@ -135,6 +135,7 @@ enum {
 #define MODE_64 2u
 #define MODE_CODE 3u
 #define MODE_STACK32 4u
+#define MODE_FLAT 8u /* outside 64-bit mode: the code segment is all of the address space */
 
 #define SHADOW_STI 1u    /* no interrupts */
 #define SHADOW_MOV_SS 2u /* no interrupts, no debug traps */
@@ -146,10 +147,16 @@ enum {
 #define EA_PLAIN 0u   /* 64-bit, no segment base */
 #define EA_SEGMENT 1u /* anything else: ea_slow() */
 /* Outside 64-bit mode, what segments ask: how long the operand is, as 1 << 0..4 or one of these, and whether it is written. */
-#define EA_BYTES_SHIFT 1u
-#define EA_BYTES(code) ((code) << EA_BYTES_SHIFT)
+#define EA_BYTES(code) (((code) & 7u) << 1 | ((code) & 8u) << 4)
+#define EA_BYTES_CODE(ea) (((ea) >> 1 & 7u) | ((ea) >> 4 & 8u))
 #define EA_BYTES_6 5u
 #define EA_BYTES_10 6u
+#define EA_BYTES_14 7u
+#define EA_BYTES_28 8u
+#define EA_BYTES_94 9u
+#define EA_BYTES_108 10u
+#define EA_BYTES_512 11u
+#define EA_BYTES_576 12u
 #define EA_WRITE 0x40u
 
 struct Uop {

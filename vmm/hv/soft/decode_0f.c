@@ -414,7 +414,8 @@ static void general_0f(Decoder *d, uint8_t op) {
         }
 }
 
-static bool is_vector(uint8_t op) {
+/** decode_is_vector() - whether @op of the two-byte map is one of MMX and SSE */
+bool decode_is_vector(uint8_t op) {
         return (op >= 0x10 && op <= 0x17) || (op >= 0x28 && op <= 0x2f) ||
                (op >= 0x50 && op <= 0x76) || (op >= 0x7c && op <= 0x7f) || op == 0xc2 ||
                (op >= 0xc4 && op <= 0xc6) || (op >= 0xd0 && op != 0xff);
@@ -425,7 +426,7 @@ void decode_map_0f(Decoder *d) {
         uint8_t op = decode_byte(d);
 
         d->prefix = d->rep == 0xf3 ? 2 : d->rep == 0xf2 ? 3 : d->opsize ? 1 : 0;
-        if (is_vector(op))
+        if (decode_is_vector(op))
                 decode_vector(d, op);
         else if (op < 0x38)
                 system_0f(d, op);

@@ -62,6 +62,7 @@ static inline bool decode_is_mem(const Decoder *d) {
 /* The opcode maps: one file each. */
 void decode_primary(Decoder *d, uint8_t op); /* decode_primary.c */
 void decode_map_0f(Decoder *d);              /* decode_0f.c */
+bool decode_is_vector(uint8_t op);
 void decode_far_pointer(Decoder *d, unsigned seg);
 void decode_vector(Decoder *d, uint8_t op); /* decode_vector.c: MMX and SSE of map 0F */
 void decode_map_0f38(Decoder *d);           /* decode_vector_0f3x.c */

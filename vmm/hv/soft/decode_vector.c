@@ -74,6 +74,7 @@ static void half_move(Decoder *d, uint8_t op) {
 
         d->u->reg = d->reg;
         d->u->rm = d->rm;
+        d->u->size = 3;
         d->u->op = high;
         if (d->prefix >= 2) { /* MOVSLDUP MOVDDUP MOVSHDUP */
                 d->u->op = 0; /* the operand must be aligned */
@@ -322,6 +323,7 @@ static void vector_moves(Decoder *d, uint8_t op) {
                 if (!decode_is_mem(d) && d->prefix == 1) {
                         decode_set(d, op_maskmovdqu);
                 } else if (!decode_is_mem(d) && d->prefix == 0) {
+                        d->u->size = 3;
                         d->rex = 0;
                         decode_set(d, op_maskmovq);
                         decode_thunk(d, THUNK_PLAIN, 0, op,
@@ -468,11 +470,12 @@ static bool is_move(uint8_t op) {
         }
 }
 
-/** decode_vector() - MMX and SSE instructions of the two-byte map */
+/** decode_vector() - MMX and SSE instructions of the two-byte map; all leave Uop.size as the size of a memory operand */
 void decode_vector(Decoder *d, uint8_t op) {
         decode_modrm(d);
         d->u->reg = d->reg;
         d->u->rm = d->rm;
+        d->u->size = 4;
         if (is_move(op))
                 vector_moves(d, op);
         else

@@ -101,6 +101,7 @@ void decode_map_0f38(Decoder *d) {
                 decode_sse(d, 2, op, extend_sizes[op & 7], -1);
                 break;
         case 0x2a:
+                d->u->size = 4;
                 decode_only_mem(d, op_movx_load_aligned);
                 break;
         case 0x28:

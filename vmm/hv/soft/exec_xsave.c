@@ -161,14 +161,26 @@ static uint64_t requested(SoftCpu *c) {
         return ((uint64_t) R32(c, RDX) << 32 | R32(c, RAX)) & c->xcr0;
 }
 
-/* An area that ends behind the end of a segment or of the address space wraps as each of its parts does. */
+/* An area that ends behind the end of the address space wraps as each of its parts does. */
 static uint64_t part(const SoftCpu *c, uint64_t va, uint64_t offset) {
         return cpu_long_mode(c) ? va + offset : (uint32_t) (va + offset);
+}
+
+/* Where PKRU lies in the area at @va. It is behind what xsave_area() asked the segment for. */
+static uint64_t pkru_part(SoftCpu *c, const Uop *u, uint64_t va) {
+        Uop at = *u;
+
+        if (cpu_code64(c))
+                return part(c, va, XSAVE_PKRU);
+        at.disp += (int32_t) XSAVE_PKRU;
+        at.ea = (uint8_t) ((at.ea & ~EA_BYTES(15u)) | EA_BYTES(3u));
+        return ea_slow(c, &at);
 }
 
 void op_xsave(SoftCpu *c, const Uop *u) {
         const uint64_t va = xsave_area(c, u), what = requested(c);
         const uint64_t in_use = XSTATE_X87 | XSTATE_SSE | (c->pkru ? XSTATE_PKRU : 0);
+        const uint64_t pkru_at = what & XSTATE_PKRU ? pkru_part(c, u, va) : 0;
         FpuImage image;
         u64u *present;
 
@@ -184,7 +196,7 @@ void op_xsave(SoftCpu *c, const Uop *u) {
                                 xmm_bytes(c));
         }
         if (what & XSTATE_PKRU)
-                mem_write64(c, u, part(c, va, XSAVE_PKRU), c->pkru);
+                mem_write64(c, u, pkru_at, c->pkru);
         present = (u64u *) mem_begin(c, u, part(c, va, XSAVE_HEADER), 8);
         *present = (*present & ~what) | (in_use & what);
         mem_end(c, u);
@@ -218,7 +230,7 @@ void op_xrstor(SoftCpu *c, const Uop *u) {
         if (what & XSTATE_SSE)
                 mxcsr = image_mxcsr(c, u, &image);
         if (what & header.present & XSTATE_PKRU)
-                pkru = mem_read32(c, u, part(c, va, XSAVE_PKRU));
+                pkru = mem_read32(c, u, pkru_part(c, u, va));
 
         if (what & XSTATE_SSE) {
                 set_mxcsr(c, mxcsr);

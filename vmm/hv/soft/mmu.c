@@ -564,9 +564,9 @@ void mem_end_slow(SoftCpu *c, const Uop *u) {
 
 /* Whether the segment allows what the instruction does with its operand; selectors give rights where they name descriptors. */
 static bool segment_allows(const SoftCpu *c, const Uop *u, const Segment *s, uint64_t offset) {
-        static const uint8_t lengths[8] = {1, 2, 4, 8, 16, 6, 10, 1};
+        static const uint16_t lengths[16] = {1, 2, 4, 8, 16, 6, 10, 14, 28, 94, 108, 512, 576};
         const unsigned type = s->attr & SEG_ATTR_TYPE;
-        const uint64_t last = offset + lengths[u->ea >> EA_BYTES_SHIFT & 7] - 1;
+        const uint64_t last = offset + lengths[EA_BYTES_CODE(u->ea)] - 1;
 
         if (cpu_descriptors(c) &&
             (!(s->attr & SEG_ATTR_P) || (u->ea & EA_WRITE ? (type & 0xa) != 2 : (type & 0xa) == 8)))

@@ -54,6 +54,8 @@ void cpu_mode_changed(SoftCpu *c) {
                 mode = c->seg[SEG_CS].attr & SEG_ATTR_DB ? MODE_32 : MODE_16;
         if (mode != MODE_64 && (c->seg[SEG_SS].attr & SEG_ATTR_DB))
                 mode |= MODE_STACK32;
+        if (mode != MODE_64 && c->seg[SEG_CS].base == 0 && c->seg[SEG_CS].limit == UINT32_MAX)
+                mode |= MODE_FLAT;
         c->mode = mode;
         for (unsigned i = 0; i < N_SEGS; i++)
                 c->seg_base_effective[i] =

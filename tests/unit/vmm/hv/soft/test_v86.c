@@ -89,7 +89,7 @@ static void test_interrupt_pushes_nine_words_and_leaves_no_segments(void **state
         assert_int_equal(RUN86(g, "\xcd\x21"), EXC_UD);
         assert_int_equal(c->rip, HANDLER);
         assert_int_equal(c->cpl, 0);
-        assert_int_equal(c->mode, MODE_32 | MODE_STACK32);
+        assert_int_equal(c->mode, MODE_32 | MODE_STACK32 | MODE_FLAT);
         assert_int_equal(c->flags & (FLAG_VM | FLAG_IF), 0);
         assert_int_equal(c->seg[SEG_SS].selector, DS0);
         assert_int_equal(c->r[RSP], STACK0 - sizeof(frame));
