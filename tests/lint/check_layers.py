@@ -32,7 +32,7 @@ RULES = {
     "vmm/jail": ["base"],
     "vmm/block": ["base", "vmm/event", "config/composite.h", "vmm/jail/jail.h"],
     "vmm/helper": ["base"],
-    "vmm/scsi": ["base", "vmm/event", "vmm/block/block.h", "vmm/block/aio.h"],
+    "vmm/scsi": VMM_BASE + ["vmm/block/block.h", "vmm/block/aio.h"],
     "vmm/net": ["base", "vmm/event", "vmm/helper/helper.h", "config/vmm_net.h"],
     "vmm/vsock": ["base", "vmm/event"],
     "vmm/pci": DEVICE,

@@ -209,6 +209,27 @@ int scsi_disk_resize(ScsiDisk *disk, uint64_t size_bytes) {
         return 0;
 }
 
+/**
+ * scsi_disk_snapshot() - save or restore the disk, which has no task; what is on it is the user's to keep with the snapshot
+ *
+ * A driver asks once for what a disk is, so all of that must be the same.
+ */
+void scsi_disk_snapshot(ScsiDisk *disk, Snapshot *s) {
+        static const SnapshotField fields[] = {
+                SNAPSHOT_BOOL(ScsiDisk, has_news),
+                SNAPSHOT_UINT(ScsiDisk, news.key),
+                SNAPSHOT_UINT(ScsiDisk, news.asc),
+                SNAPSHOT_UINT(ScsiDisk, news.ascq),
+        };
+
+        snapshot_expect(s, "the size of a SCSI disk in blocks", disk->n_blocks);
+        snapshot_expect(s, "the size of a block in bytes", disk->block_size);
+        snapshot_expect(s, "whether a SCSI disk is read-only", disk->image->read_only);
+        snapshot_expect(s, "whether a SCSI disk gives blocks back", disk->thin);
+        snapshot_expect_text(s, "the serial number of a SCSI disk", disk->id);
+        snapshot_members(s, fields, disk);
+}
+
 /** scsi_disk_free() - end what is under way, for which stepped() comes, and release; NULL is let pass. Return: NULL. */
 ScsiDisk *scsi_disk_free(ScsiDisk *disk) {
         if (!disk)

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/text_error.h"
 #include "vmm/block/block.h"
+#include "vmm/snapshot/snapshot.h"
 
 #define SCSI_CDB_MAX 16u
 #define SCSI_SENSE_LEN 18u
@@ -90,6 +91,7 @@ DEFINE_CLEANUP(ScsiDisk *, scsi_disk_free)
 void scsi_disk_stop(ScsiDisk *disk, bool stopped);
 void scsi_disk_tell(ScsiDisk *disk, ScsiSense news);
 void scsi_disk_submit(ScsiDisk *disk);
+void scsi_disk_snapshot(ScsiDisk *disk, Snapshot *s);
 int scsi_disk_resize(ScsiDisk *disk, uint64_t size_bytes);
 void scsi_task_start(ScsiTask *task, ScsiDisk *disk);
 void scsi_task_proceed(ScsiTask *task, int r);

@@ -340,6 +340,29 @@ static VirtioDevice *scsi_free(VirtioDevice *dev) {
         return NULL;
 }
 
+/* At rest no command is with a disk, and so nobody waits for one. */
+static void scsi_snapshot(VirtioDevice *dev, Snapshot *s) {
+        VirtioScsi *scsi = scsi_of(dev);
+        uint32_t sense_size = le32_load(scsi->config + CONFIG_SENSE_SIZE),
+                 cdb_size = le32_load(scsi->config + CONFIG_CDB_SIZE);
+
+        snapshot_expect(s, "the number of SCSI disks", scsi->n_disks);
+        for (unsigned i = 0; i < scsi->n_disks; i++)
+                scsi_disk_snapshot(scsi->disks[i], s);
+        snapshot_bool(s, &scsi->missed_event);
+        snapshot_u32(s, &sense_size);
+        snapshot_u32(s, &cdb_size);
+        if (!snapshot_restored(s))
+                return;
+        if (sense_size > SENSE_SIZE_MAX || cdb_size < CDB_SIZE_MIN || cdb_size > CDB_SIZE_MAX) {
+                snapshot_refuse(s, "sense data of %u bytes or commands of %u are impossible",
+                                sense_size, cdb_size);
+                return;
+        }
+        le32_store(scsi->config + CONFIG_SENSE_SIZE, sense_size);
+        le32_store(scsi->config + CONFIG_CDB_SIZE, cdb_size);
+}
+
 static const VirtioOps scsi_ops = {
         .name = "virtio-scsi",
         .type = VIRTIO_TYPE_SCSI,
@@ -347,6 +370,7 @@ static const VirtioOps scsi_ops = {
         .reset = scsi_reset,
         .config_write = scsi_config_write,
         .busy = scsi_busy,
+        .snapshot = scsi_snapshot,
         .free = scsi_free,
 };
 

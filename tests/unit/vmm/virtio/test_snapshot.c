@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -13,6 +14,8 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/le.h"
+#include "tests/fake/vmm_disk.h"
 #include "tests/fake/vmm_net_fake.h"
 #include "tests/fake/vmm_virtio_driver.h"
 #include "vmm/virtio/devices.h"
@@ -21,12 +24,18 @@
 #define HEADER 12u
 #define RECEIVE 0u
 #define NET_QUEUES 2u
+#define SCSI_QUEUES 3u
+#define SCSI_REQUESTS 2u    /* the queue */
+#define SCSI_SENSE_SIZE 20u /* in its configuration */
+#define SCSI_SENSE 32u
+#define DISK_BYTES (UINT64_C(1) << 20)
 
 typedef struct Fixture {
         FakeBoard *from, *to;
         int from_wire, to_wire;
         FakeDriver driver;
         Snapshot saved;
+        char why[256]; /* restore() failed */
 } Fixture;
 
 static int setup(void **state) {
@@ -68,6 +77,22 @@ static void add_net(FakeBoard *board, int *ret_wire, uint8_t last_of_mac) {
         fake_board_add(board, dev, SLOT);
 }
 
+/* A controller with a disk for each of @n sizes. */
+static void add_scsi(FakeBoard *board, const uint64_t *sizes, unsigned n, const char *id) {
+        VirtioDevice *dev;
+
+        assert_int_equal(virtio_scsi_new(1, &dev), 0);
+        for (unsigned i = 0; i < n; i++) {
+                _cleanup_(temp_file_freep) char *path = temp_file_new(NULL, 0, sizes[i]);
+                const BlockOpenOptions options = {0};
+                BlockDev *image;
+
+                assert_int_equal(block_open(path, &options, board->loop, &image, NULL), 0);
+                assert_int_equal(virtio_scsi_add(dev, image, 512, id, NULL), 0);
+        }
+        fake_board_add(board, dev, SLOT);
+}
+
 static void start(Fixture *f, unsigned n_queues) {
         fake_driver_probe(&f->driver, f->from, SLOT);
         fake_board_run(f->from);
@@ -89,6 +114,7 @@ static int restore(Fixture *f) {
         snapshot_init_restoring(&s, f->saved.bytes, f->saved.len);
         pci_root_snapshot(f->to->root, &s);
         r = s.error;
+        (void) snprintf(f->why, sizeof(f->why), "%s", text_error_message(&s.text, r));
         snapshot_deinit(&s);
         return r;
 }
@@ -173,6 +199,94 @@ static void test_receive_buffers_without_a_frame_are_the_drivers_again(void **st
         assert_int_equal(fake_read(&f->driver, f->driver.device + 5, 1), 1);
 }
 
+/* TEST UNIT READY. Return: the sense key, 0 for success. */
+static uint8_t ask_disk(Fixture *f, uint32_t response_len) {
+        FakeBuffer buffers[] = {{fake_alloc(f->driver.board, 64), 51, false},
+                                {fake_alloc(f->driver.board, 256), response_len, true}};
+        static const uint8_t lun[] = {1, 0, 0x40, 0};
+        const uint8_t *response;
+        uint16_t head;
+        uint32_t len;
+
+        memcpy(fake_host(f->driver.board, buffers[0].gpa, 51), lun, sizeof(lun));
+        fake_queue_add(f->driver.queues + SCSI_REQUESTS, buffers, 2);
+        fake_queue_kick(f->driver.queues + SCSI_REQUESTS);
+        assert_true(fake_queue_wait(f->driver.queues + SCSI_REQUESTS, &head, &len));
+        assert_int_equal(len, response_len);
+        response = fake_host(f->driver.board, buffers[1].gpa, response_len);
+        return response[10] == 0 ? 0 : response[14] & 0xf;
+}
+
+static void test_a_scsi_disk_tells_no_news_twice(void **state) {
+        const uint64_t sizes[] = {DISK_BYTES};
+        Fixture *f = *state;
+
+        add_scsi(f->from, sizes, 1, "id");
+        add_scsi(f->to, sizes, 1, "id");
+        start(f, SCSI_QUEUES);
+        fake_write(&f->driver, f->driver.device + SCSI_SENSE_SIZE, 4, SCSI_SENSE);
+        assert_int_equal(ask_disk(f, 12 + SCSI_SENSE), 6); /* it was switched on */
+        move(f);
+        assert_int_equal(ask_disk(f, 12 + SCSI_SENSE), 0);
+        assert_int_equal(fake_read(&f->driver, f->driver.device + SCSI_SENSE_SIZE, 4), SCSI_SENSE);
+}
+
+static void test_news_of_a_scsi_disk_are_told_by_the_other_machine(void **state) {
+        const uint64_t sizes[] = {DISK_BYTES};
+        Fixture *f = *state;
+
+        add_scsi(f->from, sizes, 1, "id");
+        add_scsi(f->to, sizes, 1, "id");
+        start(f, SCSI_QUEUES);
+        move(f);
+        assert_int_equal(ask_disk(f, 12 + 96), 6);
+        assert_int_equal(ask_disk(f, 12 + 96), 0);
+}
+
+static void test_scsi_disks_that_differ_are_refused(void **state) {
+        const uint64_t sizes[] = {DISK_BYTES, 2 * DISK_BYTES};
+        const struct {
+                const uint64_t *sizes;
+                unsigned n;
+                const char *id, *why;
+        } table[] = {
+                {sizes, 2, "id", "the number of SCSI disks is 1 in the snapshot and 2 here"},
+                {sizes + 1, 1, "id", "SCSI disk in blocks is 2048 in the snapshot and 4096 here"},
+                {sizes, 1, "other",
+                 "the serial number of a SCSI disk is id in the snapshot and other here"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Fixture *f;
+                void *fresh;
+
+                assert_int_equal(setup(&fresh), 0);
+                f = fresh;
+                add_scsi(f->from, sizes, 1, "id");
+                add_scsi(f->to, table[i].sizes, table[i].n, table[i].id);
+                save(f);
+                assert_int_equal(f->saved.error, 0);
+                assert_int_equal(restore(f), -EBADMSG);
+                assert_non_null(strstr(f->why, table[i].why));
+                teardown(&fresh);
+        }
+}
+
+static void test_impossible_lengths_of_a_scsi_driver_are_refused(void **state) {
+        const uint64_t sizes[] = {DISK_BYTES};
+        Fixture *f = *state;
+        uint8_t *lengths;
+
+        add_scsi(f->from, sizes, 1, NULL);
+        add_scsi(f->to, sizes, 1, NULL);
+        save(f);
+        lengths = memmem(f->saved.bytes, f->saved.len, "\x60\0\0\0\x20\0\0\0", 8);
+        assert_non_null(lengths);
+        lengths[5] = 1; /* a CDB of 288 bytes */
+        assert_int_equal(restore(f), -EBADMSG);
+        assert_non_null(strstr(f->why, "commands of 288"));
+}
+
 static void test_another_device_is_refused(void **state) {
         Fixture *f = *state;
 
@@ -225,6 +339,10 @@ int main(void) {
                 TEST(test_a_driver_goes_on_with_its_queues),
                 TEST(test_a_request_that_was_not_seen_yet_is_served),
                 TEST(test_receive_buffers_without_a_frame_are_the_drivers_again),
+                TEST(test_a_scsi_disk_tells_no_news_twice),
+                TEST(test_news_of_a_scsi_disk_are_told_by_the_other_machine),
+                cmocka_unit_test(test_scsi_disks_that_differ_are_refused),
+                TEST(test_impossible_lengths_of_a_scsi_driver_are_refused),
                 TEST(test_another_device_is_refused),
                 TEST(test_rings_outside_of_memory_are_refused),
                 TEST(test_a_device_without_a_description_is_named),
