@@ -177,11 +177,16 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret) {
         return strbuf_finish(&buf, ret);
 }
 
-/* --scsi-block; id= is ours */
+/* --scsi-block; id= and bootindex= are ours */
 
 static const KvField scsi_fields[] = {
-        {"path", set_block_path}, {"ro", set_block_ro},           {"root", set_block_root},
-        {"lock", set_block_lock}, {"block-size", set_block_size}, {"id", set_block_id},
+        {"path", set_block_path},
+        {"ro", set_block_ro},
+        {"root", set_block_root},
+        {"lock", set_block_lock},
+        {"block-size", set_block_size},
+        {"id", set_block_id},
+        {"bootindex", set_block_boot_index},
 };
 
 /** crosvm_scsi_block_parse() - add the SCSI disk that one --scsi-block value describes */

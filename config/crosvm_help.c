@@ -79,7 +79,7 @@ void crosvm_flags_help(FILE *out) {
                 "  path=PATH                as of --block (first key, may be left out)\n"
                 "  ro, root, lock=BOOL, block-size=BYTES\n"
                 "                           as of --block; the first disk is /dev/sda\n"
-                "  id=TEXT                  ours: serial number, at most 20 bytes\n"
+                "  id=TEXT, bootindex=N     ours: as of --block\n"
                 "\n"
                 "--net LIST, keys; one of tap-fd, tap-name, host-ip and user is needed:\n"
                 "  tap-fd=FD                inherited TAP descriptor; a [list], one a pair, is "

@@ -186,27 +186,41 @@ static int check_serials(const VmmConfig *config, TextError *reterr) {
         return 0;
 }
 
+static unsigned count_boot_index(const VmmDisk *disks, size_t n, int index) {
+        unsigned count = 0;
+
+        for (size_t i = 0; i < n; i++)
+                count += disks[i].boot_index == index;
+        return count;
+}
+
+static int check_disk(const VmmConfig *config, const char *option, const VmmDisk *disk,
+                      unsigned *roots, TextError *reterr) {
+        if (!disk->path)
+                return text_error_set(reterr, -EINVAL, "%s: path= is missing", option);
+        *roots += disk->root;
+        if (disk->boot_index < 0)
+                return 0;
+        if (!config->bios)
+                return text_error_set(reterr, -EINVAL, "%s: bootindex= needs --bios", option);
+        if (count_boot_index(config->disks, config->n_disks, disk->boot_index) +
+                    count_boot_index(config->scsi_disks, config->n_scsi_disks, disk->boot_index) >
+            1)
+                return text_error_set(reterr, -EINVAL, "%s: bootindex=%d is given twice", option,
+                                      disk->boot_index);
+        return 0;
+}
+
 static int check_disks(const VmmConfig *config, TextError *reterr) {
         unsigned roots = 0;
+        int r = 0;
 
-        for (size_t i = 0; i < config->n_disks; i++) {
-                if (!config->disks[i].path)
-                        return text_error_set(reterr, -EINVAL, "--block: path= is missing");
-                roots += config->disks[i].root;
-                if (config->disks[i].boot_index >= 0 && !config->bios)
-                        return text_error_set(reterr, -EINVAL, "--block: bootindex= needs --bios");
-                for (size_t j = 0; j < i; j++)
-                        if (config->disks[i].boot_index >= 0 &&
-                            config->disks[j].boot_index == config->disks[i].boot_index)
-                                return text_error_set(reterr, -EINVAL,
-                                                      "--block: bootindex=%d is given twice",
-                                                      config->disks[i].boot_index);
-        }
-        for (size_t i = 0; i < config->n_scsi_disks; i++) {
-                if (!config->scsi_disks[i].path)
-                        return text_error_set(reterr, -EINVAL, "--scsi-block: path= is missing");
-                roots += config->scsi_disks[i].root;
-        }
+        for (size_t i = 0; i < config->n_disks && r == 0; i++)
+                r = check_disk(config, "--block", &config->disks[i], &roots, reterr);
+        for (size_t i = 0; i < config->n_scsi_disks && r == 0; i++)
+                r = check_disk(config, "--scsi-block", &config->scsi_disks[i], &roots, reterr);
+        if (r < 0)
+                return r;
         if (roots > 1)
                 return text_error_set(reterr, -EINVAL,
                                       "--block, --scsi-block: only one disk can be root");

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Debian's firmware on the software processor, to a stock kernel's init and its power-off: SeaBIOS and OVMF with GRUB on a
-# disk, both with a kernel served by fw_cfg, UEFI variables over two boots, and the PVH entry, which needs no firmware.
+# disk, both with a kernel served by fw_cfg, SeaBIOS with a SCSI disk, UEFI variables over two boots, and the PVH entry, which
+# needs no firmware.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/guest/initramfs.sh
@@ -35,6 +36,15 @@ run_vmm --mem 256 --cpus 2 --bios $seabios --block bios.img,ro,bootindex=0
 check "SeaBIOS starts GRUB from the disk" grep -q 'vivarium-guest: GRUB started' console
 check "and GRUB the kernel, which powers off" ended_well
 check "which finds both processors in the firmware's tables" grep -q '^cpus 2 online' console
+
+# A disk whose boot sector goes round in circles
+printf '\353\376' >trap.img
+truncate -s 1M trap.img
+printf '\125\252' | dd of=trap.img bs=1 seek=510 conv=notrunc status=none
+run_vmm --mem 256 --cpus 2 --bios $seabios --block trap.img,ro,bootindex=2 --scsi-block trap.img,ro \
+        --scsi-block bios.img,ro,bootindex=1
+check "SeaBIOS takes the SCSI disk that is first in the order" grep -q 'vivarium-guest: GRUB started' console
+check "and GRUB finds the kernel there" ended_well
 
 # What the guest reads of fw_cfg itself, and of UEFI's variables: the latter begin with four bytes of attributes.
 mkdir tree

@@ -148,17 +148,34 @@ static int add_memory_map(Machine *machine) {
                                n * sizeof(entries[0]));
 }
 
-/* The disk with the lowest boot index above @after, or NULL. */
-static const VmmDisk *next_boot_disk(const VmmConfig *config, int after) {
+/* Of the @n disks the one with the lowest boot index above @after, or NULL. */
+static const VmmDisk *next_boot_disk(const VmmDisk *disks, size_t n, int after) {
         const VmmDisk *next = NULL;
 
-        for (size_t i = 0; i < config->n_disks; i++) {
-                const VmmDisk *disk = &config->disks[i];
-
-                if (disk->boot_index > after && (!next || disk->boot_index < next->boot_index))
-                        next = disk;
-        }
+        for (size_t i = 0; i < n; i++)
+                if (disks[i].boot_index > after &&
+                    (!next || disks[i].boot_index < next->boot_index))
+                        next = &disks[i];
         return next;
+}
+
+/* The name of the disk that follows @after, as QEMU spells it. Return: its boot index; -1: there is none. */
+static int print_boot_disk(const Machine *machine, const VmmConfig *config, int after,
+                           StrBuf *order) {
+        const VmmDisk *block = next_boot_disk(config->disks, config->n_disks, after),
+                      *scsi = next_boot_disk(config->scsi_disks, config->n_scsi_disks, after);
+
+        if (block && (!scsi || block->boot_index < scsi->boot_index)) {
+                strbuf_printf(order, "/pci@i0cf8/scsi@%x/disk@0,0\n",
+                              machine->disks[block - config->disks].slot);
+                return block->boot_index;
+        }
+        if (scsi) {
+                strbuf_printf(order, "/pci@i0cf8/scsi@%x/channel@0/disk@%x,0\n", machine->scsi_slot,
+                              (unsigned) (scsi - config->scsi_disks));
+                return scsi->boot_index;
+        }
+        return -1;
 }
 
 /*
@@ -167,13 +184,13 @@ static const VmmDisk *next_boot_disk(const VmmConfig *config, int after) {
  */
 static int add_boot_order(Machine *machine, const VmmConfig *config) {
         _cleanup_(strbuf_deinit) StrBuf order = {0};
-        const VmmDisk *disk = NULL;
+        int last = -1;
 
         if (config->kernel)
                 strbuf_printf(&order, "%s\n", KERNEL_ROM_DEVICE);
-        while ((disk = next_boot_disk(config, disk ? disk->boot_index : -1)))
-                strbuf_printf(&order, "/pci@i0cf8/scsi@%x/disk@0,0\n",
-                              machine->disks[disk - config->disks].slot);
+        do
+                last = print_boot_disk(machine, config, last, &order);
+        while (last >= 0);
         if (order.failed)
                 return -ENOMEM;
         return order.len == 0 ? 0

@@ -220,7 +220,7 @@ struct Machine {
         MachineHotplug hotplug;
         MachineDisk disks[VMM_DISKS_MAX];
         VirtioDevice *scsi; /* borrowed from the bus; NULL: no SCSI controller */
-        unsigned n_scsi_disks;
+        unsigned n_scsi_disks, scsi_slot;
         MachineNic nics[VMM_NETS_MAX];
         ControlServer *control;
         MachineBalloon balloon;

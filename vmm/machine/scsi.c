@@ -44,5 +44,6 @@ int machine_add_scsi(Machine *machine, const VmmConfig *config, unsigned *slot, 
                 return r;
         machine->scsi = controller;
         machine->n_scsi_disks = (unsigned) config->n_scsi_disks;
-        return machine_add_virtio(machine, TAKE(controller), machine_next_slot(machine, slot, 0));
+        machine->scsi_slot = machine_next_slot(machine, slot, 0);
+        return machine_add_virtio(machine, TAKE(controller), machine->scsi_slot);
 }

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/le.h"
 #include "base/log.h"
+#include "tests/fake/vmm_disk.h"
 #include "tests/fake/vmm_hv_fake.h"
 #include "tests/fake/vmm_kernel_image.h"
 #include "vmm/firmware/fw_cfg.h"
@@ -40,6 +41,8 @@ static struct {
         uint8_t kernel[64];
         char cmdline[128];
         char names[FW_CFG_FILES_MAX][FW_CFG_NAME_SIZE];
+        unsigned keys[FW_CFG_FILES_MAX], sizes[FW_CFG_FILES_MAX];
+        char boot_order[256];
         unsigned n_names;
 } seen;
 
@@ -69,6 +72,8 @@ static void read_directory(const CpuIo *io) {
         read_item(io, FW_CFG_FILE_DIR, count, sizeof(count));
         for (unsigned i = 0; i < count[3] && i < FW_CFG_FILES_MAX; i++) {
                 read_bytes(io, head, sizeof(head));
+                seen.sizes[seen.n_names] = (unsigned) head[2] << 8 | head[3];
+                seen.keys[seen.n_names] = (unsigned) head[4] << 8 | head[5];
                 read_bytes(io, seen.names[seen.n_names++], FW_CFG_NAME_SIZE);
         }
 }
@@ -85,6 +90,10 @@ static HaltReason script_firmware(unsigned index, const CpuIo *io) {
         if (seen.cmdline_size < sizeof(seen.cmdline))
                 read_item(io, FW_CFG_CMDLINE_DATA, seen.cmdline, seen.cmdline_size);
         read_directory(io);
+        for (unsigned i = 0; i < seen.n_names; i++)
+                if (strcmp(seen.names[i], "bootorder") == 0)
+                        read_item(io, seen.keys[i], seen.boot_order,
+                                  MIN(seen.sizes[i], sizeof(seen.boot_order)));
         return HALT_POWER_OFF;
 }
 
@@ -193,6 +202,38 @@ static void test_a_kernel_is_served_for_the_firmware_to_load(void **state) {
         assert_true(has_file("bootorder"));
 }
 
+static void give_disk(VmmDisk *disk, const char *path, int boot_index) {
+        vmm_disk_init(disk);
+        disk->path = strdup(path);
+        disk->boot_index = boot_index;
+        disk->lock = false;
+        assert_non_null(disk->path);
+}
+
+static void test_disks_of_both_kinds_are_in_one_boot_order(void **state) {
+        _cleanup_(temp_file_freep) char *path = temp_file_new(NULL, 0, UINT64_C(1) << 20);
+        Fixture *fixture = *state;
+        VmmConfig *config = &fixture->config;
+        unsigned block, scsi, target;
+
+        config->scsi_disks = calloc(VMM_SCSI_DISKS_MAX, sizeof(VmmDisk));
+        assert_non_null(config->scsi_disks);
+        give_disk(&config->disks[config->n_disks++], path, 5);
+        for (int i = 0; i < 12; i++)
+                give_disk(&config->scsi_disks[config->n_scsi_disks++], path, i == 11 ? 2 : -1);
+        give_disk(&config->scsi_disks[config->n_scsi_disks++], path, 9);
+        run(fixture);
+        assert_int_equal(sscanf(seen.boot_order,
+                                "/pci@i0cf8/scsi@%x/channel@0/disk@%x,0\n"
+                                "/pci@i0cf8/scsi@%x/disk@0,0\n",
+                                &scsi, &target, &block),
+                         3);
+        assert_int_equal(target, 11); /* hexadecimal */
+        assert_int_not_equal(block, scsi);
+        assert_non_null(strstr(seen.boot_order, "/disk@0,0\n/pci@"));
+        assert_non_null(strstr(seen.boot_order, "/channel@0/disk@c,0\n"));
+}
+
 static void test_an_image_that_cannot_be_firmware_is_named(void **state) {
         Fixture *fixture = *state;
         static const uint8_t bytes[5000];
@@ -215,6 +256,7 @@ int main(void) {
                 TEST(test_firmware_is_told_about_the_board),
                 TEST(test_without_a_kernel_none_is_served),
                 TEST(test_a_kernel_is_served_for_the_firmware_to_load),
+                TEST(test_disks_of_both_kinds_are_in_one_boot_order),
                 TEST(test_an_image_that_cannot_be_firmware_is_named),
         };
 
