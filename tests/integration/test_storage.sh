@@ -51,15 +51,26 @@ check "a key that SCSI disks do not have is refused by name" grep -q "scsi-block
 "$vmm" run --scsi-block none.img k 2>refusal
 check "an image that is not there is an error that names it" grep -q "none.img" refusal
 
-# ---- a disk that grows ----
+# ---- a disk that grows, and then is the root ----
+mkdir -p root/bin root/sbin root/dev root/proc root/sys
+cp "$guest/initramfs/bin/busybox" root/bin/busybox
+cat >root/sbin/init <<'INIT'
+#!/bin/busybox sh
+busybox grep ' / ' /proc/mounts
+echo "of the guest" >/written
+busybox sync
+busybox poweroff -f
+INIT
+chmod 755 root/sbin/init
+mke2fs -q -t ext4 -d root root.img 7M
 : >console
-boot "run:grep+-o+root=/dev/sda.rw+/proc/cmdline,$scsi,disk:sda,resize:sda:16384,poweroff" --scsi-block holes.img,root --socket control &
+boot "$scsi,disk:sda,resize:sda:16384,root" --scsi-block root.img,root --socket control &
 within_a_minute grep -aq '^waiting for a size' console
 "$vmm" disk resize 24 8388608 control
 wait $!
 same "the guest sees the new size of a SCSI disk" "0 step resize: ok sda:16384" "$? $(grep -a '^step resize' console | tr -d '\r')"
-
-check "root= names the disk" grep -aq '^root=/dev/sda rw' console
+same "its root is that disk, to be written" "/dev/sda / ext4 rw" "$(grep -ao '^/dev/sda / ext4 rw' console)"
+same "where it wrote" "of the guest" "$(debugfs -R 'cat written' root.img 2>debugfs.log)"
 
 # ---- directories ----
 if ! unshare --user true 2>unshare.log; then

@@ -24,7 +24,7 @@ counts_on() { counts_of "$1" | awk 'NR > 1 && $1 != last + 1 { bad = 1 } { last 
 # snap_ends SENTENCE NAME: the guest is told to stop counting, and does what is behind that
 snap_ends() {
         echo stop >"$2.in"
-        expect "$1: the disk reads as before, the clock did not jump" "$2" '^step count: ok'
+        expect "$1: the disks read as before, the clock did not jump" "$2" '^step count: ok'
         if counts_on "$2"; then pass "$1: no count is missing"; else
                 fail "$1: no count is missing" && counts_of "$2" | xargs >&2
         fi
@@ -41,10 +41,11 @@ snap_ends() {
 scenario_snapshot() {
         local cpus=$1 service first options
         [ -e counted.img ] || head -c 1048576 /dev/urandom >counted.img
+        [ -e counted.scsi ] || head -c 1048576 /dev/urandom >counted.scsi
         mkdir -p snap.d
-        snap_steps="${snap_net:+net:10.9.0.2/24,}module:vmw_vsock_virtio_transport,count:vda,run:vsock_peer+put+vsock:2:5000+100000${snap_net:+,run:ping+-c+1+-W+30+10.9.0.1},rng,echo:heard,poweroff"
+        snap_steps="${snap_net:+net:10.9.0.2/24,}module:vmw_vsock_virtio_transport,module:virtio_scsi,module:sd_mod,scsi:0,count:vda+scsi0,run:vsock_peer+put+vsock:2:5000+100000${snap_net:+,run:ping+-c+1+-W+30+10.9.0.1},rng,echo:heard,poweroff"
         # shellcheck disable=SC2206 # words
-        options=(--block counted.img --vsock cid=7,socket-dir=snap.d $snap_net)
+        options=(--block counted.img --scsi-block counted.scsi --vsock cid=7,socket-dir=snap.d $snap_net)
         rm -f snap.d/vsock_5000
         "$guest/vsock_peer" serve unix:snap.d/vsock_5000 >service.log 2>&1 &
         service=$!
