@@ -46,7 +46,7 @@ static void test_the_clock_follows_the_hosts_clocks(void **state) {
         usec_t wall_before = clock_realtime_usec(), wall = guest_clock_wall_usec(f->clock);
 
         assert_in_range(now, before, clock_monotonic_nsec());
-        assert_in_range(wall, wall_before, wall_before + 10 * USEC_PER_SEC);
+        assert_in_range(wall, wall_before, clock_realtime_usec());
 }
 
 static void test_an_alarm_fires_when_its_time_has_come_and_only_once(void **state) {
@@ -81,7 +81,7 @@ static void test_a_disarmed_alarm_stays_silent(void **state) {
 
 static void test_a_paused_clock_stands_still_and_goes_on_from_there(void **state) {
         Fixture *f = *state;
-        uint64_t stood, before;
+        uint64_t stood, before, went;
 
         guest_clock_set_paused(f->clock, true);
         stood = guest_clock_now_nsec(f->clock);
@@ -92,8 +92,9 @@ static void test_a_paused_clock_stands_still_and_goes_on_from_there(void **state
         guest_clock_set_paused(f->clock, true); /* twice is once */
         assert_true(guest_clock_now_nsec(f->clock) == stood);
         guest_clock_set_paused(f->clock, false);
-        assert_in_range(guest_clock_now_nsec(f->clock) - stood, 0,
-                        clock_monotonic_nsec() - before - 1);
+        went = guest_clock_now_nsec(f->clock) -
+               stood; /* before the host's clock is looked at again */
+        assert_in_range(went, 0, clock_monotonic_nsec() - before - 1);
 }
 
 static void test_alarms_wait_for_the_end_of_a_pause(void **state) {

@@ -89,8 +89,8 @@ static void test_timers_fire_once_in_order_of_their_due_times(void **state) {
         late.loop = loop;
         assert_int_equal(loop_add_timer(loop, on_timer, &late, &b), 0);
         assert_int_equal(loop_add_timer(loop, on_timer, &early, &a), 0);
-        assert_int_equal(loop_set_timer(b, now + 20000000), 0);
         assert_int_equal(loop_set_timer(a, 1), 0);
+        assert_int_equal(loop_set_timer(b, now + 20000000), 0);
         assert_int_equal(loop_run(loop), 0);
         assert_int_equal(early.n, 1);
         assert_int_equal(late.n, 1);

@@ -27,7 +27,8 @@ typedef struct Fixture {
         FakeDriver driver;
         VirtioDevice *dev;
         VirtioBalloonStats stats;
-        unsigned n_stats, n_resized; /* changed by the loop's thread, read when it has stopped */
+        unsigned n_stats;   /* changed by the loop's thread, read when it has stopped */
+        unsigned n_resized; /* atomic */
 } Fixture;
 
 static void got_stats(void *userdata, const VirtioBalloonStats *stats) {
@@ -38,7 +39,11 @@ static void got_stats(void *userdata, const VirtioBalloonStats *stats) {
 }
 
 static void resized(void *userdata) {
-        ((Fixture *) userdata)->n_resized++;
+        __atomic_add_fetch(&((Fixture *) userdata)->n_resized, 1, __ATOMIC_RELAXED);
+}
+
+static bool was_resized(void *userdata) {
+        return __atomic_load_n(&((Fixture *) userdata)->n_resized, __ATOMIC_RELAXED) >= 1;
 }
 
 static int setup(void **state) {
@@ -177,8 +182,7 @@ static void test_the_driver_reads_the_target_and_tells_the_size(void **state) {
         fake_write(&f->driver, f->driver.device + 6, 8, ~0u); /* across the end */
         assert_int_equal(fake_read(&f->driver, f->driver.device, 4), 5);
         assert_int_equal(virtio_balloon_actual(f->dev), (uint64_t) 0xffff0003 * PAGE);
-        fake_board_stop(f->board);
-        assert_true(f->n_resized >= 1);
+        assert_true(fake_wait(f->board, was_resized, f));
 }
 
 static void offer_stats(Fixture *f, gpa_t gpa, uint32_t len) {
