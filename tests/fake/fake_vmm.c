@@ -12,6 +12,7 @@
  *     touch:BYTES                               use so much guest memory
  *     name:TEXT                                 be called that in /proc
  *     await                                     wait for SIGUSR1
+ *     deaf                                      close the control socket
  *     forbidden                                 enter the real VMM's sandbox, and trace another process
  *     exit:STATUS  signal:NUMBER  sleep         end, or wait for the end
  *
@@ -27,6 +28,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -110,6 +112,18 @@ static _Noreturn void wait_for_the_end(void) {
                 (void) pause();
 }
 
+/* Nobody answers on the control socket any more, nor ever will. */
+static void turn_deaf(const VmmConfig *config) {
+        static const char inherited[] = "/proc/self/fd/";
+        int fd;
+
+        if (!config->socket || strncmp(config->socket, inherited, strlen(inherited)) != 0)
+                _exit(99);
+        fd = atoi(config->socket + strlen(inherited));
+        (void) shutdown(fd, SHUT_RDWR);
+        (void) close(fd);
+}
+
 static void leave_child(void) {
         pid_t pid = fork();
 
@@ -170,6 +184,8 @@ static void do_word(const VmmConfig *config, char *word) {
                       strtoul(value, NULL, 10));
         else if (str_eq(word, "echo"))
                 echo(config);
+        else if (str_eq(word, "deaf"))
+                turn_deaf(config);
         else if (str_eq(word, "fork"))
                 leave_child();
         else if (str_eq(word, "touch"))

@@ -87,6 +87,7 @@ void bus_host_connect(const BusHost *host, sd_bus **ret) {
         assert_true(sd_bus_new(ret) >= 0);
         assert_true(sd_bus_set_address(*ret, host->address) >= 0);
         assert_true(sd_bus_set_bus_client(*ret, true) >= 0);
+        assert_true(sd_bus_set_method_call_timeout(*ret, HOST_TIMEOUT_USEC) >= 0);
         assert_true(sd_bus_start(*ret) >= 0);
 }
 

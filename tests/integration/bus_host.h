@@ -16,7 +16,7 @@
 #include "base/cleanup.h"
 #include "tests/integration/notify_host.h"
 
-#define HOST_TIMEOUT_USEC ((uint64_t) 20 * 1000 * 1000)
+#define HOST_TIMEOUT_USEC ((uint64_t) 120 * 1000 * 1000)
 #define HOST_SIGNALS_MAX 65536u
 
 /* A signal that arrived, for later inspection. */

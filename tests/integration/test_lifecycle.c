@@ -262,8 +262,8 @@ static void test_a_vm_ends_with_the_connection_of_its_creator(void **state) {
         vm_wait_death(host, running, &record);
         assert_string_equal(record.reason, "KILLED");
         assert_string_equal(record.by, "disconnect");
-        /* Its properties changed for the last time before that: when it ran, perhaps a sample, the end. */
-        assert_in_range(bus_host_count_signals(host, "PropertiesChanged", running), 2, 3);
+        /* Its properties changed for the last time before that: when it ran, at each sample, the end. */
+        assert_true(bus_host_count_signals(host, "PropertiesChanged", running) >= 2);
         bus_host_settle(host);
         assert_int_equal(manager_vm_count(host->bus), 0);
         assert_int_equal(bus_host_count_signals(host, "VmRemoved", NULL), 3);

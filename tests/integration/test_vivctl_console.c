@@ -76,7 +76,7 @@ static void user_awaits(User *user, const char *text, unsigned n) {
                         found++;
                 if (found >= n)
                         return;
-                if (poll(&p, 1, 60000) <= 0)
+                if (poll(&p, 1, HOST_TIMEOUT_USEC / 1000) <= 0)
                         fail_msg("\"%s\" did not come, but: %s", text,
                                  user->seen.data ? user->seen.data : "");
                 len = read(user->terminal, chunk, sizeof(chunk));

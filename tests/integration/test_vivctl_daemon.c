@@ -78,7 +78,7 @@ static void test_an_interrupted_vm_is_killed_on_behalf_of_vivctl(void **state) {
 
 static void test_stop_tells_by_which_means_it_ended(void **state) {
         _cleanup_(vivctl_result_deinit) VivctlResult run =
-                VIVCTL(state, "run", "--detach", "--name=web", KERNEL, "--params=sleep");
+                VIVCTL(state, "run", "--detach", "--name=web", KERNEL, "--params=deaf sleep");
         _cleanup_(vivctl_result_deinit) VivctlResult bad =
                 VIVCTL(state, "stop", "--timeout=soon", "web");
         _cleanup_(vivctl_result_deinit) VivctlResult resume = VIVCTL(state, "resume", "web");
@@ -86,7 +86,7 @@ static void test_stop_tells_by_which_means_it_ended(void **state) {
         _cleanup_(vivctl_result_deinit) VivctlResult much =
                 VIVCTL(state, "balloon", "web", "100000");
         _cleanup_(vivctl_result_deinit) VivctlResult stop =
-                VIVCTL(state, "stop", "--timeout=1", "web", "nobody");
+                VIVCTL(state, "stop", "--timeout=3600", "web", "nobody");
         _cleanup_(vivctl_result_deinit) VivctlResult show = VIVCTL(state, "show", "web");
         _cleanup_(vivctl_result_deinit) VivctlResult again = VIVCTL(state, "stop", "web");
 

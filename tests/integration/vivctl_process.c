@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "tests/integration/bus_host.h"
 
 #define OUTPUT_BYTES_MAX (1u << 20)
 #define ARGUMENTS_MAX 32u
@@ -73,7 +74,7 @@ void vivctl_await(const Vivctl *vivctl, StrBuf *err, const char *text) {
                 char chunk[512];
                 ssize_t n;
 
-                assert_int_equal(poll(&p, 1, 20000), 1);
+                assert_int_equal(poll(&p, 1, HOST_TIMEOUT_USEC / 1000), 1);
                 n = read(vivctl->err, chunk, sizeof(chunk));
                 if (n <= 0)
                         fail_msg("\"%s\" did not come, but: %s", text, err->data ? err->data : "");
