@@ -201,7 +201,7 @@ static int fake_proto_new(const HvConfig *config, ProtoPartition **ret, TextErro
 
 static void fake_proto_cpuid(const ProtoPartition *proto, uint32_t function, uint32_t index,
                              CpuidEntry *ret) {
-        *ret = (CpuidEntry){.function = function, .index = index};
+        *ret = (CpuidEntry){.function = function, .index = index, .ebx = fake.cpuid_ebx};
 }
 
 static unsigned fake_proto_physical_bits(const ProtoPartition *proto) {

@@ -20,6 +20,7 @@ typedef struct HvFake {
         int bind_error;      /* what binding vCPU @bind_error_index answers */
         unsigned bind_error_index;
         unsigned physical_bits;
+        uint32_t cpuid_ebx; /* of every leaf, of which there is as good as none */
 
         /* What was seen. */
         atomic_uint n_bound, n_freed, n_runs, n_kicks;

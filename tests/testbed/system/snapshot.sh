@@ -103,6 +103,14 @@ scenario_snapshot_refusals() {
                 try_restore small.snap "${small[@]/64/128}" --block one.img
         refused_because "another number of processors is refused" 'number of vCPUs is 1 in the snapshot and 2 here' \
                 try_restore small.snap "${small[@]/#1/2}" --block one.img
+        refused_because "another model of processor is refused" "the processor's CPUID leaf 0x1.0 is" \
+                try_restore small.snap "${small[@]}" --block one.img --cpu-features=-sse4_2
+        if [ "$hypervisor" = kvm ]; then
+                hypervisor=soft refused_because "another hypervisor is refused" 'the hypervisor is kvm in the snapshot and soft here' \
+                        try_restore small.snap "${small[@]}" --block one.img
+        fi
+        refused_because "one device more is refused" 'is none in the snapshot and virtio-pci here' \
+                try_restore small.snap "${small[@]}" --block one.img --block two.img
         refused_because "a missing device is refused" 'PCI slot 3 is virtio-pci in the snapshot and none here' try_restore small.snap "${small[@]}"
         refused_because "another device is refused" 'the device is virtio-blk in the snapshot' \
                 try_restore small.snap "${small[@]}" --vsock cid=7,socket-dir=.
@@ -110,6 +118,11 @@ scenario_snapshot_refusals() {
                 try_restore small.snap "${small[@]}" --block two.img
         printf X | dd of=small.snap bs=1 seek=200 conv=notrunc status=none
         refused_because "a damaged snapshot is refused" 'checksum' try_restore small.snap "${small[@]}" --block one.img
+        for bytes in 0 63 64 4096 70000; do
+                head -c $bytes small.snap >cut.snap
+                refused_because "its first $bytes bytes are refused" 'no snapshot|not finished|bytes and not the|too short' \
+                        try_restore cut.snap "${small[@]}" --block one.img
+        done
         truncate -s -1 small.snap
         refused_because "a shorter one is refused" 'bytes and not the' try_restore small.snap "${small[@]}" --block one.img
         refused_because "a file that is none is refused" 'no snapshot' try_restore one.img "${small[@]}" --block one.img

@@ -64,14 +64,18 @@ static int teardown(void **state) {
         return 0;
 }
 
-static Machine *new_machine(Fixture *f) {
+static Machine *new_machine_on(Fixture *f, const HvOps *hv) {
         Machine *machine = NULL;
-        int r = machine_new(&f->config, &hv_fake_ops, &machine, &f->error);
+        int r = machine_new(&f->config, hv, &machine, &f->error);
 
         if (r < 0)
                 fail_msg("%s", text_error_message(&f->error, r));
         machine_suspend(machine, /* devices= */ true);
         return machine;
+}
+
+static Machine *new_machine(Fixture *f) {
+        return new_machine_on(f, &hv_fake_ops);
 }
 
 static void save(Fixture *f) {
@@ -187,10 +191,10 @@ static void test_guest_time_is_that_of_the_snapshot(void **state) {
         assert_true(guest_clock_now_nsec(f->to->clock) == guest_clock_now_nsec(f->from->clock));
 }
 
-static void refuses_other(Fixture *f, const char *why) {
+static void refuses_other_on(Fixture *f, const HvOps *hv, const char *why) {
         const char *refusal;
 
-        f->to = new_machine(f);
+        f->to = new_machine_on(f, hv);
         refusal = restore(f);
         assert_non_null(refusal);
         if (!strstr(refusal, why))
@@ -198,8 +202,32 @@ static void refuses_other(Fixture *f, const char *why) {
         f->to = machine_free(f->to);
 }
 
+static void refuses_other(Fixture *f, const char *why) {
+        refuses_other_on(f, &hv_fake_ops, why);
+}
+
+static void test_another_hypervisor_is_named(void **state) {
+        HvOps other = hv_fake_ops;
+        Fixture *f = *state;
+
+        other.name = "other";
+        f->from = new_machine(f);
+        save(f);
+        refuses_other_on(f, &other, "the hypervisor is fake in the snapshot and other here");
+}
+
+static void test_another_model_of_processor_is_told_by_its_leaf(void **state) {
+        Fixture *f = *state;
+
+        f->from = new_machine(f);
+        save(f);
+        hv_fake()->cpuid_ebx = 0x756e6547;
+        refuses_other(f, "the processor's CPUID leaf 0x0.0 is");
+}
+
 static void test_a_machine_that_differs_is_told_why(void **state) {
         Fixture *f = *state;
+        VmmSerial *console;
 
         f->from = new_machine(f);
         save(f);
@@ -212,6 +240,12 @@ static void test_a_machine_that_differs_is_told_why(void **state) {
         f->config.no_rng = true;
         refuses_other(f, "is virtio-pci in the snapshot and none here");
         f->config.no_rng = false;
+        console = &f->config.serials[f->config.n_serials++];
+        vmm_serial_init(console);
+        console->hardware = VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
+        refuses_other(f, "is none in the snapshot and virtio-pci here");
+        vmm_serial_deinit(console);
+        f->config.n_serials--;
         f->config.board.no_rtc = true;
         refuses_other(f, "whether there is an RTC is 1 in the snapshot and 0 here");
         f->config.board.no_rtc = false;
@@ -265,6 +299,8 @@ int main(void) {
                 TEST(test_what_was_restored_is_saved_as_the_same_bytes),
                 TEST(test_the_guest_finds_registers_as_it_left_them),
                 TEST(test_guest_time_is_that_of_the_snapshot),
+                TEST(test_another_hypervisor_is_named),
+                TEST(test_another_model_of_processor_is_told_by_its_leaf),
                 TEST(test_a_machine_that_differs_is_told_why),
                 TEST(test_every_truncation_is_refused),
                 TEST(test_options_that_have_a_state_of_their_own_are_named),
