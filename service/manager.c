@@ -124,7 +124,7 @@ static void keep_record(Manager *manager, const Vm *vm) {
         vm_info_to_fields(info, &info->record.stop, HISTORY_TEXT_BYTES_MAX, &fields);
         r = history_add(manager->history_log, &fields);
         if (r < 0)
-                log_line(LOG_LEVEL_WARNING, info->name, "write the history: %s, ignoring",
+                log_line(LOG_LEVEL_WARNING, info->name, "add to the history: %s, ignoring",
                          strerror(-r));
 }
 
@@ -149,7 +149,7 @@ static bool tell_bus(Manager *manager, Vm *vm) {
 void manager_tell_death(Manager *manager, Vm *vm, bool again) {
         const bool told = tell_bus(manager, vm);
 
-        if (!again || !history_has(manager->history_log, "ID", vm_info(vm)->id))
+        if (!again || !history_has(manager->history_log, vm_info(vm)->id))
                 keep_record(manager, vm);
         journal_death(vm_info(vm), manager->journal);
         totals_count_death(&manager->totals, &vm_info(vm)->record);
@@ -214,6 +214,30 @@ static void on_capabilities_known(void *userdata) {
                 manager->observer.capabilities_known(manager->observer.userdata);
 }
 
+/* What outlives the host's power. */
+static int open_store(Manager *manager, sd_event *event) {
+        const char *directory = manager->config.state_dir;
+        const int ahead_dir = manager->dirs.unwritten;
+        int r;
+
+        r = worker_new(event, &manager->worker);
+        if (r < 0)
+                return r;
+        r = history_open(&(HistorySpec){.directory = directory,
+                                        .ahead_dir = ahead_dir,
+                                        .key = "ID",
+                                        .max = manager->config.history_max,
+                                        .worker = manager->worker},
+                         &manager->history_log);
+        if (r < 0)
+                return r;
+        return late_file_new(&(LateFileSpec){.directory = directory,
+                                             .ahead_dir = ahead_dir,
+                                             .name = "last-cid",
+                                             .worker = manager->worker},
+                             &manager->last_cid);
+}
+
 static int manager_init(Manager *manager, sd_event *event) {
         int r = 0;
 
@@ -221,11 +245,11 @@ static int manager_init(Manager *manager, sd_event *event) {
                 r = journal_socket_open(manager->config.journal_socket, &manager->guest_journal);
         if (r < 0)
                 return r;
-        r = runtime_dir_prepare(manager->config.runtime_dir, &manager->env.state_dir);
+        r = runtime_dir_prepare(manager->config.runtime_dir, &manager->dirs);
         if (r < 0)
                 return r;
-        r = history_open(manager->config.state_dir, manager->config.history_max,
-                         &manager->history_log);
+        manager->env.state_dir = manager->dirs.state;
+        r = open_store(manager, event);
         if (r < 0)
                 return r;
         r = ramdumps_new(manager->config.state_dir, &manager->config.ramdumps,
@@ -271,6 +295,7 @@ int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret) {
                 return -ENOMEM;
         *manager = (Manager){.config = *config,
                              .uid = geteuid(),
+                             .dirs = {-EBADF, -EBADF},
                              .guest_journal = {.fd = -EBADF},
                              .guest_lines = {.interval_usec = LINE_LOG_WINDOW_USEC,
                                              .burst = LINE_LOG_ALL_LINES_MAX}};
@@ -328,11 +353,14 @@ Manager *manager_free(Manager *manager) {
         (void) capabilities_free(manager->capabilities);
         oom_watch_deinit(&manager->oom);
         cid_probe_deinit(&manager->cid_probe);
+        (void) worker_free(manager->worker);
         (void) history_free(manager->history_log);
+        (void) late_file_free(manager->last_cid);
         (void) ramdumps_free(manager->env.ramdumps);
         (void) fdstore_free(manager->fdstore);
         journal_socket_deinit(&manager->guest_journal);
-        (void) fd_close(manager->env.state_dir);
+        (void) fd_close(manager->dirs.state);
+        (void) fd_close(manager->dirs.unwritten);
         free(manager);
         return NULL;
 }
@@ -455,7 +483,7 @@ static void save_last_cid(const Manager *manager) {
         int r;
 
         fields_set_u64(&fields, "LAST_CID", manager->cids.last);
-        r = history_save_fields(manager->history_log, LAST_CID_FILE, &fields);
+        r = late_file_save(manager->last_cid, &fields);
         fields_deinit(&fields);
         if (r < 0)
                 log_warning("write the last CID: %s, ignoring", strerror(-r));

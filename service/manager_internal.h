@@ -13,10 +13,12 @@
 #include "service/id_pool.h"
 #include "service/manager.h"
 #include "service/store/fdstore.h"
+#include "service/runtime_dir.h"
 #include "service/store/history.h"
+#include "service/store/late_file.h"
+#include "service/worker.h"
 
-/* Small files: beside the history, and among the VMs' state. */
-#define LAST_CID_FILE "last-cid"
+/* A small file among the VMs' state. */
 #define DRAINING_FILE "draining"
 
 typedef struct Entry {
@@ -50,11 +52,15 @@ struct Manager {
         uid_t uid; /* the daemon's own */
         Totals totals;
         FdStore *fdstore;     /* owned */
+        RuntimeDirs dirs;     /* owned */
+        Worker *worker;       /* owned; writes the next two */
         History *history_log; /* owned; records, also of VMs that are gone */
-        char bus_id[33];      /* "" without a bus */
-        void *by_id;          /* tree of Entry */
-        EntryList all;        /* in order of creation */
-        EntryList history;    /* ended VMs in order of death */
+        LateFile *
+                last_cid; /* owned; beside it, so that numbers go on after a restart of the host, too */
+        char bus_id[33];   /* "" without a bus */
+        void *by_id;       /* tree of Entry */
+        EntryList all;     /* in order of creation */
+        EntryList history; /* ended VMs in order of death */
         unsigned n_vms, n_history;
         sd_event_source *sweep; /* owned */
         bool journal;

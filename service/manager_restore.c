@@ -199,7 +199,7 @@ static int resume_all(Manager *manager) {
 static void load_counters(Manager *manager) {
         _cleanup_(fields_deinit) Fields fields = {0};
 
-        if (history_load_fields(manager->history_log, LAST_CID_FILE, &fields) == 0) {
+        if (late_file_load(manager->last_cid, &fields) == 0) {
                 uint64_t last = fields_get_u64(&fields, "LAST_CID", 0);
 
                 manager->cids.last = last >= CID_MIN && last <= CID_MAX ? (uint32_t) last : 0;

@@ -15,6 +15,7 @@
 
 #define VMS_DIR "vm"
 #define STATE_DIR "state"
+#define UNWRITTEN_DIR "unwritten"
 /* A VMM may put sockets and files into its directory, but never a tree of directories. */
 #define ENTRIES_MAX 65536u
 
@@ -109,29 +110,40 @@ static int make_sub_dir(const char *base, const char *name, char **ret) {
         return 0;
 }
 
+static int open_sub_dir(const char *base, const char *name, int *ret) {
+        _cleanup_(freep) char *path = NULL;
+        int r = make_sub_dir(base, name, &path), fd;
+
+        if (r < 0)
+                return r;
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        *ret = fd;
+        return 0;
+}
+
 /**
- * runtime_dir_prepare() - create @base (its parent exists), the directory that holds the VMs' and that of their state
- * @ret_state: the latter, open; owned by the caller
+ * runtime_dir_prepare() - create @base (its parent exists) and the directories in it
+ * @ret: some of them, open
  *
  * Return: 0 or negative errno.
  */
-int runtime_dir_prepare(const char *base, int *ret_state) {
-        _cleanup_(freep) char *vms = NULL, *state = NULL;
-        int fd, r;
+int runtime_dir_prepare(const char *base, RuntimeDirs *ret) {
+        _cleanup_(freep) char *vms = NULL;
+        _cleanup_(fd_closep) int state = -EBADF, unwritten = -EBADF;
+        int r;
 
         r = make_dir(base);
+        if (r == 0)
+                r = make_sub_dir(base, VMS_DIR, &vms);
+        if (r == 0)
+                r = open_sub_dir(base, STATE_DIR, &state);
+        if (r == 0)
+                r = open_sub_dir(base, UNWRITTEN_DIR, &unwritten);
         if (r < 0)
                 return r;
-        r = make_sub_dir(base, VMS_DIR, &vms);
-        if (r < 0)
-                return r;
-        r = make_sub_dir(base, STATE_DIR, &state);
-        if (r < 0)
-                return r;
-        fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        *ret_state = fd;
+        *ret = (RuntimeDirs){.state = TAKE_FD(state), .unwritten = TAKE_FD(unwritten)};
         return 0;
 }
 

@@ -76,37 +76,53 @@ static void fuzz_record(const char *text, size_t len) {
         free(copy);
 }
 
-static char directory[32];
+/* The history's, and in it that of what is not written yet. */
+static char directory[32], ahead[40];
 
-static void remove_directory(void) {
+static void remove_directories(void) {
+        (void) rmdir(ahead);
         (void) rmdir(directory);
 }
 
-static void fuzz_history(const char *text, size_t len) {
-        char path[64];
+static void make_directories(void) {
+        (void) strcpy(directory, "/tmp/fuzz-state.XXXXXX");
+        assert(mkdtemp(directory));
+        (void) snprintf(ahead, sizeof(ahead), "%s/ahead", directory);
+        assert(mkdir(ahead, 0700) == 0);
+        (void) atexit(remove_directories);
+}
+
+static void read_history(History *history) {
+        for (size_t i = 0; i < history_n(history); i++) {
+                Fields fields = {0};
+
+                if (history_read(history, i, &fields) == 0)
+                        read_fields(&fields);
+                fields_deinit(&fields);
+        }
+}
+
+/* @where: which of the two files an earlier daemon left like that */
+static void fuzz_history(const char *where, const char *text, size_t len) {
+        static const char *const left[] = {"history", ".history.bad", "ahead/history"};
+        _cleanup_(fd_closep) int fd = -EBADF, ahead_dir = -EBADF, dir = -EBADF;
         History *history;
-        int fd;
 
-        if (!directory[0]) {
-                (void) strcpy(directory, "/tmp/fuzz-state.XXXXXX");
-                assert(mkdtemp(directory));
-                (void) atexit(remove_directory);
-        }
-        (void) snprintf(path, sizeof(path), "%s/history", directory);
-        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (!directory[0])
+                make_directories();
+        dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        ahead_dir = open(ahead, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fd = openat(dir, where, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         assert(fd >= 0 && fd_write_all(fd, text, len) == 0);
-        (void) fd_close(fd);
-        if (history_open(directory, 8, &history) == 0) {
-                for (size_t i = 0; i < history_n(history); i++) {
-                        Fields fields = {0};
-
-                        if (history_read(history, i, &fields) == 0)
-                                read_fields(&fields);
-                        fields_deinit(&fields);
-                }
-                history_free(history);
+        if (history_open(
+                    &(HistorySpec){
+                            .directory = directory, .ahead_dir = ahead_dir, .key = "ID", .max = 8},
+                    &history) == 0) {
+                read_history(history);
+                (void) history_free(history);
         }
-        (void) unlink(path);
+        for (size_t i = 0; i < ELEMENTSOF(left); i++)
+                (void) unlinkat(dir, left[i], 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -126,7 +142,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 fuzz_record(text, size - 1);
                 break;
         case 'h':
-                fuzz_history(text, size - 1);
+                fuzz_history("history", text, size - 1);
+                break;
+        case 'a':
+                fuzz_history("ahead/history", text, size - 1);
                 break;
         default:
                 break;

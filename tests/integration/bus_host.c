@@ -289,8 +289,15 @@ void bus_host_drain(BusHost *host) {
 
 /* What the daemon is right to leave behind: the history, and the state of VMs that are not released. */
 static void clear_runtime(const BusHost *host) {
-        static const char *const files[] = {"history",  "last-cid", "state/draining",
-                                            "ramdumps", "vm",       "state"};
+        static const char *const files[] = {"history",
+                                            "last-cid",
+                                            "state/draining",
+                                            "unwritten/history",
+                                            "unwritten/last-cid",
+                                            "unwritten",
+                                            "ramdumps",
+                                            "vm",
+                                            "state"};
         static const char *const dirs[] = {"state", "vm"};
         char path[128];
 

@@ -34,17 +34,20 @@ static int teardown(void **state) {
         (void) rmdir(vms);
         (void) snprintf(vms, sizeof(vms), "%s/state", dir);
         (void) rmdir(vms);
+        (void) snprintf(vms, sizeof(vms), "%s/unwritten", dir);
+        (void) rmdir(vms);
         assert_int_equal(rmdir(dir), 0);
         free(dir);
         return 0;
 }
 
 static void prepare(const char *dir) {
-        int state_dir = -EBADF;
+        RuntimeDirs dirs = {-EBADF, -EBADF};
 
-        assert_int_equal(runtime_dir_prepare(dir, &state_dir), 0);
-        assert_true(state_dir >= 0);
-        (void) fd_close(state_dir);
+        assert_int_equal(runtime_dir_prepare(dir, &dirs), 0);
+        assert_true(dirs.state >= 0 && dirs.unwritten >= 0);
+        (void) fd_close(dirs.state);
+        (void) fd_close(dirs.unwritten);
 }
 
 static void touch(const char *dir, const char *name) {

@@ -14,7 +14,6 @@
 #include <fcntl.h>
 
 #include "base/fd.h"
-#include "service/store/history.h"
 #include "service/store/state_file.h"
 
 static void make_frame(StrBuf *out) {
@@ -73,94 +72,12 @@ static void test_another_form_is_told_from_damage(void **state) {
         assert_int_equal(state_unframe(text, sizeof(text) - 1, &fields, NULL), -EPROTONOSUPPORT);
 }
 
-static char *make_dir(void) {
-        char *dir = strdup("/tmp/vivarium-store.XXXXXX");
-
-        assert_non_null(dir);
-        assert_non_null(mkdtemp(dir));
-        return dir;
-}
-
-static void add(History *history, const char *id) {
-        _cleanup_(fields_deinit) Fields record = {0};
-
-        fields_set(&record, "ID", id);
-        assert_int_equal(history_add(history, &record), 0);
-}
-
-static void assert_record(const History *history, size_t age, const char *id) {
-        _cleanup_(fields_deinit) Fields record = {0};
-
-        assert_int_equal(history_read(history, age, &record), 0);
-        assert_string_equal(fields_get(&record, "ID"), id);
-}
-
-static void remove_dir(const char *dir) {
-        static const char *const names[] = {"history", ".history.bad", "last-cid"};
-        char path[96];
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                (void) snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-                (void) unlink(path);
-        }
-        assert_int_equal(rmdir(dir), 0);
-}
-
-static void test_the_history_is_bounded_and_outlives_its_writer(void **state) {
-        _cleanup_(freep) char *dir = make_dir();
-        History *history = NULL;
-        char id[16];
-
-        assert_int_equal(history_open(dir, 3, &history), 0);
-        for (unsigned i = 0; i < 20; i++) {
-                (void) snprintf(id, sizeof(id), "vm%u", i);
-                add(history, id);
-        }
-        (void) history_free(history);
-        history = NULL;
-        assert_int_equal(history_open(dir, 3, &history), 0);
-        assert_int_equal(history_n(history), 3);
-        assert_record(history, 0, "vm19");
-        assert_record(history, 2, "vm17");
-        assert_true(history_has(history, "ID", "vm18"));
-        assert_false(history_has(history, "ID", "vm16"));
-        (void) history_free(history);
-        remove_dir(dir);
-}
-
-static void test_a_damaged_record_costs_no_other(void **state) {
-        _cleanup_(freep) char *dir = make_dir();
-        _cleanup_(fd_closep) int fd = -EBADF;
-        History *history = NULL;
-        char path[96];
-
-        assert_int_equal(history_open(dir, 10, &history), 0);
-        add(history, "one");
-        add(history, "two");
-        add(history, "three");
-        (void) history_free(history);
-        history = NULL;
-        (void) snprintf(path, sizeof(path), "%s/history", dir);
-        fd = open(path, O_WRONLY | O_CLOEXEC);
-        assert_int_equal(pwrite(fd, "X", 1, 45), 1); /* in the second */
-        assert_int_equal(history_open(dir, 10, &history), 0);
-        assert_int_equal(history_n(history), 2);
-        assert_record(history, 0, "three");
-        assert_record(history, 1, "one");
-        add(history, "four");
-        assert_record(history, 0, "four");
-        (void) history_free(history);
-        remove_dir(dir);
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_is_written_is_read),
                 cmocka_unit_test(test_a_change_of_any_byte_is_found),
                 cmocka_unit_test(test_a_file_cut_anywhere_is_refused),
                 cmocka_unit_test(test_another_form_is_told_from_damage),
-                cmocka_unit_test(test_the_history_is_bounded_and_outlives_its_writer),
-                cmocka_unit_test(test_a_damaged_record_costs_no_other),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/store/history_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "service/store/state_file.h"
+
+/** history_file_open() - in @dir, made unless it is there. Return: descriptor, owned by the caller; negative errno. */
+int history_file_open(int dir) {
+        int fd = openat(dir, HISTORY_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/** history_file_read() - append the record at @place to @out. Return: 0 or negative errno. */
+int history_file_read(int file, const HistoryPlace *place, StrBuf *out) {
+        _cleanup_(freep) char *frame = malloc(place->len);
+        int r;
+
+        if (!frame)
+                return -ENOMEM;
+        r = fd_pread_all(file, frame, place->len, place->offset);
+        if (r < 0)
+                return r;
+        strbuf_append_bytes(out, frame, place->len);
+        return out->failed ? -ENOMEM : 0;
+}
+
+static int write_at(int file, const char *text, size_t len, uint64_t offset) {
+        while (len > 0) {
+                ssize_t n = pwrite(file, text, len, (off_t) offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                text += n;
+                len -= (size_t) n;
+                offset += (uint64_t) n;
+        }
+        return 0;
+}
+
+/** history_file_append() - write one more record behind the sound ones; what does not fit leaves nothing of it */
+void history_file_append(HistoryAppend *append) {
+        append->r = write_at(append->file, append->text, append->len, append->size);
+        /* If even that fails: the next record is written over it. */
+        if (append->r < 0 && ftruncate(append->file, (off_t) append->size) < 0)
+                return;
+}
+
+/** history_file_rewrite() - write the file anew, with some of its records */
+void history_file_rewrite(HistoryRewrite *rewrite) {
+        _cleanup_(strbuf_deinit) StrBuf content = {0};
+
+        rewrite->r = 0;
+        for (size_t i = 0; rewrite->r == 0 && i < rewrite->n; i++)
+                rewrite->r = history_file_read(rewrite->file, &rewrite->places[i], &content);
+        if (rewrite->r == 0)
+                rewrite->r = state_file_save(rewrite->dir, HISTORY_FILE, &content,
+                                             /* sync= */ false);
+        if (rewrite->r < 0)
+                return;
+        rewrite->new_file = history_file_open(rewrite->dir);
+        rewrite->r = MIN(rewrite->new_file, 0);
+}
