@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "service/worker.h"
 
 /* As often as Prometheus asks by default. */
 #define PERIOD_USEC (15 * USEC_PER_SEC)
@@ -22,7 +23,11 @@ struct MetricsTextfile {
         void *userdata;         /* borrowed */
         char *path, *temporary; /* owned */
         sd_event_source *timer; /* owned */
-        int failed;             /* errno of the last writing, so that it is told of once */
+        Worker *worker;         /* owned; for the disk may be slow */
+        WorkerJob job;
+        char *text; /* owned; while the worker writes it */
+        int r;      /* how that went */
+        int failed; /* errno of the last writing, so that it is told of once */
 };
 
 /* The collector may read as another user, and must never see half a file. */
@@ -46,20 +51,40 @@ static int replace_file(const MetricsTextfile *file, const char *text) {
         return 0;
 }
 
-static void refresh(MetricsTextfile *file) {
-        _cleanup_(freep) char *text = NULL;
-        int r;
+static void run(WorkerJob *job) {
+        MetricsTextfile *file = CONTAINER_OF(job, MetricsTextfile, job);
 
-        r = file->write(file->userdata, EXPOSITION_PROMETHEUS, &text);
-        if (r >= 0)
-                r = replace_file(file, text);
+        file->r = replace_file(file, file->text);
+}
+
+static void tell(MetricsTextfile *file, int r) {
         if (r < 0 && r != file->failed)
                 log_warning("write %s: %s", file->path, strerror(-r));
         file->failed = r;
 }
 
+static void done(WorkerJob *job) {
+        MetricsTextfile *file = CONTAINER_OF(job, MetricsTextfile, job);
+
+        free(TAKE(file->text));
+        tell(file, file->r);
+}
+
+static void refresh(MetricsTextfile *file) {
+        int r = file->write(file->userdata, EXPOSITION_PROMETHEUS, &file->text);
+
+        if (r < 0)
+                tell(file, r);
+        else
+                worker_add(file->worker, &file->job);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        refresh(userdata);
+        MetricsTextfile *file = userdata;
+
+        /* A disk that has not taken the last one would not take this one either. */
+        if (!file->text)
+                refresh(file);
         (void) sd_event_source_set_time_relative(source, PERIOD_USEC);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -78,6 +103,7 @@ int metrics_textfile_new(sd_event *event, const char *path, MetricsWriteFn write
         if (!file)
                 return -ENOMEM;
         file->write = write;
+        file->job = (WorkerJob){.run = run, .done = done};
         file->userdata = userdata;
         file->path = strdup(path);
         if (!file->path)
@@ -86,6 +112,9 @@ int metrics_textfile_new(sd_event *event, const char *path, MetricsWriteFn write
                 file->temporary = NULL;
                 return -ENOMEM;
         }
+        r = worker_new(event, &file->worker);
+        if (r < 0)
+                return r;
         r = sd_event_add_time_relative(event, &file->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC,
                                        on_timer, file);
         if (r < 0)
@@ -99,6 +128,7 @@ MetricsTextfile *metrics_textfile_free(MetricsTextfile *file) {
         if (!file)
                 return NULL;
         (void) sd_event_source_disable_unref(file->timer);
+        (void) worker_free(file->worker);
         if (file->path && file->failed == 0)
                 (void) unlink(file->path);
         free(file->path);
