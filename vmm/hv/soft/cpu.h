@@ -94,6 +94,8 @@ enum {
 #define FLAG_RF 0x10000u
 #define FLAG_VM 0x20000u
 #define FLAG_AC 0x40000u
+#define FLAG_VIF 0x80000u
+#define FLAG_VIP 0x100000u
 #define FLAG_ID 0x200000u
 #define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
@@ -109,6 +111,8 @@ enum {
 #define CR0_CD 0x40000000u
 #define CR0_PG 0x80000000u
 #define CR3_PCID 0xfffu
+#define CR4_VME 0x1u
+#define CR4_PVI 0x2u
 #define CR4_TSD 0x4u
 #define CR4_DE 0x8u
 #define CR4_PSE 0x10u
@@ -562,7 +566,14 @@ bool gate_transfer(SoftCpu *c, const Uop *u, uint16_t selector, bool call);
 
 /* v86.c */
 void v86_set_segment(SoftCpu *c, unsigned seg, uint16_t selector);
-void v86_need_iopl(SoftCpu *c, const Uop *u);
+bool v86_has_vif(const SoftCpu *c);
+void v86_sti(SoftCpu *c, const Uop *u);
+bool v86_vif_is_if(SoftCpu *c, const Uop *u);
+uint32_t v86_flags(const SoftCpu *c);
+void v86_set_flags(SoftCpu *c, const Uop *u, uint32_t flags);
+uint32_t v86_task_flags(const SoftCpu *c);
+void v86_check_pending(SoftCpu *c);
+bool v86_interrupt(SoftCpu *c, const Uop *u, unsigned vector);
 void v86_enter(SoftCpu *c, const uint16_t selectors[N_SEGS]);
 void v86_return_to(SoftCpu *c, const Uop *u, uint32_t eip, uint16_t cs, uint32_t eflags);
 void v86_leave(SoftCpu *c);

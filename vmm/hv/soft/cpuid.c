@@ -22,6 +22,7 @@ static const CpuFeature offered[] = {
         CPU_FEATURE_TSC_DEADLINE_TIMER,
         CPU_FEATURE_HYPERVISOR,
         CPU_FEATURE_FPU,
+        CPU_FEATURE_VME,
         CPU_FEATURE_DE,
         CPU_FEATURE_PSE,
         CPU_FEATURE_TSC,
@@ -148,10 +149,10 @@ uint64_t soft_cr4_known(const SoftModel *model) {
                 {CPU_FEATURE_FSGSBASE, CR4_FSGSBASE}, {CPU_FEATURE_PCID, CR4_PCIDE},
                 {CPU_FEATURE_SMEP, CR4_SMEP},         {CPU_FEATURE_SMAP, CR4_SMAP},
                 {CPU_FEATURE_XSAVE, CR4_OSXSAVE},     {CPU_FEATURE_PKU, CR4_PKE},
-                {CPU_FEATURE_PKS, CR4_PKS},
+                {CPU_FEATURE_PKS, CR4_PKS},           {CPU_FEATURE_VME, CR4_VME | CR4_PVI},
         };
-        /* VME, PVI, MCE and PCE have always been taken, and do nothing. */
-        uint64_t known = 0x1 | 0x2 | 0x40 | 0x100;
+        /* MCE, which firmware sets without asking, and PCE, which has no bit in CPUID, are taken and do nothing. */
+        uint64_t known = 0x40 | 0x100;
 
         for (size_t i = 0; i < ELEMENTSOF(bits); i++)
                 if (cpu_feature_set_has(&model->features, bits[i].feature))

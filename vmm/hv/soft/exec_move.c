@@ -485,9 +485,8 @@ void op_popa(SoftCpu *c, const Uop *u) {
 }
 
 void op_pushf(SoftCpu *c, const Uop *u) {
-        uint32_t flags = cpu_flags(c);
+        const uint32_t flags = v86_vif_is_if(c, u) ? v86_flags(c) : cpu_flags(c);
 
-        v86_need_iopl(c, u);
         push(c, u, u->size, flags & ~(FLAG_VM | FLAG_RF));
         NEXT(c, u);
 }
@@ -497,7 +496,13 @@ void op_popf(SoftCpu *c, const Uop *u) {
         uint32_t old = c->flags;
         uint64_t v;
 
-        v86_need_iopl(c, u);
+        if (unlikely(v86_vif_is_if(c, u))) {
+                const uint64_t sp = c->r[RSP];
+
+                v86_set_flags(c, u, (uint32_t) mem_read_slow(c, u, stack_address(c, u, sp, 2), 2));
+                stack_set(c, stack_mask(c), sp + 2);
+                NEXT(c, u);
+        }
         v = pop(c, u, u->size);
         if (c->cpl == 0)
                 mask |= FLAG_IOPL;

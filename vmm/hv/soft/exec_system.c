@@ -58,7 +58,10 @@ void op_int3(SoftCpu *c, const Uop *u) {
 }
 
 void op_int_n(SoftCpu *c, const Uop *u) {
-        v86_need_iopl(c, u);
+        if (unlikely(cpu_v86(c)) && v86_interrupt(c, u, (unsigned) u->imm)) {
+                c->event = true;
+                return;
+        }
         software_interrupt(c, u, (unsigned) u->imm);
 }
 
@@ -82,6 +85,10 @@ void op_iret(SoftCpu *c, const Uop *u) {
 }
 
 void op_cli(SoftCpu *c, const Uop *u) {
+        if (unlikely(v86_has_vif(c))) {
+                c->flags &= ~FLAG_VIF;
+                NEXT(c, u);
+        }
         if (cpu_protected(c) && c->cpl > (c->flags & FLAG_IOPL) >> 12)
                 cpu_raise_code(c, u, EXC_GP, 0);
         c->flags &= ~FLAG_IF;
@@ -89,6 +96,10 @@ void op_cli(SoftCpu *c, const Uop *u) {
 }
 
 void op_sti(SoftCpu *c, const Uop *u) {
+        if (unlikely(v86_has_vif(c))) {
+                v86_sti(c, u);
+                GOTO(c, uop_next_rip(c, u));
+        }
         if (cpu_protected(c) && c->cpl > (c->flags & FLAG_IOPL) >> 12)
                 cpu_raise_code(c, u, EXC_GP, 0);
         if (!(c->flags & FLAG_IF)) {
@@ -831,9 +842,7 @@ void op_sysret(SoftCpu *c, const Uop *u) {
         need_cpl0(c, u);
         if (to64 && !is_canonical(c->r[RCX]))
                 cpu_raise_code(c, u, EXC_GP, 0);
-        cpu_set_flags(c, (uint32_t) c->r[R11],
-                      FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_AC |
-                              FLAG_ID);
+        cpu_set_flags(c, (uint32_t) c->r[R11], v86_task_flags(c) & ~(FLAG_RF | FLAG_VM));
         flat_code(c, (uint16_t) (to64 ? selector + 16 : selector), 3, to64);
         flat_stack(c, (uint16_t) (selector + 8), 3);
         cpu_mode_changed(c);
@@ -841,6 +850,7 @@ void op_sysret(SoftCpu *c, const Uop *u) {
         c->event = true;
         if (c->flags & FLAG_TF) /* looked at when it is done, as if SYSCALL had just been */
                 debug_raise(c, NULL, DR6_BS);
+        v86_check_pending(c);
 }
 
 void op_sysenter(SoftCpu *c, const Uop *u) {
@@ -870,7 +880,8 @@ void op_sysexit(SoftCpu *c, const Uop *u) {
         flat_stack(c, (uint16_t) (selector + (to64 ? 40 : 24)), 3);
         cpu_mode_changed(c);
         c->r[RSP] = to64 ? c->r[RCX] : (uint32_t) c->r[RCX];
-        GOTO(c, to64 ? c->r[RDX] : (uint32_t) c->r[RDX]);
+        c->rip = to64 ? c->r[RDX] : (uint32_t) c->r[RDX];
+        v86_check_pending(c);
 }
 
 /* ---- the rest ---- */

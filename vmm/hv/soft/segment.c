@@ -340,6 +340,7 @@ void far_return(SoftCpu *c, const Uop *u, unsigned pop_bytes) {
                                               n);
         }
         return_to(c, u, rip, cs, (cs & 3u) > c->cpl, rsp, ss, sp + 2 * n + pop_bytes);
+        v86_check_pending(c);
 }
 
 #define FLAGS_RETURN (FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC | FLAG_ID | FLAG_RF)
@@ -350,15 +351,19 @@ static void unmask_nmi(SoftCpu *c) {
                 cpu_attention(c, ATTENTION_INTERRUPT);
 }
 
-/* IRET in real mode, and in virtual-8086 mode, which cannot change its IOPL. */
-static void return_real(SoftCpu *c, const Uop *u, uint64_t rip, uint16_t cs, uint32_t flags) {
+/* IRET in real mode, and in virtual-8086 mode, which cannot change its IOPL. @virtual: it has VIF for IF */
+static void return_real(SoftCpu *c, const Uop *u, uint64_t rip, uint16_t cs, uint32_t flags,
+                        bool virtual) {
         const uint64_t mask = stack_mask(c);
         const uint32_t bits = FLAGS_RETURN | FLAG_IF | (cpu_v86(c) ? 0 : FLAG_IOPL);
 
         check_real_target(c, u, rip);
+        if (virtual)
+                v86_set_flags(c, u, flags);
+        else
+                cpu_set_flags(c, flags, u->size == 1 ? bits & 0xffff : bits);
         segment_set_real(c, SEG_CS, cs);
         stack_set(c, mask, c->r[RSP] + 3 * (1u << u->size));
-        cpu_set_flags(c, flags, u->size == 1 ? bits & 0xffff : bits);
         c->rip = rip;
 }
 
@@ -368,9 +373,10 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
         uint64_t sp = c->r[RSP], rip, rsp = 0;
         uint32_t flags, mask = u->size == 1 ? FLAGS_RETURN & 0xffff : FLAGS_RETURN;
         uint16_t cs, ss = 0;
-        bool pops;
+        bool pops, virtual;
 
-        v86_need_iopl(c, u);
+        unmask_nmi(c); /* also when it faults */
+        virtual = v86_vif_is_if(c, u);
         if (cpu_descriptors(c) && (c->flags & FLAG_NT) && !cpu_long_mode(c)) {
                 const TaskSwitch t = {
                         .cause = TASK_IRET,
@@ -379,26 +385,24 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
                 };
 
                 task_switch(c, u, &t);
-                unmask_nmi(c);
                 return;
         }
         rip = mem_read_slow(c, u, stack_address(c, u, sp, n), n);
         cs = (uint16_t) mem_read_slow(c, u, stack_address(c, u, sp + n, n), n);
         flags = (uint32_t) mem_read_slow(c, u, stack_address(c, u, sp + 2 * n, n), n);
         if (!cpu_descriptors(c)) {
-                return_real(c, u, rip, cs, flags);
-                unmask_nmi(c);
+                return_real(c, u, rip, cs, flags, virtual);
                 return;
         }
         if ((flags & FLAG_VM) && c->cpl == 0 && !cpu_long_mode(c) && u->size == 2) {
                 v86_return_to(c, u, (uint32_t) rip, cs, flags);
-                unmask_nmi(c);
+                v86_check_pending(c);
                 return;
         }
         if (c->flags & FLAG_NT)
                 cpu_raise_code(c, u, EXC_GP, 0);
         if (c->cpl == 0)
-                mask |= FLAG_IOPL;
+                mask |= FLAG_IOPL | (u->size == 1 ? 0 : v86_task_flags(c) & (FLAG_VIF | FLAG_VIP));
         if (c->cpl <= (c->flags & FLAG_IOPL) >> 12)
                 mask |= FLAG_IF;
         /* 64-bit mode pops the stack always, the others only towards less privilege. */
@@ -409,7 +413,7 @@ void interrupt_return(SoftCpu *c, const Uop *u) {
         }
         return_to(c, u, rip, cs, pops, rsp, ss, sp + 3 * n);
         cpu_set_flags(c, flags, mask);
-        unmask_nmi(c);
+        v86_check_pending(c);
 }
 
 /** segment_load_descriptor() - LLDT and LTR: a system segment from the GDT, 16 bytes in long mode */

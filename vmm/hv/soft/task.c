@@ -164,7 +164,7 @@ static void load_task(SoftCpu *c, const TaskState *s, bool is32, unsigned ext) {
         for (unsigned i = 0; i < ELEMENTSOF(s->regs); i++)
                 c->r[i] = s->regs[i] | (is32 ? 0 : UPPER_OF_16BIT);
         c->rip = s->eip;
-        cpu_set_flags(c, s->eflags, UINT32_MAX);
+        cpu_set_flags(c, s->eflags, v86_task_flags(c));
         c->dr[7] &= ~(uint64_t) DR7_LOCAL;
         debug_changed(c);
         for (unsigned i = 0; i < N_SEGS; i++)
@@ -226,4 +226,5 @@ void task_switch(SoftCpu *c, const Uop *u, const TaskSwitch *t) {
                 push_code(c, t->code, is32);
         if (s.trap)
                 debug_raise(c, NULL, DR6_BT);
+        v86_check_pending(c);
 }

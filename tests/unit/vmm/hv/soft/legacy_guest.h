@@ -36,6 +36,9 @@
 #define CS0_64 0x48u
 #define GDT_END 0x80u
 
+#define GATE_INTERRUPT32 14u
+#define IOPL3 FLAG_IOPL
+
 #define DESCRIPTOR_CODE0 UINT64_C(0x00cf9b000000ffff)
 #define DESCRIPTOR_DATA0 UINT64_C(0x00cf93000000ffff)
 #define NOT_PRESENT (UINT64_C(1) << 47)
@@ -128,3 +131,16 @@ static inline unsigned legacy_run(SoftGuest *g, uint64_t at, uint64_t rip, const
 }
 #define RUN(g, code) legacy_run(g, CODE, CODE, code "\x0f\x0b", sizeof(code) - 1 + 2) /* ud2 */
 #define TEST(f) cmocka_unit_test_setup_teardown(f, legacy_setup, legacy_teardown)
+
+/* A program at LOW_SEG:0 with its stack in the same segment. */
+static inline void v86_mode(SoftGuest *g, uint32_t iopl) {
+        uint16_t selectors[N_SEGS];
+
+        for (unsigned i = 0; i < N_SEGS; i++)
+                selectors[i] = LOW_SEG;
+        protected_mode(g, 3);
+        g->cpu->flags |= FLAG_VM | iopl;
+        v86_enter(g->cpu, selectors);
+        g->cpu->r[RSP] = 0x8000;
+}
+#define RUN86(g, code) legacy_run(g, LOW, 0, code "\x0f\x0b", sizeof(code) - 1 + 2) /* ud2 */

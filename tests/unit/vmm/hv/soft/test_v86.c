@@ -2,23 +2,8 @@
 /* Virtual-8086 mode: the ways in and out, and what its programs may do. */
 #include "tests/unit/vmm/hv/soft/legacy_guest.h"
 
-#define IOPL3 FLAG_IOPL
-#define GATE_INTERRUPT32 14u
 #define TASK2 0x105000u
 #define TASK2_SELECTOR 0x38u
-
-/* A program at LOW_SEG:0 with its stack in the same segment. */
-static void v86_mode(SoftGuest *g, uint32_t iopl) {
-        uint16_t selectors[N_SEGS];
-
-        for (unsigned i = 0; i < N_SEGS; i++)
-                selectors[i] = LOW_SEG;
-        protected_mode(g, 3);
-        g->cpu->flags |= FLAG_VM | iopl;
-        v86_enter(g->cpu, selectors);
-        g->cpu->r[RSP] = 0x8000;
-}
-#define RUN86(g, code) legacy_run(g, LOW, 0, code "\x0f\x0b", sizeof(code) - 1 + 2) /* ud2 */
 
 static void test_return_of_privilege_0_enters_with_all_segments(void **state) {
         static const uint32_t frame[] = {0x10,   LOW_SEG, FLAG_VM | FLAG_FIXED | FLAG_IF | IOPL3,
