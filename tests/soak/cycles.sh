@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # usage: cycles.sh BUILD-DIR GUEST-DIR CYCLES, as root
-# VMs that are created, started, killed and released one after another, each with all that a VM can have: a TAP interface in a
+# VMs that are created, started, killed and released, SOAK_JOBS (4) at a time, each with all that a VM can have: a TAP interface in a
 # network of the service, a socket directory for vsock, a shared folder that virtiofsd serves, console and log of the service.
 # What the host and the daemon hold must be the same before and after. In namespaces of its own, so that all can be counted.
 [ -n "${VIVARIUM_CYCLES:-}" ] ||
@@ -25,11 +25,28 @@ within_a_minute listens
 start_daemon --netd-socket="$work/netd" --log-level=warn
 
 begin() {
-        vivctl run --detach --name cycle --hypervisor soft --boot-timeout 0 --kernel "$guest/tiny.elf" --params tiny=h: \
+        vivctl run --detach --name "cycle-$1" --hypervisor soft --boot-timeout 0 --kernel "$guest/tiny.elf" --params tiny=h: \
                 --share "work:$work/folder" vm.json
 }
-end() { vivctl kill cycle && vivctl release cycle; }
-cycle() { begin && end; }
+end() { vivctl kill "cycle-$1" && vivctl release "cycle-$1"; }
+jobs=${SOAK_JOBS:-4}
+# Each of the jobs does as many, one after the other, and says so; the first that fails is the end of its job.
+worker() { # NAME CYCLES
+        local i
+        for i in $(seq "$2"); do
+                if ! { begin "$1" && end "$1"; } >>cycle.log 2>&1; then
+                        echo "cycle $i of job $1 failed" >>cycle.log
+                        return
+                fi
+                echo "$i"
+        done
+}
+run_cycles() { # CYCLES: a line for each that was done
+        local job
+        for job in $(seq "$jobs"); do
+                worker "$job" $(($1 / jobs + (job <= $1 % jobs))) &
+        done
+}
 count() { wc -w | tr -d ' '; }
 # All that a VM takes and a host could run out of; what lists the processes is one of them.
 holds() {
@@ -48,20 +65,20 @@ has_all() {
         ip link show dev vm2048-0 >>cycle.log && grep -q '^server 0 ' run/vm/2048/keeper && [ -d run/vm/2048/vsock ] &&
                 [ -s run/vm/2048/console ]
 }
-begin >>cycle.log 2>&1
+begin first >>cycle.log 2>&1
 check "a VM has an interface, a process that serves its folder, sockets and a console" within_a_minute has_all
-end >>cycle.log 2>&1
+end first >>cycle.log 2>&1
 # What is made once and kept, of caches and of the network.
-for _ in $(seq 20); do cycle >>cycle.log 2>&1; done
+run_cycles 40 | cat >>cycle.log
 # Twice the same, for what was killed takes a moment to go.
 stands_still() { holds >before && sleep 1 && holds >after && cmp -s before after; }
 within_a_minute stands_still
 kib=$(memory) done=0 began=$SECONDS
 echo "# before: $(paste -sd, before | sed 's/,/, /g'); $kib KiB of memory"
-while [ "$done" -lt "$cycles" ] && cycle >>cycle.log 2>&1; do
+while read -r _; do
         done=$((done + 1))
         [ $((done % 500)) -ne 0 ] || echo "# $done cycles in $((SECONDS - began)) s, $(memory) KiB of memory"
-done
+done < <(run_cycles "$cycles")
 same "cycles: $cycles VMs with all that a VM can have were created, started, killed and released" "$cycles" "$done"
 [ "$done" = "$cycles" ] || tail -n 20 cycle.log log
 same_as_before() { holds >after && cmp -s before after; }
