@@ -137,7 +137,7 @@ devices() {
         local parts=(tcp user folder disk sockets balloon reporting suspend)
         devices_here soft "${parts[@]}"
         wanted devices-kvm- || [[ $only == devices-kvm-* ]] || return 0
-        if timeout 60 "$build/vivarium-vmm" run --hypervisor kvm --initrd o/guest/initrd.img \
+        if timeout 60 "$build/vivarium-vmm" --extended-status run --hypervisor kvm --initrd o/guest/initrd.img \
                 --params "quiet panic=-1 vivarium.test=poweroff" o/guest/vmlinuz >$logs/devices-kvm.probe 2>&1; then
                 devices_here kvm "${parts[@]}" vhost vhost_sockets
         else
