@@ -58,6 +58,13 @@ DEFINE_READ(64, uint64_t, u64u)
 static inline uint8_t *mem_begin(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
         uint8_t *p = tlb_hit(c->tlb->write, va, size);
 
+        return likely(p) ? p : mem_begin_slow(c, u, va, size, false);
+}
+
+/* The same for what LOCK, or XCHG, makes one operation: where there is RAM, that place is no copy. */
+static inline uint8_t *mem_begin_locked(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
+        uint8_t *p = tlb_hit(c->tlb->write, va, size);
+
         return likely(p) ? p : mem_begin_slow(c, u, va, size, true);
 }
 

@@ -360,9 +360,11 @@ struct SoftCpu {
         uint8_t *fxstate; /* 512 bytes: x87 while not running */
 
         uint8_t bounce[64];
-        uint64_t post_va;
+        uint64_t post_va, post_pa[2]; /* of the bounced operand; of its pages, where it was in place */
         uint8_t post_size;
         bool post_bounce;
+        uint8_t *split_window; /* owned, NULL until it is needed */
+        bool split_mapped;
 
         Tlb tlbs[MMU_ROLES];
         unsigned n_tlbs;                  /* that have been used: the last only with SMAP */
@@ -492,7 +494,7 @@ void mmu_drop_writes(SoftCpu *c, const uint8_t *host_page);
 void mmu_flush_keyed(SoftCpu *c);
 uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
-uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool read);
+uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool locked);
 void mem_end_slow(SoftCpu *c, const Uop *u);
 void mem_write_as(SoftCpu *c, const Uop *u, unsigned role, uint64_t va, unsigned size,
                   uint64_t value);
@@ -502,6 +504,11 @@ uint64_t mem_read_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
 const uint8_t *mmu_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys, bool *ret_global);
 uint64_t ea_slow(SoftCpu *c, const Uop *u);
+
+/* split.c */
+uint8_t *split_begin(SoftCpu *c, uint8_t *first, uint8_t *second);
+void split_end(SoftCpu *c);
+void split_free(SoftCpu *c);
 
 /* keys.c */
 unsigned keys_of(const SoftCpu *c, uint64_t entry, bool user_page);

@@ -98,7 +98,7 @@ typedef u64u M_q;
                 NEXT(c, u);                                                                        \
         }                                                                                          \
         static void op##_mr_lock_##s(SoftCpu *c, const Uop *u) {                                   \
-                uint8_t *p = mem_begin(c, u, ea(c, u), sizeof(T_##s));                             \
+                uint8_t *p = mem_begin_locked(c, u, ea(c, u), sizeof(T_##s));                      \
                 uint32_t fl;                                                                       \
                 MEM_ASM(pre, "lock; ", op, s, p, GET_##s(c, u->reg));                              \
                 mem_end(c, u);                                                                     \
@@ -106,7 +106,7 @@ typedef u64u M_q;
                 NEXT(c, u);                                                                        \
         }                                                                                          \
         static void op##_mi_lock_##s(SoftCpu *c, const Uop *u) {                                   \
-                uint8_t *p = mem_begin(c, u, ea(c, u), sizeof(T_##s));                             \
+                uint8_t *p = mem_begin_locked(c, u, ea(c, u), sizeof(T_##s));                      \
                 uint32_t fl;                                                                       \
                 MEM_ASM(pre, "lock; ", op, s, p, u->imm);                                          \
                 mem_end(c, u);                                                                     \
@@ -252,7 +252,7 @@ const UopFn shift_ri[8][4] = SHIFT_TABLE(ri), shift_rc[8][4] = SHIFT_TABLE(rc),
                 NEXT(c, u);                                                                        \
         }                                                                                          \
         static void op##_m_lock_##s(SoftCpu *c, const Uop *u) {                                    \
-                uint8_t *p = mem_begin(c, u, ea(c, u), sizeof(T_##s));                             \
+                uint8_t *p = mem_begin_locked(c, u, ea(c, u), sizeof(T_##s));                      \
                 uint32_t fl;                                                                       \
                 __asm__ volatile(RESTORE "lock; " #op #s " %[a]\n\t" SAVE                          \
                                  : [a] "+m"(*(M_##s *) p), "=&a"(fl)                               \
@@ -455,7 +455,7 @@ const UopFn div_r[4] = TABLE4(div_r), div_m[4] = TABLE4(div_m), idiv_r[4] = TABL
                 NEXT(c, u);                                                                        \
         }                                                                                          \
         static void xchg_mr_##s(SoftCpu *c, const Uop *u) {                                        \
-                uint8_t *p = mem_begin(c, u, ea(c, u), sizeof(T_##s));                             \
+                uint8_t *p = mem_begin_locked(c, u, ea(c, u), sizeof(T_##s));                      \
                 T_##s a = GET_##s(c, u->reg);                                                      \
                 __asm__ volatile("xchg" #s " %0, %1" : "+r"(a), "+m"(*(M_##s *) p) : : "memory");  \
                 mem_end(c, u);                                                                     \
@@ -472,7 +472,7 @@ const UopFn div_r[4] = TABLE4(div_r), div_m[4] = TABLE4(div_m), idiv_r[4] = TABL
                 NEXT(c, u);                                                                        \
         }                                                                                          \
         static inline void xadd_mem_##s(SoftCpu *c, const Uop *u, bool lock) {                     \
-                uint8_t *p = mem_begin(c, u, ea(c, u), sizeof(T_##s));                             \
+                uint8_t *p = mem_begin_locked(c, u, ea(c, u), sizeof(T_##s));                      \
                 T_##s a = GET_##s(c, u->reg);                                                      \
                 uint32_t fl;                                                                       \
                 if (lock)                                                                          \
@@ -509,7 +509,7 @@ const UopFn div_r[4] = TABLE4(div_r), div_m[4] = TABLE4(div_m), idiv_r[4] = TABL
                 NEXT(c, u);                                                                        \
         }                                                                                          \
         static inline void cmpxchg_mem_##s(SoftCpu *c, const Uop *u, bool lock) {                  \
-                uint8_t *p = mem_begin(c, u, ea(c, u), sizeof(T_##s));                             \
+                uint8_t *p = mem_begin_locked(c, u, ea(c, u), sizeof(T_##s));                      \
                 T_##s want = GET_##s(c, RAX), have = want, cmp = want, next = GET_##s(c, u->reg);  \
                 uint32_t fl;                                                                       \
                 if (lock)                                                                          \
@@ -564,7 +564,7 @@ const UopFn cmpxchg_rr[4] = TABLE4(cmpxchg_rr), cmpxchg_mr[4] = TABLE4(cmpxchg_m
                 if (!(writes)) {                                                                   \
                         (void) op##_value_##s(c, READ_##s(c, u, va), bit);                         \
                 } else {                                                                           \
-                        uint8_t *p = mem_begin(c, u, va, sizeof(T_##s));                           \
+                        uint8_t *p = mem_begin_locked(c, u, va, sizeof(T_##s));                    \
                         T_##s mask = (T_##s)(sizeof(T_##s) * 8 - 1);                               \
                         uint32_t fl;                                                               \
                         bit &= mask;                                                               \

@@ -521,12 +521,35 @@ void mem_write_bytes(SoftCpu *c, const Uop *u, uint64_t va, const void *data, un
                 debug_check_data(c, va, len, true);
 }
 
-/* The slow half of mem_begin(): code pages get their real memory and an end hook, everything odd gets a copy. */
-uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool read) {
+/* In place: the pages may hold code. */
+static void begin_in_place(SoftCpu *c, uint64_t pa, uint64_t pa2) {
+        c->post_bounce = false;
+        c->post_pa[0] = pa;
+        c->post_pa[1] = pa2;
+        c->post_write = 1;
+}
+
+/* An operand in two pages, both of which are known to be writable then. Return: its place, NULL when it must be copied. */
+static uint8_t *begin_split(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool locked) {
+        uint64_t pa, pa2;
+        uint8_t *first, *second, *place;
+
+        check_crossing(c, u, va, size);
+        first = resolve(c, u, va, ACCESS_WRITE, c->role, &pa);
+        second = resolve(c, u, (va | 0xfff) + 1, ACCESS_WRITE, c->role, &pa2);
+        if (!locked || !first || !second)
+                return NULL;
+        place = split_begin(c, first, second);
+        if (place)
+                begin_in_place(c, pa, pa2);
+        return place;
+}
+
+/** mem_begin_slow() - the slow half of mem_begin(): code pages get their real memory and an end hook, everything odd gets a copy */
+uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool locked) {
         uint64_t pa;
         uint8_t *host;
 
-        (void) read;
         if (unlikely(c->debug_watches))
                 debug_check_data(c, va, size, true);
         c->post_va = va;
@@ -534,17 +557,14 @@ uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
         if ((va & 0xfff) + size <= 0x1000) {
                 host = resolve(c, u, va, ACCESS_WRITE, c->role, &pa);
                 if (host) {
-                        if (!ram_page_has_code(c->partition, pa))
-                                return host;
-                        c->post_bounce = false;
-                        c->post_va = pa;
-                        c->post_write = 1;
+                        if (ram_page_has_code(c->partition, pa))
+                                begin_in_place(c, pa, pa);
                         return host;
                 }
         } else {
-                check_crossing(c, u, va, size);
-                (void) resolve(c, u, va, ACCESS_WRITE, c->role, &pa);
-                (void) resolve(c, u, (va | 0xfff) + 1, ACCESS_WRITE, c->role, &pa);
+                host = begin_split(c, u, va, size, locked);
+                if (host)
+                        return host;
         }
         mem_read_bytes(c, u, va, c->bounce, size);
         c->post_bounce = true;
@@ -552,12 +572,17 @@ uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
         return c->bounce;
 }
 
+/** mem_end_slow() - the operand of mem_begin_slow() was changed */
 void mem_end_slow(SoftCpu *c, const Uop *u) {
         c->post_write = 0;
-        if (c->post_bounce)
+        if (c->post_bounce) {
                 write_at(c, u, c->post_va, c->bounce, c->post_size, c->role);
-        else
-                code_written(c, u, c->post_va);
+                return;
+        }
+        split_end(c);
+        for (unsigned i = 0; i < 2; i++)
+                if (ram_page_has_code(c->partition, c->post_pa[i]))
+                        code_written(c, u, c->post_pa[i]);
 }
 
 /* ---- effective addresses outside flat 64-bit code ---- */

@@ -525,6 +525,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
 void soft_cpu_free(SoftCpu *c) {
         if (!c)
                 return;
+        split_free(c);
         native_cache_free(c->native);
         thunk_cache_free(c->thunks);
         block_cache_free(c->cache);
