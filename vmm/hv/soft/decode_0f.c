@@ -138,7 +138,7 @@ static void group9(Decoder *d) {
                 else
                         decode_set(d, d->rex & 8 ? op_cmpxchg16b : op_cmpxchg8b);
                 d->lock = false;
-        } else if (!decode_is_mem(d) && (d->reg & 7) == 6 &&
+        } else if (!decode_is_mem(d) && (d->reg & 7) == 6 && d->rep == 0 &&
                    thunk_host_has(d->thunks, HOST_RDRAND)) {
                 decode_set(d, op_rdrand);
         } else {

@@ -237,6 +237,9 @@ static void test_instructions_that_cpuid_does_not_offer_are_invalid(void **state
                 {"\x0f\x0f\xc1\x9e", 4},         /* 3DNow! pfadd */
                 {"\x66\x0f\x79\xc1", 4},         /* extrq */
                 {"\xf3\x0f\xc7\xf8", 4},         /* rdpid */
+                {"\xf3\x0f\xc7\xf0", 4},         /* senduipi: rdrand but for the prefix */
+                {"\xf2\x0f\xc7\xf0", 4},
+                {"\x0f\xc7\xf8", 3},             /* rdseed */
         };
         SoftGuest *g = *state;
 
