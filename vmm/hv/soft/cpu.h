@@ -486,6 +486,7 @@ typedef struct MmuWalk {
         uint32_t error; /* the page fault's, if there is one */
 } MmuWalk;
 bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuWalk *ret);
+bool mmu_pdptes_valid(SoftCpu *c, uint64_t cr3);
 void mmu_role_changed(SoftCpu *c);
 void mmu_flush_all(SoftCpu *c);
 void mmu_flush_nonglobal(SoftCpu *c);

@@ -227,12 +227,21 @@ void op_out_i(SoftCpu *c, const Uop *u) {
 
 /* ---- control registers ---- */
 
+/* PAE's tables begin with registers, which are loaded from @cr3 while the control registers have these values. */
+static void need_pdptes(SoftCpu *c, const Uop *u, uint64_t cr0, uint64_t cr3, uint64_t cr4) {
+        if ((cr0 & CR0_PG) && (cr4 & CR4_PAE) && !cpu_long_mode(c) && !(c->efer & EFER_LME) &&
+            !mmu_pdptes_valid(c, cr3))
+                cpu_raise_code(c, u, EXC_GP, 0);
+}
+
 static void write_cr0(SoftCpu *c, const Uop *u, uint64_t v) {
         uint64_t old = c->cr0;
 
         if (v >> 32 || ((v & CR0_PG) && !(v & CR0_PE)) || ((v & CR0_NW) && !(v & CR0_CD)))
                 cpu_raise_code(c, u, EXC_GP, 0);
         v |= CR0_ET;
+        if ((old ^ v) & (CR0_PG | CR0_CD | CR0_NW))
+                need_pdptes(c, u, v, c->cr3, c->cr4);
         if ((v & CR0_PG) && !(old & CR0_PG) && (c->efer & EFER_LME)) {
                 if (!(c->cr4 & CR4_PAE) || (c->seg[SEG_CS].attr & SEG_ATTR_L))
                         cpu_raise_code(c, u, EXC_GP, 0);
@@ -263,6 +272,7 @@ static void write_cr3(SoftCpu *c, const Uop *u, uint64_t v) {
         }
         if (cpu_long_mode(c) && v >> 52)
                 cpu_raise_code(c, u, EXC_GP, 0);
+        need_pdptes(c, u, c->cr0, v, c->cr4);
         c->cr3 = v;
         if (!keep)
                 mmu_flush_nonglobal(c);
@@ -277,6 +287,8 @@ static void write_cr4(SoftCpu *c, const Uop *u, uint64_t v) {
                 cpu_raise_code(c, u, EXC_GP, 0);
         if ((changed & v & CR4_PCIDE) && (!cpu_long_mode(c) || (c->cr3 & CR3_PCID)))
                 cpu_raise_code(c, u, EXC_GP, 0);
+        if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))
+                need_pdptes(c, u, c->cr0, c->cr3, v);
         c->cr4 = v;
         if (changed &
             (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS))

@@ -209,6 +209,29 @@ bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuW
                                 : walk32(c, va, access, role, ret);
 }
 
+#define PDPTE_RESERVED UINT64_C(0x1e6)
+#define PDPTES 4u
+
+/**
+ * mmu_pdptes_valid() - whether the four entries of the highest level of PAE's tables at @cr3 may be loaded, as they are
+ * when paging begins and when @cr3 is
+ */
+bool mmu_pdptes_valid(SoftCpu *c, uint64_t cr3) {
+        const uint64_t reserved = PDPTE_RESERVED | ~((UINT64_C(1) << PHYS_BITS) - 1);
+
+        for (unsigned i = 0; i < PDPTES; i++) {
+                const uint8_t *host = ram_host(c->partition, (cr3 & 0xffffffe0u) + i * 8);
+                const uint64_t entry =
+                        host ? __atomic_load_n((const uint64_t *) (const void *) host,
+                                               __ATOMIC_RELAXED)
+                             : 0;
+
+                if ((entry & PTE_P) && (entry & reserved))
+                        return false;
+        }
+        return true;
+}
+
 /** mmu_role_changed() - CPL, EFLAGS.AC or CR4.SMAP have changed: whose rights do data accesses have now? */
 void mmu_role_changed(SoftCpu *c) {
         c->role = c->cpl == 3                                             ? MMU_USER
