@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "service/store/state_file.h"
+
+#define NEW_FILE "." HISTORY_FILE ".new"
 
 /** history_file_open() - in @dir, made unless it is there. Return: descriptor, owned by the caller; negative errno. */
 int history_file_open(int dir) {
@@ -53,18 +55,44 @@ void history_file_append(HistoryAppend *append) {
                 return;
 }
 
-/** history_file_rewrite() - write the file anew, with some of its records */
-void history_file_rewrite(HistoryRewrite *rewrite) {
-        _cleanup_(strbuf_deinit) StrBuf content = {0};
+/* By a piece at a time, for the thread shall not leave the process larger than it was. */
+static int copy_record(int from, const HistoryPlace *place, int to, uint64_t offset) {
+        char piece[8192];
 
-        rewrite->r = 0;
-        for (size_t i = 0; rewrite->r == 0 && i < rewrite->n; i++)
-                rewrite->r = history_file_read(rewrite->file, &rewrite->places[i], &content);
+        for (size_t done = 0; done < place->len;) {
+                size_t len = MIN(sizeof(piece), place->len - done);
+                int r = fd_pread_all(from, piece, len, place->offset + done);
+
+                if (r == 0)
+                        r = write_at(to, piece, len, offset + done);
+                if (r < 0)
+                        return r;
+                done += len;
+        }
+        return 0;
+}
+
+static int copy_all(const HistoryRewrite *rewrite, int to) {
+        uint64_t offset = 0;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < rewrite->n; i++) {
+                r = copy_record(rewrite->file, &rewrite->places[i], to, offset);
+                offset += rewrite->places[i].len;
+        }
+        return r;
+}
+
+/** history_file_rewrite() - write the file anew, with some of its records; whoever looks sees the old one or the new one */
+void history_file_rewrite(HistoryRewrite *rewrite) {
+        _cleanup_(fd_closep) int fd = openat(
+                rewrite->dir, NEW_FILE, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+        rewrite->r = fd < 0 ? -errno : copy_all(rewrite, fd);
+        if (rewrite->r == 0 && renameat(rewrite->dir, NEW_FILE, rewrite->dir, HISTORY_FILE) < 0)
+                rewrite->r = -errno;
         if (rewrite->r == 0)
-                rewrite->r = state_file_save(rewrite->dir, HISTORY_FILE, &content,
-                                             /* sync= */ false);
-        if (rewrite->r < 0)
-                return;
-        rewrite->new_file = history_file_open(rewrite->dir);
-        rewrite->r = MIN(rewrite->new_file, 0);
+                rewrite->new_file = TAKE_FD(fd);
+        else
+                (void) unlinkat(rewrite->dir, NEW_FILE, 0);
 }
