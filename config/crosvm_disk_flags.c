@@ -35,6 +35,10 @@ static int set_block_lock(void *object, const KvItem *item, TextError *reterr) {
         return kv_get_bool(item, &((VmmDisk *) object)->lock, reterr);
 }
 
+static int set_block_packed(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmDisk *) object)->packed, reterr);
+}
+
 static int set_block_size(void *object, const KvItem *item, TextError *reterr) {
         VmmDisk *disk = object;
         uint64_t size;
@@ -121,7 +125,7 @@ static const KvField block_fields[] = {
         {"block-size", set_block_size},
         {"id", set_block_id},
         {"async-executor", set_block_executor},
-        {"packed-queue", NULL},
+        {"packed-queue", set_block_packed},
         {"multiple-workers", NULL},
         {"bootindex", set_block_boot_index},
         {"pci-address", set_block_address},
@@ -165,6 +169,8 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret) {
                 kv_append_flag(&buf, "direct");
         if (!disk->lock)
                 kv_append(&buf, "lock", "false");
+        if (disk->packed)
+                kv_append_flag(&buf, "packed-queue");
         if (disk->block_size != 512)
                 strbuf_printf(&buf, ",block-size=%u", disk->block_size);
         if (disk->id)

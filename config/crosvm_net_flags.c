@@ -85,6 +85,10 @@ static int set_mergeable(void *object, const KvItem *item, TextError *reterr) {
         return kv_get_bool(item, &((VmmNet *) object)->mergeable, reterr);
 }
 
+static int set_packed(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmNet *) object)->packed, reterr);
+}
+
 static int set_vhost_device(void *object, const KvItem *item, TextError *reterr) {
         return kv_get_string(item, &((VmmNet *) object)->vhost_device, reterr);
 }
@@ -192,7 +196,7 @@ static const KvField net_fields[] = {
         {"vhost-net", set_vhost, KV_LIST},
         {"host-ip", set_host_ip, 0},
         {"netmask", set_netmask, 0},
-        {"packed-queue", NULL, 0},
+        {"packed-queue", set_packed, 0},
         {"pci-address", set_address, 0},
 };
 
@@ -270,6 +274,8 @@ int crosvm_net_emit(const VmmNet *net, char **ret) {
         crosvm_pci_address_append(&buf, net->pci_slot);
         if (!net->mergeable)
                 kv_append(&buf, "mrg-rxbuf", "false");
+        if (net->packed)
+                kv_append_flag(&buf, "packed-queue");
         if (net->vhost && net->vhost_device) {
                 _cleanup_(strbuf_deinit) StrBuf inner = {0};
                 _cleanup_(freep) char *text = NULL;

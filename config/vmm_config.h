@@ -62,6 +62,7 @@ typedef struct VmmDisk {
         bool sparse; /* default true */
         bool direct;
         bool lock;            /* default true */
+        bool packed;          /* the driver may have packed rings */
         unsigned block_size;  /* default 512; power of two, 512..4096 */
         char *id;             /* owned, optional; at most 20 ASCII bytes */
         unsigned pci_slot;    /* 1..VMM_PCI_SLOT_MAX, 0: any */

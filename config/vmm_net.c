@@ -67,6 +67,9 @@ int vmm_net_validate(const VmmNet *net, TextError *reterr) {
                 return text_error_set(reterr, -EINVAL,
                                       "--net: vhost-net moves frames of a TAP interface, and user "
                                       "has none");
+        if (net->vhost && net->packed)
+                return text_error_set(reterr, -EINVAL,
+                                      "--net: packed-queue: vhost-net has split queues alone");
         if (net->vhost_device && net->n_pairs > 1 && fd_path_parse(net->vhost_device, &fd))
                 return text_error_set(reterr, -EINVAL,
                                       "--net: vhost-net: an inherited device serves one pair of "

@@ -36,6 +36,7 @@ typedef struct VmmNet {
         uint8_t mac[6];
         unsigned n_pairs;   /* receive and transmit queues; default 1 */
         bool mergeable;     /* default true */
+        bool packed;        /* the driver may have packed rings */
         bool vhost;         /* the host's kernel moves the frames */
         unsigned pci_slot;  /* 1..VMM_PCI_SLOT_MAX, 0: any */
         char *vhost_device; /* owned, optional; /dev/vhost-net if NULL */

@@ -56,7 +56,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         queue.avail_gpa = AVAIL;
         queue.desc_gpa = DESC;
         queue.used_gpa = USED;
-        if (virtq_enable(&queue, mem, data[0] & 0x40, data[0] & 0x80) != 0)
+        if (virtq_enable(&queue, mem,
+                         (data[0] & 0x40 ? VIRTIO_F_INDIRECT_DESC : 0) |
+                                 (data[0] & 0x80 ? VIRTIO_F_EVENT_IDX : 0)) != 0)
                 abort();
         while (virtq_pop(&queue, &chain) == 0) {
                 check_chain(mem, &chain);

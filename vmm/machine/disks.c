@@ -37,6 +37,7 @@ static int new_disk(const Machine *machine, const VmmDisk *config, VmmExecutor e
         const VirtioBlkConfig blk_config = {
                 .n_queues = MIN(machine->n_vcpus, VIRTIO_BLK_QUEUES_MAX),
                 .block_size = config->block_size,
+                .packed = config->packed,
                 .id = config->id,
         };
         _cleanup_(block_freep) BlockDev *disk = NULL;

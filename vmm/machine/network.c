@@ -90,7 +90,8 @@ static int open_vhosts(Machine *machine, const VmmNet *config, Vhost ***ret, Tex
 }
 
 static int new_card(Machine *machine, const VmmNet *config, VirtioDevice **ret, TextError *reterr) {
-        VirtioNetConfig net_config = {.mergeable = config->mergeable, .loop = machine->loop};
+        VirtioNetConfig net_config = {
+                .mergeable = config->mergeable, .packed = config->packed, .loop = machine->loop};
         _cleanup_(net_freep) NetDev *backend = NULL;
         int r;
 

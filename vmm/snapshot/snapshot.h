@@ -21,7 +21,7 @@
 #include "base/text_error.h"
 
 /* Changes with every change of any description: there is no reading of other versions. */
-#define SNAPSHOT_VERSION 1u
+#define SNAPSHOT_VERSION 2u
 
 #define SNAPSHOT_STATE_MAX (UINT32_C(16) << 20) /* bytes */
 #define SNAPSHOT_NAME_MAX 32u                   /* of a section */

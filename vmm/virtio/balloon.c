@@ -48,7 +48,7 @@ typedef struct VirtioBalloon {
         int wake_fd; /* owned eventfd: the guest has changed the actual size */
         LoopSource *wake;
         bool has_stats_buffer; /* the guest's request for being asked is held */
-        uint16_t stats_head;
+        uint32_t stats_head;
         bool asked; /* for statistics; the next buffer has them */
 } VirtioBalloon;
 
@@ -251,8 +251,7 @@ static void balloon_snapshot(VirtioDevice *dev, Snapshot *s) {
 
         snapshot_members(s, fields, balloon);
         if (snapshot_restored(s) && balloon->has_stats_buffer &&
-            (!dev->queues[QUEUE_STATS].enabled ||
-             balloon->stats_head >= dev->queues[QUEUE_STATS].size))
+            !virtq_is_under_way(dev->queues + QUEUE_STATS, balloon->stats_head))
                 snapshot_refuse(s, "the buffer for statistics is none of its queue's");
 }
 

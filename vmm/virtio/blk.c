@@ -60,7 +60,7 @@ typedef struct VirtioBlk VirtioBlk;
 typedef struct BlkRequest {
         VirtioBlk *blk; /* owner */
         unsigned queue;
-        uint16_t head;
+        uint32_t head;
         uint32_t type;
         uint32_t in_bytes; /* of all buffers to write, the status byte included */
         uint8_t *status;   /* in guest memory */
@@ -450,6 +450,8 @@ static void fill_config(VirtioBlk *blk, const VirtioBlkConfig *config) {
 static uint64_t features(const BlockDev *disk, const VirtioBlkConfig *config) {
         uint64_t f = BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_TOPOLOGY;
 
+        if (config->packed)
+                f |= VIRTIO_F_RING_PACKED;
         if (config->n_queues > 1)
                 f |= BLK_F_MQ;
         if (disk->read_only)

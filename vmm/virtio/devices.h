@@ -17,6 +17,7 @@
 typedef struct VirtioBlkConfig {
         unsigned n_queues;   /* 1..VIRTIO_BLK_QUEUES_MAX; one per vCPU is best */
         unsigned block_size; /* logical block in bytes: power of two, 512..4096 */
+        bool packed;         /* offer packed queues */
         const char *id;      /* optional, at most BLOCK_ID_MAX bytes; copied */
 } VirtioBlkConfig;
 
@@ -25,6 +26,7 @@ typedef struct VirtioBlkConfig {
 typedef struct VirtioNetConfig {
         uint8_t mac[6];
         bool mergeable; /* offer to spread a frame over several receive buffers */
+        bool packed;    /* offer packed queues; not with @vhosts */
         Vhost **vhosts; /* of vhost-net, one a pair, in an array from malloc(); NULL: the VMM moves the frames */
         Loop *loop; /* with @vhosts: the device's; borrowed */
 } VirtioNetConfig;

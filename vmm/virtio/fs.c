@@ -62,7 +62,7 @@ static FsRequest describe(const VirtqChain *chain) {
 /* ---- the end of requests ---- */
 
 /* In place of the process. */
-static void refuse(VirtioFs *fs, unsigned queue, uint16_t head, const FsRequest *request) {
+static void refuse(VirtioFs *fs, unsigned queue, uint32_t head, const FsRequest *request) {
         if (request->answer) {
                 le32_store(request->answer, FUSE_OUT_LEN);
                 le32_store(request->answer + 4, (uint32_t) -ENOTCONN);
@@ -155,11 +155,11 @@ static void on_gone(void *userdata, const char *cause) {
 /* Return: whether the next one may be taken. */
 static bool submit(VirtioFs *fs, unsigned queue, const VirtqChain *chain) {
         VirtQueue *q = fs->dev.queues + queue;
-        int r = vhost_user_submit(fs->vhost, queue, chain->head, chain->iov, chain->n_out,
-                                  chain->n_in);
+        int r = vhost_user_submit(fs->vhost, queue, (uint16_t) chain->head, chain->iov,
+                                  chain->n_out, chain->n_in);
 
         if (r == VHOST_USER_E_FULL) {
-                virtq_unpop(q);
+                virtq_unpop(q, chain->head);
                 fs->full[queue] = true;
                 return false;
         }

@@ -91,7 +91,7 @@ static void transmit_all(VirtioNet *net, unsigned pair) {
                 if (r != 0)
                         break;
                 if (transmit(net, pair, &chain) == -EAGAIN) {
-                        virtq_unpop(q);
+                        virtq_unpop(q, chain.head);
                         break;
                 }
                 virtq_push(q, chain.head, 0);
@@ -263,6 +263,8 @@ static uint64_t features(const NetDev *net, const VirtioNetConfig *config) {
 
         if (config->mergeable)
                 f |= NET_F_MRG_RXBUF;
+        if (config->packed)
+                f |= VIRTIO_F_RING_PACKED;
         if (net->mtu > 0)
                 f |= NET_F_MTU;
         if (net->n_pairs > 1)
@@ -302,6 +304,7 @@ int virtio_net_new(NetDev *backend, const VirtioNetConfig *config, VirtioDevice 
         int r;
 
         assert(backend->n_pairs >= 1 && backend->n_pairs <= NET_PAIRS_MAX);
+        assert(!(config->packed && config->vhosts));
 
         net = calloc(1, sizeof(*net) + backend->n_pairs * sizeof(*net->rx));
         if (!net)

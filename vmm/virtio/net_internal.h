@@ -59,7 +59,7 @@ _Static_assert(NET_IOV_MAX >= 1 + VIRTQ_CHAIN_MAX,
 _Static_assert(NET_IOV_MAX >= NET_RX_IOV_MAX + 1, "a frame for it is buffers and the spill");
 
 typedef struct NetRxChain {
-        uint16_t head;
+        uint32_t head;
         uint32_t len; /* bytes that the device may write */
 } NetRxChain;
 

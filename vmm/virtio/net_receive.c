@@ -36,12 +36,12 @@ void virtio_net_forget_buffers(VirtioNet *net) {
  * virtio_net_return_buffers() - the driver has all buffers that no frame is in, as if they had not been taken yet
  *
  * A frame whose end is still to be put into buffers is lost. Those that wait were taken last and stand in order, unless
- * the driver has offered some that hold nothing: such a driver gets a buffer back twice.
+ * the driver has offered some that hold nothing: such a driver gets a buffer back twice, or none any more.
  */
 void virtio_net_return_buffers(VirtioNet *net) {
         for (unsigned i = 0; i < net->net->n_pairs; i++) {
-                for (unsigned k = 0; !net->in_kernel[i] && k < net->rx[i].n_chains; k++)
-                        virtq_unpop(rx_queue(net, i));
+                for (unsigned k = net->rx[i].n_chains; !net->in_kernel[i] && k > 0; k--)
+                        virtq_unpop(rx_queue(net, i), net->rx[i].chains[k - 1].head);
                 forget(&net->rx[i]);
         }
 }

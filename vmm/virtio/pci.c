@@ -333,9 +333,7 @@ static void snapshot_queues(VirtioPci *vpci, Snapshot *s) {
                 uint16_t vector = vpci->kicks[i].vector;
 
                 snapshot_u16(s, &vector);
-                virtq_snapshot(dev->queues + i, vpci->mem,
-                               virtio_device_has(dev, VIRTIO_F_INDIRECT_DESC),
-                               virtio_device_has(dev, VIRTIO_F_EVENT_IDX), s);
+                virtq_snapshot(dev->queues + i, vpci->mem, dev->accepted, s);
                 if (snapshot_restored(s) && vector != VIRTIO_PCI_NO_VECTOR &&
                     vector >= msix_vectors(vpci->msix))
                         snapshot_refuse(s, "a queue has vector %u, which is none", vector);

@@ -165,16 +165,15 @@ static void queue_enable(VirtioPci *vpci, VirtQueue *queue) {
                 virtio_device_broken(dev, "queue enabled before the features were agreed");
                 return;
         }
-        if (virtq_enable(queue, vpci->mem, virtio_device_has(dev, VIRTIO_F_INDIRECT_DESC),
-                         virtio_device_has(dev, VIRTIO_F_EVENT_IDX)) != 0)
+        if (virtq_enable(queue, vpci->mem, dev->accepted) != 0)
                 virtio_device_broken(dev, queue->broken);
         else if (vpci->status & VIRTIO_STATUS_DRIVER_OK)
                 virtio_pci_kick(vpci, vpci->queue_select);
 }
 
 static void queue_set_size(VirtioPci *vpci, VirtQueue *queue, uint64_t value) {
-        if (value == 0 || value > vpci->dev->queue_size_max[vpci->queue_select] ||
-            (value & (value - 1)) != 0)
+        if (value > vpci->dev->queue_size_max[vpci->queue_select] ||
+            !virtq_size_is_good((uint16_t) value, vpci->dev->accepted))
                 virtio_device_broken(vpci->dev, "queue size is not one that was offered");
         else
                 queue->size = (uint16_t) value;

@@ -25,7 +25,7 @@ typedef struct VirtioPmem VirtioPmem;
 typedef struct PmemRequest {
         AioRequest aio;
         VirtioPmem *pmem; /* weak */
-        uint16_t head;
+        uint32_t head;
         uint8_t *response; /* PMEM_RESPONSE_LEN bytes of the guest's */
         bool used;
 } PmemRequest;
@@ -42,7 +42,7 @@ struct VirtioPmem {
         PmemRequest requests[PMEM_QUEUE_SIZE];
 };
 
-static void pmem_answer(VirtioPmem *pmem, uint16_t head, uint8_t *response, uint32_t result) {
+static void pmem_answer(VirtioPmem *pmem, uint32_t head, uint8_t *response, uint32_t result) {
         le32_store(response, result);
         virtq_push(pmem->dev.queues, head, PMEM_RESPONSE_LEN);
 }

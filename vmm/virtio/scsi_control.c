@@ -52,7 +52,7 @@ static unsigned count_covered(const VirtioScsi *scsi, const ScsiWait *wait) {
         return n;
 }
 
-static void answer(VirtioScsi *scsi, uint16_t head, uint8_t *at, uint8_t response) {
+static void answer(VirtioScsi *scsi, uint32_t head, uint8_t *at, uint8_t response) {
         __atomic_store_n(at, response, __ATOMIC_RELAXED);
         virtq_push(scsi->dev.queues + SCSI_QUEUE_CONTROL, head, 1);
         scsi->answered |= UINT32_C(1) << SCSI_QUEUE_CONTROL;

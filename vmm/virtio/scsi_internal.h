@@ -47,7 +47,7 @@ struct ScsiRequest {
         uint64_t id;     /* the driver's */
         uint64_t number; /* ours, counted upward */
         unsigned queue;
-        uint16_t head;
+        uint32_t head;
         uint32_t response_len; /* as long as the driver had it when the request came */
         unsigned n_in;         /* entries of @iov that are the room for response and data */
         struct iovec iov[];    /* behind them: the data */
@@ -63,7 +63,7 @@ struct ScsiWait {
         uint64_t id;
         uint64_t before; /* commands with a lower number */
         unsigned n;      /* so many are still under way */
-        uint16_t head;
+        uint32_t head;
         uint8_t *response; /* in guest memory */
 };
 

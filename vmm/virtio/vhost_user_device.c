@@ -21,7 +21,7 @@
 
 #define QUEUE_SIZE_DEFAULT 256u
 
-static VhostUserRequest *request_of(VhostUserDevice *vd, unsigned queue, uint16_t head) {
+static VhostUserRequest *request_of(VhostUserDevice *vd, unsigned queue, uint32_t head) {
         return &vd->requests[queue * vd->queue_size + head];
 }
 
@@ -36,7 +36,7 @@ static VhostUserRequest describe(const VhostUserDevice *vd, const VirtqChain *ch
 
 /* ---- in place of the process ---- */
 
-static void refuse(VhostUserDevice *vd, unsigned queue, uint16_t head,
+static void refuse(VhostUserDevice *vd, unsigned queue, uint32_t head,
                    const VhostUserRequest *request) {
         if (request->status)
                 *request->status = vd->kind->failure;
@@ -220,11 +220,11 @@ static void on_gone(void *userdata, const char *cause) {
 
 /* Return: whether the next one may be taken. */
 static bool submit(VhostUserDevice *vd, unsigned queue, const VirtqChain *chain) {
-        int r = vhost_user_submit(vd->vhost, queue, chain->head, chain->iov, chain->n_out,
-                                  chain->n_in);
+        int r = vhost_user_submit(vd->vhost, queue, (uint16_t) chain->head, chain->iov,
+                                  chain->n_out, chain->n_in);
 
         if (r == VHOST_USER_E_FULL) {
-                virtq_unpop(vd->dev.queues + queue);
+                virtq_unpop(vd->dev.queues + queue, chain->head);
                 vd->full_queues |= UINT32_C(1) << queue;
                 return false;
         }

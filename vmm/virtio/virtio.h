@@ -41,9 +41,7 @@ enum { VIRTIO_E_PENDING = 1 }; /* reset(): it ends later, with virtio_device_res
 #define VIRTIO_STATUS_NEEDS_RESET 0x40u
 #define VIRTIO_STATUS_FAILED 0x80u
 
-/* Feature bits of the ring and the transport (chapter 6). */
-#define VIRTIO_F_INDIRECT_DESC (UINT64_C(1) << 28)
-#define VIRTIO_F_EVENT_IDX (UINT64_C(1) << 29)
+/* Feature bit of the transport (chapter 6); those of the ring are in queue.h. */
 #define VIRTIO_F_VERSION_1 (UINT64_C(1) << 32)
 
 #define VIRTIO_QUEUES_MAX 64u

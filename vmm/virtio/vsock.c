@@ -57,7 +57,7 @@ static bool fill_one(VirtioVsock *vsock) {
         }
         n = vsock_muxer_send(vsock->muxer, chain.iov + chain.n_out, chain.n_in);
         if (n == 0)
-                virtq_unpop(queue);
+                virtq_unpop(queue, chain.head);
         else
                 virtq_push(queue, chain.head, (uint32_t) n);
         return true;

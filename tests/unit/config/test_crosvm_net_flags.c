@@ -31,6 +31,7 @@ static void test_what_is_emitted_is_what_was_parsed(void **state) {
                 "tap-fd=7",
                 "tap-fd=[7,8],mac=02:00:5e:10:00:ff,vq-pairs=2",
                 "tap-name=tap0,mrg-rxbuf=false",
+                "tap-name=tap0,packed-queue",
                 "tap-name=tap0,vhost-net",
                 "tap-fd=7,vhost-net=[device=/proc/self/fd/4]",
                 "tap-name=tap0,vq-pairs=2,vhost-net=[device=/dev/vhost-net]",
@@ -86,7 +87,9 @@ static void test_mistakes_are_refused_by_name(void **state) {
         assert_refused("user,forward=tcp:a,b:1:2", "forward: expected tcp:HOST:GUEST");
         assert_refused("user,forward=tcp", "forward: expected tcp:HOST:GUEST");
         assert_refused("user,forward='tcp:1.2.3.4/5:1:2'", "forward: expected tcp:HOST:GUEST");
-        assert_refused("tap-fd=3,packed-queue", "packed-queue: not supported by this version");
+        assert_refused("tap-fd=3,packed-queue=maybe", "packed-queue");
+        assert_refused("tap-name=tap0,packed-queue,vhost-net",
+                       "packed-queue: vhost-net has split queues alone");
         assert_refused("host-ip=1.2.3.4", "host-ip=, netmask= and mac= need each other");
         assert_refused("netmask=255.0.0.0,mac=02:00:00:00:00:01", "need each other");
         assert_refused("tap-name=tap0,host-ip=1.2.3.4", "exactly one");

@@ -165,7 +165,7 @@ static void test_every_part_of_the_header_is_checked(void **state) {
                 const char *why;
         } changes[] = {
                 {0, 'X', 1, "no snapshot"},
-                {8, 2, 4, "of version 2, not 1"},
+                {8, SNAPSHOT_VERSION + 1, 4, "of version 3, not 2"},
                 {12, 0, 4, "checksum"},
                 {16, 0, 8, "makes no sense"},
                 {16, SNAPSHOT_STATE_MAX + 1, 8, "makes no sense"},

@@ -60,7 +60,10 @@ static int teardown(void **state) {
 }
 
 static void enable(Ring *ring, bool event_idx) {
-        assert_int_equal(virtq_enable(&ring->queue, ring->mem, true, event_idx), 0);
+        assert_int_equal(
+                virtq_enable(&ring->queue, ring->mem,
+                             VIRTIO_F_INDIRECT_DESC | (event_idx ? VIRTIO_F_EVENT_IDX : 0)),
+                0);
 }
 
 static void set_desc(const Ring *ring, gpa_t table, unsigned index, gpa_t address, uint32_t len,
@@ -172,7 +175,9 @@ static void test_misplaced_rings_are_refused(void **state) {
                 ring->queue.desc_gpa = table[i].desc;
                 ring->queue.avail_gpa = table[i].avail;
                 ring->queue.used_gpa = table[i].used;
-                assert_int_equal(virtq_enable(&ring->queue, ring->mem, true, true), VIRTQ_E_BROKEN);
+                assert_int_equal(virtq_enable(&ring->queue, ring->mem,
+                                              VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX),
+                                 VIRTQ_E_BROKEN);
                 assert_false(ring->queue.enabled);
                 assert_non_null(ring->queue.broken);
         }
@@ -281,7 +286,7 @@ static void test_more_requests_than_descriptors_break_the_ring(void **state) {
 static void test_indirect_needs_its_feature(void **state) {
         Ring *ring = *state;
 
-        assert_int_equal(virtq_enable(&ring->queue, ring->mem, false, false), 0);
+        assert_int_equal(virtq_enable(&ring->queue, ring->mem, 0), 0);
         set_desc(ring, DESC, 0, TABLE, 16, INDIRECT, 0);
         offer(ring, 0);
         assert_int_equal(virtq_pop(&ring->queue, &ring->chain), VIRTQ_E_BROKEN);
