@@ -9,6 +9,7 @@
 
 #include "base/checked.h"
 #include "base/le.h"
+#include "tests/fake/vmm_virtio_packed.h"
 #include "tests/fake/vmm_wait.h"
 #include "vmm/virtio/devices.h"
 
@@ -457,7 +458,9 @@ void fake_driver_setup_queue(FakeDriver *driver, unsigned index) {
         FakeQueue *queue = driver->queues + index;
         FakeBoard *board = driver->board;
 
-        *queue = (FakeQueue){.driver = driver, .index = index};
+        *queue = (FakeQueue){.driver = driver,
+                             .index = index,
+                             .packed = driver->accepted & VIRTIO_F_RING_PACKED};
         fake_write(driver, driver->common + REG_QUEUE_SELECT, 2, index);
         queue->size = (uint16_t) fake_read(driver, driver->common + REG_QUEUE_SIZE, 2);
         assert(queue->size > 0);
@@ -465,6 +468,9 @@ void fake_driver_setup_queue(FakeDriver *driver, unsigned index) {
         queue->avail = fake_alloc(board, 6 + 2u * queue->size);
         queue->used = fake_alloc(board, 6 + 8u * queue->size);
         queue->indirect = fake_alloc(board, UINT64_C(16) * 1024);
+        if (queue->packed)
+                queue->lengths = fake_alloc(board, 2u * queue->size);
+        memset(fake_host(board, queue->desc, 16), 0, 16u * queue->size);
         memset(fake_host(board, queue->avail, 6), 0, 6 + 2u * queue->size);
         memset(fake_host(board, queue->used, 6), 0, 6 + 8u * queue->size);
         if (driver->msix) {
@@ -488,17 +494,18 @@ void fake_driver_start(FakeDriver *driver, uint64_t features, unsigned n_queues,
         add_status(driver, VIRTIO_STATUS_DRIVER_OK);
 }
 
+/* @flags and @next: in a packed ring those of its descriptors, and the buffer id. */
 void fake_queue_set_desc(FakeQueue *queue, uint16_t index, gpa_t address, uint32_t len,
                          uint16_t flags, uint16_t next) {
         uint8_t *desc = fake_host(queue->driver->board, queue->desc + 16u * index, 16);
 
         le64_store(desc, address);
         le32_store(desc + 8, len);
-        le16_store(desc + 12, flags);
-        le16_store(desc + 14, next);
+        le16_store(desc + 12, queue->packed ? next : flags);
+        le16_store(desc + 14, queue->packed ? flags : next);
 }
 
-/* Offers @head; the ring's index is the last thing that the device sees change. */
+/* Offers @head of a split ring; the ring's index is the last thing that the device sees change. */
 void fake_queue_publish(FakeQueue *queue, uint16_t head) {
         FakeBoard *board = queue->driver->board;
         uint16_t slot = queue->avail_index & (queue->size - 1);
@@ -509,7 +516,7 @@ void fake_queue_publish(FakeQueue *queue, uint16_t head) {
         __atomic_store_n(index, htole16(queue->avail_index), __ATOMIC_RELEASE);
 }
 
-uint16_t fake_queue_add(FakeQueue *queue, const FakeBuffer *buffers, unsigned n) {
+static uint16_t split_add(FakeQueue *queue, const FakeBuffer *buffers, unsigned n) {
         uint16_t head = queue->next_desc & (queue->size - 1);
 
         for (unsigned i = 0; i < n; i++) {
@@ -523,19 +530,31 @@ uint16_t fake_queue_add(FakeQueue *queue, const FakeBuffer *buffers, unsigned n)
         return head;
 }
 
-/* One table for all requests: one request at a time. */
+uint16_t fake_queue_add(FakeQueue *queue, const FakeBuffer *buffers, unsigned n) {
+        if (queue->packed)
+                return fake_packed_offer(queue, buffers, n, 0);
+        return split_add(queue, buffers, n);
+}
+
+/* One table for all requests: one request at a time. In a packed ring its order is all that links it. */
 uint16_t fake_queue_add_indirect(FakeQueue *queue, const FakeBuffer *buffers, unsigned n) {
-        uint16_t head = queue->next_desc++ & (queue->size - 1);
         uint8_t *table = fake_host(queue->driver->board, queue->indirect, UINT64_C(16) * n);
+        const FakeBuffer whole = {queue->indirect, 16 * n, false};
+        uint16_t head;
 
         for (unsigned i = 0; i < n; i++) {
+                const uint16_t flags = (uint16_t) ((buffers[i].in ? 2 : 0) |
+                                                   (i + 1 < n && !queue->packed ? 1 : 0));
+
                 le64_store(table + 16 * i, buffers[i].gpa);
                 le32_store(table + 16 * i + 8, buffers[i].len);
-                le16_store(table + 16 * i + 12,
-                           (uint16_t) ((buffers[i].in ? 2 : 0) | (i + 1 < n ? 1 : 0)));
-                le16_store(table + 16 * i + 14, (uint16_t) (i + 1));
+                le16_store(table + 16 * i + (queue->packed ? 14 : 12), flags);
+                le16_store(table + 16 * i + (queue->packed ? 12 : 14), (uint16_t) (i + 1));
         }
-        fake_queue_set_desc(queue, head, queue->indirect, 16 * n, 4, 0);
+        if (queue->packed)
+                return fake_packed_offer(queue, &whole, 1, 4);
+        head = queue->next_desc++ & (queue->size - 1);
+        fake_queue_set_desc(queue, head, whole.gpa, whole.len, 4, 0);
         fake_queue_publish(queue, head);
         return head;
 }
@@ -549,25 +568,39 @@ void fake_queue_kick(FakeQueue *queue) {
         fake_write(driver, driver->notify + offset * driver->notify_step, 2, queue->index);
 }
 
+static bool is_used(FakeQueue *queue) {
+        const uint16_t *index;
+
+        if (queue->packed)
+                return fake_packed_is_used(queue);
+        index = fake_host(queue->driver->board, queue->used + 2, 2);
+        return le16toh(__atomic_load_n(index, __ATOMIC_ACQUIRE)) != queue->last_used;
+}
+
+static void take_used(FakeQueue *queue, uint16_t *ret_head, uint32_t *ret_len) {
+        const gpa_t ring = queue->used + 4;
+        const uint8_t *entry = fake_host(queue->driver->board,
+                                         ring + 8u * (queue->last_used & (queue->size - 1)), 8);
+
+        queue->last_used++;
+        *ret_head = (uint16_t) le32_load(entry);
+        *ret_len = le32_load(entry + 4);
+}
+
 /* The next used entry, in the device's order; false when none comes. */
 bool fake_queue_wait(FakeQueue *queue, uint16_t *ret_head, uint32_t *ret_len) {
         FakeBoard *board = queue->driver->board;
         struct timespec deadline = deadline_from_now();
-        uint16_t *index = fake_host(board, queue->used + 2, 2);
-        const uint8_t *entry;
         bool there;
 
         pthread_mutex_lock(&board->lock);
         do
-                there = le16toh(__atomic_load_n(index, __ATOMIC_ACQUIRE)) != queue->last_used;
+                there = is_used(queue);
         while (!there && wait_changed(board, &deadline));
         pthread_mutex_unlock(&board->lock);
-        if (!there)
-                return false;
-
-        entry = fake_host(board, queue->used + 4 + 8u * (queue->last_used & (queue->size - 1)), 8);
-        queue->last_used++;
-        *ret_head = (uint16_t) le32_load(entry);
-        *ret_len = le32_load(entry + 4);
-        return true;
+        if (there && queue->packed)
+                fake_packed_take_used(queue, ret_head, ret_len);
+        else if (there)
+                take_used(queue, ret_head, ret_len);
+        return there;
 }

@@ -4,6 +4,7 @@
 /*
  * A board with a PCI bus and a hypervisor that only takes notes, and the guest's half of virtio: a driver that goes
  * through configuration space and registers as a kernel does, builds rings in guest memory, and waits for interrupts.
+ * The rings are packed when that is among the features that it accepts.
  * The device's loop runs on a thread of its own, as in the machine.
  */
 
@@ -65,6 +66,9 @@ typedef struct FakeQueue {
         unsigned index;
         uint16_t size, next_desc, avail_index, last_used;
         gpa_t desc, avail, used, indirect;
+        bool packed; /* then next_desc and last_used go around the ring twice */
+        uint16_t next_id;
+        gpa_t lengths; /* in descriptors, of requests by their ids: 2 bytes each */
 } FakeQueue;
 
 struct FakeDriver {

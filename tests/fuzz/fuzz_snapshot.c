@@ -201,6 +201,7 @@ static void fuzz_functions(const uint8_t *data, size_t size) {
         check(char_new(&sink, board->loop, &chardev, NULL) == 0);
         check(virtio_rng_new(&rng) == 0 && virtio_console_new(chardev, &console) == 0 &&
               virtio_balloon_new(&config, &balloon) == 0);
+        rng->offered |= VIRTIO_F_RING_PACKED;
         fake_board_add(board, rng, 1);
         fake_board_add(board, console, 2);
         fake_board_add(board, balloon, 3);

@@ -35,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         config.loop = f.board->loop;
         r = virtio_balloon_new(&config, &dev);
         assert(r == 0);
+        dev->offered |= VIRTIO_F_RING_PACKED;
         fuzzed_attach(&f, dev);
         fuzzed_run(&f, data, size, ask, dev);
         fuzzed_deinit(&f);

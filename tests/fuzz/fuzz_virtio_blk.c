@@ -45,7 +45,7 @@ static void attach(Fuzzed *f, VirtioDevice *dev, unsigned slot) {
 
 static void attach_disk(Fuzzed *f) {
         BlockFile file = {.size_bytes = DISK_BYTES, .align_bytes = 1, .sparse = true};
-        VirtioBlkConfig config = {.n_queues = 2, .block_size = 512};
+        VirtioBlkConfig config = {.n_queues = 2, .block_size = 512, .packed = true};
         VirtioDevice *dev;
         BlockDev *disk;
         Aio *aio;

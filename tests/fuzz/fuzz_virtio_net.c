@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define RECORD 16u
 #define RECORDS_MAX 256u
 #define SLOT 1u
-#define OFFERED UINT64_C(0x1c0000030c3bbaf) /* what the device offers over the fake wire */
+#define OFFERED UINT64_C(0x1c0000430c3bbaf) /* what the device offers over the fake wire */
 
 enum { ACT_START, ACT_BAR_READ, ACT_BAR_WRITE, ACT_MEMORY, ACT_OFFER, ACT_WIRE, ACT_TURN, ACTS };
 
@@ -39,7 +39,7 @@ static void end_turn(void *userdata) {
 }
 
 static void fuzzed_init(Fuzzed *f) {
-        VirtioNetConfig net_config = {.mergeable = true};
+        VirtioNetConfig net_config = {.mergeable = true, .packed = true};
         VirtioDevice *dev;
         int r;
 

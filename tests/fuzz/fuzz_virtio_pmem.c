@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         assert(config.fd >= 0);
         r = virtio_pmem_new(&config, &dev);
         assert(r == 0);
+        dev->offered |= VIRTIO_F_RING_PACKED;
         fuzzed_attach(&f, dev);
         fuzzed_run(&f, data, size, NULL, NULL);
         fuzzed_deinit(&f);

@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fuzzed_init(&f);
         r = virtio_rng_new(&dev);
         assert(r == 0);
+        dev->offered |= VIRTIO_F_RING_PACKED;
         fuzzed_attach(&f, dev);
         fuzzed_run(&f, data, size, NULL, NULL);
         fuzzed_deinit(&f);

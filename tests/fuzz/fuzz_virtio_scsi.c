@@ -51,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         assert(r == 0);
         add_disk(&f, dev, /* read_only= */ false);
         add_disk(&f, dev, /* read_only= */ true);
+        dev->offered |= VIRTIO_F_RING_PACKED;
         fuzzed_attach(&f, dev);
         fuzzed_run(&f, data, size, resize, &f);
         fuzzed_deinit(&f);

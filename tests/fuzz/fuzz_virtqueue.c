@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A split virtqueue whose memory is the input, all of it: rings, descriptors, indirect tables. Besides not crashing,
- * each buffer that comes out must lie in guest memory, and a queue must end by being empty or broken.
+ * A virtqueue whose memory is the input, all of it: rings, descriptors, indirect tables. Besides not crashing, each buffer
+ * that comes out must lie in guest memory, and a queue must end by being empty or broken.
  *
- * Input: 1 byte of settings (ring size 2^(n%11), event index, indirect), then guest memory from address 0.
+ * Input: 1 byte of settings (ring size 2^(n%11), packed, event index, indirect), then guest memory from address 0.
  */
 
 #include <assert.h>
@@ -19,7 +19,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MEM_BYTES 0x100000u
-/* What the input fills; above it lies the used ring, which is the only thing that the device writes. */
+/* What the input fills; above it lies what the device writes, but for a packed ring's descriptors. */
 #define INPUT_BYTES 0x8000u
 #define AVAIL 0u
 #define DESC 0x40u /* overlaps the available ring of large queues, which is a guest's right */
@@ -42,6 +42,7 @@ static void check_chain(const GuestMem *mem, const VirtqChain *chain) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static GuestMem *mem;
         static VirtqChain chain;
+        uint64_t features = 0;
         VirtQueue queue;
         unsigned n = 0;
 
@@ -56,12 +57,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         queue.avail_gpa = AVAIL;
         queue.desc_gpa = DESC;
         queue.used_gpa = USED;
-        if (virtq_enable(&queue, mem,
-                         (data[0] & 0x40 ? VIRTIO_F_INDIRECT_DESC : 0) |
-                                 (data[0] & 0x80 ? VIRTIO_F_EVENT_IDX : 0)) != 0)
+        if (data[0] & 0x40)
+                features |= VIRTIO_F_INDIRECT_DESC;
+        if (data[0] & 0x80)
+                features |= VIRTIO_F_EVENT_IDX;
+        if (data[0] & 0x20)
+                features |= VIRTIO_F_RING_PACKED;
+        if (virtq_enable(&queue, mem, features) != 0)
                 abort();
         while (virtq_pop(&queue, &chain) == 0) {
                 check_chain(mem, &chain);
+                assert(virtq_is_under_way(&queue, chain.head));
+                if (chain.in_bytes % 3 == 1) { /* it is not wanted at once */
+                        virtq_unpop(&queue, chain.head);
+                        if (virtq_pop(&queue, &chain) != 0)
+                                abort();
+                }
                 virtq_push(&queue, chain.head, chain.in_bytes);
                 (void) virtq_should_interrupt(&queue);
                 virtq_stop_notify(&queue);

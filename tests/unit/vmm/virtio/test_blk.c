@@ -119,7 +119,11 @@ static void fixture_init(Fixture *f, BlockOpenOptions options, uint64_t features
         *f = (Fixture){.board = fake_board_new(FAKE_DOORBELLS | FAKE_ROUTES)};
         f->path = temp_file_new("first sector", 12, DISK_BYTES);
         assert_int_equal(block_open(f->path, &options, f->board->loop, &disk, NULL), 0);
-        attach(f, disk, &(VirtioBlkConfig){.n_queues = 2, .block_size = 512, .id = "serial-1"});
+        attach(f, disk,
+               &(VirtioBlkConfig){.n_queues = 2,
+                                  .block_size = 512,
+                                  .id = "serial-1",
+                                  .packed = features & VIRTIO_F_RING_PACKED});
         fake_board_run(f->board);
         if (start)
                 fake_driver_start(&f->driver, features, 2, true);
@@ -234,6 +238,37 @@ static void test_data_is_read_and_written(void **state) {
                 assert_int_equal(pread(fd, back, 8, 3 * 512), 8);
                 assert_string_equal(back, "written");
         }
+}
+
+/* Around the ring several times, with requests of as many descriptors as there are kinds of them. */
+static void test_a_disk_with_packed_queues_does_the_same(void **state) {
+        static const uint64_t features[] = {F_MQ | F_FLUSH, F_MQ | F_FLUSH | VIRTIO_F_EVENT_IDX};
+
+        for (size_t i = 0; i < ELEMENTSOF(features); i++) {
+                _cleanup_(fixture_deinit) Fixture f;
+
+                fixture_init(&f, (BlockOpenOptions){0}, features[i] | VIRTIO_F_RING_PACKED, true);
+                for (unsigned k = 0; k < 500; k++) {
+                        uint32_t value = k * 0x01010101;
+
+                        memcpy(data_of(&f), &value, sizeof(value));
+                        assert_int_equal(request_on(&f, k % 2, T_OUT, k % 16, 512, false), OK);
+                        assert_int_equal(request_on(&f, 1 - k % 2, T_FLUSH, 0, 0, false), OK);
+                        memset(data_of(&f), 0xff, 512);
+                        assert_int_equal(request_on(&f, k % 2, T_IN, k % 16, 512, true), OK);
+                        assert_memory_equal(data_of(&f), &value, sizeof(value));
+                }
+        }
+}
+
+static void test_packed_queues_are_offered_when_asked_for_alone(void **state) {
+        _cleanup_(fixture_deinit) Fixture f;
+        _cleanup_(fixture_deinit) Fixture packed;
+
+        fixture_init(&f, (BlockOpenOptions){0}, 0, true);
+        assert_false(f.driver.offered & VIRTIO_F_RING_PACKED);
+        fixture_init(&packed, (BlockOpenOptions){0}, VIRTIO_F_RING_PACKED, true);
+        assert_true(packed.driver.offered & VIRTIO_F_RING_PACKED);
 }
 
 static void test_the_id_is_padded_with_zeroes(void **state) {
@@ -509,6 +544,8 @@ int main(void) {
                 cmocka_unit_test(test_a_new_size_is_told_and_in_effect),
                 cmocka_unit_test(test_a_disk_of_fixed_size_keeps_it),
                 cmocka_unit_test(test_data_is_read_and_written),
+                cmocka_unit_test(test_a_disk_with_packed_queues_does_the_same),
+                cmocka_unit_test(test_packed_queues_are_offered_when_asked_for_alone),
                 cmocka_unit_test(test_the_id_is_padded_with_zeroes),
                 cmocka_unit_test(test_bad_requests_fail_with_a_status),
                 cmocka_unit_test(test_ranges_are_discarded_and_zeroed),

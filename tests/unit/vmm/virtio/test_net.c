@@ -40,7 +40,8 @@ typedef struct Fixture {
 } Fixture;
 
 static int setup(void **state) {
-        static const VirtioNetConfig config = {.mac = {2, 0, 0, 0, 0, 9}, .mergeable = true};
+        static const VirtioNetConfig config = {
+                .mac = {2, 0, 0, 0, 0, 9}, .mergeable = true, .packed = true};
         Fixture *f = calloc(1, sizeof(*f));
         VirtioDevice *dev;
 
@@ -136,6 +137,28 @@ static void expect_received(Fixture *f, const gpa_t *gpas, unsigned n, uint32_t 
         assert_int_equal(le16_load(got + 10), n);
         fill(want, len, (unsigned) len);
         assert_memory_equal(got + HEADER, want, len);
+}
+
+/* Frames over one and over several buffers, both ways, many laps around the rings. */
+static void test_frames_go_both_ways_through_packed_queues(void **state) {
+        Fixture *f = *state;
+
+        fake_driver_start(&f->driver, F_MRG_RXBUF | VIRTIO_F_RING_PACKED | VIRTIO_F_EVENT_IDX, 2,
+                          true);
+        for (unsigned i = 0; i < 400; i++) {
+                const gpa_t rings_end = f->board->next_alloc;
+                gpa_t gpas[3];
+
+                transmit(f, 60 + i, 0, 0);
+                wait_transmitted(f);
+                expect_frame(f, 60 + i, 0, 0);
+                for (unsigned k = 0; k < ELEMENTSOF(gpas); k++)
+                        gpas[k] = offer(f, 1000);
+                fake_queue_kick(f->driver.queues + RECEIVE);
+                put_on_wire(f, 2000);
+                expect_received(f, gpas, 3, 1000, 2000);
+                f->board->next_alloc = rings_end; /* the buffers are free again */
+        }
 }
 
 static void test_a_frame_from_the_guest_reaches_the_wire(void **state) {
@@ -366,6 +389,7 @@ static void test_a_broken_ring_is_mended_by_a_reset(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_a_frame_from_the_guest_reaches_the_wire),
+                TEST(test_frames_go_both_ways_through_packed_queues),
                 TEST(test_what_was_not_negotiated_is_not_passed_on),
                 TEST(test_frames_shorter_or_longer_than_any_are_lost),
                 TEST(test_a_full_wire_makes_frames_wait_in_order),

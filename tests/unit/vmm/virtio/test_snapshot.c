@@ -69,7 +69,8 @@ static void add_rng(FakeBoard *board) {
 }
 
 static void add_net(FakeBoard *board, int *ret_wire, uint8_t last_of_mac) {
-        const VirtioNetConfig config = {.mac = {2, 0, 0, 0, 0, last_of_mac}, .mergeable = true};
+        const VirtioNetConfig config = {
+                .mac = {2, 0, 0, 0, 0, last_of_mac}, .mergeable = true, .packed = true};
         FakeNet *net = fake_net_new(board->loop, 1, ret_wire);
         VirtioDevice *dev;
 
@@ -93,10 +94,14 @@ static void add_scsi(FakeBoard *board, const uint64_t *sizes, unsigned n, const 
         fake_board_add(board, dev, SLOT);
 }
 
-static void start(Fixture *f, unsigned n_queues) {
+static void start_with(Fixture *f, unsigned n_queues, uint64_t features) {
         fake_driver_probe(&f->driver, f->from, SLOT);
         fake_board_run(f->from);
-        fake_driver_start(&f->driver, VIRTIO_F_INDIRECT_DESC, n_queues, true);
+        fake_driver_start(&f->driver, VIRTIO_F_INDIRECT_DESC | features, n_queues, true);
+}
+
+static void start(Fixture *f, unsigned n_queues) {
+        start_with(f, n_queues, 0);
 }
 
 static void save(Fixture *f) {
@@ -177,14 +182,13 @@ static void test_a_request_that_was_not_seen_yet_is_served(void **state) {
         assert_int_equal(filled(f, 0), 64);
 }
 
-static void test_receive_buffers_without_a_frame_are_the_drivers_again(void **state) {
+static void receive_before_and_after(Fixture *f, uint64_t features) {
         static const char frame[HEADER + 60] = {[HEADER] = 'f'};
-        Fixture *f = *state;
         gpa_t gpas[3];
 
         add_net(f->from, &f->from_wire, 1);
         add_net(f->to, &f->to_wire, 2);
-        start(f, NET_QUEUES);
+        start_with(f, NET_QUEUES, features);
         for (unsigned i = 0; i < ELEMENTSOF(gpas); i++)
                 offer(f, RECEIVE, 1526, &gpas[i]);
         assert_int_equal(send(f->from_wire, frame, sizeof(frame), 0), sizeof(frame));
@@ -197,6 +201,14 @@ static void test_receive_buffers_without_a_frame_are_the_drivers_again(void **st
         }
         /* The card is the one that the driver knows. */
         assert_int_equal(fake_read(&f->driver, f->driver.device + 5, 1), 1);
+}
+
+static void test_receive_buffers_without_a_frame_are_the_drivers_again(void **state) {
+        receive_before_and_after(*state, 0);
+}
+
+static void test_so_are_those_of_a_packed_ring(void **state) {
+        receive_before_and_after(*state, VIRTIO_F_RING_PACKED);
 }
 
 /* TEST UNIT READY. Return: the sense key, 0 for success. */
@@ -339,6 +351,7 @@ int main(void) {
                 TEST(test_a_driver_goes_on_with_its_queues),
                 TEST(test_a_request_that_was_not_seen_yet_is_served),
                 TEST(test_receive_buffers_without_a_frame_are_the_drivers_again),
+                TEST(test_so_are_those_of_a_packed_ring),
                 TEST(test_a_scsi_disk_tells_no_news_twice),
                 TEST(test_news_of_a_scsi_disk_are_told_by_the_other_machine),
                 cmocka_unit_test(test_scsi_disks_that_differ_are_refused),
