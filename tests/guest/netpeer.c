@@ -151,6 +151,8 @@ static int serve(uint16_t port, unsigned n) {
                 perror("netpeer: listen");
                 return 1;
         }
+        printf("netpeer: serving port %u\n", port);
+        (void) fflush(stdout);
         while (n > 0) {
                 int fd = accept(listener, NULL, NULL);
 

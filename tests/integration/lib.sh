@@ -34,14 +34,16 @@ same() { # SENTENCE EXPECTED ACTUAL
         if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" && printf 'expected: %s\nactual:   %s\n' "$2" "$3"; fi
 }
 refuses() { ! "$@"; }
-within_a_minute() { # COMMAND...
-        local _
-        for _ in $(seq 600); do
-                "$@" && return 0
+# Until the command succeeds; it has long, for only what hangs shall fail by it.
+eventually() { # COMMAND...
+        local end=$((SECONDS + 180))
+        until "$@"; do
+                [ $SECONDS -lt $end ] || return 1
                 sleep 0.1
         done
-        return 1
 }
+# A socket is there before somebody listens. PATH: as it was bound
+listening() { grep -q "^[^ ]* [^ ]* [^ ]* 00010000 .* $1\$" /proc/net/unix; }
 
 # ---- what a script needs ----
 
@@ -83,7 +85,7 @@ start_daemon() {
         XDG_RUNTIME_DIR=$work "$build/vivariumd" --bus-address="$address" --runtime-dir="$work/run" --vmm="$vmm" \
                 --launcher="$build/vivarium-launch" "$@" 2>>log &
         daemon=$!
-        within_a_minute serves
+        eventually serves
 }
 serves() { vivctl list >list.log 2>&1; }
 stop_daemon() { kill "$daemon" && wait "$daemon"; }

@@ -21,7 +21,7 @@ command -v grub-mkstandalone mformat >tools || skip_all "no grub or mtools: make
 # The console is a regular file, and gets all that firmware, loader and kernel say.
 run_vmm() { # OPTIONS...
         : >console
-        timeout 200 "$vmm" --extended-status run --hypervisor soft --serial type=file,path=console,hardware=serial,num=1 "$@" \
+        timeout 400 "$vmm" --extended-status run --hypervisor soft --serial type=file,path=console,hardware=serial,num=1 "$@" \
                 2>vmm.log
         status=$?
 }

@@ -12,7 +12,7 @@ command -v gdb >gdb.path || skip_all "no gdb: make deps"
 run_vmm() { # STEPS [OPTIONS...]
         local steps=$1
         shift
-        timeout 200 "$vmm" --extended-status run --hypervisor soft --mem 256 --cpus 2 --initrd "$guest/initrd.img" \
+        timeout 500 "$vmm" --extended-status run --hypervisor soft --mem 256 --cpus 2 --initrd "$guest/initrd.img" \
                 --params "quiet nokaslr panic=-1 cryptomgr.notests=1 vivarium.test=$steps" \
                 --serial type=stdout,hardware=serial,num=1,console=true "$@" "$guest/vmlinuz" 2>vmm.log
 }
@@ -66,8 +66,8 @@ GDB
 sed -i 's/^set \$r15 = /set $kept = $r15\n&/; s/^printf "r15.*/&\nset $r15 = $kept/' session
 
 run_vmm cpus --gdb "$work/gdb" >console &
-while [ ! -S gdb ] && kill -0 $! 2>>gdb.log; do sleep 0.1; done
-timeout 180 gdb -nx -batch -x session >gdb.log 2>&1
+eventually listening "$work/gdb"
+timeout 400 gdb -nx -batch -x session >gdb.log 2>&1
 wait $!
 status=$?
 

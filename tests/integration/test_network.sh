@@ -33,9 +33,9 @@ PYTHON
 name_card() {
         ip link del tap0 2>/dev/null
         ip tuntap add dev tap0 mode tap vnet_hdr
-        timeout 60 "$vmm" --extended-status run --hypervisor soft --mem 64 --socket named.sock --suspended "$@" \
+        timeout 240 "$vmm" --extended-status run --hypervisor soft --mem 64 --socket named.sock --suspended "$@" \
                 "$guest/tiny.elf" >named.console 2>named.log &
-        timeout 60 bash -c 'until "$0" state named.sock; do sleep 0.1; done' "$vmm" >named.state 2>&1
+        vm_answers named
         python3 -c 'import socket
 vm = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 vm.connect("named.sock")
@@ -61,13 +61,15 @@ scenario_names() {
 scenario_made() {
         local peer
         ip link set lo up
-        "$guest/netpeer" listen 5001 &
+        begin_peer peer.log "$guest/netpeer" listen 5001
         peer=$!
+        : >made.console
         (
-                timeout 60 bash -c 'until ip -4 addr show dev vmtap0 2>&1 | grep -q inet; do sleep 0.1; done'
-                ip addr show dev vmtap0
-        ) >made.interface 2>&1 &
-        guest_runs made "net:192.0.2.2/30,run:netpeer+echo+192.0.2.1+5001+1,poweroff" \
+                file_says made.console '^waiting for event 02'
+                ip addr show dev vmtap0 >made.interface 2>&1
+                ask made.control gpe 2
+        ) &
+        guest_runs made "net:192.0.2.2/30,run:netpeer+echo+192.0.2.1+5001+1,gpe:02,poweroff" --socket made.control.sock \
                 --host-ip 192.0.2.1 --netmask 255.255.255.252 --mac 02:00:5e:00:00:07
         wait $!
         kill $peer

@@ -35,7 +35,7 @@ boot() { # CONSOLE STEPS ARGUMENTS...
         shift 2
         case " $* " in *" --mem "*) ;; *) set -- --mem 256 "$@" ;; esac
         case " $* " in *" --initrd "*) ;; *) set -- --initrd "$guest/initrd.img" "$@" ;; esac
-        timeout 120 "$vmm" --extended-status run --hypervisor soft \
+        timeout 400 "$vmm" --extended-status run --hypervisor soft \
                 --serial "type=file,path=$console,hardware=serial,num=1,console=true" \
                 --params "quiet panic=-1 vivarium.test=$steps" "$@" "$guest/vmlinuz" </dev/null 2>>vmm.log
 }
@@ -50,10 +50,8 @@ check "--host-cpu-topology has a processor for each of the host's" grep -q "^$(n
 
 first=$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')
 boot "$work/placed" hang --cpus 2 --cpu-affinity "0=$first" &
-for _ in $(seq 300); do
-        grep -q "init reached" placed 2>grep.log && break
-        sleep 0.1
-done
+reached() { grep -q "init reached" placed 2>grep.log; }
+eventually reached
 for thread in /proc/[0-9]*/task/*; do
         [ "$(cat "$thread/comm" 2>cat.log)" = vcpu0 ] &&
                 grep -qz -e "$work" -e placed "${thread%/task/*}/cmdline" && grep Cpus_allowed_list "$thread/status"
@@ -124,16 +122,13 @@ check "--mmio-address-range that leaves nothing is refused" refuses "--mmio-addr
 
 # ---- who reads disks, and whose log it is ----
 truncate -s 1M disk.img
+has_read() { grep -q "step run: ok" served 2>grep.log || ! kill -0 "$1" 2>kill.log; } # PROCESS
 # serves OPTIONS...: of a guest that has read its disk, "disk" if the VMM has a thread for that, "ring" if it has an io_uring
 serves() {
         local task
         rm -f served
         boot "$work/served" run:dd+if=/dev/vda+of=/dev/null+bs=65536,hang "$@" &
-        for _ in $(seq 600); do
-                grep -q "step run: ok" served 2>grep.log && break
-                kill -0 $! 2>kill.log || break
-                sleep 0.1
-        done
+        eventually has_read $!
         for task in $(pgrep -f "path=$work/served,hardware"); do
                 grep -lx disk "/proc/$task"/task/*/comm >tasks 2>>grep.log && echo disk
                 find "/proc/$task/fd" -lname '*io_uring*' 2>>grep.log | grep -q . && echo ring

@@ -42,7 +42,7 @@ open_dump() { # NAME: what OpenRamdump() answers
 }
 vivctl run --detach --name third --hypervisor soft --console third.console first.json >third.out 2>&1
 third_is_dead() { vivctl list --no-legend 2>&1 | grep -q '^third.*dead'; }
-within_a_minute third_is_dead
+eventually third_is_dead
 check "its owner gets it as a descriptor" grep -q '^h ' <(open_dump third)
 check "vivctl fetches it" vivctl ramdump third fetched
 check "as it is" cmp fetched "$(dump_of third)"

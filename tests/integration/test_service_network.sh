@@ -19,13 +19,12 @@ CONF
 ask() { vivctl "$@" >answer 2>&1; }
 start_service() { start_daemon --netd-socket="$work/netd"; }
 netd=
-listens() { [ -S "$work/netd" ]; }
 start_netd() {
         rm -f "$work/netd"
         "$build/vivarium-netd" --socket="$work/netd" --config="$work/netd.conf" --networkd-dir="$work/networkd" \
                 --linger=1 2>>log &
         netd=$!
-        within_a_minute listens
+        eventually listening "$work/netd"
 }
 die() { # PROCESS
         kill -9 "$1"
@@ -57,7 +56,7 @@ check "the bridge has its addresses" sh -c "ip addr show dev viv-default >'$work
 check "the interface is in the bridge and says whose it is" sh -c \
         "ip link show dev vm2048-0 >'$work/link' && grep -q 'master viv-default' '$work/link' && grep -q 'alias vivarium vm .* a$' '$work/link'"
 check "systemd-networkd is told of the network" grep -q '^DHCPServer=yes' "$work/networkd/70-viv-default.network"
-until_dead() { within_a_minute is_state "$1" 'dead|failed'; }
+until_dead() { eventually is_state "$1" 'dead|failed'; }
 check "the guest powers off" until_dead a
 for step in "send 10.77.0.1" "receive fd77::1"; do
         # shellcheck disable=SC2086
@@ -65,8 +64,8 @@ for step in "send 10.77.0.1" "receive fd77::1"; do
         check "every byte passes, $1 $2" sh -c "\"$build/vivctl\" --address=$address --json=short show a | grep -q 'ok netpeer.*$1.*$2'"
 done
 check "its interface is gone before its death is told" refuses has_link vm2048-0
-check "the bridge goes when it has been empty for a while" within_a_minute links_are "$before"
-check "and systemd-networkd's file" within_a_minute refuses test -e "$work/networkd/70-viv-default.network"
+check "the bridge goes when it has been empty for a while" eventually links_are "$before"
+check "and systemd-networkd's file" eventually refuses test -e "$work/networkd/70-viv-default.network"
 
 # Who is killed when
 check "a VM stays" vm b true hang
@@ -88,14 +87,14 @@ check "whose addresses were chosen from the pool" sh -c "ip addr show dev viv-cl
 check "and lead nowhere" refuses grep -q IPMasquerade "$work/networkd/70-viv-closed.network"
 die "$daemon"
 kill -9 "$(sed -n 's/^spawned \([0-9]*\) .*/\1/p' "$work/run/vm/2049/keeper")"
-check "a VMM that is killed while there is no service takes its interface along" within_a_minute refuses has_link vm2049-0
+check "a VMM that is killed while there is no service takes its interface along" eventually refuses has_link vm2049-0
 start_service
 check "VMs are killed" ask kill c
 interfaces_of() { vivctl --json=short show "$1" | jq -c .NetworkInterfaces; }
 same "the bus tells which interfaces a VM has" '["vm2051-0","vm2051-1"]' "$(interfaces_of d)"
 check "one after the other" ask kill d
 same "and that one that is dead has none" '[]' "$(interfaces_of d)"
-check "nothing is left of all of them" within_a_minute links_are "$before"
+check "nothing is left of all of them" eventually links_are "$before"
 
 check "a network that there is not is refused by name" refuses vm e '{"name": "nowhere"}' hang
 check "with a sentence" grep -q 'there is no network "nowhere"' answer
@@ -110,7 +109,8 @@ ip link del viv-taken
 kill -STOP "$netd"
 vm g true hang &
 asker=$!
-check "a start that waits can be killed" within_a_minute ask kill g
+killed() { vivctl kill g >killed 2>&1; }
+check "a start that waits can be killed" eventually killed
 wait $asker
 check "and is said to have been" grep -q 'killed before the VMM ran' answer
 kill -CONT "$netd"
@@ -123,5 +123,5 @@ check "and ends" ask kill i
 check "a network of its own sockets needs no service" vm j '{"type": "user"}' "dhcp,poweroff"
 check "and guests have addresses in it" until_dead j
 start_netd
-check "no interface is left in the end" within_a_minute links_are "$before"
+check "no interface is left in the end" eventually links_are "$before"
 [ $failed -eq 0 ]

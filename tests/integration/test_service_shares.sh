@@ -67,9 +67,9 @@ check "before that is told" is_gone "$server"
 rm "$work/folder/from-guest.sha256"
 ask run --detach --name d --hypervisor soft --mem 192 --boot-timeout 0 --kernel "$guest/vmlinuz" --initrd "$guest/initrd.img" \
         --params "console=ttyS0 vivarium.test=share:one:1,hang" --share "one:$work/folder"
-within_a_minute test -s "$work/folder/from-guest.sha256"
+eventually test -s "$work/folder/from-guest.sha256"
 kill -9 "$(server_of 2051)"
-check "one that is killed is seen" within_a_minute keeper_says 2051 '^server-ended 0 killed 9'
+check "one that is killed is seen" eventually keeper_says 2051 '^server-ended 0 killed 9'
 check "its VM goes on" ask kill d
 check "and has it on record" sh -c "\"$build/vivctl\" --address='$address' show d | grep -q 'what served shared_paths.0. had ended before with signal 9'"
 
@@ -79,8 +79,7 @@ check "and neither is a socket of nobody" refuses run e poweroff "$(
         echo "$work/e.json"
 )"
 (cd "$work/folder" && exec /usr/lib/qemu/virtiofsd --socket-path="$work/own" -o source="$work/folder" -o sandbox=chroot 2>>log) &
-own() { [ -S "$work/own" ]; }
-within_a_minute own
+eventually listening "$work/own"
 jq -n --arg socket "$work/own" '{shared_paths: [{tag: "work", socket: $socket}]}' >"$work/f.json"
 check "a client may serve its folder itself" run f "share:work:1,poweroff" "$work/f.json"
 check "which the guest does not see" says '^step share: ok'

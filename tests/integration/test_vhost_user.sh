@@ -20,7 +20,7 @@ serve() {
 # boot STEPS ARGUMENTS...: in the background; sets vm
 boot() {
         : >console
-        timeout 120 "$vmm" --extended-status run --hypervisor soft --mem 256 --cpus 2 --initrd "$guest/initrd.img" \
+        timeout 400 "$vmm" --extended-status run --hypervisor soft --mem 256 --cpus 2 --initrd "$guest/initrd.img" \
                 --serial "type=file,path=console,hardware=serial,num=1,console=true" \
                 --params "quiet panic=-1 vivarium.test=$1" "${@:2}" "$guest/vmlinuz" </dev/null 2>vmm.log &
         vm=$!
@@ -60,7 +60,7 @@ wait $server 2>>kill.log
 serve lost.sock
 boot "gpe:02,run:dd+if=/dev/vda+of=/dev/null+bs=64k+skip=64+iflag=direct,run:echo+alive,poweroff" \
         "${waits[@]}" --vhost-user-blk lost.sock --socket control.sock
-check "a guest with a disk by the older option is up" within_a_minute grep -q '^waiting for event 02' console
+check "a guest with a disk by the older option is up" eventually grep -q '^waiting for event 02' console
 kill -KILL $server
 wait $server 2>>kill.log
 "$vmm" gpe 2 control.sock
@@ -81,7 +81,7 @@ if [ "$(printf '%s\n' 8.1 "$version" | sort -V | head -n 1)" != 8.1 ]; then
 else
         serve grows.sock
         boot "resize:vda:40960,poweroff" "${waits[@]}" --vhost-user block,socket=grows.sock
-        check "a guest waits for its disk to grow" within_a_minute grep -q '^waiting for a size' console
+        check "a guest waits for its disk to grow" eventually grep -q '^waiting for a size' console
         python3 - <<'PYTHON'
 import json, socket
 monitor = socket.socket(socket.AF_UNIX)
@@ -109,14 +109,14 @@ else
         server=$!
         "$guest/vsock_peer" serve unix:host_5000 >peer.log 2>&1 &
         peer=$!
-        within_a_minute [ -S host_5000 ]
+        eventually listening host_5000
         boot "module:vmw_vsock_virtio_transport,run:vsock_peer+get+vsock:2:5000+1048576,gpe:02,$(
                 )run:vsock_peer+get+vsock:2:5000+100000000000,run:echo+alive,poweroff" \
                 "${waits[@]}" --vhost-user vsock,socket=vsock.sock --socket vsock.control
-        check "a guest has its sockets from another process" within_a_minute grep -q 'get 1048576 ok' console
-        check "it waits" within_a_minute grep -q '^waiting for event 02' console
+        check "a guest has its sockets from another process" eventually grep -q 'get 1048576 ok' console
+        check "it waits" eventually grep -q '^waiting for event 02' console
         "$vmm" gpe 2 vsock.control
-        check "it is being sent more" within_a_minute grep -q '^step gpe: ok 02' console
+        check "it is being sent more" eventually grep -q '^step gpe: ok 02' console
         kill -KILL $server
         wait $server 2>>kill.log
         ends_well "a guest whose sockets are lost powers off"

@@ -21,7 +21,7 @@ start_bus
 "$build/vivarium-netd" --socket="$work/netd" --config="$work/netd.conf" --networkd-dir="$work/networkd" --linger=3600 2>>log &
 netd=$!
 listens() { [ -S netd ]; }
-within_a_minute listens
+eventually listens
 start_daemon --netd-socket="$work/netd" --log-level=warn
 
 begin() {
@@ -66,13 +66,13 @@ has_all() {
                 [ -s run/vm/2048/console ]
 }
 begin first >>cycle.log 2>&1
-check "a VM has an interface, a process that serves its folder, sockets and a console" within_a_minute has_all
+check "a VM has an interface, a process that serves its folder, sockets and a console" eventually has_all
 end first >>cycle.log 2>&1
 # What is made once and kept, of caches and of the network.
 run_cycles 40 | cat >>cycle.log
 # Twice the same, for what was killed takes a moment to go.
 stands_still() { holds >before && sleep 1 && holds >after && cmp -s before after; }
-within_a_minute stands_still
+eventually stands_still
 kib=$(memory) done=0 began=$SECONDS
 echo "# before: $(paste -sd, before | sed 's/,/, /g'); $kib KiB of memory"
 while read -r _; do
@@ -82,7 +82,7 @@ done < <(run_cycles "$cycles")
 same "cycles: $cycles VMs with all that a VM can have were created, started, killed and released" "$cycles" "$done"
 [ "$done" = "$cycles" ] || tail -n 20 cycle.log log
 same_as_before() { holds >after && cmp -s before after; }
-check "descriptors, mounts, interfaces, processes, files, CIDs and control groups are as before" within_a_minute same_as_before
+check "descriptors, mounts, interfaces, processes, files, CIDs and control groups are as before" eventually same_as_before
 echo "# after: $(paste -sd, after | sed 's/,/, /g'); $(memory) KiB of memory"
 grown=$(($(memory) - kib))
 check "the daemon's memory is as before, give or take 256 KiB: $grown KiB" [ "$grown" -le 256 ]

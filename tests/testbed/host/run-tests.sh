@@ -22,7 +22,7 @@ run_one() {
         name=$(basename "$script" .sh)
         name=${name#test_}
         start=$SECONDS
-        timeout "${seconds:-$((300 + 15 * ${kills:-10}))}" "$script" >"$logs/$name.tap" 2>"$logs/$name.log" </dev/null
+        timeout "${seconds:-$((900 + 15 * ${kills:-10}))}" "$script" >"$logs/$name.tap" 2>"$logs/$name.log" </dev/null
         status=$?
         [ $status -eq 0 ] || echo "not ok $name ran to its end (status $status)" >>"$logs/$name.tap"
         {

@@ -43,14 +43,13 @@ scenario_devices() {
         ip addr add 10.9.0.1/24 dev tap0
         ip link set tap0 up
         ip link set tap1 up
-        "$guest/netpeer" listen 5001 &
+        begin_peer peer.log "$guest/netpeer" listen 5001
         pids=$!
-        "$guest/vsock_peer" serve unix:devices.d/vsock_5000 >service.log 2>&1 &
+        begin_peer service.log "$guest/vsock_peer" serve unix:devices.d/vsock_5000
         pids="$pids $!"
         $virtiofsd --socket-path=fs.sock -o source="$PWD/folder" -o sandbox=chroot >fs.log 2>&1 &
-        until [ -S fs.sock ]; do sleep 0.05; done
         vm_begin devices "$(devices_steps)" --block devices.img --pmem devices.pmem --scsi-block devices.scsi --net tap-name=tap0 \
-                --vhost-user-fs fs.sock,tag=work --vsock cid=9,socket-dir=devices.d --balloon-page-reporting \
+                --vhost-user-connect-timeout-ms 60000 --vhost-user-fs fs.sock,tag=work --vsock cid=9,socket-dir=devices.d --balloon-page-reporting \
                 --serial type=file,path=devices.virtio,hardware=virtio-console,num=1
 
         vm_says devices '^step module: ok virtio_balloon'

@@ -24,8 +24,7 @@ hostile_begin() {
         if [ -x $virtiofsd ]; then
                 $virtiofsd --socket-path=hostile.fs -o source="$PWD/hostile.folder" -o sandbox=chroot >fs.log 2>&1 &
                 helpers=$!
-                until [ -S hostile.fs ]; do sleep 0.05; done
-                extra="--vhost-user-fs hostile.fs,tag=work"
+                extra="--vhost-user-connect-timeout-ms 60000 --vhost-user-fs hostile.fs,tag=work"
         fi
         ! command -v passt >passt.path || extra="$extra --net user"
         # shellcheck disable=SC2154 # set by the caller
@@ -67,19 +66,22 @@ scenario_hostile() {
                         $boot 2>hostile.log &
                 pid=$!
                 peak=0 used=none
-                until grep -aq '^hostile: \(rests\|FAILED\)' hostile.console || [ ! -e "/proc/$pid" ]; do
+                while [ -e "/proc/$pid" ]; do
                         read -r child _ <"/proc/$pid/task/$pid/children" # which has no newline
                         own=$(own_of "$child")
                         [ "${own:-0}" -le "$peak" ] || peak=$own
+                        ! grep -aq '^hostile: \(rests\|FAILED\)' hostile.console || break
                         sleep 0.05
                 done 2>>hostile.proc
-                if [ -e "/proc/$pid" ]; then
-                        sleep 1 # to end what is under way
+                # What is under way ends; what does not rest never does.
+                for _ in $(seq 60); do
+                        [ -e "/proc/$pid" ] || break
                         before=$(ticks_of "$child")
                         sleep 1
                         [ -z "$before" ] || used=$(($(ticks_of "$child") - before))
-                        "$vmm" stop hostile.sock 2>>hostile.log
-                fi
+                        [ "$used" = none ] || [ "$used" -gt 5 ] || break
+                done
+                [ ! -e "/proc/$pid" ] || "$vmm" stop hostile.sock 2>>hostile.log
                 wait $pid
                 status=$?
                 tr -d '\r' <hostile.console | tail -n 3 | sed 's/^/hostile| /' >&2

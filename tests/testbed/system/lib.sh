@@ -37,6 +37,24 @@ same() {
         fi
 }
 
+# eventually COMMAND...: until it succeeds; only what hangs fails by the time that it has
+eventually() {
+        local end=$((SECONDS + 180))
+        until "$@"; do
+                [ $SECONDS -lt $end ] || return 1
+                sleep 0.2
+        done
+}
+
+# comes_to SENTENCE EXPECTED COMMAND...: what the command prints is that, perhaps after a while
+comes_to() {
+        local sentence=$1 expected=$2
+        shift 2
+        prints() { [ "$("$@")" = "$expected" ]; }
+        eventually prints "$@"
+        same "$sentence" "$expected" "$("$@")"
+}
+
 # at_most SENTENCE LIMIT ACTUAL
 at_most() {
         echo "$1: $3 (limit $2)" >&2
@@ -68,7 +86,7 @@ run_vm() {
         shift
         : >"$name.console"
         echo "+ vivctl run --name $name $*" >&2
-        timeout 150 vivctl run --name "$name" --console "$name.console" "$@" >&2
+        timeout 400 vivctl run --name "$name" --console "$name.console" "$@" >&2
         STATUS=$?
 }
 
@@ -78,7 +96,7 @@ start_vm() {
         shift
         : >"$name.console"
         echo "+ vivctl run --detach --name $name $*" >&2
-        timeout 60 vivctl run --detach --name "$name" --console "$name.console" "$@" >&2
+        timeout 200 vivctl run --detach --name "$name" --console "$name.console" "$@" >&2
 }
 
 # vm_path NAME, vm_get NAME PROPERTY: over the bus, without our own client
@@ -87,7 +105,7 @@ vm_get() { busctl --json=short get-property $BUS "$(vm_path "$1")" $BUS.Vm "$2" 
 
 # await_text FILE PATTERN [SECONDS]: until the file that a guest writes has a matching line
 await_text() {
-        timeout "${3:-60}" bash -c '
+        timeout "${3:-240}" bash -c '
                 exec 3< <(exec tail -n +1 -f "$1")
                 tail=$!
                 grep -q -m 1 -E -- "$2" <&3
@@ -98,7 +116,7 @@ await_text() {
 
 # await_death NAME [SECONDS]: until the journal has the record, which is written when all clean-up is done
 await_death() {
-        timeout "${2:-60}" bash -c '
+        timeout "${2:-240}" bash -c '
                 exec 3< <(exec journalctl -q -f -n all -o cat --output-fields=VM_DEATH_REASON "VM=$1")
                 follower=$!
                 grep -q -m 1 . < <(grep --line-buffered -E "^[A-Z_]+$" <&3)
@@ -107,8 +125,11 @@ await_death() {
                 exit $status' await "$1"
 }
 
-# death NAME FIELD: a field of the VM's death record in the journal
-death() { journalctl -q --no-pager -o json "VM=$1" | jq -r "select(.VM_DEATH_REASON) | .$2" | tail -n 1; }
+# death NAME FIELD: a field of the VM's death record in the journal, which journald may not have read yet
+death() {
+        journalctl --sync >&2
+        journalctl -q --no-pager -o json "VM=$1" | jq -r "select(.VM_DEATH_REASON) | .$2" | tail -n 1
+}
 
 # expect_death SENTENCE NAME REASON [EXIT-STATUS-OF-VMM]: the last run_vm ended for this reason, and everybody says so
 expect_death() {

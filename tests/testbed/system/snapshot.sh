@@ -47,7 +47,7 @@ scenario_snapshot() {
         # shellcheck disable=SC2206 # words
         options=(--block counted.img --scsi-block counted.scsi --vsock cid=7,socket-dir=snap.d $snap_net)
         rm -f snap.d/vsock_5000
-        "$guest/vsock_peer" serve unix:snap.d/vsock_5000 >service.log 2>&1 &
+        begin_peer service.log "$guest/vsock_peer" serve unix:snap.d/vsock_5000
         service=$!
         snap_begin taken "$cpus" "${options[@]}"
         vm_says taken '^count 5'
@@ -60,7 +60,7 @@ scenario_snapshot() {
         vm_says restored "^count $((first + 3))"
         snap_ends "restored, $cpus vCPUs" restored
         snap_begin again "$cpus" --restore "vm.$cpus" --suspended "${options[@]}"
-        timeout 60 bash -c 'until "$0" state again.sock; do sleep 0.1; done' "$vmm" >answer 2>&1
+        vm_answers again
         done_with "one that has run nothing yet is saved in turn" again snapshot take "vm.$cpus.again"
         # KVM's local APIC timers go on while a machine is paused.
         [ "$hypervisor" != soft ] || same "to the same byte" 0 "$(cmp "vm.$cpus" "vm.$cpus.again" >cmp.log && echo 0)"
@@ -79,7 +79,7 @@ refused_because() {
         fi
 }
 try_restore() { # SNAPSHOT OPTIONS...
-        timeout 60 "$vmm" run --hypervisor "$hypervisor" --restore "$@" "$guest/tiny.elf" </dev/null
+        timeout 240 "$vmm" run --hypervisor "$hypervisor" --restore "$@" "$guest/tiny.elf" </dev/null
 }
 
 # What is refused, with a machine that has hardly a state
@@ -90,7 +90,7 @@ scenario_snapshot_refusals() {
         timeout 600 "$vmm" run --hypervisor "$hypervisor" --suspended --socket small.sock "${small[@]}" --block one.img \
                 "$guest/tiny.elf" >small.console 2>small.log &
         vm=$!
-        timeout 60 bash -c 'until "$0" state small.sock; do sleep 0.1; done' "$vmm" >answer 2>&1
+        vm_answers small
         done_with "a suspended machine can be saved too" small snapshot take small.snap
         same "and stays suspended" '{"State":{"vcpus":"suspended","devices":"suspended"}}' "$(ask small state)"
         refused_because "a file that is there is not overwritten" 'small.snap: File exists' \
@@ -130,7 +130,7 @@ scenario_snapshot_refusals() {
         timeout 600 "$vmm" run --hypervisor "$hypervisor" --suspended --socket small.sock "${small[@]}" --pmem two.img \
                 "$guest/tiny.elf" >small.console 2>small.log &
         vm=$!
-        timeout 60 bash -c 'until "$0" state small.sock; do sleep 0.1; done' "$vmm" >answer 2>&1
+        vm_answers small
         refused_because "a device that cannot be saved is named" 'virtio-pmem cannot be saved' \
                 "$vmm" snapshot take none.snap small.sock
         same "and leaves no file behind" no "$([ -e none.snap ] || echo no)"

@@ -8,7 +8,7 @@
 sockets_both_ways() {
         local n=$1 bytes=$2 listen=$3 connect=$4 peer=$guest/vsock_peer
         shift 4
-        "$peer" serve "$listen" >service.log 2>&1 &
+        begin_peer service.log "$peer" serve "$listen"
         service=$!
         vm_begin sockets "module:vmw_vsock_virtio_transport,run:vsock_peer+put+vsock:2:5000+$bytes,run:vsock_peer+get+vsock:2:5000+$bytes,run:vsock_peer+many+vsock:2:5000+$n,run:vsock_peer+get+vsock:2:5001+1,run:vsock_peer+serve+vsock:4294967295:6000" \
                 "$@"
@@ -118,7 +118,7 @@ scenario_reporting() {
         used=$(ram_blocks)
         echo go >reporting.in
         expect "it frees it" reporting '^step run: ok rm'
-        for _ in $(seq "${VIVARIUM_PATIENCE:-60}"); do
+        for _ in $(seq "${VIVARIUM_PATIENCE:-240}"); do
                 now=$(ram_blocks)
                 [ $((used - now)) -lt $((90 * 2048 - limit)) ] || break
                 sleep 1

@@ -41,6 +41,7 @@ cat member.txt >&2
 check "a member of the group has a VM of its own" grep -q REBOOT member.txt
 check "a member does not see root's" sh -c "setpriv --reuid=daemon --regid=daemon --init-groups vivctl list --json=short | tee /dev/stderr | jq -e '. == []'"
 check "a member may not drain the host" denied member busctl call $BUS $MANAGER $BUS.Manager Drain t 0
+journalctl --sync
 check "the journal says who was kept from what" \
         sh -c "journalctl -q MESSAGE_ID=6f6d0b6bd3d54d9f9d2c4ac0a7e7a0b1 VM_VERDICT=denied VM_CALLER_UID=65534 | tee /dev/stderr | grep -q CreateVm"
 vivctl release secret >/dev/null 2>&1

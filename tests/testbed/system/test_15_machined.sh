@@ -11,7 +11,7 @@ halted() { start_vm "$1" --kernel "$guest/tiny.elf" --mem 64 --params tiny=h:run
 listed() { machinectl list --no-legend | awk '{ print $1 }' | sort | paste -sd' '; }
 # Registration is not waited for by the start of a VM.
 await_list() {
-        timeout 30 bash -c 'until [ "$(machinectl list --no-legend | awk "{ print \$1 }" | sort | paste -sd" ")" = "$1" ]; do
+        timeout 240 bash -c 'until [ "$(machinectl list --no-legend | awk "{ print \$1 }" | sort | paste -sd" ")" = "$1" ]; do
                 sleep 0.1; done' await "$1" && return
         listed >&2
         return 1
@@ -32,7 +32,7 @@ fallback=$(vm_get "a name, with spaces" Unit)
 fallback=${fallback%.scope}
 check "it is listed by its unit's name" await_list "listed $fallback"
 kill -9 "$(systemctl show -P MainPID vivariumd.service)"
-timeout 30 sh -c "until vivctl list >/dev/null 2>&1; do :; done"
+timeout 240 sh -c "until vivctl list >/dev/null 2>&1; do :; done"
 check "a restart of the service changes nothing" await_list "listed $fallback"
 systemctl restart systemd-machined.service
 check "nor does one of machined" await_list "listed $fallback"
@@ -44,7 +44,7 @@ same "it was stopped, and nobody crashed" SHUTDOWN "$(death listed VM_DEATH_REAS
 
 run_vm polite --kernel "$guest/vmlinuz" --initrd "$guest/initrd.img" --mem 256 \
         --params "$stock_params vivarium.test=button:Power_Button,run:echo+pressed,poweroff" &
-check "a guest waits for its power button" await_text polite.console 'waiting for the Power Button' 120
+check "a guest waits for its power button" await_text polite.console 'waiting for the Power Button'
 check "it is listed by the same time" await_list polite
 check "machinectl poweroff works" machinectl poweroff polite
 wait
@@ -55,7 +55,7 @@ check "it is listed no more, either" await_list ""
 check "VMs of one name one after the other have it each time" bash -c '
         for i in 1 2 3; do
                 vivctl run --detach --name again --kernel "$1/tiny.elf" --mem 64 --params tiny=h: || exit
-                timeout 30 sh -c "until machinectl show again >/dev/null 2>&1; do sleep 0.1; done" || exit
+                timeout 240 sh -c "until machinectl show again >/dev/null 2>&1; do sleep 0.1; done" || exit
                 vivctl kill again && vivctl release again || exit
         done' again "$guest"
 check "none stays" await_list ""

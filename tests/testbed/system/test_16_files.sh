@@ -10,6 +10,7 @@ check "systemd-tmpfiles takes our file" systemd-tmpfiles --create vivarium.conf
 same "the folder of vm@.service is there, and root's" "755 root" "$(stat -c '%a %U' /etc/vivarium/vms)"
 check "the catalog compiles" journalctl --update-catalog
 run_tiny explained "t:NO_REASON|its-details"
+journalctl --sync
 journalctl -q --no-pager -x MESSAGE_ID=76c5f04ca91f4b6d851c77331adeb443 VM=explained >explained.txt
 check "journalctl -x explains an end with the fields of that end" \
         grep -q "Virtual machine explained has ended: $(death explained VM_DEATH_REASON)" explained.txt

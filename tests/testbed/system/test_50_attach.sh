@@ -7,12 +7,12 @@ unit=vivariumd.service
 lines() { journalctl -q --no-pager -o json -t "vivarium-$1" VM=attach; }
 # Until the journal has a line of the guest's
 await_line() { # STREAM PATTERN
-        timeout 120 bash -c '
+        timeout 240 bash -c '
                 until journalctl -q --no-pager -o cat -t "vivarium-$1" VM=attach | grep -q -E -- "$2"; do sleep 0.3; done' \
                 await "$1" "$2"
 }
 
-check "a VM is started without a console of the client's" timeout 60 vivctl run --detach --name attach \
+check "a VM is started without a console of the client's" timeout 200 vivctl run --detach --name attach \
         --kernel "$guest/vmlinuz" --initrd "$guest/initrd.img" --mem 256 \
         --params "console=hvc0 quiet panic=-1 cryptomgr.notests=1 vivarium.test=write:hvc2,echo:first,echo:second,poweroff"
 id=$(vm_get attach Id)
@@ -24,19 +24,26 @@ same "which vivctl log prints" "written by the guest to hvc2" "$(vivctl log atta
 same "the journal's own limit is off, for the service has its own" 0 "$(systemctl show -P LogRateLimitIntervalUSec $unit)"
 
 check "the guest reads" await_line console 'vivarium-guest: reading'
-(echo one && sleep 3) | timeout 20 vivctl console attach >before 2>&2
-check "a key that a viewer presses arrives" grep -q '^first one' before
+: >before
+echo one | timeout 300 vivctl console attach >before 2>&2 &
+viewer=$!
+check "a key that a viewer presses arrives" await_text before '^first one'
+kill $viewer
+wait $viewer
 
 daemon=$(systemctl show -P MainPID $unit)
-timeout 120 vivctl console attach </dev/null >through 2>told &
+: >through
+: >told
+timeout 400 vivctl console attach </dev/null >through 2>told &
 viewer=$!
-check "a viewer is there" timeout 20 sh -c 'until grep -q "first one" through; do sleep 0.2; done'
+check "a viewer is there" await_text through 'first one'
 kill -9 "$daemon"
-check "it goes on with the next daemon" timeout 60 sh -c 'until grep -q "runs on" told; do sleep 0.2; done'
-echo two | timeout 60 vivctl console attach >after
-same "the end of the VM is told to who watches" 'vivctl: VM "attach" ended: SHUTDOWN' "$(tail -n 1 told)"
+check "it goes on with the next daemon" await_text told 'runs on'
+echo two | timeout 240 vivctl console attach >after
 wait $viewer
-same "and its reason is in the exit status" 0 $?
+same "the end of the VM is told with its reason in the exit status" 0 $?
+same "and in words to who watches" 'vivctl: VM "attach" ended: SHUTDOWN' "$(tail -n 1 told)"
+journalctl --sync
 check "keys arrive under the next daemon" grep -q '^second two' after
 same "nothing was shown twice" 1 "$(grep -c '^first one' through)"
 same "nor told the journal twice" 1 "$(lines console | jq -r .MESSAGE | grep -c 'attach: first one')"

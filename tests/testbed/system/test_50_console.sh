@@ -14,7 +14,7 @@ echo_guest() { # NAME CONSOLE-DEVICE STEPS VIVCTL-OPTIONS...
         exec 4<>"$name.in"
         run_vm "$name" "$name.json" --console-in "$name.in" "$@" &
         run=$!
-        await_text "$name.console" 'vivarium-guest: reading' 120 && echo "hello $name" >&4
+        await_text "$name.console" 'vivarium-guest: reading' && echo "hello $name" >&4
         wait $run
         exec 4>&-
         sed "s/^/$name| /" "$name.console" >&2

@@ -7,7 +7,7 @@ if [ ! -e "$guest/bios-256k.bin" ]; then
         skip "SeaBIOS starts a kernel that fw_cfg serves" "no SeaBIOS where this host was made"
         exit 0
 fi
-timeout 200 vivarium-vmm --extended-status run --hypervisor kvm --mem 256 --cpus 2 --bios "$guest/bios-256k.bin" \
+timeout 400 vivarium-vmm --extended-status run --hypervisor kvm --mem 256 --cpus 2 --bios "$guest/bios-256k.bin" \
         --serial type=file,path=console,hardware=serial,num=1 --initrd "$guest/initrd.img" \
         --params "$stock_params vivarium.test=cpus,poweroff" "$guest/vmlinuz" >&2 </dev/null
 same "a guest under SeaBIOS powers off" 0 $?

@@ -8,14 +8,6 @@ check "the network service is confined" sh -c \
 echo "# hardening: $(tail -n 1 security.txt | sed 's/.*Overall/Overall/')"
 systemctl start systemd-networkd.service
 links() { ip -o link show | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | grep -E '^(viv-|vm)' | sort | xargs; }
-until_links() { # EXPECTED
-        local _
-        for _ in $(seq 300); do
-                [ "$(links)" = "$1" ] && return 0
-                sleep 0.2
-        done
-        return 1
-}
 
 mkdir folder
 head -c 1000000 /dev/urandom >folder/blob
@@ -36,7 +28,7 @@ check "virtiofsd is in the VM's scope" sh -c "grep -l virtiofsd \$(sed 's,^,/pro
 before=$(links)
 systemctl kill --signal=KILL vivarium-netd.service
 same "interfaces outlive the network service" "$before" "$(links)"
-timeout 60 vivctl kill stays >&2
-check "nothing is left when the VM is gone" until_links ""
-check "and systemd-networkd's file is removed" sh -c "! ls /run/systemd/network/*viv* 2>/dev/null"
+timeout 240 vivctl kill stays >&2
+comes_to "nothing is left when the VM is gone" "" links
+comes_to "and systemd-networkd's file is removed" "" find /run/systemd/network -name '*viv*'
 systemctl stop systemd-networkd.service

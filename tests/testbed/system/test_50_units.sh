@@ -9,7 +9,7 @@ passed() {
 }
 
 for unit in test_vcpu test_debugger; do
-        LD_LIBRARY_PATH=$tests/unit timeout 120 "$tests/unit/$unit" >$unit.log 2>&1
+        LD_LIBRARY_PATH=$tests/unit timeout 400 "$tests/unit/$unit" >$unit.log 2>&1
         same "$unit passes" 0 $?
         cat $unit.log >&2
 done

@@ -3,6 +3,7 @@
 # What all the tests together left behind.
 . "$(dirname "$0")/lib.sh"
 
+journalctl --sync
 pid=$(systemctl show -P MainPID vivariumd.service)
 # SIGKILL is the tests' own, SIGABRT the watchdog's in the one that stops the daemon.
 same "the daemon never died by itself" "" "$(journalctl -q --no-pager -o cat -u vivariumd.service -g 'Main process exited' |
