@@ -18,6 +18,8 @@
 #include "service/store/late_file.h"
 #include "service/worker.h"
 
+/* Until what failed for want of memory, or of room, is tried again. */
+#define MANAGER_AGAIN_USEC (500 * USEC_PER_MSEC)
 /* A small file among the VMs' state. */
 #define DRAINING_FILE "draining"
 
@@ -77,9 +79,12 @@ struct Manager {
 
 int manager_insert(Manager *manager, Vm *vm, Entry **ret);
 void manager_doom(Manager *manager, Entry *entry);
+void manager_release_cid(Manager *manager, Entry *entry, uint32_t cid);
 void manager_abandon(Manager *manager, Entry *entry);
 void manager_tell_death(Manager *manager, Vm *vm, bool again);
+void manager_vm_ended(Manager *manager, Vm *vm);
 void manager_try_again(Manager *manager);
+int manager_on_again(sd_event_source *source, uint64_t usec, void *userdata);
 void manager_check_drained(Manager *manager);
 int manager_check_quota(const Manager *manager, const VmRequest *request, uid_t uid,
                         TextError *reterr);
