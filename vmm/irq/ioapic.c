@@ -133,6 +133,22 @@ void ioapic_set_line(Ioapic *ioapic, unsigned pin, bool level) {
                 ioapic_send(ioapic, pin);
 }
 
+/** ioapic_pins_in_service() - the pins, a bit each, that wait for the end of interrupt @vector */
+uint32_t ioapic_pins_in_service(const Ioapic *ioapic, uint8_t vector) {
+        uint32_t pins = 0;
+
+        for (unsigned pin = 0; pin < GSI_COUNT; pin++)
+                if ((ioapic->entries[pin] & ENTRY_VECTOR) == vector &&
+                    (ioapic->entries[pin] & ENTRY_REMOTE_IRR))
+                        pins |= UINT32_C(1) << pin;
+        return pins;
+}
+
+/** ioapic_is_eoi() - whether a write at @offset is an end of interrupt, of the vector that is written */
+bool ioapic_is_eoi(uint64_t offset) {
+        return offset == IOAPIC_REG_EOI;
+}
+
 /** ioapic_handle_eoi() - a local APIC, or the EOI register, completed the level-triggered @vector */
 void ioapic_handle_eoi(Ioapic *ioapic, uint8_t vector) {
         for (unsigned pin = 0; pin < GSI_COUNT; pin++) {

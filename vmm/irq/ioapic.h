@@ -25,6 +25,8 @@ typedef struct Ioapic {
 
 void ioapic_init(Ioapic *ioapic);
 void ioapic_set_line(Ioapic *ioapic, unsigned pin, bool level);
+uint32_t ioapic_pins_in_service(const Ioapic *ioapic, uint8_t vector);
+bool ioapic_is_eoi(uint64_t offset);
 void ioapic_handle_eoi(Ioapic *ioapic, uint8_t vector);
 uint32_t ioapic_read(Ioapic *ioapic, uint64_t offset);
 void ioapic_write(Ioapic *ioapic, uint64_t offset, uint32_t value);

@@ -30,6 +30,8 @@ struct Irqchip {
         IrqSource sources[IRQCHIP_SOURCES_MAX];
         uint8_t n_asserted[GSI_COUNT]; /* per line */
         Counter n_raised[GSI_COUNT];   /* rising edges of each line; lock held */
+        IrqchipEoiFn eoi;              /* NULL: nobody asks; set before vCPUs run */
+        void *eoi_userdata;            /* borrowed */
 };
 
 /* Tells the processor side about the PIC's output. Lock held. */
@@ -114,8 +116,12 @@ DEFINE_PIC_BUS_OPS(elcr, "elcr");
 /* Registers are 32 bits wide at 16-byte strides; narrower reads see their part of one. */
 static uint64_t ioapic_bus_read(void *device, uint64_t offset, unsigned size) {
         Irqchip *chip = device;
+        uint32_t value;
 
-        return ioapic_read(&chip->ioapic, offset & ~UINT64_C(3)) >> ((offset & 3) * 8);
+        pthread_mutex_lock(&chip->lock);
+        value = ioapic_read(&chip->ioapic, offset & ~UINT64_C(3));
+        pthread_mutex_unlock(&chip->lock);
+        return value >> ((offset & 3) * 8);
 }
 
 /* Only the selector may be written in less than 32 bits. */
@@ -124,7 +130,13 @@ static void ioapic_bus_write(void *device, uint64_t offset, unsigned size, uint6
 
         if (size < 4 && offset != 0)
                 return;
+        if (ioapic_is_eoi(offset)) {
+                irqchip_handle_eoi(chip, (uint8_t) value);
+                return;
+        }
+        pthread_mutex_lock(&chip->lock);
         ioapic_write(&chip->ioapic, offset, (uint32_t) value);
+        pthread_mutex_unlock(&chip->lock);
 }
 
 static const BusOps ioapic_bus_ops = {
@@ -145,8 +157,8 @@ static int irqchip_add_to_buses(Irqchip *chip, Bus *pio, Bus *mmio) {
         r = bus_add(pio, IOPORT_ELCR, 2, &elcr_bus_ops, chip, &chip->lock);
         if (r < 0)
                 return r;
-        return bus_add(mmio, MEMMAP_IOAPIC_BASE, MEMMAP_IOAPIC_SIZE, &ioapic_bus_ops, chip,
-                       &chip->lock);
+        /* Takes the lock itself: those who hear of an end of interrupt do so without it. */
+        return bus_add(mmio, MEMMAP_IOAPIC_BASE, MEMMAP_IOAPIC_SIZE, &ioapic_bus_ops, chip, NULL);
 }
 
 /**
@@ -225,8 +237,29 @@ int irqchip_acknowledge_pic(Irqchip *chip) {
         return vector;
 }
 
+/** irqchip_set_eoi_handler() - who hears of each end of a level-triggered interrupt; before vCPUs run */
+void irqchip_set_eoi_handler(Irqchip *chip, IrqchipEoiFn fn, void *userdata) {
+        chip->eoi = fn;
+        chip->eoi_userdata = userdata;
+}
+
+/* Before the lines are looked at again, so that one whose device lowers it is not served twice. */
+static void tell_of_eoi(Irqchip *chip, uint8_t vector) {
+        uint32_t pins;
+
+        if (!chip->eoi)
+                return;
+        pthread_mutex_lock(&chip->lock);
+        pins = ioapic_pins_in_service(&chip->ioapic, vector);
+        pthread_mutex_unlock(&chip->lock);
+        for (unsigned pin = 0; pin < GSI_COUNT; pin++)
+                if (pins & UINT32_C(1) << pin)
+                        chip->eoi(chip->eoi_userdata, pin);
+}
+
 /** irqchip_handle_eoi() - CpuIo.handle_eoi: a local APIC completed the level-triggered @vector */
 void irqchip_handle_eoi(Irqchip *chip, uint8_t vector) {
+        tell_of_eoi(chip, vector);
         pthread_mutex_lock(&chip->lock);
         ioapic_handle_eoi(&chip->ioapic, vector);
         pthread_mutex_unlock(&chip->lock);

@@ -17,6 +17,9 @@
 
 typedef struct Irqchip Irqchip;
 
+/** IrqchipEoiFn - the guest has served line @gsi, which is not looked at again yet; any thread, no lock held */
+typedef void (*IrqchipEoiFn)(void *userdata, unsigned gsi);
+
 int irqchip_new(Bus *pio, Bus *mmio, Irqchip **ret);
 Irqchip *irqchip_free(Irqchip *chip);
 DEFINE_CLEANUP(Irqchip *, irqchip_free)
@@ -27,4 +30,5 @@ int irqchip_add_line(Irqchip *chip, unsigned irq, IrqLine *ret);
 int irqchip_acknowledge_pic(Irqchip *chip);
 uint64_t irqchip_times_raised(const Irqchip *chip, unsigned irq);
 void irqchip_handle_eoi(Irqchip *chip, uint8_t vector);
+void irqchip_set_eoi_handler(Irqchip *chip, IrqchipEoiFn fn, void *userdata);
 void irqchip_snapshot(Irqchip *chip, Snapshot *s);

@@ -87,6 +87,8 @@ typedef struct PciDeviceOps {
         void (*config_written)(PciDevice *dev, unsigned offset, unsigned size);
         /* Optional. bars[bar].mapped or .address changed. */
         void (*bar_moved)(PciDevice *dev, unsigned bar);
+        /* Optional. The guest has served the wire that INTA# of this slot is one of those on. */
+        void (*intx_eoi)(PciDevice *dev);
         /* Optional, on the loop's thread. Passes each counter to @fn. */
         void (*count)(PciDevice *dev, PciCountFn fn, void *userdata);
         /* Optional, on the loop's thread. The machine is suspended, or goes on; no vCPU runs meanwhile. */
@@ -158,6 +160,7 @@ int pci_root_plug(PciRoot *root, PciDevice *dev, unsigned slot);
 unsigned pci_root_free_slot(PciRoot *root);
 void pci_root_hide(PciRoot *root, unsigned slot);
 void pci_root_unplug(PciRoot *root, unsigned slot);
+void pci_root_handle_eoi(PciRoot *root, unsigned gsi);
 void pci_root_count(PciRoot *root, unsigned slot, PciCountFn fn, void *userdata);
 bool pci_root_ecam(PciRoot *root, uint64_t *ret_base, uint64_t *ret_size);
 void pci_root_set_suspended(PciRoot *root, bool suspended);

@@ -284,6 +284,19 @@ void pci_root_set_wire(PciRoot *root, unsigned slot, bool level) {
         pthread_mutex_unlock(&root->wires_lock);
 }
 
+/** pci_root_handle_eoi() - the guest has served the line @gsi: those of its functions that ask for it hear of it; any thread */
+void pci_root_handle_eoi(PciRoot *root, unsigned gsi) {
+        for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
+                PciDevice *dev = pci_slot_gsi(slot) == gsi ? slot_device(root, slot) : NULL;
+
+                if (!dev || !dev->ops->intx_eoi)
+                        continue;
+                pthread_mutex_lock(&dev->lock);
+                dev->ops->intx_eoi(dev);
+                pthread_mutex_unlock(&dev->lock);
+        }
+}
+
 /* ---- life ---- */
 
 static int add_regions(PciRoot *root, const PciRootConfig *config) {

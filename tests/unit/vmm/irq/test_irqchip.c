@@ -188,6 +188,44 @@ static void test_threads_may_drive_lines_while_a_processor_completes_them(void *
         assert_int_equal(f->partition.n_messages, 1);
 }
 
+/* A device behind line 17 that is content with being served. */
+typedef struct Served {
+        IrqLine line;
+        unsigned n, gsi;
+} Served;
+
+static void lower_when_served(void *userdata, unsigned gsi) {
+        Served *served = userdata;
+
+        served->n++;
+        served->gsi = gsi;
+        irq_line_set(&served->line, false);
+}
+
+static void test_who_hears_of_the_end_of_an_interrupt_can_lower_its_line_in_time(void **state) {
+        Fixture *f = *state;
+        Served served = {.line = new_line(f, 17)};
+
+        irqchip_set_eoi_handler(f->chip, lower_when_served, &served);
+        ioapic_entry(f, 17, 0x8000 | 0x51);
+        irq_line_set(&served.line, true);
+        assert_int_equal(f->partition.n_messages, 1);
+        irqchip_handle_eoi(f->chip, 0x50); /* another vector */
+        assert_int_equal(served.n, 0);
+        irqchip_handle_eoi(f->chip, 0x51);
+        assert_int_equal(served.n, 1);
+        assert_int_equal(served.gsi, 17);
+        assert_int_equal(f->partition.n_messages, 1); /* not delivered again */
+        irqchip_handle_eoi(f->chip, 0x51);            /* nothing is in service */
+        assert_int_equal(served.n, 1);
+        /* The same by the I/O APIC's own register. */
+        irq_line_set(&served.line, true);
+        assert_int_equal(f->partition.n_messages, 2);
+        bus_write(f->mmio, MEMMAP_IOAPIC_BASE + 0x40, 4, 0x51);
+        assert_int_equal(served.n, 2);
+        assert_int_equal(f->partition.n_messages, 2);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_the_timer_arrives_at_pin_2_and_pic_input_0,
@@ -204,6 +242,9 @@ int main(void) {
                                                 teardown),
                 cmocka_unit_test_setup_teardown(
                         test_nothing_is_delivered_before_the_partition_exists, setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_who_hears_of_the_end_of_an_interrupt_can_lower_its_line_in_time, setup,
+                        teardown),
                 cmocka_unit_test_setup_teardown(
                         test_threads_may_drive_lines_while_a_processor_completes_them, setup,
                         teardown),
