@@ -53,8 +53,17 @@ struct Msix {
         MsixVector vectors[];
 };
 
+static int add_capability(PciDevice *dev, const MsixConfig *config, unsigned *ret_offset) {
+        uint8_t body[10];
+
+        le16_store(body, (uint16_t) (config->n_vectors - 1));
+        le32_store(body + 2, config->table_offset | config->bar);
+        le32_store(body + 6, config->pba_offset | config->bar);
+        return pci_device_add_capability(dev, PCI_CAPABILITY_MSIX, body, sizeof(body), ret_offset);
+}
+
 /**
- * msix_new() - add an MSI-X capability to @dev
+ * msix_new() - add an MSI-X capability to @dev, or serve the one that it has
  * @dev:        borrowed, outlives the result; not on the bus yet
  * @partition:  borrowed, outlives the result
  *
@@ -63,7 +72,6 @@ struct Msix {
  */
 int msix_new(PciDevice *dev, Partition *partition, const MsixConfig *config, Msix **ret) {
         _cleanup_(msix_freep) Msix *msix = NULL;
-        uint8_t body[10];
         int r;
 
         assert(config->n_vectors >= 1 && config->n_vectors <= MSIX_VECTORS_MAX);
@@ -80,11 +88,8 @@ int msix_new(PciDevice *dev, Partition *partition, const MsixConfig *config, Msi
                 msix->vectors[i].event_fd = -EBADF;
         }
 
-        le16_store(body, (uint16_t) (config->n_vectors - 1));
-        le32_store(body + 2, config->table_offset | config->bar);
-        le32_store(body + 6, config->pba_offset | config->bar);
-        r = pci_device_add_capability(dev, PCI_CAPABILITY_MSIX, body, sizeof(body),
-                                      &msix->capability);
+        msix->capability = config->capability;
+        r = msix->capability != 0 ? 0 : add_capability(dev, config, &msix->capability);
         if (r < 0)
                 return r;
         pci_device_set_writable(dev, msix->capability + CONTROL_OFFSET,

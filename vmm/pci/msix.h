@@ -20,6 +20,8 @@ typedef struct MsixConfig {
         unsigned n_vectors;                /* 1..MSIX_VECTORS_MAX */
         unsigned bar;                      /* table and pending bits lie in this memory BAR */
         uint32_t table_offset, pba_offset; /* multiples of 8 */
+        unsigned
+                capability; /* 0: it is added; else where it is already, and the three above do not matter */
 } MsixConfig;
 
 int msix_new(PciDevice *dev, Partition *partition, const MsixConfig *config, Msix **ret);
