@@ -338,13 +338,13 @@ void guest_mem_populate(const GuestMem *mem, gpa_t gpa, uint64_t len) {
  * guest_mem_release() - the guest has no use for the pages of a range: they go back to the host, and read as zeros
  * @gpa, @len: whole pages; ranges that are not in one region are left alone
  *
- * A hint: pages that the host cannot take back, as parts of huge ones, stay as they are.
+ * A hint: pages that the host cannot take back, as parts of huge ones and those that are pinned, stay as they are.
  */
 void guest_mem_release(const GuestMem *mem, gpa_t gpa, uint64_t len) {
         uint8_t *host = guest_mem_ptr(mem, gpa, len);
 
         /* The balloon is for RAM: it must not make holes in files. */
-        if (!host || host < mem->base || host >= mem->base + mem->size_bytes ||
+        if (!host || host < mem->base || host >= mem->base + mem->size_bytes || mem->pinned ||
             guest_mem_is_replaced(mem, gpa, len))
                 return;
         (void) madvise(host, len, MADV_REMOVE);
@@ -364,7 +364,7 @@ void guest_mem_discard(const GuestMem *mem, gpa_t gpa, uint64_t len) {
 
         if (!host)
                 return;
-        if (start >= end || guest_mem_is_replaced(mem, gpa, len) ||
+        if (start >= end || mem->pinned || guest_mem_is_replaced(mem, gpa, len) ||
             madvise(host + (start - gpa), end - start, MADV_REMOVE) < 0) {
                 memset(host, 0, len);
                 return;

@@ -62,6 +62,7 @@ typedef struct GuestMem {
                 replaced[GUEST_MEM_REPLACED_MAX]; /* RAM that is a file: it is not given back */
         void (*written)(void *userdata, gpa_t gpa, uint64_t len); /* guest_mem_watch(), or NULL */
         void *written_userdata;                                   /* borrowed */
+        bool pinned;                                              /* guest_mem_pin() */
         _Atomic bool dirty_on;   /* between guest_mem_dirty_start() and _stop() */
         _Atomic uint64_t *dirty; /* owned, from the first start on */
 } GuestMem;
@@ -102,6 +103,11 @@ static inline void guest_mem_written(const GuestMem *mem, gpa_t gpa, uint64_t le
                 guest_mem_dirty_mark(mem, gpa, len);
         if (mem->written)
                 mem->written(mem->written_userdata, gpa, len);
+}
+
+/** guest_mem_pin() - no page is given back to the host any more: a device of the host reaches what is there now */
+static inline void guest_mem_pin(GuestMem *mem) {
+        mem->pinned = true;
 }
 
 /* host.c */

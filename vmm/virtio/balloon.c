@@ -105,7 +105,7 @@ static void deflate(VirtioDevice *dev, unsigned queue, const VirtqChain *chain) 
 static void report(VirtioDevice *dev, unsigned queue, const VirtqChain *chain) {
         const struct iovec *in = chain->iov + chain->n_out;
 
-        for (unsigned i = 0; i < chain->n_in; i++)
+        for (unsigned i = 0; i < chain->n_in && !dev->queues[queue].mem->pinned; i++)
                 if ((uintptr_t) in[i].iov_base % MEMMAP_PAGE_SIZE == 0 &&
                     in[i].iov_len % MEMMAP_PAGE_SIZE == 0)
                         (void) madvise(in[i].iov_base, in[i].iov_len, MADV_REMOVE);
