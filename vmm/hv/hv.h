@@ -108,6 +108,17 @@ typedef struct DirtyOps {
         int (*stop)(Partition *partition);
 } DirtyOps;
 
+/* What a device of the host needs that the guest drives itself. */
+typedef struct PassthroughOps {
+        /* Memory of a device, at @gpa for the guest from now on; whole pages. Any thread, also from a vCPU's access to
+         * the bus. Return: 0; -EEXIST where other memory is; -ENOSPC; other negative errno. */
+        int (*map)(Partition *partition, gpa_t gpa, void *host, uint64_t size_bytes,
+                   unsigned *ret_slot);
+        void (*unmap)(Partition *partition, unsigned slot); /* the same threads */
+        /* A VFIO group whose devices reach guest memory; @group_fd: borrowed for the call. Before vCPUs run. */
+        int (*add_group)(Partition *partition, int group_fd);
+} PassthroughOps;
+
 /* ---- debugging ---- */
 
 #define VCPU_BREAKS_MAX 4u
@@ -207,10 +218,11 @@ typedef struct PartitionOps {
 
 struct Partition {
         const PartitionOps *ops;
-        const DoorbellOps *doorbells;  /* NULL: the VMM sees the write as an exit */
-        const MsiRouteOps *msi_routes; /* NULL: signal_msi() from the device's thread */
-        const DebugOps *debug;         /* NULL: no debugger can be served */
-        const DirtyOps *dirty;         /* NULL: writes cannot be followed */
+        const DoorbellOps *doorbells;      /* NULL: the VMM sees the write as an exit */
+        const MsiRouteOps *msi_routes;     /* NULL: signal_msi() from the device's thread */
+        const DebugOps *debug;             /* NULL: no debugger can be served */
+        const DirtyOps *dirty;             /* NULL: writes cannot be followed */
+        const PassthroughOps *passthrough; /* NULL: a guest cannot drive the host's devices */
 };
 
 struct ProtoPartition {

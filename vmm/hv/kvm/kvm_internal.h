@@ -15,6 +15,7 @@
 
 #define KVM_CPUID_ENTRIES_MAX 256u
 #define KVM_MSI_ROUTES_MAX 1024u
+#define KVM_DEVICE_SLOTS_MAX 64u
 
 typedef struct KvmVcpu KvmVcpu;
 typedef struct KvmPartition KvmPartition;
@@ -61,6 +62,9 @@ struct KvmPartition {
         pthread_mutex_t clock_lock;
         atomic_bool extint;
         KvmRouting routing;
+        pthread_mutex_t device_lock; /* of the next */
+        uint64_t device_slots;       /* that have memory of a device of the host, a bit each */
+        int vfio_fd;                 /* owned; -EBADF until a group was added */
         GuestMem *mem;                            /* borrowed */
         uint32_t other_msrs[VCPU_OTHER_MSRS_MAX]; /* indices */
         unsigned n_other_msrs;
@@ -116,6 +120,9 @@ int kvm_set_irq_route(Partition *base, unsigned gsi, const MsiMessage *message);
 int kvm_signal_msi(Partition *base, const MsiMessage *message);
 extern const MsiRouteOps kvm_msi_route_ops;
 extern const DoorbellOps kvm_doorbell_ops;
+
+/* passthrough.c */
+extern const PassthroughOps kvm_passthrough_ops;
 
 /* time.c */
 uint64_t kvm_reference_time_nsec(Partition *base);

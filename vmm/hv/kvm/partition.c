@@ -141,10 +141,12 @@ KvmPartition *kvm_partition_destroy(KvmPartition *partition) {
                 pthread_mutex_destroy(&slot->lock);
         }
         free(partition->slots);
+        (void) fd_close(partition->vfio_fd);
         (void) fd_close(partition->vm_fd);
         (void) fd_close(partition->kvm_fd);
         free(partition->cpuid);
         pthread_mutex_destroy(&partition->clock_lock);
+        pthread_mutex_destroy(&partition->device_lock);
         free(partition);
         return NULL;
 }
@@ -204,6 +206,7 @@ int kvm_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret, TextE
                 .doorbells = &kvm_doorbell_ops,
                 .msi_routes = &kvm_msi_route_ops,
                 .dirty = &kvm_dirty_ops,
+                .passthrough = &kvm_passthrough_ops,
                 .debug = ioctl(partition->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG) > 0
                                  ? &kvm_debug_ops
                                  : NULL,

@@ -146,10 +146,11 @@ int kvm_proto_new(const HvConfig *config, ProtoPartition **ret, TextError *reter
         if (!partition)
                 return -ENOMEM;
         partition->proto.hv = &kvm_hv_ops;
-        partition->kvm_fd = partition->vm_fd = -EBADF;
+        partition->kvm_fd = partition->vm_fd = partition->vfio_fd = -EBADF;
         partition->config = *config;
         partition->config.device = NULL;
         pthread_mutex_init(&partition->clock_lock, NULL);
+        pthread_mutex_init(&partition->device_lock, NULL);
 
         r = kvm_open(config->device ?: KVM_DEFAULT_DEVICE, &partition->kvm_fd, reterr);
         if (r < 0)
