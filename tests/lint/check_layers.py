@@ -41,6 +41,7 @@ RULES = {
     "vmm/vhost": ["base", "vmm/event", "vmm/mem"],
     "vmm/vhost_user": ["base", "vmm/event", "vmm/mem"],
     "vmm/legacy": DEVICE + ["vmm/pci"],
+    "vmm/vfio": DEVICE + ["vmm/pci"],
     "vmm/firmware": DEVICE + ["vmm/boot/image_file.h"],
     "vmm/serial": DEVICE + ["vmm/chardev/char.h"],
     "vmm/snapshot": ["base", "vmm/mem"],
