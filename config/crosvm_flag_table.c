@@ -15,6 +15,7 @@
 #include "config/crosvm_memory_flags.h"
 #include "config/crosvm_net_flags.h"
 #include "config/crosvm_pmem_flags.h"
+#include "config/crosvm_vfio_flags.h"
 
 /** crosvm_flag_emit_consume() - append the option and its @value, owned from now on; NULL is want of memory */
 int crosvm_flag_emit_consume(const Flag *flag, char *value, StrVec *argv) {
@@ -189,6 +190,19 @@ static int emit_pmems(const VmmConfig *config, const Flag *flag, StrVec *argv) {
                 if (config->pmems[i].ext2)
                         continue;
                 r = crosvm_pmem_emit(&config->pmems[i], &value);
+                if (r == 0)
+                        r = crosvm_flag_emit_consume(flag, value, argv);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int emit_vfios(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        for (size_t i = 0; i < config->n_vfios; i++) {
+                char *value;
+                int r = crosvm_vfio_emit(&config->vfios[i], &value);
+
                 if (r == 0)
                         r = crosvm_flag_emit_consume(flag, value, argv);
                 if (r < 0)
@@ -671,6 +685,15 @@ const Flag crosvm_flags[] = {
          .parse = crosvm_pmem_ext2_parse,
          .emit = emit_pmem_ext2s,
          .help = "a copy of a directory as persistent memory; keys below"},
+        {.name = "vfio",
+         .scope = SCOPE_RUN,
+         .group = GROUP_DEVICES,
+         .kind = FLAG_CUSTOM,
+         .repeatable = true,
+         .metavar = "LIST",
+         .parse = crosvm_vfio_parse,
+         .emit = emit_vfios,
+         .help = "a PCI function of the host: PATH[,guest-address=00:DD.0]"},
         {.name = "async-executor",
          .scope = SCOPE_RUN,
          .group = GROUP_DEVICES,

@@ -12,7 +12,9 @@
 #define PROTECTED "protected VMs need hardware for them"
 #define DEVICE_TREE "a device tree, or a device of Arm boards: not on x86"
 #define FREQUENCY "of frequency scaling that the guest takes part in: none here"
-#define PASSTHROUGH "no passthrough of host devices yet"
+#define COLD_PASSTHROUGH                                                                           \
+        "functions of the host come with --vfio at the start, and stay: the sandbox opens no more"
+#define PLATFORM "of devices that are not on PCI"
 #define VHOST_USER "of vhost-user devices only block, fs, net, rng and vsock"
 #define SAVING "memory is not moved to a file while the guest runs"
 #define REMOVED "removed from crosvm; see the option that took its place"
@@ -34,7 +36,7 @@ static const Refused run_options[] = {
         {"battery", "needs the Goldfish battery, for which distributions' kernels have no driver"},
         {"bus-lock-ratelimit", "needs a processor that tells of bus locks"},
         {"cfg", REMOVED},
-        {"coiommu", PASSTHROUGH},
+        {"coiommu", "guests have no IOMMU"},
         {"cpu-capacity", FREQUENCY},
         {"cpu-frequencies-khz", FREQUENCY},
         {"cpu-ipc-ratio", FREQUENCY},
@@ -86,10 +88,9 @@ static const Refused run_options[] = {
         {"trackpad", MEDIA},
         {"tube-fd", WINDOWS},
         {"v4l2-proxy", MEDIA},
-        {"vfio", PASSTHROUGH},
-        {"vfio-isolate-hotplug", PASSTHROUGH},
-        {"vfio-platform", PASSTHROUGH},
-        {"vfio-platform-pm", PASSTHROUGH},
+        {"vfio-isolate-hotplug", COLD_PASSTHROUGH},
+        {"vfio-platform", PLATFORM},
+        {"vfio-platform-pm", PLATFORM},
         {"vhost-scmi", PROTECTED},
         {"vhost-user-console", VHOST_USER},
         {"vhost-user-gpu", VHOST_USER},

@@ -52,6 +52,8 @@ void vmm_config_deinit(VmmConfig *config) {
                 vmm_vhost_user_deinit(&config->vhost_users[i]);
         for (size_t i = 0; i < config->n_pmems; i++)
                 vmm_pmem_deinit(&config->pmems[i]);
+        for (size_t i = 0; i < config->n_vfios; i++)
+                vmm_vfio_deinit(&config->vfios[i]);
         for (size_t i = 0; i < config->n_shared_dirs; i++)
                 vmm_shared_dir_deinit(&config->shared_dirs[i]);
         free(config->shared_dirs);
@@ -114,6 +116,12 @@ void vmm_pmem_deinit(VmmPmem *pmem) {
         free(pmem->path);
         (void) vmm_ext2_free(pmem->ext2);
         *pmem = (VmmPmem){0};
+}
+
+/** vmm_vfio_deinit() - release what it owns */
+void vmm_vfio_deinit(VmmVfio *vfio) {
+        free(vfio->path);
+        *vfio = (VmmVfio){0};
 }
 
 static const char *hardware_name(VmmSerialHardware hardware) {
@@ -251,6 +259,8 @@ static bool collect_slots(const VmmConfig *config, uint32_t *ret) {
                 ok &= take_slot(ret, config->folders[i].pci_slot);
         for (size_t i = 0; i < config->n_vhost_users; i++)
                 ok &= take_slot(ret, config->vhost_users[i].pci_slot);
+        for (size_t i = 0; i < config->n_vfios; i++)
+                ok &= take_slot(ret, config->vfios[i].pci_slot);
         return ok;
 }
 
@@ -267,7 +277,8 @@ static int check_pci_slots(const VmmConfig *config, TextError *reterr) {
 
         if (!collect_slots(config, &slots))
                 return text_error_set(reterr, -EINVAL,
-                                      "pci-address=, --stub-pci-device: two devices have the same "
+                                      "pci-address=, guest-address=, --stub-pci-device: two "
+                                      "devices have the same "
                                       "address");
         if (config->bios && slots & UINT32_C(1) << VMM_PCI_SLOT_MAX)
                 return text_error_set(reterr, -EINVAL,
@@ -279,7 +290,7 @@ static int check_pci_devices(const VmmConfig *config, TextError *reterr) {
         size_t n = config->n_disks + (config->n_scsi_disks > 0) + config->n_pmems + config->n_nets +
                    config->n_folders + config->n_shared_dirs + config->n_vhost_users +
                    !config->no_rng + (config->vsock_cid != 0) + !config->no_balloon +
-                   config->board.n_stubs + config->board.hotplug_slots;
+                   config->board.n_stubs + config->board.hotplug_slots + config->n_vfios;
 
         for (size_t i = 0; i < config->n_serials; i++)
                 n += config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
@@ -305,6 +316,22 @@ static int check_balloon(const VmmConfig *config, TextError *reterr) {
         if (config->init_memory_bytes > config->memory_bytes)
                 return text_error_set(reterr, -EINVAL, "--init-mem: more than --mem");
         return 0;
+}
+
+/* A device of the host reaches guest memory at any time: it stays where it is, and nobody can save what is in the device. */
+static int check_vfios(const VmmConfig *config, TextError *reterr) {
+        const char *other = NULL;
+
+        if (config->n_vfios == 0)
+                return 0;
+        if (config->balloon_page_reporting)
+                other = "--balloon-page-reporting";
+        else if (config->init_memory_bytes != 0)
+                other = "--init-mem";
+        else if (config->restore)
+                other = "--restore";
+        return other ? text_error_set(reterr, -EINVAL, "--vfio and %s exclude each other", other)
+                     : 0;
 }
 
 static int check_vsock(const VmmConfig *config, TextError *reterr) {
@@ -438,6 +465,9 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
                         return r;
         }
         r = check_balloon(config, reterr);
+        if (r < 0)
+                return r;
+        r = check_vfios(config, reterr);
         if (r < 0)
                 return r;
         r = check_vsock(config, reterr);

@@ -119,6 +119,14 @@ typedef struct VmmPmem {
 
 #define VMM_PMEMS_MAX 8u
 
+/* --vfio: a PCI function of the host that the guest drives itself. */
+typedef struct VmmVfio {
+        char *path;        /* owned; of its directory in sysfs */
+        unsigned pci_slot; /* 1..VMM_PCI_SLOT_MAX, 0: any */
+} VmmVfio;
+
+#define VMM_VFIOS_MAX 8u
+
 typedef struct VmmConfig {
         VmmDialect
                 dialect; /* in whose words crosvm_flags_emit() writes it; parsing is always ours */
@@ -179,6 +187,8 @@ typedef struct VmmConfig {
         size_t n_scsi_disks;
         VmmPmem pmems[VMM_PMEMS_MAX];
         size_t n_pmems;
+        VmmVfio vfios[VMM_VFIOS_MAX];
+        size_t n_vfios;
         VmmNet nets[VMM_NETS_MAX];
         size_t n_nets;
         VmmOldNets old_nets; /* empty once the arguments are read */
@@ -201,6 +211,7 @@ void vmm_serial_deinit(VmmSerial *serial);
 void vmm_disk_init(VmmDisk *disk);
 void vmm_disk_deinit(VmmDisk *disk);
 void vmm_pmem_deinit(VmmPmem *pmem);
+void vmm_vfio_deinit(VmmVfio *vfio);
 void vmm_fw_cfg_file_deinit(VmmFwCfgFile *file);
 
 /* Exit statuses of the VMM with --extended-status, crosvm's numbers. */

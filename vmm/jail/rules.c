@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/sockios.h>
+#include <linux/vfio.h>
 #include <linux/vhost.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -102,6 +103,7 @@ static const JailRule device_rules[] = {
         IOCTL(TCGETS), /* consoles: is it a terminal? */
         IOCTL(TUNSETOFFLOAD),
         IOCTL(TUNSETQUEUE),
+        IOCTL(VFIO_DEVICE_SET_IRQS), /* the guest changes how a device of the host interrupts it */
         ALLOW(lseek),
         ALLOW(memfd_create),
         ALLOW(newfstatat), /* glibc's fstat() */

@@ -302,9 +302,11 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
                 r = virtio_rng_new(&rng);
                 if (r < 0)
                         return r;
-                return machine_add_virtio(machine, rng, machine_next_slot(machine, &slot, 0));
+                r = machine_add_virtio(machine, rng, machine_next_slot(machine, &slot, 0));
+                if (r < 0)
+                        return r;
         }
-        return 0;
+        return machine_add_vfios(machine, config, &slot, reterr);
 }
 
 /*
@@ -452,6 +454,7 @@ Machine *machine_free(Machine *machine) {
         (void) control_server_free(machine->control);
         (void) pci_hotplug_free(machine->pci_hotplug);
         (void) pci_root_free(machine->pci);
+        (void) vfio_container_free(machine->vfio);
         for (unsigned i = 0; i < MACHINE_COM_PORTS; i++)
                 (void) uart8250_free(machine->uarts[i]);
         for (unsigned i = 0; i < machine->n_chardevs; i++)

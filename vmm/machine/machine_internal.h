@@ -25,6 +25,7 @@
 #include "vmm/pci/hotplug.h"
 #include "vmm/pci/pci.h"
 #include "vmm/serial/uart8250.h"
+#include "vmm/vfio/vfio.h"
 #include "vmm/virtio/devices.h"
 #include "vmm/virtio/virtio.h"
 
@@ -210,6 +211,7 @@ struct Machine {
         CharDev *chardevs[MACHINE_CHARDEVS_MAX];
         unsigned n_chardevs;
         Uart8250 *uarts[MACHINE_COM_PORTS];
+        VfioContainer *vfio; /* NULL without --vfio */
         PciRoot *pci;
         MachineDebugger *debugger; /* NULL without --gdb */
         MachineRamdump *ramdump;
@@ -343,6 +345,9 @@ int machine_connect_process(const char *path, unsigned timeout_ms, TextError *re
 unsigned machine_process_queue_size(unsigned wanted);
 int machine_add_vhost_users(Machine *machine, const VmmConfig *config, unsigned *slot,
                             TextError *reterr);
+
+/* vfio.c */
+int machine_add_vfios(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
 
 /* pmem.c */
 int machine_map_pmems(Machine *machine, const VmmConfig *config, gpa_t *end, TextError *reterr);

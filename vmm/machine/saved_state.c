@@ -70,6 +70,7 @@ static const char *find_unsavable(const VmmConfig *config) {
                 {machine_has_fw_cfg(config), "--fw-cfg"},
                 {config->test_device, "--test-device"},
                 {config->board.nested, "--nested"},
+                {config->n_vfios > 0, "--vfio"},
                 {config->memory.n_mappings > 0, "--file-backed-mapping"},
                 {config->memory.pstore_path, "--pstore"},
         };
