@@ -11,6 +11,35 @@ boot_ours() { # HYPERVISOR
                 --params "$params" --serial type=stdout,hardware=serial,num=1,console=true "$guest/vmlinuz"
 }
 
+# all_devices HYPERVISOR DIRECTORY: a line as of boot_ours(), once the guest's drivers serve all kinds of devices
+all_devices() {
+        local steps=rng file
+        mkdir -p "$2/folder" "$2/sockets"
+        truncate -s 16M "$2/disk.img" "$2/scsi.img" "$2/pmem.img"
+        for file in virtio_balloon virtio_net virtio_scsi sd_mod virtio_pmem nd_pmem vmw_vsock_virtio_transport virtiofs; do
+                steps=$steps,module:$file
+        done
+        for file in vda sda pmem0; do steps=$steps,disk:$file,run:dd+if=/dev/$file+of=/dev/null+bs=64k; done
+        steps=$steps,net:10.9.0.2/24,run:mount+-t+virtiofs+work+/mnt,run:dd+if=/dev/zero+of=/mnt/file+bs=64k+count=64
+        # in a network namespace of its own, where the interface may have any name
+        # shellcheck disable=SC2016 # the inner shell's
+        unshare -n sh -c 'ip tuntap add dev tap0 mode tap vnet_hdr && ip link set tap0 up && exec "$@"' sh \
+                "$runner" 120 'step run: ok dd+if=/dev/zero' "$vmm" run --hypervisor "$1" --mem 256 --cpus 1 \
+                --initrd "$guest/initrd.img" --params "$params vivarium.test=$steps,run:sleep+1000" \
+                --serial type=stdout,hardware=serial,num=1,console=true --serial type=sink,hardware=virtio-console,num=1 \
+                --block "$2/disk.img" --scsi-block "$2/scsi.img" --pmem "$2/pmem.img" --net tap-name=tap0 \
+                --vsock "cid=9,socket-dir=$2/sockets" --balloon-page-reporting --socket "$2/control" \
+                --shared-dir "$(realpath "$2")/folder:work:type=fs" "$guest/vmlinuz"
+}
+
+# A line `figure NAME UNIT OURS - -` of the memory of all devices.
+figure_devices() { # HYPERVISOR ROUNDS DIRECTORY
+        for _ in $(seq "$2"); do
+                all_devices "$1" "$3" >>"$3/devices"
+        done
+        echo "figure vmm.devices.rss.$1 KiB $(cut -d' ' -f2 "$3/devices" | median) - -"
+}
+
 boot_qemu() { # ACCELERATOR CPU MACHINE
         # shellcheck disable=SC2086 # $qemu may carry options of its own
         "$runner" 60 "$word" $qemu -accel "$1" -cpu "$2" -M "$3,memory-backend=ram" \

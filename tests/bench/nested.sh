@@ -16,11 +16,12 @@ wanted() { # whether ONLY begins the name, or names one of its kind
         case $only in "$1"*) return 0 ;; *) return 1 ;; esac
 }
 
-if wanted boot || wanted vmm; then
+if wanted boot || wanted vmm.overhead; then
         race_boots kvm kvm host "${rounds:-5}" /run/vivarium-bench
-        wanted vmm && echo "figure vmm.overhead.rss KiB $(cut -d' ' -f2 /run/vivarium-bench/ours | median)" \
+        wanted vmm.overhead && echo "figure vmm.overhead.rss KiB $(cut -d' ' -f2 /run/vivarium-bench/ours | median)" \
                 "qemu-q35 $(cut -d' ' -f2 /run/vivarium-bench/q35 | median)"
 fi
+if wanted vmm.devices; then figure_devices kvm 1 "$(mktemp -d -p /dev/shm)"; fi
 case $only in
 "" | b | bl | blk | blk.r* | blk.seq*)
         . $bench/io.sh

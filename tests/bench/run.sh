@@ -184,6 +184,16 @@ bench_soft_boots() {
         rm -rf "$work"
 }
 
+bench_soft_devices() {
+        local work runner vmm guest
+        work=$(mktemp -d)
+        runner=$build/tests/bench/bench_run vmm=$build/vivarium-vmm guest=o/guest
+        . tests/bench/boots.sh
+        figure_devices soft 1 "$work" >"$work/figures" || :
+        take_figures <"$work/figures"
+        rm -rf "$work"
+}
+
 # Disks and cards on the software CPU, against QEMU's.
 bench_soft_io() { # race_disks PREFIX or race_cards PREFIX
         local work
@@ -270,6 +280,7 @@ if any_wanted dbus.ping daemon.rss.idle; then bench_bus; fi
 if any_wanted $scale; then bench_scale; fi
 if any_wanted restart.adopt10; then bench_adopt; fi
 if any_wanted boot.soft.q35 boot.soft.microvm; then bench_soft_boots; fi
+if any_wanted vmm.devices.rss.soft; then bench_soft_devices; fi
 case $only in
 "" | b | bl | blk | blk.s*) bench_soft_io race_disks blk.soft ;;
 esac
@@ -279,7 +290,7 @@ esac
 case $only in
 "" | c | cp | cpu*) bench_cpu ;;
 esac
-if any_wanted boot.kvm.q35 boot.kvm.microvm vmm.overhead.rss cycle.rate blk.randread.qd1 blk.randread.qd32 \
+if any_wanted boot.kvm.q35 boot.kvm.microvm vmm.overhead.rss vmm.devices.rss.kvm cycle.rate blk.randread.qd1 blk.randread.qd32 \
         blk.randwrite.qd1 blk.randwrite.qd32 blk.seqread; then bench_nested; fi
 
 printf '\n%-22s %12s %-5s %-14s %12s %7s\n' name value unit peer "peer's" ratio
