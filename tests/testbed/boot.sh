@@ -10,6 +10,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 build=$1 out=$2 params=${3:-} overlay=${4:-}
 here=tests/testbed
+seconds=${TESTBED_SECONDS:-1900}
 
 # shellcheck source=tests/guest/initramfs.sh
 . tests/guest/initramfs.sh
@@ -45,7 +46,8 @@ ldd "$unit"/* 2>/dev/null | sed -n 's/.* => \(.*libcmocka[^ ]*\) .*/\1/p' | sort
 [ -z "$overlay" ] || cp -r "$overlay/." "$payload/"
 units=$payload/usr/lib/systemd/system
 mkdir -p "$units/multi-user.target.wants"
-cp $here/host/vivarium-testbed.service "$units/"
+# It ends before the host is ended, so that there are logs.
+sed "s/^TimeoutStartSec=.*/TimeoutStartSec=$((seconds - 100))/" $here/host/vivarium-testbed.service >"$units/vivarium-testbed.service"
 ln -s ../vivarium-testbed.service "$units/multi-user.target.wants/"
 pack "$tree" $out/initrd.cpio
 
@@ -74,7 +76,7 @@ boot_once() {
 
         echo "testbed: booting the host"
         status=0
-        timeout -k 10 "${TESTBED_SECONDS:-1900}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m "${TESTBED_MEM:-4096}" \
+        timeout -k 10 $seconds qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m "${TESTBED_MEM:-4096}" \
                 -nodefaults -display none -monitor none -no-reboot -serial file:$out/logs/console.log \
                 -serial "${TESTBED_SERIAL:-file:$out/results}" -serial file:$out/heartbeat \
                 -kernel "$([ -e o/guest/vmlinux ] && echo o/guest/vmlinux || echo o/guest/vmlinuz)" \
