@@ -3,7 +3,6 @@
 /* A debugger's wishes as KVM_SET_GUEST_DEBUG takes them: through the debug registers, by SDM volume 3 section 17.2. */
 
 #include <errno.h>
-#include <sys/ioctl.h>
 
 #include "vmm/hv/kvm/kvm_internal.h"
 
@@ -35,10 +34,7 @@ static int kvm_set_debug(Vcpu *base, const VcpuDebug *debug) {
         if (debug->catch_breakpoints)
                 kvm.control |= KVM_GUESTDBG_USE_SW_BP;
         if (debug->block_interrupts) {
-                const int able = ioctl(vcpu->partition->kvm_fd, KVM_CHECK_EXTENSION,
-                                       KVM_CAP_SET_GUEST_DEBUG2);
-
-                if (able < 0 || !((unsigned) able & KVM_GUESTDBG_BLOCKIRQ))
+                if (!vcpu->partition->steps_block_irqs)
                         return -EOPNOTSUPP;
                 kvm.control |= KVM_GUESTDBG_BLOCKIRQ;
         }

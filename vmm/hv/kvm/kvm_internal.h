@@ -57,6 +57,7 @@ struct KvmPartition {
         HvConfig config;          /* .device is not kept */
         struct kvm_cpuid2 *cpuid; /* owned; for vCPU 0 */
         size_t run_size;
+        bool steps_block_irqs; /* KVM can do so; asked before the sandbox, whose vCPUs may not */
         bool kvmclock_paused;
         uint64_t paused_nsec, paused_tsc; /* kvmclock and the host's TSC when it was paused */
         pthread_mutex_t clock_lock;

@@ -201,6 +201,8 @@ int kvm_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **ret, TextE
                         return text_error_set(reterr, r, "cannot create vCPU %u: %s", i,
                                               strerror(-r));
         }
+        r = ioctl(partition->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
+        partition->steps_block_irqs = r > 0 && (r & KVM_GUESTDBG_BLOCKIRQ);
         partition->base = (Partition){
                 .ops = &kvm_partition_ops,
                 .doorbells = &kvm_doorbell_ops,
