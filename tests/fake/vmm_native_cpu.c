@@ -19,7 +19,10 @@ static uint8_t altstack[ALTSTACK_SIZE] __attribute__((aligned(64)));
 static CpuImage *volatile current;
 static sigjmp_buf out;
 
-static void trapped(int sig, siginfo_t *info, void *context) {
+void native_cpu_trapped(int sig, siginfo_t *info, void *context);
+void native_cpu_handler(int sig, siginfo_t *info, void *context);
+
+void native_cpu_trapped(int sig, siginfo_t *info, void *context) {
         static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
                                       REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
                                       REG_R12, REG_R13, REG_R14, REG_R15};
@@ -44,8 +47,17 @@ static void trapped(int sig, siginfo_t *info, void *context) {
         siglongjmp(out, 1);
 }
 
+/* The kernel leaves EFLAGS.AC to its handler, which was not compiled for that. */
+__asm__(".text\n"
+        ".type native_cpu_handler, @function\n"
+        "native_cpu_handler:\n"
+        "        pushfq\n"
+        "        andl $~0x40000, (%rsp)\n"
+        "        popfq\n"
+        "        jmp native_cpu_trapped\n");
+
 int native_cpu_open(void) {
-        struct sigaction sa = {.sa_sigaction = trapped,
+        struct sigaction sa = {.sa_sigaction = native_cpu_handler,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
         stack_t stack = {.ss_sp = altstack, .ss_size = sizeof(altstack)};
 

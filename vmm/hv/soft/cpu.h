@@ -311,7 +311,7 @@ struct SoftCpu {
         uint32_t flags;             /* all other flags */
         _Atomic uint32_t attention; /* ATTENTION_*: look outside the guest before the next block */
         int32_t budget;             /* blocks until the next look at the timer */
-        Tlb *tlb;                   /* of the current role */
+        const Tlb *tlb;             /* of the current role; one without entries while @aligned */
         NativeLink *exit_link;  /* the way on from the translated block that was left, or NULL */
         uint64_t native_target; /* of a call, while it is under way */
         uint32_t jump_mode;     /* mode and privilege, as the jump cache has them */
@@ -319,6 +319,7 @@ struct SoftCpu {
         uint8_t mode;                        /* MODE_* of the next instruction */
         uint8_t cpl;
         uint8_t role;        /* MMU_*: whose rights explicit data accesses have */
+        bool aligned;        /* they must be aligned */
         uint8_t shadow;      /* SHADOW_*: what the last instruction holds off for one more */
         bool single;         /* block_find() gives one instruction */
         bool event;          /* the instruction entered a handler: it is not a step */
@@ -497,6 +498,7 @@ uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
 uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool locked);
 void mem_end_slow(SoftCpu *c, const Uop *u);
+void mem_need_aligned(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_as(SoftCpu *c, const Uop *u, unsigned role, uint64_t va, unsigned size,
                   uint64_t value);
 void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned len);

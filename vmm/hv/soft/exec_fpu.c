@@ -444,7 +444,8 @@ static void masked_store(SoftCpu *c, const Uop *u, const uint8_t *bytes, const u
         at.index = REG_ZERO;
         at.disp = 0;
         va = ea_slow(c, &at);
-        (void) mem_begin(c, u, va, n);
+        for (unsigned i = 0; i < n; i += 8)
+                (void) mem_begin(c, u, va + i, 8);
         c->post_write = 0;
         for (unsigned i = 0; i < n; i++)
                 if (mask[i] & 0x80)
@@ -716,8 +717,9 @@ void op_x87_fnsave(SoftCpu *c, const Uop *u) {
         need_x87(c, u);
         va = ea(c, u);
         /* Both ends are writable before anything changes. */
-        (void) mem_begin(c, u, va, size / 2);
-        (void) mem_begin(c, u, va + size / 2, size / 2);
+        mem_need_aligned(c, u, va, size);
+        (void) mem_begin(c, u, va, 1);
+        (void) mem_begin(c, u, va + size - 1, 1);
         c->post_write = 0;
         /* Initialises, too. */
         if (u->size == 1)

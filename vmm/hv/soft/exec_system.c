@@ -447,14 +447,16 @@ static void load_table(SoftCpu *c, const Uop *u, uint64_t *base, uint16_t *limit
 }
 
 static void store_table(SoftCpu *c, const Uop *u, uint64_t base, uint16_t limit) {
-        uint8_t image[10];
+        const unsigned bytes = cpu_code64(c) ? 8 : 4;
         uint64_t va;
 
         need_umip(c, u);
         va = ea(c, u);
-        memcpy(image, &limit, 2);
-        memcpy(image + 2, &base, 8);
-        mem_write_bytes(c, u, va, image, cpu_code64(c) ? 10 : 6);
+        (void) mem_begin(c, u, va, 2); /* both or none */
+        (void) mem_begin(c, u, va + 2, bytes);
+        c->post_write = 0;
+        mem_write16(c, u, va, limit);
+        mem_write_bytes(c, u, va + 2, &base, bytes);
 }
 
 void op_lgdt(SoftCpu *c, const Uop *u) {

@@ -27,6 +27,8 @@ static unsigned xmm_bytes(const SoftCpu *c) {
 static void check_alignment(SoftCpu *c, const Uop *u, uint64_t va, unsigned alignment) {
         if (likely((va & (alignment - 1)) == 0))
                 return;
+        if (alignment == 16) /* FXSAVE and FXRSTOR; an image of XSAVE's is never told of so */
+                mem_need_aligned(c, u, va, IMAGE_BYTES);
         cpu_raise_code(c, u,
                        u->seg == SEG_SS && cpu_code64(c) && !is_canonical(va) ? EXC_SS : EXC_GP, 0);
 }

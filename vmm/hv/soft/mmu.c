@@ -232,12 +232,19 @@ bool mmu_pdptes_valid(SoftCpu *c, uint64_t cr3) {
         return true;
 }
 
-/** mmu_role_changed() - CPL, EFLAGS.AC or CR4.SMAP have changed: whose rights do data accesses have now? */
+/* What every access misses in, so that its alignment is looked at. */
+static const Tlb no_translations = {
+        .read = {[0 ... TLB_ENTRIES - 1] = {.tag = TLB_INVALID}},
+        .write = {[0 ... TLB_ENTRIES - 1] = {.tag = TLB_INVALID}},
+};
+
+/** mmu_role_changed() - CPL, EFLAGS.AC, CR0.AM or CR4.SMAP have changed: whose rights do data accesses have now? */
 void mmu_role_changed(SoftCpu *c) {
+        c->aligned = c->cpl == 3 && (c->flags & FLAG_AC) && (c->cr0 & CR0_AM);
         c->role = c->cpl == 3                                             ? MMU_USER
                   : unlikely((c->cr4 & CR4_SMAP) && (c->flags & FLAG_AC)) ? MMU_SUPERVISOR_AC
                                                                           : MMU_SUPERVISOR;
-        c->tlb = &c->tlbs[c->role];
+        c->tlb = unlikely(c->aligned) ? &no_translations : &c->tlbs[c->role];
         if (unlikely(c->role >= c->n_tlbs))
                 c->n_tlbs = MMU_ROLES;
 }
@@ -337,6 +344,29 @@ static uint8_t *resolve(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, 
         return host;
 }
 
+/* What the address of an operand of @size bytes must be a multiple of (SDM volume 3 table 6-7). */
+static unsigned alignment_of(unsigned size) {
+        if (size <= 16 && (size & (size - 1)) == 0)
+                return size;
+        return size == 10      ? 8
+               : size % 4 == 0 ? 4
+                               : 2; /* x87: a register, or an image of many words */
+}
+
+/* #AC for a user's operand that is not aligned, before the page tables are looked at. */
+static void check_alignment(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, unsigned role) {
+        if (likely(!c->aligned) || role != MMU_USER || (va & (alignment_of(size) - 1)) == 0)
+                return;
+        check_crossing(c, u, va, 1);
+        check_crossing(c, u, va, size);
+        cpu_raise_code(c, u, EXC_AC, 0);
+}
+
+/** mem_need_aligned() - #AC where the current privilege must align an operand of @size bytes and has not */
+void mem_need_aligned(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
+        check_alignment(c, u, va, size, c->role);
+}
+
 static uint64_t device_read(SoftCpu *c, uint64_t pa, unsigned size) {
         uint64_t value;
 
@@ -360,6 +390,7 @@ static uint64_t read_at(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, un
         uint64_t pa, value = 0;
         uint8_t *host;
 
+        check_alignment(c, u, va, size, role);
         if ((va & 0xfff) + size > 0x1000) {
                 unsigned first = 0x1000 - (unsigned) (va & 0xfff);
                 uint8_t bytes[8] = {0};
@@ -469,6 +500,7 @@ static void write_at(SoftCpu *c, const Uop *u, uint64_t va, const void *data, un
         uint64_t pa, pa2 = 0;
         uint8_t *host, *host2;
 
+        check_alignment(c, u, va, size, role);
         if ((va & 0xfff) + size > 0x1000)
                 check_crossing(c, u, va, size);
         host = resolve(c, u, va, ACCESS_WRITE, role, &pa);
@@ -515,6 +547,7 @@ void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned 
                 return;
         }
         check_crossing(c, u, va, len);
+        check_alignment(c, u, va, len, c->role);
         if (unlikely(c->debug_watches))
                 debug_check_data(c, va, len, false);
         for (unsigned i = 0; i < len;) {
@@ -573,6 +606,7 @@ uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bo
         uint64_t pa;
         uint8_t *host;
 
+        check_alignment(c, u, va, size, c->role);
         if (unlikely(c->debug_watches))
                 debug_check_data(c, va, size, true);
         c->post_va = va;

@@ -342,7 +342,8 @@ static void random_registers(Differ *d) {
         d->start.r[RSP] =
                 one_in(d, 16) ? address(d, 8)
                               : DATA_FIRST + 0xf00 + (below(d, 0x200) & ~(one_in(d, 8) ? 0u : 7u));
-        d->start.flags = (next(d) & FLAGS_ARITH) | 0x202 | (one_in(d, 8) ? FLAG_DF : 0);
+        d->start.flags = (next(d) & FLAGS_ARITH) | 0x202 | (one_in(d, 8) ? FLAG_DF : 0) |
+                         (one_in(d, 16) ? FLAG_AC : 0);
 }
 
 static void random_data(Differ *d) {
@@ -592,7 +593,8 @@ static bool two_faults(const Differ *d, const CpuImage *native, const CpuImage *
 }
 
 static bool is_address_fault(const CpuImage *image) {
-        return image->vector == EXC_GP || image->vector == EXC_PF || image->vector == EXC_SS;
+        return image->vector == EXC_GP || image->vector == EXC_PF || image->vector == EXC_SS ||
+               image->vector == EXC_AC;
 }
 
 /* With both of its operands out of reach, vendors differ in which one CMPS looks at first. */
@@ -733,6 +735,7 @@ static void differ_init(Differ *d) {
                 soft_guest_map(&d->guest, DATA_FIRST + i, DATA_GPA + i,
                                SOFT_MAP_USER | SOFT_MAP_NX | (i < 0x2000 ? SOFT_MAP_WRITE : 0));
         soft_guest_long_mode(&d->guest, 3);
+        d->guest.cpu->cr0 |= CR0_AM;
         d->guest.cpu->seg[SEG_GS].base = GS_BASE;
         cpu_mode_changed(d->guest.cpu);
         assert_int_equal(syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE), 0);
