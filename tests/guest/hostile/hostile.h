@@ -31,9 +31,12 @@
 #define PATIENCE                                                                                   \
         100000000000ull /* in ticks of the TSC: for what would otherwise never come, on a host that is busy */
 
+#define PATIENCE_SHORT 1000000ull /* until there is room; if not, the ring overflows */
+
 #define COM1 0x3f8u
 #define VIRTIO_VENDOR 0x1af4u
 #define F_VERSION_1 (1ull << 32)
+#define F_RING_PACKED (1ull << 34)
 #define F_BLK_RO (1ull << 5)
 
 enum {
@@ -75,6 +78,13 @@ struct desc {
         uint16_t flags, next;
 };
 
+/* In a packed ring, and in a table behind one. */
+struct packed_desc {
+        uint64_t address;
+        uint32_t len;
+        uint16_t id, flags;
+};
+
 struct device {
         unsigned slot, type, n_queues;
         const struct family *family;
@@ -97,6 +107,7 @@ extern struct device devices[DEVICES_MAX];
 extern unsigned n_devices;
 extern uint64_t seed;
 extern unsigned ring_sizes[RINGS]; /* of the device that begin() started last */
+extern bool rings_are_packed;      /* the same */
 
 static inline void out8(uint16_t port, uint8_t v) {
         __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port) : "memory");
@@ -193,8 +204,15 @@ volatile uint8_t *scratch(unsigned bytes);
 void put32(volatile uint8_t *at, uint64_t v);
 void put64(volatile uint8_t *at, uint64_t v);
 
+/* packed.c */
+void forget_packed(void);
+void offer_packed(const struct request *rq);
+bool answered_packed(unsigned queue, unsigned *ret_len);
+void scribble_packed(unsigned queue);
+
 /* rings.c */
 void abuse(struct device *dev);
+void scribble_descriptor(struct desc *d, unsigned size);
 
 /* board.c */
 void abuse_board(void);

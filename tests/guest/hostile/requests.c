@@ -4,8 +4,6 @@
 
 #include "tests/guest/hostile/hostile.h"
 
-#define PATIENCE_SHORT 1000000ull /* until there is room; if not, the ring overflows */
-
 static void wait_for_room(unsigned queue) {
         const volatile uint16_t *avail = (volatile uint16_t *) ring(queue, 1),
                                 *used = (volatile uint16_t *) ring(queue, 2);
@@ -22,6 +20,10 @@ void offer(const struct request *rq) {
         unsigned size = ring_sizes[rq->queue];
         uint16_t index = avail[1], head = (uint16_t) (2 * index % size), n = head;
 
+        if (rings_are_packed) {
+                offer_packed(rq);
+                return;
+        }
         wait_for_room(rq->queue);
         if (rq->n_out)
                 table[n++] = (struct desc){.address = rq->out ? rq->out : BUFFERS,
@@ -41,14 +43,15 @@ void offer(const struct request *rq) {
 unsigned serve(struct device *dev, const struct request *rq) {
         volatile uint16_t *used = (volatile uint16_t *) ring(rq->queue, 2);
         uint64_t end = ticks() + PATIENCE;
+        unsigned len = 0;
 
-        begin(dev, 0);
+        begin(dev, F_RING_PACKED);
         offer(rq);
         notify(dev, rq->queue);
-        while (used[1] == 0)
+        while (rings_are_packed ? !answered_packed(rq->queue, &len) : used[1] == 0)
                 if (ticks() > end)
                         fail(dev, "a good request after a reset gets no answer");
-        return used[4] | (unsigned) used[5] << 16;
+        return rings_are_packed ? len : used[4] | (unsigned) used[5] << 16;
 }
 
 /* A place for the words of one request, somewhere in the buffers, full of noise. */

@@ -33,7 +33,7 @@ static void negotiate(struct device *dev) {
                 set8(dev, C_STATUS, any() | 1);
 }
 
-static void scribble_descriptor(struct desc *d, unsigned size) {
+void scribble_descriptor(struct desc *d, unsigned size) {
         *d = (struct desc){
                 .address = odd_address(),
                 .len = (uint32_t) (one_in(3) ? odd_number() : below(8192)),
@@ -49,11 +49,15 @@ static void scribble_descriptor(struct desc *d, unsigned size) {
         }
 }
 
-static void scribble_ring(unsigned queue) {
+static void scribble_ring(const struct device *dev, unsigned queue) {
         struct desc *table = (struct desc *) ring(queue, 0), *indirect = (struct desc *) BUFFERS;
         volatile uint16_t *avail = (volatile uint16_t *) ring(queue, 1);
         unsigned size = 1u << below(11);
 
+        if ((offered(dev) & F_RING_PACKED) && !one_in(4)) {
+                scribble_packed(queue);
+                return;
+        }
         for (unsigned i = 0; i < 64; i++) {
                 scribble_descriptor(&table[below(size)], size);
                 scribble_descriptor(&indirect[below(32)], 32);
@@ -74,7 +78,7 @@ static void set_queue(struct device *dev, unsigned queue) {
         bool honest = one_in(2);
 
         set16(dev, C_QUEUE, queue);
-        set16(dev, C_SIZE, honest ? 1u << below(11) : odd_number());
+        set16(dev, C_SIZE, honest ? 1u << below(11) : one_in(2) ? below(1025) : odd_number());
         set64(dev, C_DESC, honest || one_in(2) ? ring(queue, 0) : odd_address());
         set64(dev, C_AVAIL, honest || one_in(2) ? ring(queue, 1) : odd_address());
         /* the used ring over the available one, too */
@@ -153,11 +157,11 @@ void abuse(struct device *dev) {
         for (unsigned i = 0; i < 6; i++)
                 set_queue(dev, one_in(6) ? (unsigned) odd_number() : below(dev->n_queues));
         set16(dev, C_CONFIG_VECTOR, odd_number());
-        scribble_ring(0);
+        scribble_ring(dev, 0);
         if (!one_in(8)) /* else: notified before it is ready */
                 set8(dev, C_STATUS, S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
         for (unsigned i = 0; i < 24; i++) {
-                scribble_ring(below(dev->n_queues + 1));
+                scribble_ring(dev, below(dev->n_queues + 1));
                 notify(dev, one_in(8) ? (unsigned) odd_number() : below(dev->n_queues));
                 if (one_in(6)) /* while what was asked is under way */
                         set8(dev, C_STATUS, one_in(2) ? 0 : any());

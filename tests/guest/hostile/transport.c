@@ -7,6 +7,7 @@
 struct device devices[DEVICES_MAX];
 unsigned n_devices;
 unsigned ring_sizes[RINGS];
+bool rings_are_packed;
 
 uint32_t pci_read(unsigned slot, unsigned offset) {
         out32(0xcf8, 0x80000000u | slot << 11 | (offset & 0xfc));
@@ -137,10 +138,13 @@ static void set_up_queue(const struct device *dev, unsigned queue) {
 /* From a reset to DRIVER_OK with the features among @features that are offered, and all queues set up. */
 void begin(struct device *dev, uint64_t features) {
         set8(dev, C_STATUS, S_ACK | S_DRIVER);
-        accept(dev, F_VERSION_1 | (offered(dev) & features));
+        features &= offered(dev);
+        accept(dev, F_VERSION_1 | features);
         set8(dev, C_STATUS, S_ACK | S_DRIVER | S_FEATURES_OK);
         if (!(get8(dev, C_STATUS) & S_FEATURES_OK))
                 fail(dev, "does not take what it offers after a reset");
+        rings_are_packed = features & F_RING_PACKED;
+        forget_packed();
         for (unsigned i = 0; i < dev->n_queues && i < RINGS; i++) {
                 fill((void *) ring(i, 0), 0, 0x30000);
                 set_up_queue(dev, i);

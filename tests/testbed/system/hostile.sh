@@ -16,7 +16,8 @@ hostile_begin() {
         rm -f hostile.fs hostile.sock
         printf 'HOSTILE\0' >hostile.img
         cp hostile.img hostile-scsi.img
-        truncate -s 1M hostile.img hostile-rw.img hostile-scsi.img hostile-scsi-rw.img
+        cp hostile.img hostile-packed.img
+        truncate -s 1M hostile.img hostile-packed.img hostile-rw.img hostile-scsi.img hostile-scsi-rw.img
         truncate -s 2M hostile.pmem
         : >hostile.console
         helpers=
@@ -26,7 +27,7 @@ hostile_begin() {
                 helpers=$!
                 extra="--vhost-user-connect-timeout-ms 60000 --vhost-user-fs hostile.fs,tag=work"
         fi
-        ! command -v passt >passt.path || extra="$extra --net user"
+        ! command -v passt >passt.path || extra="$extra --net user --net user,packed-queue"
         # shellcheck disable=SC2154 # set by the caller
         if [ -x "$guest/vsock_peer" ]; then
                 "$guest/vsock_peer" serve unix:hostile.sockets/vsock_7 >peer.log 2>&1 &
@@ -58,7 +59,7 @@ scenario_hostile() {
                 fi
                 # shellcheck disable=SC2086,SC2154 # several; set by the caller
                 timeout 580 "$vmm" --extended-status run --hypervisor "$hypervisor" --mem 64 --cpus 1 --socket hostile.sock \
-                        --block hostile.img,ro --block hostile-rw.img --pmem hostile.pmem --balloon-page-reporting \
+                        --block hostile.img,ro --block hostile-rw.img --block hostile-packed.img,ro,packed-queue --pmem hostile.pmem --balloon-page-reporting \
                         --scsi-block hostile-scsi.img,ro --scsi-block hostile-scsi-rw.img \
                         --vsock socket-dir=hostile.sockets,cid=5 $extra \
                         --serial type=file,path=hostile.console,hardware=serial,num=1 \
