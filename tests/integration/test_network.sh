@@ -91,6 +91,7 @@ scenario_made
 plug_again=plug_by_descriptor
 scenario_cards
 scenario_tap
+scenario_packed
 scenario_user
 scenario_folder "${VIVARIUM_FOLDER_MIB:-16}"
 scenario_folder_lost

@@ -88,6 +88,34 @@ scenario_tap() {
         kill $peer
 }
 
+# A card and a disk whose rings are packed
+scenario_packed() {
+        local peer
+        ip link set lo up
+        make_tap multi_queue
+        "$guest/netpeer" listen 5001 &
+        peer=$!
+        mkdir -p packed.tree
+        head -c 3000000 /dev/urandom >packed.tree/from-host
+        (cd packed.tree && sha256sum from-host >from-host.sha256)
+        mke2fs -q -t ext4 -d packed.tree packed.img 32M
+        guest_runs packed "net:10.9.0.2/24,run:grep+-c+^.{34}1+-E+/sys/block/vda/device/features,ext4:vda,$(
+                )run:grep+-c+^.{34}1+-E+/sys/class/net/eth0/device/features,run:netpeer+send+10.9.0.1+5001+$seconds,$(
+                )run:netpeer+receive+10.9.0.1+5001+$seconds,run:netpeer+echo+10.9.0.1+5001+1,poweroff" \
+                --block packed.img,packed-queue --net tap-name=tap0,packed-queue,vq-pairs=2
+        same "a guest with packed rings powers off" 0 $status
+        says "its disk's driver takes them" packed 'ok grep.*/sys/block/vda'
+        says "and reads and writes a file system with them" packed '^step ext4: ok'
+        debugfs -R 'dump from-guest from-guest' packed.img 2>debugfs.log
+        debugfs -R 'dump from-guest.sha256 from-guest.sha256' packed.img 2>>debugfs.log
+        if sha256sum -c from-guest.sha256 >sum.log; then pass "the host finds what it wrote"; else fail "the host finds what it wrote"; fi
+        says "its card's driver takes them" packed 'ok grep.*/sys/class/net'
+        says "every byte that it sends arrives" packed 'ok netpeer\+send'
+        says "and every byte that it is sent" packed 'ok netpeer\+receive'
+        says "small messages go to and fro" packed 'ok netpeer\+echo'
+        kill $peer
+}
+
 # ROUNDS: suspensions while the guest has interrupts of a timer, a disk and a card
 scenario_suspend_card() {
         local peer

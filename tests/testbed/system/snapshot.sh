@@ -45,7 +45,7 @@ scenario_snapshot() {
         mkdir -p snap.d
         snap_steps="${snap_net:+net:10.9.0.2/24,}module:vmw_vsock_virtio_transport,module:virtio_scsi,module:sd_mod,scsi:0,count:vda+scsi0,run:vsock_peer+put+vsock:2:5000+100000${snap_net:+,run:ping+-c+1+-W+30+10.9.0.1},rng,echo:heard,poweroff"
         # shellcheck disable=SC2206 # words
-        options=(--block counted.img --scsi-block counted.scsi --vsock cid=7,socket-dir=snap.d $snap_net)
+        options=(--block counted.img,packed-queue --scsi-block counted.scsi --vsock cid=7,socket-dir=snap.d $snap_net)
         rm -f snap.d/vsock_5000
         begin_peer service.log "$guest/vsock_peer" serve unix:snap.d/vsock_5000
         service=$!
