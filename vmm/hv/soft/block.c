@@ -3,71 +3,21 @@
  * Decoded blocks by physical address. Each processor has its own, so that nobody frees what another runs; a block is
  * good as long as the version of its page is the one it was decoded at.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-
 #include "base/cleanup.h"
 #include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/block_cache.h"
 #include "vmm/hv/soft/handlers.h"
 #include "vmm/hv/soft/native.h"
 
-#define ARENA_SIZE (64u * 1024u * 1024u)
-#define HASH_SIZE 65536u
-
-#define STRADDLERS 64u
 #define INSTRUCTION_BYTES 15u
-
-/* An instruction that lies in two pages; good as long as both are as they were. */
-typedef struct Straddler {
-        uint64_t phys, phys2;
-        const _Atomic uint32_t *version_at, *version_at2; /* NULL = none */
-        uint32_t version, version2;
-        uint8_t block[sizeof(Block) + 2 * sizeof(Uop)] __attribute__((aligned(16)));
-} Straddler;
-
-struct BlockCache {
-        uint8_t *arena;
-        size_t used;
-        Block *hash[HASH_SIZE];
-        Straddler straddlers[STRADDLERS];
-};
 
 static void block_stop(SoftCpu *c, const Uop *u) {
         c->rip = (c->r[REG_BLOCK] + u->ip) & ip_mask(c);
 }
 
-/** block_cache_new() - an empty cache for one processor. Return: 0 or -ENOMEM. */
-int block_cache_new(struct BlockCache **ret) {
-        struct BlockCache *cache = calloc(1, sizeof(*cache));
-        void *arena;
-
-        if (!cache)
-                return -ENOMEM;
-        arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (arena == MAP_FAILED) {
-                free(cache);
-                return -ENOMEM;
-        }
-        cache->arena = arena;
-        *ret = cache;
-        return 0;
-}
-
-/** block_cache_free() - release; NULL is fine */
-void block_cache_free(struct BlockCache *cache) {
-        if (!cache)
-                return;
-        (void) munmap(cache->arena, ARENA_SIZE);
-        free(cache);
-}
-
 /** block_cache_flush() - forget all blocks; not from inside one */
 void block_cache_flush(SoftCpu *c) {
-        memset(c->cache->hash, 0, sizeof(c->cache->hash));
-        memset(c->cache->straddlers, 0, sizeof(c->cache->straddlers));
-        c->cache->used = 0;
+        block_cache_clear(c->cache);
         native_cache_flush(c->native);
         block_generation_next(c, true);
 }
@@ -78,24 +28,29 @@ void block_cache_flush(SoftCpu *c) {
  */
 void block_generation_next(SoftCpu *c, bool global_too) {
         c->generation[0]++;
+        c->generation[WAY_YOUNG]++;
         if (!global_too)
                 return;
-        c->generation[1]++;
+        c->generation[WAY_GLOBAL]++;
+        c->generation[WAY_GLOBAL | WAY_YOUNG]++;
         memset(c->fetched, 0, sizeof(c->fetched));
 }
 
-static size_t block_size(unsigned n) {
-        return (sizeof(Block) + (n + 1) * sizeof(Uop) + 15) & ~(size_t) 15;
+/* Neither goes on with the next Uop nor writes to memory, which ends the block behind it: see code_written(). */
+static bool is_jump(const Uop *u) {
+        return u->fn == op_jcc || u->fn == op_jmp_rel;
 }
 
 static void finish(Block *b, uint64_t phys, unsigned mode, unsigned n, unsigned bytes) {
         b->phys = phys;
         b->page_version = NULL;
-        b->linkable = false;
         b->chain = NULL;
         b->heat = 0;
         b->mode = (uint8_t) mode;
         b->n_uops = (uint8_t) n;
+        b->kept = false;
+        b->n_slots = (uint8_t) (is_jump(&b->uops[n - 1]) ? n : n + 1);
+        b->n_links = 0;
         b->n_bytes = (uint16_t) bytes;
         b->uops[n] = (Uop){
                 .fn = block_stop, .ip = (uint16_t) bytes, .base = REG_ZERO, .index = REG_ZERO};
@@ -193,17 +148,16 @@ static Block *find_straddler(SoftCpu *c, uint64_t lin, uint64_t phys, const uint
         return b;
 }
 
-/* Neither the mode nor the privilege changes on the way to the next block, and no limit of a segment is on it. */
-static bool ends_directly(const Block *b) {
+/* How many successors the block has without a change of mode or privilege, or a limit of a segment, on the way. */
+static unsigned count_links(const Block *b) {
         UopFn last = b->uops[b->n_uops - 1].fn;
 
-        return (b->mode == MODE_64 || (b->mode & MODE_FLAT)) &&
-               (last == op_jcc || last == op_jmp_rel || last == op_call_rel);
+        if (b->mode != MODE_64 && !(b->mode & MODE_FLAT))
+                return 0;
+        return last == op_jcc ? 2 : last == op_jmp_rel || last == op_call_rel ? 1 : 0;
 }
 
-static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host,
-                            unsigned bucket) {
-        struct BlockCache *cache = c->cache;
+static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t *host) {
         unsigned offset = lin & 0xfff, n, bytes;
         _Atomic uint32_t *version = ram_page_version(c->partition, phys);
         uint32_t at_version;
@@ -214,80 +168,64 @@ static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8
         if (known_straddler(c, phys))
                 return find_straddler(c, lin, phys, host);
         make_room_for_thunks(c);
-        if (cache->used + block_size(BLOCK_UOPS_MAX) > ARENA_SIZE)
-                block_cache_flush(c);
-        b = (Block *) (void *) (cache->arena + cache->used);
+        if (block_cache_make_room(c->cache, &b)) {
+                c->generation[WAY_YOUNG]++;
+                c->generation[WAY_GLOBAL | WAY_YOUNG]++;
+        }
         at_version = atomic_load_explicit(version, memory_order_acquire);
         n = decode_block(c->thunks, host + offset, 0x1000 - offset, c->mode, BLOCK_UOPS_MAX,
                          b->uops, &bytes);
         if (n == 0)
                 return find_straddler(c, lin, phys, host);
         finish(b, phys, c->mode, n, bytes);
-        b->linkable = ends_directly(b);
-        memset(b->links, 0, sizeof(b->links));
+        b->n_links = (uint8_t) count_links(b);
+        memset(block_links(b), 0, b->n_links * sizeof(BlockLink));
         b->page_version = version;
         b->version = at_version;
-        b->hash_next = cache->hash[bucket];
-        cache->hash[bucket] = b;
-        cache->used += block_size(n);
+        block_cache_add(c->cache, b);
         return b;
 }
 
-/* Stale blocks on the way are taken out: code that is written again and again would make the chain endless. */
-static Block *find_cached(SoftCpu *c, unsigned bucket, uint64_t phys) {
-        Block **at = &c->cache->hash[bucket], *b;
-
-        while ((b = *at)) {
-                if (*b->page_version != b->version) {
-                        *at = b->hash_next;
-                        continue;
-                }
-                if (b->phys == phys && b->mode == c->mode)
-                        return b;
-                at = &b->hash_next;
-        }
-        return NULL;
-}
-
-/* @ret_global: whether the translation that led to the block is global */
-static Block *find_in_segment(SoftCpu *c, bool *ret_global) {
+/* @ret_which: the generation that holds the way to the block */
+static Block *find_in_segment(SoftCpu *c, uint8_t *ret_which) {
         uint64_t lin = linear_rip(c), phys;
-        unsigned bucket;
         JumpEntry *j = &c->jumps[(lin ^ lin >> 12) % JUMP_CACHE];
         const uint8_t *host;
+        bool global;
         Block *b;
 
-        if (likely(j->rip == lin && j->generation == c->generation[j->global] &&
+        if (likely(j->rip == lin && j->generation == c->generation[j->which] &&
                    j->mode == c->jump_mode && *j->block->page_version == j->block->version &&
                    !c->single)) {
-                *ret_global = j->global;
+                *ret_which = j->which;
                 return j->block;
         }
 
-        host = mmu_fetch_page(c, lin, &phys, ret_global);
+        host = mmu_fetch_page(c, lin, &phys, &global);
         phys |= lin & 0xfff;
         if (unlikely(!host || c->single))
                 return decode_once(c, lin, phys, host, 1);
-        bucket = (unsigned) ((phys ^ phys >> 16) % HASH_SIZE);
-        b = find_cached(c, bucket, phys);
+        b = block_cache_find(c->cache, phys, c->mode);
         if (!b) {
-                b = decode_cached(c, lin, phys, host, bucket);
+                b = decode_cached(c, lin, phys, host);
                 if (!b->page_version)
                         return b;
         }
+        *ret_which = (uint8_t) ((global ? WAY_GLOBAL : 0) | (b->kept ? 0 : WAY_YOUNG));
         *j = (JumpEntry){.rip = lin,
                          .block = b,
-                         .generation = c->generation[*ret_global],
+                         .generation = c->generation[*ret_which],
                          .mode = c->jump_mode,
-                         .global = *ret_global};
+                         .which = *ret_which};
         return b;
 }
 
 /* The instruction at rip alone, of whose bytes the code segment has @room. */
-static Block *find_last(SoftCpu *c, uint64_t room, bool *ret_global) {
+static Block *find_last(SoftCpu *c, uint64_t room) {
         const uint64_t lin = linear_rip(c);
         uint64_t phys;
-        const uint8_t *host = mmu_fetch_page(c, lin, &phys, ret_global);
+        bool global;
+        const uint8_t *host = mmu_fetch_page(c, lin, &phys, &global);
         Uop uops[2];
         unsigned bytes;
         Block *b;
@@ -305,18 +243,18 @@ static Block *find_last(SoftCpu *c, uint64_t room, bool *ret_global) {
 }
 
 /* Outside 64-bit mode nothing is executed that does not lie within the code segment with all its bytes. */
-static Block *find(SoftCpu *c, bool *ret_global) {
+static Block *find(SoftCpu *c, uint8_t *ret_which) {
         const uint64_t limit = c->seg[SEG_CS].limit;
         Block *b;
 
         if (likely(cpu_code64(c) || (c->mode & MODE_FLAT)))
-                return find_in_segment(c, ret_global);
+                return find_in_segment(c, ret_which);
         if (c->rip > limit)
                 cpu_raise_code(c, NULL, EXC_GP, 0);
         if (limit - c->rip < INSTRUCTION_BYTES)
-                return find_last(c, limit - c->rip + 1, ret_global);
-        b = find_in_segment(c, ret_global);
-        return b->n_bytes <= limit - c->rip + 1 ? b : find_last(c, limit - c->rip + 1, ret_global);
+                return find_last(c, limit - c->rip + 1);
+        b = find_in_segment(c, ret_which);
+        return b->n_bytes <= limit - c->rip + 1 ? b : find_last(c, limit - c->rip + 1);
 }
 
 /**
@@ -325,30 +263,31 @@ static Block *find(SoftCpu *c, bool *ret_global) {
  * Faults as an instruction fetch does. Return: never NULL; valid until the next call.
  */
 Block *block_find(SoftCpu *c) {
-        bool global;
+        uint8_t which;
 
-        return find(c, &global);
+        return find(c, &which);
 }
 
 /**
  * block_find_and_link() - block_find(), remembered in @from, which ran just before
- * @from: linkable
+ * @from: has links
  */
 Block *block_find_and_link(SoftCpu *c, Block *from) {
-        uint64_t generation = c->generation[1];
+        uint64_t generation = c->generation[WAY_GLOBAL | WAY_YOUNG];
         uint64_t rip = c->rip;
-        bool global;
-        Block *b = find(c, &global);
+        uint8_t which;
+        Block *b = find(c, &which);
 
-        /* A flush of the blocks on the way took @from with it. */
-        if (c->generation[1] == generation && b->page_version) {
-                BlockLink *link = &from->links[rip == c->r[REG_BLOCK] + from->n_bytes];
+        /* @from may have made room on the way. */
+        if (c->generation[WAY_GLOBAL | WAY_YOUNG] == generation && b->page_version) {
+                bool behind = from->n_links == 2 && rip == c->r[REG_BLOCK] + from->n_bytes;
+                BlockLink *link = &block_links(from)[behind];
 
                 *link = (BlockLink){.rip = rip,
                                     .block = b,
-                                    .generation = c->generation[global],
+                                    .generation = c->generation[which],
                                     .cpl = c->cpl,
-                                    .global = global};
+                                    .which = which};
         }
         return b;
 }
@@ -359,33 +298,42 @@ Block *block_find_and_link(SoftCpu *c, Block *from) {
  */
 Block *block_find_and_chain(SoftCpu *c) {
         NativeLink *link = c->exit_link;
-        uint64_t generation = c->generation[1];
-        bool global;
+        uint64_t generation = c->generation[WAY_GLOBAL];
+        uint8_t which;
         Block *b;
 
         c->exit_link = NULL;
-        b = find(c, &global);
+        b = find(c, &which);
         /* Unless a flush on the way took the link with it; what is not checked later must be right for good. */
-        if (!b->chain || b->mode != MODE_64 || c->generation[1] != generation ||
+        if (!b->chain || b->mode != MODE_64 || c->generation[WAY_GLOBAL] != generation ||
             (link->page != TLB_INVALID && link->page != (b->phys & PAGE_MASK)))
                 return b;
-        *link = (NativeLink){.code = b->chain,
-                             .page = link->page,
-                             .rip = c->rip,
-                             .generation = c->generation[global],
-                             .generation_at = &c->generation[global],
-                             .version_at = b->page_version,
-                             .version = b->version,
-                             .cpl = c->cpl};
+        link->code = b->chain;
+        if (link->page == TLB_INVALID)
+                *(NativeFarLink *) (void *) link =
+                        (NativeFarLink){.link = *link,
+                                        .rip = c->rip,
+                                        .generation = c->generation[which],
+                                        .generation_at = &c->generation[which],
+                                        .version_at = b->page_version,
+                                        .version = b->version,
+                                        .cpl = c->cpl};
         return b;
 }
 
-/** block_warm() - count one more execution of @b, and translate it when it is worth it. Return: what to execute. */
+/**
+ * block_warm() - count one more execution of @b, and translate it when it is worth it
+ *
+ * Return: what to execute; @b may be stale.
+ */
 Block *block_warm(SoftCpu *c, Block *b) {
         if (likely(++b->heat != c->native_heat))
                 return b;
         /* What lies in two pages would have to be checked against both. */
-        if (b->mode != MODE_64 || !b->page_version || native_translate(c->native, b))
+        if (b->mode != MODE_64 || !b->page_version)
+                return b;
+        b = block_cache_keep(c->cache, b);
+        if (b && native_translate(c->native, b))
                 return b;
         block_cache_flush(c);
         thunk_cache_flush(c->thunks);

@@ -43,6 +43,15 @@ void code_area_deinit(CodeArea *area) {
         *area = (CodeArea){0};
 }
 
+/** code_area_release() - the whole pages between @from and @to take no memory until they are written again */
+void code_area_release(CodeArea *area, size_t from, size_t to) {
+        const size_t page = (size_t) sysconf(_SC_PAGESIZE);
+        const size_t first = (from + page - 1) / page * page;
+
+        if (first < to)
+                (void) madvise(area->write + first, to - first, MADV_REMOVE);
+}
+
 /**
  * code_area_serialize() - after code was replaced, before the new code runs on this thread
  *

@@ -13,4 +13,5 @@ typedef struct CodeArea {
 
 int code_area_init(CodeArea *area, const char *name, size_t size);
 void code_area_deinit(CodeArea *area);
+void code_area_release(CodeArea *area, size_t from, size_t to);
 void code_area_serialize(void);

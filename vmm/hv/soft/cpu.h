@@ -184,26 +184,35 @@ struct Uop {
 
 #define BLOCK_UOPS_MAX 48u
 
+/* What a way to a block depends on, as numbers of the processor's generations. */
+#define WAY_GLOBAL 1u /* the translation is global */
+#define WAY_YOUNG 2u  /* the block may make room for others */
+#define WAYS 4u
+
 /* A successor that was found before; good while the processor's generation is the same. */
 typedef struct BlockLink {
         uint64_t rip;
         Block *block;
         uint64_t generation;
-        uint32_t cpl; /* whose right to execute was checked */
-        bool global;  /* which generation it is */
+        uint32_t cpl;  /* whose right to execute was checked */
+        uint8_t which; /* generation it is */
 } BlockLink;
 
 /* A way from one translated block to another, see native_branch.c. */
 typedef struct NativeLink {
         const void *code; /* of the other block, or what leaves to find it */
-        uint64_t
-                page; /* the physical page that both lie in, or TLB_INVALID: then what follows is checked */
+        uint64_t page;    /* the physical page that both lie in, or TLB_INVALID: a NativeFarLink */
+} NativeLink;
+
+/* The same to another page, where what was found before must still hold. */
+typedef struct NativeFarLink {
+        NativeLink link;
         uint64_t rip, generation;
         const uint64_t *generation_at;
         const _Atomic uint32_t *version_at;
         uint32_t version;
         uint8_t cpl;
-} NativeLink;
+} NativeFarLink;
 
 struct Block {
         Block *hash_next;
@@ -216,10 +225,18 @@ struct Block {
         uint8_t mode;
         uint8_t n_uops;
         uint16_t n_bytes;
-        bool linkable; /* it ends in a direct branch or in the middle of straight code */
-        BlockLink links[2];
+        uint8_t heat_seen; /* as it was when the block was last looked at, see block_cache.c */
+        uint8_t n_slots; /* @n_uops, and one that ends the block where the last may go on or write */
+        bool kept;       /* it lies where it is until all are forgotten */
+        uint8_t n_links; /* of a block that ends in a direct branch and is not translated */
         Uop uops[];
 };
+
+/* Successors, behind the Uops: where the branch goes, and behind it. */
+#define BLOCK_LINKS_MAX 2u
+static inline BlockLink *block_links(Block *b) {
+        return (BlockLink *) (void *) &b->uops[b->n_slots];
+}
 
 /* Whose rights an access has. Instruction fetches are of the first two only. */
 enum {
@@ -257,7 +274,7 @@ typedef struct JumpEntry {
         Block *block;
         uint64_t generation;
         uint32_t mode;
-        bool global; /* which generation it is */
+        uint8_t which; /* generation it is */
 } JumpEntry;
 
 typedef struct Segment {
@@ -330,8 +347,8 @@ struct SoftCpu {
         uint8_t post_write;  /* mem_end() has work to do */
         bool blocked;        /* an interrupt waits for IF or the end of a shadow */
         _Atomic bool sleeping;
-        /* Of jump cache and links: [1] where the translation is global. 64 bits, as a guest counts through 32 in minutes. */
-        uint64_t generation[2];
+        /* Of jump cache and links, by WAY_*. 64 bits, as a guest counts through 32 in minutes. */
+        uint64_t generation[WAYS];
         uint64_t large[LARGE_REGIONS / 64]; /* hash of the 4 MiB that a large page was found in */
         uint64_t huge;                      /* hash of the gigabytes that are one page */
         uint64_t
@@ -444,9 +461,12 @@ void cpu_set_flags(SoftCpu *c, uint32_t flags, uint32_t mask);
 void cpu_mode_changed(SoftCpu *c);
 uint64_t cpu_tsc(SoftCpu *c);
 
-/* block.c */
+/* block_cache.c */
 int block_cache_new(struct BlockCache **ret);
 void block_cache_free(struct BlockCache *cache);
+void block_cache_limit(struct BlockCache *cache, size_t young_bytes, size_t kept_bytes);
+
+/* block.c */
 void block_cache_flush(SoftCpu *c);
 void block_generation_next(SoftCpu *c, bool global_too);
 Block *block_find(SoftCpu *c);

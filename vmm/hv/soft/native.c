@@ -25,17 +25,18 @@
 
 #define CODE_SIZE (32u * 1024u * 1024u)
 #define BLOCK_CODE_MAX (32u * 1024u) /* more than any block needs */
-#define LINKS_MAX (256u * 1024u)
-#define LINKS_SIZE (LINKS_MAX * sizeof(NativeLink))
-#define FORMS_SIZE 2048u /* a hash table, at most half full */
+#define LINKS_SIZE (8u * 1024u * 1024u)
+#define NOWHERE (UINT64_C(1) << 62) /* no code can be at, nor a branch away from */
+#define BLOCK_LINKS_SIZE (8u * sizeof(NativeFarLink)) /* likewise */
+#define FORMS_SIZE 2048u                              /* a hash table, at most half full */
 
 struct NativeCache {
         CodeArea area;
         size_t used, used_at_start; /* behind the common code */
         bool reused;                /* code has been replaced */
         const uint8_t *common[COMMON_CODES];
-        NativeLink *links;
-        unsigned n_links;
+        uint8_t *links;
+        size_t links_used;
         unsigned n_forms;
         NativeForm forms[FORMS_SIZE];
 };
@@ -126,9 +127,25 @@ const uint8_t *native_executable(const struct NativeCache *cache, const uint8_t 
         return cache->area.exec + (at - cache->area.write);
 }
 
-/** native_add_link() - room for a way out of the block that is being translated; NULL when there is none */
-NativeLink *native_add_link(struct NativeCache *cache) {
-        return cache->n_links == LINKS_MAX ? NULL : &cache->links[cache->n_links++];
+/**
+ * native_add_link() - a way out of the block that is being translated, which leads nowhere yet
+ * @page: the physical page that it stays in, or TLB_INVALID for a NativeFarLink
+ */
+NativeLink *native_add_link(struct NativeCache *cache, uint64_t page) {
+        void *at = cache->links + cache->links_used;
+        const NativeLink link = {
+                .code = native_executable(cache, native_common(cache, COMMON_LEAVE_LINK)),
+                .page = page,
+        };
+
+        if (page == TLB_INVALID) {
+                *(NativeFarLink *) at = (NativeFarLink){.link = link, .rip = NOWHERE};
+                cache->links_used += sizeof(NativeFarLink);
+        } else {
+                *(NativeLink *) at = link;
+                cache->links_used += sizeof(NativeLink);
+        }
+        return at;
 }
 
 /* ---- making and flushing ---- */
@@ -171,10 +188,14 @@ void native_cache_free(struct NativeCache *cache) {
         free(cache);
 }
 
-/** native_cache_flush() - forget all translations, together with the blocks that have them */
+/** native_cache_flush() - forget all translations, together with the blocks that have them, and give memory back */
 void native_cache_flush(struct NativeCache *cache) {
+        if (cache->used > cache->used_at_start)
+                code_area_release(&cache->area, cache->used_at_start, cache->used);
+        if (cache->links_used > 0)
+                (void) madvise(cache->links, cache->links_used, MADV_DONTNEED);
         cache->used = cache->used_at_start;
-        cache->n_links = 0;
+        cache->links_used = 0;
         cache->reused = true;
 }
 
@@ -315,7 +336,8 @@ bool native_translate(struct NativeCache *cache, Block *b) {
         UopFn handlers[BLOCK_UOPS_MAX] = {0};
         const uint8_t *chain = NULL;
 
-        if (cache->used + BLOCK_CODE_MAX > cache->area.size || cache->n_links + 8 > LINKS_MAX)
+        if (cache->used + BLOCK_CODE_MAX > cache->area.size ||
+            cache->links_used + BLOCK_LINKS_SIZE > LINKS_SIZE)
                 return false;
         t.e = (Emitter){.at = cache->area.write + cache->used,
                         .end = cache->area.write + cache->used + BLOCK_CODE_MAX};

@@ -7,47 +7,41 @@
 #include "vmm/hv/soft/handlers.h"
 #include "vmm/hv/soft/native_internal.h"
 
-#define LINK_FIELD(base, field) operand_mem(base, (int32_t) offsetof(NativeLink, field))
+#define LINK_FIELD(base, field) operand_mem(base, (int32_t) offsetof(NativeFarLink, field))
 
 /* The way to the block that is @delta bytes from this one. */
 static void emit_link(Translator *t, int64_t delta) {
         Emitter *e = &t->e;
-        NativeLink *link = native_add_link(t->cache);
-        const uint8_t *leave = native_common(t->cache, COMMON_LEAVE_LINK);
         uint64_t offset = (t->block->phys & 0xfff) + (uint64_t) delta;
+        const bool far = offset > 0xfff;
+        /* What is good for a part of a page is so for all of it. */
+        const NativeLink *link =
+                native_add_link(t->cache, far ? TLB_INVALID : t->block->phys & PAGE_MASK);
+        const uint8_t *leave = native_common(t->cache, COMMON_LEAVE_LINK);
         uint8_t *jumps[4];
 
-        if (!link) {
-                e->full = true;
-                return;
-        }
-        /* What is good for a part of a page is so for all of it. */
-        *link = (NativeLink){
-                .code = native_executable(t->cache, leave),
-                .page = offset <= 0xfff ? t->block->phys & PAGE_MASK : TLB_INVALID,
-        };
         emit_op(e, 0x8d | OP_W, H_R15, operand_mem(H_R15, (int32_t) delta));
         emit_mov_imm(e, H_RAX, (uintptr_t) link);
-        if (offset <= 0xfff) {
-                emit_op(e, 0xff, 4, LINK_FIELD(H_RAX, code)); /* jmp */
+        if (!far) {
+                emit_op(e, 0xff, 4, LINK_FIELD(H_RAX, link.code)); /* jmp */
                 return;
         }
         emit_op(e, 0x3b | OP_W, H_R15, LINK_FIELD(H_RAX, rip));
-        jumps[0] = emit_jcc(e, CC_NZ);
+        jumps[0] = emit_jcc_short(e, CC_NZ);
         emit_op(e, 0x8b | OP_W, H_RCX, LINK_FIELD(H_RAX, generation_at));
         emit_op(e, 0x8b | OP_W, H_RCX, operand_mem(H_RCX, 0));
         emit_op(e, 0x3b | OP_W, H_RCX, LINK_FIELD(H_RAX, generation));
-        jumps[1] = emit_jcc(e, CC_NZ);
+        jumps[1] = emit_jcc_short(e, CC_NZ);
         emit_op(e, 0x8b | OP_W, H_RCX, LINK_FIELD(H_RAX, version_at));
         emit_op(e, 0x8b, H_RCX, operand_mem(H_RCX, 0));
         emit_op(e, 0x3b, H_RCX, LINK_FIELD(H_RAX, version));
-        jumps[2] = emit_jcc(e, CC_NZ);
+        jumps[2] = emit_jcc_short(e, CC_NZ);
         emit_op(e, 0x8a, H_RCX, CPU_FIELD(cpl));
         emit_op(e, 0x3a, H_RCX, LINK_FIELD(H_RAX, cpl));
-        jumps[3] = emit_jcc(e, CC_NZ);
-        emit_op(e, 0xff, 4, LINK_FIELD(H_RAX, code));
+        jumps[3] = emit_jcc_short(e, CC_NZ);
+        emit_op(e, 0xff, 4, LINK_FIELD(H_RAX, link.code));
         for (unsigned i = 0; i < 4; i++)
-                emit_target(e, jumps[i]);
+                emit_target_short(e, jumps[i]);
         emit_jmp_to(e, leave);
 }
 
@@ -202,7 +196,7 @@ static void look_up(Translator *t) {
         emit_op_imm(e, 0xc1, 4, operand_reg(H_RAX), 2, 1); /* shl */
         emit_op(e, 0x3b | OP_W, H_R15, JUMP(rip));
         emit_jcc_to(e, CC_NZ, leave);
-        emit_op(e, 0xb6 | OP_0F, H_RCX, JUMP(global)); /* movzx */
+        emit_op(e, 0xb6 | OP_0F, H_RCX, JUMP(which)); /* movzx */
         emit_op(e, 0x8b | OP_W, H_RCX,
                 (Operand){.memory = true,
                           .base = H_RDI,

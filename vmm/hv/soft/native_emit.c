@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/hv/soft/native_emit.h"
 
+#include <assert.h>
+
 #include "base/le.h"
 
 /** emit_byte() - one byte */
@@ -106,6 +108,13 @@ uint8_t *emit_jcc(Emitter *e, unsigned cc) {
         return e->at - 4;
 }
 
+/** emit_jcc_short() - the same in two bytes, for emit_target_short() within 127 bytes of code */
+uint8_t *emit_jcc_short(Emitter *e, unsigned cc) {
+        emit_byte(e, (uint8_t) (0x70 | cc));
+        emit_byte(e, 0);
+        return e->at - 1;
+}
+
 /** emit_jmp() - the same without a condition */
 uint8_t *emit_jmp(Emitter *e) {
         emit_byte(e, 0xe9);
@@ -117,6 +126,13 @@ uint8_t *emit_jmp(Emitter *e) {
 void emit_target(Emitter *e, uint8_t *jump) {
         if (!e->full)
                 le32_store(jump, (uint32_t) (e->at - (jump + 4)));
+}
+
+/** emit_target_short() - the same for a jump by emit_jcc_short() */
+void emit_target_short(Emitter *e, uint8_t *jump) {
+        assert(e->full || e->at - (jump + 1) <= INT8_MAX);
+        if (!e->full)
+                *jump = (uint8_t) (e->at - (jump + 1));
 }
 
 /** emit_jcc_to() - a conditional jump back to code that was emitted before */

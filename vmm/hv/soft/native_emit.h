@@ -80,7 +80,9 @@ void emit_op_imm(Emitter *e, uint32_t op, unsigned reg, Operand rm, uint64_t imm
 void emit_mov(Emitter *e, unsigned to, unsigned from);
 void emit_mov_imm(Emitter *e, unsigned to, uint64_t v);
 uint8_t *emit_jcc(Emitter *e, unsigned cc);
+uint8_t *emit_jcc_short(Emitter *e, unsigned cc);
 uint8_t *emit_jmp(Emitter *e);
 void emit_target(Emitter *e, uint8_t *jump);
+void emit_target_short(Emitter *e, uint8_t *jump);
 void emit_jcc_to(Emitter *e, unsigned cc, const uint8_t *target);
 void emit_jmp_to(Emitter *e, const uint8_t *target);

@@ -77,7 +77,7 @@ typedef enum CommonCode {
 } CommonCode;
 const uint8_t *native_common(const struct NativeCache *cache, CommonCode code);
 const uint8_t *native_executable(const struct NativeCache *cache, const uint8_t *at);
-NativeLink *native_add_link(struct NativeCache *cache);
+NativeLink *native_add_link(struct NativeCache *cache, uint64_t page);
 void native_add_form(struct NativeCache *cache, UopFn handler, NativeFn *translate, uint32_t op,
                      unsigned size);
 void native_add_sizes(struct NativeCache *cache, const UopFn handlers[4], unsigned first,

@@ -341,10 +341,10 @@ static inline Block *next_block(SoftCpu *c, Block *from) {
                 return block_find_and_chain(c);
         if (!from)
                 return block_find(c);
-        for (unsigned i = 0; i < ELEMENTSOF(from->links); i++) {
-                const BlockLink *link = &from->links[i];
+        for (unsigned i = 0; i < from->n_links; i++) {
+                const BlockLink *link = &block_links(from)[i];
 
-                if (link->rip == c->rip && link->generation == c->generation[link->global] &&
+                if (link->rip == c->rip && link->generation == c->generation[link->which] &&
                     link->cpl == c->cpl && link->block &&
                     *link->block->page_version == link->block->version)
                         return link->block;
@@ -414,8 +414,7 @@ static void run_blocks(SoftCpu *c) {
                 b = block_warm(c, next_block(c, b));
                 c->r[REG_BLOCK] = c->rip;
                 b->uops[0].fn(c, b->uops);
-                /* Translated code may have gone on to other blocks. */
-                if (!b->linkable || b->chain)
+                if (b->n_links == 0)
                         b = NULL;
         }
 }
@@ -495,8 +494,9 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         c->n_vcpus = p->n_vcpus;
         c->model = &p->model;
         c->cr4_known = soft_cr4_known(&p->model);
-        c->n_tlbs = MMU_SUPERVISOR_AC;           /* not that one yet */
-        c->generation[0] = c->generation[1] = 1; /* what memset() left is of none */
+        c->n_tlbs = MMU_SUPERVISOR_AC; /* not that one yet */
+        for (unsigned i = 0; i < WAYS; i++)
+                c->generation[i] = 1; /* what memset() left is of none */
         c->native_heat = NATIVE_HEAT;
         c->fxstate = aligned_alloc(64, 512);
         c->temp_block = malloc(sizeof(Block) + (BLOCK_UOPS_MAX + 1) * sizeof(Uop));

@@ -92,6 +92,18 @@ static void test_store_reaches_the_next_instruction_of_the_same_block(void **sta
         assert_int_equal(run(g, CODE).r[RAX], 9);
 }
 
+/* Zero, as any address, may be where a branch into another page goes. */
+static void test_branch_to_address_zero_arrives(void **state) {
+        SoftGuest *g = *state;
+
+        soft_guest_map(g, 0, CODE_GPA + 0x1000, SOFT_MAP_USER);
+        soft_guest_map(g, 0x1000, CODE_GPA, SOFT_MAP_USER);
+        PUT(g, CODE, "\xe9\xfb\xef\xff\xff");              /* jmp 0 */
+        PUT(g, CODE + 0x1000, "\xb8\x07\x00\x00\x00\xf4"); /* mov $7, %eax; hlt */
+        assert_int_equal(run(g, 0x1000).r[RAX], 7);
+        assert_int_equal(run(g, 0x1000).r[RAX], 7);
+}
+
 static void test_every_kind_of_store_is_noticed(void **state) {
         static const struct {
                 const char *bytes;
@@ -267,6 +279,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_store_through_another_mapping_changes_the_code),
                 TEST(test_store_reaches_the_next_instruction_of_the_same_block),
+                TEST(test_branch_to_address_zero_arrives),
                 TEST(test_every_kind_of_store_is_noticed),
                 TEST(test_device_that_writes_memory_changes_the_code),
                 TEST(test_new_mapping_of_the_page_runs_the_new_code),

@@ -403,13 +403,14 @@ static void random_state(Program *p, CpuImage *image) {
                 le64_store(image->fx + i, below(p, 2) ? next(p) : UINT64_C(0x3ff0000000000000));
 }
 
-static void run(Program *p, CpuImage *image, uint8_t *data, bool translated) {
+/* @heat: executions after which a block is translated */
+static void run(Program *p, CpuImage *image, uint8_t *data, uint32_t heat) {
         SoftCpu *c = p->guest.cpu;
         uint8_t *memory_now = soft_guest_memory(&p->guest, DATA_GPA);
 
         memcpy(memory_now, data, DATA_SIZE);
         block_cache_flush(c);
-        c->native_heat = translated ? 1 : NATIVE_HEAT_NEVER;
+        c->native_heat = heat;
         soft_guest_run(&p->guest, image);
         memcpy(data, memory_now, DATA_SIZE);
 }
@@ -437,11 +438,11 @@ static void fail_with(const Program *p, const CpuImage *start, const CpuImage *a
         fail_msg("translated code does something else");
 }
 
-static void test_translated_programs_do_what_interpreted_ones_do(void **state) {
+/* @heat: of the translated ones, of which some blocks may be interpreted in the beginning */
+static void compare_programs(Program *p, uint32_t heat) {
         const char *programs = getenv("VIVARIUM_NATIVE_PROGRAMS"),
                    *seed = getenv("VIVARIUM_NATIVE_SEED");
         static uint8_t before[DATA_SIZE], interpreted[DATA_SIZE], translated[DATA_SIZE];
-        Program *p = *state;
 
         p->random = UINT64_C(0x9e3779b97f4a7c15) ^ (seed ? strtoull(seed, NULL, 0) << 20 : 0);
         for (uint64_t n = programs ? strtoull(programs, NULL, 0) : PROGRAMS_DEFAULT; n > 0; n--) {
@@ -457,13 +458,27 @@ static void test_translated_programs_do_what_interpreted_ones_do(void **state) {
                 memcpy(interpreted, before, DATA_SIZE);
                 memcpy(translated, before, DATA_SIZE);
                 a = b = start;
-                run(p, &a, interpreted, false);
-                run(p, &b, translated, true);
+                run(p, &a, interpreted, NATIVE_HEAT_NEVER);
+                run(p, &b, translated, heat);
                 if (memcmp(a.r, b.r, sizeof(a.r)) != 0 || a.rip != b.rip || a.flags != b.flags ||
                     a.vector != b.vector || a.code != b.code || a.cr2 != b.cr2 ||
                     memcmp(a.fx, b.fx, 416) != 0 || memcmp(interpreted, translated, DATA_SIZE) != 0)
                         fail_with(p, &start, &a, &b);
         }
+}
+
+static void test_translated_programs_do_what_interpreted_ones_do(void **state) {
+        compare_programs(*state, 1);
+}
+
+/* With room for a few blocks only: young ones go and come back, and all are forgotten again and again. */
+static void test_programs_do_the_same_while_blocks_make_room_for_others(void **state) {
+        Program *p = *state;
+
+        block_cache_flush(p->guest.cpu);
+        block_cache_limit(p->guest.cpu->cache, 4096, 1024);
+        for (uint32_t heat = 1; heat <= 2; heat++)
+                compare_programs(p, heat);
 }
 
 static int set_up(void **state) {
@@ -490,6 +505,7 @@ static int tear_down(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_translated_programs_do_what_interpreted_ones_do),
+                cmocka_unit_test(test_programs_do_the_same_while_blocks_make_room_for_others),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -17,12 +17,15 @@
 #include "base/le.h"
 #include "tests/fake/vmm_tiny_guest.h"
 #include "vmm/hv/soft/soft.h"
+#include "vmm/hv/soft/soft_internal.h"
 
 #define N_CPUS 4u
 #define ROUNDS 2000
 #define IPI_ROUNDS 300
 #define VECTOR 0x30u
 #define STOP_PORT 0xf4
+#define LIMITED_BYTES 4096u
+#define SWEEPS_MIN 50u /* far more than there are without a limit */
 
 /* Where the guest counts. */
 #define LOCKED 0x3000
@@ -142,6 +145,7 @@ extern const uint8_t smp_code[], smp_handler[], smp_end[];
 typedef struct Processor {
         TinyGuest *guest;
         unsigned index;
+        bool limited; /* as work_together() has it */
         pthread_barrier_t *bound;
         HaltReason halt;
 } Processor;
@@ -157,6 +161,11 @@ static void write_port(void *machine, uint16_t port, unsigned size, uint64_t val
                 guest->partition->ops->kick(guest->partition, i);
 }
 
+static void limit_blocks(TinyGuest *guest, unsigned index) {
+        block_cache_limit(soft_cpu((SoftPartition *) guest->partition, index)->cache, LIMITED_BYTES,
+                          LIMITED_BYTES);
+}
+
 static void *processor_main(void *userdata) {
         Processor *p = userdata;
         Partition *partition = p->guest->partition;
@@ -164,13 +173,16 @@ static void *processor_main(void *userdata) {
 
         if (partition->ops->vcpu_bind(partition, p->index, &vcpu) < 0)
                 return NULL;
+        if (p->limited)
+                limit_blocks(p->guest, p->index);
         (void) pthread_barrier_wait(p->bound);
         p->halt = vcpu->ops->run(vcpu, &p->guest->io, &p->guest->stop);
         (void) vcpu_free(vcpu);
         return NULL;
 }
 
-static void test_processors_work_together(void **state) {
+/* @limited: with room for hardly more than one block at a time, so that blocks make room for others all the time */
+static void work_together(bool limited) {
         _cleanup_(tiny_guest_freep) TinyGuest *guest = NULL;
         pthread_barrier_t bound;
         pthread_t threads[N_CPUS];
@@ -187,10 +199,13 @@ static void test_processors_work_together(void **state) {
 
         assert_int_equal(pthread_barrier_init(&bound, NULL, N_CPUS), 0);
         for (unsigned i = 1; i < N_CPUS; i++) {
-                processors[i] = (Processor){.guest = guest, .index = i, .bound = &bound};
+                processors[i] = (Processor){
+                        .guest = guest, .index = i, .limited = limited, .bound = &bound};
                 assert_int_equal(pthread_create(&threads[i], NULL, processor_main, &processors[i]),
                                  0);
         }
+        if (limited)
+                limit_blocks(guest, 0);
         (void) pthread_barrier_wait(&bound);
         assert_int_equal(tiny_guest_run(guest), HALT_STOP);
         for (unsigned i = 1; i < N_CPUS; i++) {
@@ -198,6 +213,9 @@ static void test_processors_work_together(void **state) {
                 assert_int_equal(processors[i].halt, HALT_STOP);
         }
         (void) pthread_barrier_destroy(&bound);
+        for (unsigned i = 0; i < N_CPUS && limited; i++)
+                assert_true(soft_cpu((SoftPartition *) guest->partition, i)->generation[WAY_YOUNG] >
+                            SWEEPS_MIN);
 
         assert_int_equal(le32_load(data + LOCKED - 0x3000), N_CPUS * ROUNDS);
         assert_int_equal(le32_load(data + ADDED - 0x3000), N_CPUS * ROUNDS);
@@ -206,9 +224,20 @@ static void test_processors_work_together(void **state) {
         assert_int_equal(le16_load(data + STALE - 0x3000), 0);
 }
 
+static void test_processors_work_together(void **state) {
+        (void) state;
+        work_together(false);
+}
+
+static void test_processors_work_together_with_little_room_for_blocks(void **state) {
+        (void) state;
+        work_together(true);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_processors_work_together),
+                cmocka_unit_test(test_processors_work_together_with_little_room_for_blocks),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
