@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/str.h"
 #include "dbus/names.h"
@@ -284,13 +285,53 @@ static size_t count_words(const char *path) {
         return n;
 }
 
-/** daemon_holdings() - descriptors, children, files and memory of the daemon at this moment */
+/* Whether all threads but the first, which is the loop, wait for something to do: what works on a file runs, or is in D. */
+static bool helpers_sleep(const BusHost *host) {
+        const struct dirent *entry;
+        bool sleep = true;
+        char path[96];
+        DIR *dir;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/task", host->daemon_pid);
+        dir = opendir(path);
+        assert_non_null(dir);
+        while ((entry = readdir(dir))) {
+                _cleanup_(fd_closep) int fd = -EBADF;
+                char text[512] = {0};
+
+                if (entry->d_name[0] == '.' || atoi(entry->d_name) == host->daemon_pid)
+                        continue;
+                (void) snprintf(path, sizeof(path), "/proc/%d/task/%.16s/stat", host->daemon_pid,
+                                entry->d_name);
+                fd = open(path, O_RDONLY | O_CLOEXEC);
+                if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
+                        sleep &= strstr(text, ") S ") != NULL;
+        }
+        (void) closedir(dir);
+        return sleep;
+}
+
+/* What a helper has done, the loop is told, and may give it more to do. */
+static void wait_for_helpers(const BusHost *host) {
+        uint64_t deadline = clock_monotonic_usec() + HOST_TIMEOUT_USEC;
+
+        for (unsigned i = 0; i < 3; i++) {
+                assert_true(sd_bus_call_method(host->bus, VIVARIUM_BUS_NAME, VIVARIUM_MANAGER_PATH,
+                                               "org.freedesktop.DBus.Peer", "Ping", NULL, NULL,
+                                               NULL) >= 0);
+                while (!helpers_sleep(host))
+                        assert_true(clock_monotonic_usec() < deadline);
+        }
+}
+
+/** daemon_holdings() - descriptors, children, files and memory of the daemon at this moment, between two jobs of its worker */
 Holdings daemon_holdings(const BusHost *host) {
         char path[96];
         Holdings holdings = {0};
         unsigned long pages = 0;
         FILE *file;
 
+        wait_for_helpers(host);
         (void) snprintf(path, sizeof(path), "/proc/%d/fd", host->daemon_pid);
         holdings.fds = count_entries(path);
         (void) snprintf(path, sizeof(path), "/proc/%d/task/%d/children", host->daemon_pid,
