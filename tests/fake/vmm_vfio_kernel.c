@@ -314,28 +314,50 @@ static void make_function(FakeVfio *f) {
         f->api_version = VFIO_API_VERSION;
 }
 
+static void begin(FakeVfio *f) {
+        f->board = fake_board_new(FAKE_ROUTES);
+        f->board->partition.passthrough = &passthrough_ops;
+        make_function(f);
+        current = f;
+}
+
 FakeVfio *fake_vfio_new(void) {
         FakeVfio *f = calloc(1, sizeof(*f));
 
         assert(f && !current);
-        f->board = fake_board_new(FAKE_ROUTES);
-        f->board->partition.passthrough = &passthrough_ops;
         make_sysfs(f);
-        make_function(f);
-        current = f;
+        begin(f);
         return f;
 }
 
-/* Takes the board with all that is on it. */
-FakeVfio *fake_vfio_free(FakeVfio *f) {
+/* All that was taken was given back. */
+static void end(FakeVfio *f) {
         fake_board_free(f->board);
         assert(f->n_mapped == 0);
         for (unsigned i = 0; i < FAKE_VFIO_NOTES_MAX; i++)
                 assert(!f->slots[i].used);
         for (unsigned i = 0; i < FAKE_VFIO_KINDS; i++)
                 assert(f->n_events[i] == 0);
-        (void) nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
         current = NULL;
+}
+
+/* As new, in the same directory. */
+void fake_vfio_renew(FakeVfio *f) {
+        char dir[sizeof(f->dir)], path[sizeof(f->path)];
+
+        end(f);
+        memcpy(dir, f->dir, sizeof(dir));
+        memcpy(path, f->path, sizeof(path));
+        memset(f, 0, sizeof(*f));
+        memcpy(f->dir, dir, sizeof(dir));
+        memcpy(f->path, path, sizeof(path));
+        begin(f);
+}
+
+/* Takes the board with all that is on it. */
+FakeVfio *fake_vfio_free(FakeVfio *f) {
+        end(f);
+        (void) nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
         free(f);
         return NULL;
 }

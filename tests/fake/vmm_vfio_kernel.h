@@ -76,6 +76,7 @@ extern const VfioOps fake_vfio_ops;
 
 FakeVfio *fake_vfio_new(void);
 FakeVfio *fake_vfio_free(FakeVfio *fake);
+void fake_vfio_renew(FakeVfio *fake);
 void fake_vfio_link(const FakeVfio *fake, const char *target, const char *format, ...)
         _printf_(3, 4);
 void fake_vfio_signal(const FakeVfio *fake, unsigned kind, unsigned vector);

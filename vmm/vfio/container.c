@@ -105,9 +105,8 @@ static int open_container(VfioContainer *container, TextError *reterr) {
                 return 0;
         fd = container->ops->open(CONTAINER_PATH);
         if (fd == -ENOENT || fd == -ENODEV)
-                return text_error_set(reterr, fd,
-                                      "the host has no " CONTAINER_PATH
-                                      ": load its module vfio-pci");
+                return text_error_set(
+                        reterr, fd, "the host has no " CONTAINER_PATH ": load its module vfio-pci");
         if (fd < 0)
                 return text_error_set(reterr, fd, "cannot open " CONTAINER_PATH ": %s",
                                       strerror(-fd));
