@@ -163,6 +163,13 @@ firmware() {
         [ $status -eq 0 ] || tail -n 60 $logs/firmware | sed 's/^/    /'
 }
 
+# In a host of its own, which has an IOMMU.
+vfio() {
+        wanted vfio || return 0
+        tests/soak/vfio/run.sh "$build" o/guest $out/vfio >$logs/vfio
+        count_lines $logs/vfio
+}
+
 finish() {
         echo "soak: $passed passed, $failed failed, $skipped skipped"
         exit $((failed > 0))
@@ -172,7 +179,8 @@ tests/guest/build.sh o/guest || exit 1
 devices
 cycles
 firmware
-case $only in devices* | cycles | firmware) finish ;; esac
+vfio
+case $only in devices* | cycles | firmware | vfio) finish ;; esac
 tests/soak/build.sh $out || exit 1
 for cpus in 1 2 4; do
         many_boots "boots-$cpus" "$boots" o/guest/vmlinuz $out/initrd.img $cpus
