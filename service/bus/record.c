@@ -99,12 +99,11 @@ static int append_entries(sd_bus_message *message, const DeathRecord *record, bo
                 if (r < 0)
                         return r;
         }
-        r = sd_bus_message_append(message, "{sv}{sv}{sv}{sv}{sv}", "run-time-usec", "t",
-                                  record->run_time_usec, "guest-cpu-usec", "t",
-                                  record->guest_cpu_usec, "rss-peak-bytes", "t",
-                                  record->rss_peak_bytes, "rss-guest-peak-bytes", "t",
-                                  record->rss_guest_peak_bytes, "rss-vmm-peak-bytes", "t",
-                                  record->rss_vmm_peak_bytes);
+        r = sd_bus_message_append(
+                message, "{sv}{sv}{sv}{sv}{sv}", "run-time-usec", "t", record->run_time_usec,
+                "guest-cpu-usec", "t", record->guest_cpu_usec, "rss-peak-bytes", "t",
+                record->rss_peak_bytes, "rss-guest-peak-bytes", "t", record->rss_guest_peak_bytes,
+                "rss-vmm-peak-bytes", "t", record->rss_vmm_peak_bytes);
         if (r < 0)
                 return r;
         return append_stop(message, record);

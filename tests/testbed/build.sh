@@ -14,6 +14,8 @@ packages=$packages,systemd-container
 packages=$packages,iproute2,passt,udev,libnl-3-200,libnl-route-3-200,libseccomp2,libcap-ng0,libglib2.0-0,libnuma1
 # Rights and the users' own buses.
 packages=$packages,polkitd,dbus-user-session,libpam-systemd
+# vivctl -H
+packages=$packages,openssh-server
 key="$packages $(sha256sum <"$0")"
 [ -e "$out/base.ext4" ] && [ "$(cat "$out/base.key" 2>/dev/null)" = "$key" ] && exit 0
 
@@ -48,7 +50,7 @@ mkdir -p etc/systemd/journald.conf.d
 printf '[Journal]\nStorage=volatile\n' >etc/systemd/journald.conf.d/volatile.conf
 for unit in getty.target systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
         e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-pstore.service systemd-update-utmp.service \
-        systemd-binfmt.service systemd-resolved.service; do
+        systemd-binfmt.service systemd-resolved.service ssh.service; do
         ln -sf /dev/null "etc/systemd/system/$unit"
 done
 cd - >/dev/null

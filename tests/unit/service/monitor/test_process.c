@@ -52,8 +52,8 @@ static void test_the_way_a_child_ended_is_told(void **state) {
                         run_shell(event, cases[i].command, NULL, 0);
                 ProcessExit end;
 
-        assert_int_equal(process_reap(process, &end), 0);
-        assert_true(end.peak_bytes > 0);
+                assert_int_equal(process_reap(process, &end), 0);
+                assert_true(end.peak_bytes > 0);
                 assert_int_equal(end.exited, cases[i].exited);
                 assert_int_equal(end.status, cases[i].status);
                 /* Its number may be somebody else's by now. */
