@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Debian's SeaBIOS on KVM, with a kernel that it loads by the option ROM. Not OVMF, in which QEMU 7.2 with nested SVM aborts.
+# Debian's SeaBIOS on KVM, with a kernel that it loads by the option ROM. Not OVMF, whose writes to CR8 end
+# QEMU where SVM is nested (docs/OPTIONS.md).
 . "$(dirname "$0")/lib.sh"
 
 if [ ! -e "$guest/bios-256k.bin" ]; then
