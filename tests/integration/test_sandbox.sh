@@ -14,4 +14,5 @@ unshare --user --mount true 2>unshare.log || skip_all "no user namespaces for us
 . "$scenarios/sandbox.sh"
 scenario_sandbox
 scenario_without
+scenario_forbidden
 [ $failed -eq 0 ]

@@ -79,3 +79,29 @@ scenario_without() {
         ends_with "and ends well" 0
         same "and tells once what it could not have" 1 "$(grep -c 'no namespace of its own.*user, mount, IPC, network' limited.log)"
 }
+
+# A call that no filter allows, put into a VMM by a debugger: it kills, or is logged and done, as was asked for.
+scenario_forbidden() {
+        local pid option parent
+        command -v gdb >gdb.path || { skip "a call that is not allowed" "no gdb"; return; }
+        for option in "" --seccomp-log-failures; do
+                # shellcheck disable=SC2086 # none or one
+                timeout 600 "$vmm" --extended-status run --hypervisor "$hypervisor" --mem 64 --socket forbidden.sock --suspended $option \
+                        "$guest/tiny.elf" >forbidden.console 2>forbidden.log &
+                vm=$!
+                vm_answers forbidden
+                read -r pid _ <"/proc/$vm/task/$vm/children"
+                parent=$(timeout 240 gdb -nx -batch -ex 'set sysroot /' -p "$pid" -ex 'print (long) syscall(110)' 2>gdb.log |
+                        sed -n 's/^\$1 = //p')
+                if [ -z "$option" ]; then
+                        ends_with "getppid(), which no filter allows, is the end of the VMM" 159
+                        same "which names it" 1 "$(grep -c 'seccomp: thread .* may not call getppid (110)' forbidden.log)"
+                        continue
+                fi
+                same "with $option it is done" "$vm" "$parent"
+                [ "$hypervisor" = soft ] || # where the kernel's log is this host's
+                        same "and logged" 1 "$(dmesg | grep -c "type=1326 .* pid=$pid .* sig=0 .* syscall=110 ")"
+                done_with "the VMM goes on" forbidden stop
+                ends_with "and ends well" 0
+        done
+}
