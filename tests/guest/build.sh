@@ -95,7 +95,7 @@ for peer in netpeer vsock_peer; do
 done
 copy_modules "$out" "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net virtiofs virtio_pmem nd_pmem \
         virtio_scsi sd_mod \
-        pvpanic-mmio pvpanic-pci wdat_wdt button evdev vmw_vsock_virtio_transport
+        pvpanic-mmio pvpanic-pci ramoops wdat_wdt button evdev vmw_vsock_virtio_transport
 gcc -std=gnu17 -D_GNU_SOURCE -O2 -march=x86-64 -static -o "$out/suspender" "$here/suspender.c" # of the host alone
 pack "$tree" "$out/initrd.cpio"
 gzip -9nc "$out/initrd.cpio" >"$out/initrd.img"

@@ -34,8 +34,7 @@ boot() { # CONSOLE STEPS ARGUMENTS...
         local console=$1 steps=$2
         shift 2
         case " $* " in *" --mem "*) ;; *) set -- --mem 256 "$@" ;; esac
-        case " $* " in *" --initrd "*) ;; *) set -- --initrd "$guest/initrd.img" "$@" ;; esac
-        timeout 400 "$vmm" --extended-status run --hypervisor soft \
+        timeout 400 "$vmm" --extended-status run --hypervisor soft --initrd "$guest/initrd.img" \
                 --serial "type=file,path=$console,hardware=serial,num=1,console=true" \
                 --params "quiet panic=-1 vivarium.test=$steps" "$@" "$guest/vmlinuz" </dev/null 2>>vmm.log
 }
@@ -147,27 +146,20 @@ check "async-executor=uring has io_uring read it, or is an error that names it" 
 check "--syslog-tag is what lines of the log begin with" grep -q "^machine-7: error: .*none.img" tagged
 
 # ---- memory ----
-# shellcheck source=tests/guest/initramfs.sh
-. "$(dirname "$table")/../tests/guest/initramfs.sh"
-mkdir tree
-copy_modules "$guest" tree ramoops
-cat "$guest"/initramfs/lib/modules/*/modules.dep >>"$(echo tree/lib/modules/*/modules.dep)"
-cp "$guest/initrd.img" more.img
-append tree more.img
 head -c 8192 /dev/urandom >rw.bin
 cp rw.bin ro.bin
 cp rw.bin before.bin
 truncate -s 64M ram.bin
 word=0x$(od -An -tx4 -N4 rw.bin | tr -d ' ' | tr a-f A-F)
 steps=run:devmem+0x200000000+32,run:devmem+0x200000004+32+0x11223344,run:devmem+0xe8001000+32+0x11223344
-boot files "$steps,module:ramoops,crash" --initrd more.img --file-backed-mapping addr=0x200000000,size=8192,path=rw.bin,rw \
+boot files "$steps,module:ramoops,crash" --file-backed-mapping addr=0x200000000,size=8192,path=rw.bin,rw \
         --file-backed-mapping addr=0xe8001000,size=4096,offset=4096,path=ro.bin \
         --file-backed-mapping addr=0xc000000,size=0x4000000,path=ram.bin,rw,ram --pstore path=words,size=0x100000
 check "--file-backed-mapping shows the file" grep -q "^$word" files
 check "--file-backed-mapping rw writes the file" test "$(od -An -tx4 -j4 -N4 rw.bin)" = " 11223344"
 check "--file-backed-mapping without rw leaves the file alone" cmp ro.bin before.bin
 check "--file-backed-mapping ram is what the guest wrote to" test "$(tr -d '\0' <ram.bin | head -c 4096 | wc -c)" -eq 4096
-boot words_read "module:ramoops,run:mount+-t+pstore+p+/mnt,run:cat+/mnt/dmesg-ramoops-0,poweroff" --initrd more.img --pstore path=words,size=0x100000
+boot words_read "module:ramoops,run:mount+-t+pstore+p+/mnt,run:cat+/mnt/dmesg-ramoops-0,poweroff" --pstore path=words,size=0x100000
 check "--pstore keeps a guest's last words for the next" grep -q 'Kernel panic.*sysrq triggered crash' words_read
 check "--file-backed-mapping where devices are is refused" refuses "--file-backed-mapping: rw.bin" --file-backed-mapping addr=0xfec00000,size=4096,path=rw.bin
 check "--file-backed-mapping where RAM is is refused" refuses "--file-backed-mapping: rw.bin" --file-backed-mapping addr=0x1000000,size=4096,path=rw.bin,rw
