@@ -322,16 +322,17 @@ struct SoftModel {
 };
 
 struct SoftCpu {
-        uint64_t r[N_REGS];
-        uint64_t rip;
+        /* What translated code names most is within 127 bytes from here, which makes it shorter. */
         uint32_t af;                /* arithmetic flags, as AF_* */
-        uint32_t flags;             /* all other flags */
         _Atomic uint32_t attention; /* ATTENTION_*: look outside the guest before the next block */
         int32_t budget;             /* blocks until the next look at the timer */
+        uint32_t jump_mode;         /* mode and privilege, as the jump cache has them */
         const Tlb *tlb;             /* of the current role; one without entries while @aligned */
+        uint64_t r[N_REGS];
+        uint64_t rip;
+        uint32_t flags;         /* all flags but the arithmetic ones */
         NativeLink *exit_link;  /* the way on from the translated block that was left, or NULL */
         uint64_t native_target; /* of a call, while it is under way */
-        uint32_t jump_mode;     /* mode and privilege, as the jump cache has them */
         uint64_t seg_base_effective[N_SEGS]; /* 0 where 64-bit mode ignores the base */
         uint8_t mode;                        /* MODE_* of the next instruction */
         uint8_t cpl;

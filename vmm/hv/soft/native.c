@@ -19,6 +19,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/block_cache.h"
 #include "vmm/hv/soft/code_area.h"
 #include "vmm/hv/soft/handlers.h"
 #include "vmm/hv/soft/native_internal.h"
@@ -34,6 +35,7 @@ struct NativeCache {
         CodeArea area;
         size_t used, used_at_start; /* behind the common code */
         bool reused;                /* code has been replaced */
+        const uint8_t *uops;        /* where the blocks lie that are translated; borrowed */
         const uint8_t *common[COMMON_CODES];
         uint8_t *links;
         size_t links_used;
@@ -93,6 +95,7 @@ static void emit_epilogue(Emitter *e) {
         }
 }
 
+/* rsi: the Uop, rax: its handler */
 static void emit_interpret(Emitter *e) {
         emit_op(e, 0x89 | OP_W, H_R15, CPU_FIELD(r[REG_BLOCK]));
         emit_epilogue(e);
@@ -109,6 +112,13 @@ static void emit_common(struct NativeCache *cache) {
         Emitter e = {.at = cache->area.write, .end = cache->area.write + BLOCK_CODE_MAX};
 
         cache->common[COMMON_INTERPRET] = e.at;
+        emit_mov_imm(&e, H_RCX, (uintptr_t) cache->uops);
+        emit_op(&e, 0x03 | OP_W, H_RSI, operand_reg(H_RCX));
+        emit_op(&e, 0x8b | OP_W, H_RAX, operand_mem(H_RSI, 0));
+        emit_interpret(&e);
+        cache->common[COMMON_INTERPRET_BY] = e.at;
+        emit_mov_imm(&e, H_RCX, (uintptr_t) cache->uops);
+        emit_op(&e, 0x03 | OP_W, H_RSI, operand_reg(H_RCX));
         emit_interpret(&e);
         cache->common[COMMON_LEAVE_LINK] = e.at;
         emit_op(&e, 0x89 | OP_W, H_RAX, CPU_FIELD(exit_link));
@@ -120,6 +130,11 @@ static void emit_common(struct NativeCache *cache) {
 /** native_common() - code that all blocks share, where it is written */
 const uint8_t *native_common(const struct NativeCache *cache, CommonCode code) {
         return cache->common[code];
+}
+
+/** native_uop_offset() - how the common code is told of @u */
+uint32_t native_uop_offset(const struct NativeCache *cache, const Uop *u) {
+        return (uint32_t) ((const uint8_t *) u - cache->uops);
 }
 
 /** native_executable() - where code that was written at @at is executed */
@@ -150,8 +165,13 @@ NativeLink *native_add_link(struct NativeCache *cache, uint64_t page) {
 
 /* ---- making and flushing ---- */
 
-/** native_cache_new() - room for the translations of one processor. Return: 0 or negative errno. */
-int native_cache_new(struct NativeCache **ret) {
+/**
+ * native_cache_new() - room for the translations of one processor
+ * @blocks: those that it keeps are translated; borrowed, and must outlive the result
+ *
+ * Return: 0 or negative errno.
+ */
+int native_cache_new(const struct BlockCache *blocks, struct NativeCache **ret) {
         struct NativeCache *cache = calloc(1, sizeof(*cache));
         void *links;
         int r;
@@ -165,6 +185,7 @@ int native_cache_new(struct NativeCache **ret) {
                 return -ENOMEM;
         }
         cache->links = links;
+        cache->uops = blocks->kept;
         r = code_area_init(&cache->area, "vivarium-native", CODE_SIZE);
         if (r < 0) {
                 native_cache_free(cache);
@@ -240,6 +261,7 @@ static void begin(Translator *t, bool loop) {
 static unsigned translate_run(Translator *t, unsigned first) {
         Block *b = t->block;
 
+        t->first = first;
         for (t->n = first; t->n < b->n_uops && !t->ended; t->n++) {
                 const NativeForm *form;
 
@@ -262,8 +284,7 @@ static void finish_run(Translator *t, unsigned next) {
         }
         native_save_flags(t);
         native_store_registers(t, &t->registers);
-        emit_mov_imm(&t->e, H_RSI, (uintptr_t) &t->block->uops[next]);
-        emit_op(&t->e, 0x8b | OP_W, H_RAX, operand_mem(H_RSI, 0));
+        emit_mov_imm(&t->e, H_RSI, native_uop_offset(t->cache, &t->block->uops[next]));
         emit_jmp_to(&t->e, native_common(t->cache, COMMON_INTERPRET));
 }
 _Static_assert(offsetof(Uop, fn) == 0, "an Uop begins with its handler");
@@ -327,7 +348,7 @@ static bool worthwhile(const Translator *t, unsigned first, unsigned next) {
 
 /**
  * native_translate() - give a block host code for what can be translated of it
- * @b: in 64-bit mode, decoded and unchanged, and not running
+ * @b: one that is kept, in 64-bit mode, unchanged, and not running
  *
  * Return: false when there is no room; then all blocks must be flushed.
  */

@@ -124,8 +124,13 @@ uint8_t *emit_jmp(Emitter *e) {
 
 /** emit_target() - the next instruction is where @jump goes */
 void emit_target(Emitter *e, uint8_t *jump) {
+        emit_target_at(e, jump, e->at);
+}
+
+/** emit_target_at() - code that was emitted before is where @jump goes */
+void emit_target_at(Emitter *e, uint8_t *jump, const uint8_t *target) {
         if (!e->full)
-                le32_store(jump, (uint32_t) (e->at - (jump + 4)));
+                le32_store(jump, (uint32_t) (target - (jump + 4)));
 }
 
 /** emit_target_short() - the same for a jump by emit_jcc_short() */

@@ -83,6 +83,7 @@ uint8_t *emit_jcc(Emitter *e, unsigned cc);
 uint8_t *emit_jcc_short(Emitter *e, unsigned cc);
 uint8_t *emit_jmp(Emitter *e);
 void emit_target(Emitter *e, uint8_t *jump);
+void emit_target_at(Emitter *e, uint8_t *jump, const uint8_t *target);
 void emit_target_short(Emitter *e, uint8_t *jump);
 void emit_jcc_to(Emitter *e, unsigned cc, const uint8_t *target);
 void emit_jmp_to(Emitter *e, const uint8_t *target);

@@ -37,8 +37,9 @@ typedef struct Translator {
         Emitter e;
         struct NativeCache *cache;
         Block *block;
-        Uop *u;     /* being translated */
-        unsigned n; /* its number */
+        Uop *u;         /* being translated */
+        unsigned n;     /* its number */
+        unsigned first; /* of the run, whose handler becomes the translation */
         RegisterState registers;
         uint16_t pinned;   /* host registers that this instruction uses */
         uint32_t age[16];  /* when a host register was last used */
@@ -70,12 +71,14 @@ struct NativeForm {
 
 /* native.c: common code in the cache */
 typedef enum CommonCode {
-        COMMON_INTERPRET,  /* rsi: the Uop, rax: its handler */
-        COMMON_LEAVE,      /* at the instruction in r15 */
-        COMMON_LEAVE_LINK, /* the same, and rax is the NativeLink that was not good */
+        COMMON_INTERPRET, /* esi: the Uop, from where all lie; it is interpreted or begins another run */
+        COMMON_INTERPRET_BY, /* the same, and rax: its handler */
+        COMMON_LEAVE,        /* at the instruction in r15 */
+        COMMON_LEAVE_LINK,   /* the same, and rax is the NativeLink that was not good */
         COMMON_CODES,
 } CommonCode;
 const uint8_t *native_common(const struct NativeCache *cache, CommonCode code);
+uint32_t native_uop_offset(const struct NativeCache *cache, const Uop *u);
 const uint8_t *native_executable(const struct NativeCache *cache, const uint8_t *at);
 NativeLink *native_add_link(struct NativeCache *cache, uint64_t page);
 void native_add_form(struct NativeCache *cache, UopFn handler, NativeFn *translate, uint32_t op,

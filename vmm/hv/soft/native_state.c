@@ -161,17 +161,42 @@ void native_exit_if(Translator *t, unsigned cc) {
         t->exits[t->n_exits++] = (Exit){.jump = jump, .uop = t->n, .registers = t->registers};
 }
 
+/* Whether both leave before the same instruction with the same registers to store. */
+static bool same_exit(const Exit *a, const Exit *b) {
+        const RegisterState *ra = &a->registers, *rb = &b->registers;
+
+        if (a->uop != b->uop || ra->dirty != rb->dirty || ra->xmm_dirty != rb->xmm_dirty)
+                return false;
+        for (unsigned g = 0; g < GUEST_REGS; g++)
+                if ((ra->dirty >> g & 1) && ra->host[g] != rb->host[g])
+                        return false;
+        return true;
+}
+
+static void emit_exit(Translator *t, const Exit *exit) {
+        const Uop *u = &t->block->uops[exit->uop];
+        bool by_handler = exit->uop == t->first; /* its Uop will lead here again */
+
+        native_store_registers(t, &exit->registers);
+        emit_mov_imm(&t->e, H_RSI, native_uop_offset(t->cache, u));
+        if (by_handler)
+                emit_mov_imm(&t->e, H_RAX, (uintptr_t) u->fn);
+        emit_jmp_to(&t->e,
+                    native_common(t->cache, by_handler ? COMMON_INTERPRET_BY : COMMON_INTERPRET));
+}
+
 /** native_emit_exits() - the ways out, behind the code they belong to */
 void native_emit_exits(Translator *t) {
+        const uint8_t *last = NULL;
+
         for (unsigned i = 0; i < t->n_exits; i++) {
                 const Exit *exit = &t->exits[i];
-                const Uop *u = &t->block->uops[exit->uop];
 
-                emit_target(&t->e, exit->jump);
-                native_store_registers(t, &exit->registers);
-                emit_mov_imm(&t->e, H_RSI, (uintptr_t) u);
-                emit_mov_imm(&t->e, H_RAX, (uintptr_t) u->fn);
-                emit_jmp_to(&t->e, native_common(t->cache, COMMON_INTERPRET));
+                if (i == 0 || !same_exit(exit, exit - 1)) {
+                        last = t->e.at;
+                        emit_exit(t, exit);
+                }
+                emit_target_at(&t->e, exit->jump, last);
         }
 }
 

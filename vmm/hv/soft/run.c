@@ -510,7 +510,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         if (r >= 0)
                 r = thunk_cache_new(&c->thunks);
         if (r >= 0)
-                r = native_cache_new(&c->native);
+                r = native_cache_new(c->cache, &c->native);
         if (r < 0) {
                 soft_cpu_free(c);
                 return r;
