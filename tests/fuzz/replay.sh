@@ -12,7 +12,7 @@ for name in "$@"; do
         if [ ! -e "$1" ]; then
                 echo "FAIL fuzz_$name has no corpus in tests/fuzz/corpus/$name/"
                 failed=$((failed + 1))
-        elif timeout 120 "$build/tests/fuzz/fuzz_$name" "$keep" "${FUZZ_MUTATIONS:-20000}" "$@" >"$keep.log" 2>&1; then
+        elif timeout 900 "$build/tests/fuzz/fuzz_$name" "$keep" "${FUZZ_MUTATIONS:-20000}" "$@" >"$keep.log" 2>&1; then
                 passed=$((passed + 1))
                 echo "fuzz_$name: $# inputs and their mutations"
                 rm -f "$keep.log"
