@@ -8,7 +8,11 @@ created=6e71c9c5a74549e4a77370cda01f62a2
 booted=334c246e0cf44ddaa9e7fc14c0ed5586
 ended=76c5f04ca91f4b6d851c77331adeb443
 audited=6f6d0b6bd3d54d9f9d2c4ac0a7e7a0b1
-find_entry() { journalctl -q --no-pager -o json "$@" | tail -n 1; } # FIELD=VALUE...
+# find_entry FIELD=VALUE...: once journald has read all that it was sent
+find_entry() {
+        journalctl --sync >&2
+        journalctl -q --no-pager -o json "$@" | tail -n 1
+}
 # has ENTRY FIELD...: those of them that it lacks
 lacks() {
         local entry=$1 field
