@@ -17,6 +17,8 @@
 #include "base/cleanup.h"
 #include "base/le.h"
 
+#define FUNCTION "devices/" FAKE_VFIO_ADDRESS
+
 /* Where each region is in the descriptor, as vfio-pci has it. */
 #define REGION_SHIFT 40u
 
@@ -257,14 +259,15 @@ void fake_vfio_link(const FakeVfio *f, const char *target, const char *format, .
 
 static void make_sysfs(FakeVfio *f) {
         static const char *const dirs[] = {
-                "pci",      "vfio-pci",         "nvme",    "groups",
-                "groups/7", "groups/7/devices", "devices", "devices/" FAKE_VFIO_ADDRESS};
+                "pci", "vfio-pci", "nvme", "groups", "groups/7", "groups/7/devices", "devices",
+        };
 
         (void) snprintf(f->dir, sizeof(f->dir), "/tmp/fake-vfio.XXXXXX");
         if (!mkdtemp(f->dir))
                 assert(false);
         for (size_t i = 0; i < ELEMENTSOF(dirs); i++)
                 make_dir(f, dirs[i]);
+        make_dir(f, FUNCTION);
         (void) snprintf(f->path, sizeof(f->path), "%s/devices/" FAKE_VFIO_ADDRESS, f->dir);
         fake_vfio_link(f, "../../pci", "devices/" FAKE_VFIO_ADDRESS "/subsystem");
         fake_vfio_link(f, "../../vfio-pci", "devices/" FAKE_VFIO_ADDRESS "/driver");

@@ -2,7 +2,6 @@
 
 /* What sysfs says of a function: which one it is, its IOMMU group, and whether the host's drivers have let go of it. */
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,16 +31,18 @@ static void link_name(int dir_fd, const char *path, char ret[static NAME_SIZE]) 
         (void) snprintf(ret, NAME_SIZE, "%.*s", (int) NAME_SIZE - 1, slash ? slash + 1 : target);
 }
 
+static bool is_hex(char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
 /* "0000:00:04.0" */
 static bool is_pci_address(const char *name) {
         static const char shape[] = "xxxx:xx:xx.x";
+        size_t i = 0;
 
-        if (strlen(name) != strlen(shape))
-                return false;
-        for (size_t i = 0; shape[i]; i++)
-                if (shape[i] == 'x' ? !isxdigit((unsigned char) name[i]) : name[i] != shape[i])
-                        return false;
-        return true;
+        while (name[i] && (shape[i] == 'x' ? is_hex(name[i]) : name[i] == shape[i]))
+                i++;
+        return i == sizeof(shape) - 1 && !name[i];
 }
 
 /* vfio-pci itself, and those of its kind that know a device better. */
@@ -119,7 +120,7 @@ static int open_directory(const char *path, char ret_name[static NAME_SIZE], Tex
  * says what to do.
  */
 int vfio_host_find(const char *path, VfioHostFunction *ret, TextError *reterr) {
-        char name[NAME_SIZE], subsystem[NAME_SIZE];
+        char name[NAME_SIZE] = "", subsystem[NAME_SIZE];
         _cleanup_(fd_closep) int dir_fd = open_directory(path, name, reterr);
         VfioHostFunction host = {0};
         int r;
