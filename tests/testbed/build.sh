@@ -12,6 +12,8 @@ packages=systemd,systemd-sysv,dbus,kmod,procps,e2fsprogs,jq,libjson-c5,liburing2
 packages=$packages,systemd-container
 # what the network's tests use: ip, passt, udev, for which systemd-networkd waits, and the libraries of virtiofsd, whose package would bring all of QEMU along
 packages=$packages,iproute2,passt,udev,libnl-3-200,libnl-route-3-200,libseccomp2,libcap-ng0,libglib2.0-0,libnuma1
+# what qemu-storage-daemon links, and a debugger
+packages=$packages,libaio1,libfuse3-3,libgnutls30,gdb-minimal
 # Rights and the users' own buses.
 packages=$packages,polkitd,dbus-user-session,libpam-systemd
 # vivctl -H
@@ -39,7 +41,8 @@ echo "$sources" | mmdebstrap --quiet --variant=essential --include=$packages \
         bookworm "$tree/root" -
 # apt downloads as user _apt, who may not be able to write here; the warning is harmless.
 (cd "$tree" && apt-get -qq download qemu-system-common 2>log) || { cat "$tree/log" >&2; exit 1; }
-dpkg-deb --fsys-tarfile "$tree"/qemu-system-common_*.deb | tar -x -C "$tree/root" ./usr/lib/qemu/virtiofsd
+dpkg-deb --fsys-tarfile "$tree"/qemu-system-common_*.deb | tar -x -C "$tree/root" \
+        ./usr/lib/qemu/virtiofsd ./usr/bin/qemu-storage-daemon
 cd "$tree/root"
 rm -rf var/cache/apt var/lib/apt/lists boot/*
 echo vivarium-testbed >etc/hostname

@@ -9,6 +9,7 @@ vmm=vivarium-vmm hypervisor=kvm
 # shellcheck source=tests/testbed/system/sandbox.sh
 . "$(dirname "$0")/sandbox.sh"
 scenario_sandbox
+scenario_forbidden
 
 # In what the service's unit leaves it.
 check "a VM of the service runs" start_vm served --kernel "$guest/tiny.elf" --mem 64 --params tiny=h:running
