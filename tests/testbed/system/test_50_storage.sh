@@ -3,7 +3,7 @@
 # SCSI disks and directories of the host on KVM, with a stock guest.
 . "$(dirname "$0")/lib.sh"
 # shellcheck disable=SC2034 # read by control.sh
-vmm=vivarium-vmm hypervisor=kvm VIVARIUM_PATIENCE=150
+vmm=vivarium-vmm hypervisor=kvm
 # shellcheck source=tests/testbed/system/control.sh
 . "$(dirname "$0")/control.sh"
 # shellcheck source=tests/testbed/system/storage.sh
