@@ -141,7 +141,7 @@ scenario_suspend() {
         if ask suspend resume; then fail "vCPUs do not run without devices"; else pass "vCPUs do not run without devices"; fi
         # Longer than what comes before the guest's time: then no measure of the rest, however late, hides it.
         suspended=$((took + 2000))
-        sleep $((suspended / 1000)).$(printf %03d $((suspended % 1000)))
+        sleep "$((suspended / 1000)).$(printf %03d $((suspended % 1000)))"
         done_with "and to end" suspend resume --full
         sleep 1 # for rounds to follow
         ask suspend stats | jq -c .Stats.machine.pauses >&2
