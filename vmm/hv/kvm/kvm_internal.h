@@ -66,7 +66,7 @@ struct KvmPartition {
         pthread_mutex_t device_lock; /* of the next */
         uint64_t device_slots;       /* that have memory of a device of the host, a bit each */
         int vfio_fd;                 /* owned; -EBADF until a group was added */
-        GuestMem *mem;                            /* borrowed */
+        GuestMem *mem;               /* borrowed */
         uint32_t other_msrs[VCPU_OTHER_MSRS_MAX]; /* indices */
         unsigned n_other_msrs;
         unsigned n_slots;
