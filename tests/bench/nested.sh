@@ -21,7 +21,10 @@ if wanted boot || wanted vmm.overhead; then
         wanted vmm.overhead && echo "figure vmm.overhead.rss KiB $(cut -d' ' -f2 /run/vivarium-bench/ours | median)" \
                 "qemu-q35 $(cut -d' ' -f2 /run/vivarium-bench/q35 | median)"
 fi
-if wanted vmm.devices; then figure_devices kvm 1 "$(mktemp -d -p /dev/shm)"; fi
+if wanted vmm.devices; then
+        modprobe tun
+        figure_devices kvm 1 "$(mktemp -d -p /dev/shm)"
+fi
 case $only in
 "" | b | bl | blk | blk.r* | blk.seq*)
         . $bench/io.sh
