@@ -6,8 +6,8 @@
 params="console=ttyS0 quiet panic=-1 cryptomgr.notests=1"
 word="vivarium-guest: init reached"
 
-boot_ours() { # HYPERVISOR
-        "$runner" 60 "$word" "$vmm" run --hypervisor "$1" --mem 256 --cpus 1 --initrd "$guest/initrd.img" \
+boot_ours() { # HYPERVISOR [PROCESSORS]
+        "$runner" 60 "$word" "$vmm" run --hypervisor "$1" --mem 256 --cpus "${2:-1}" --initrd "$guest/initrd.img" \
                 --params "$params" --serial type=stdout,hardware=serial,num=1,console=true "$guest/vmlinuz"
 }
 

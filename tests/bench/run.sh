@@ -175,11 +175,17 @@ bench.rounds=${BENCH_ROUNDS:-5}" "$overlay"
 
 # The software CPU needs nothing of the host, so it races QEMU's right here.
 bench_soft_boots() {
-        local work runner vmm qemu guest
+        local work runner vmm qemu guest n
         work=$(mktemp -d)
         runner=$build/tests/bench/bench_run vmm=$build/vivarium-vmm qemu=qemu-system-x86_64 guest=o/guest
         . tests/bench/boots.sh
         race_boots soft tcg max "${BENCH_ROUNDS:-5}" "$work" >"$work/figures"
+        for n in 2 4; do
+                for _ in $(seq "${BENCH_ROUNDS:-5}"); do boot_ours soft $n >>"$work/ours$n"; done
+                echo "figure boot.soft.rss$n KiB $(cut -d' ' -f2 "$work/ours$n" | median) - -" >>"$work/figures"
+        done
+        echo "figure boot.soft.rss KiB $(cut -d' ' -f2 "$work/ours" | median) qemu-q35" \
+                "$(cut -d' ' -f2 "$work/q35" | median)" >>"$work/figures"
         take_figures <"$work/figures"
         rm -rf "$work"
 }
@@ -279,7 +285,7 @@ if any_wanted dbus.ping daemon.rss.idle; then bench_bus; fi
 # shellcheck disable=SC2086
 if any_wanted $scale; then bench_scale; fi
 if any_wanted restart.adopt10; then bench_adopt; fi
-if any_wanted boot.soft.q35 boot.soft.microvm; then bench_soft_boots; fi
+if any_wanted boot.soft.q35 boot.soft.microvm boot.soft.rss boot.soft.rss2 boot.soft.rss4; then bench_soft_boots; fi
 if any_wanted vmm.devices.rss.soft; then bench_soft_devices; fi
 case $only in
 "" | b | bl | blk | blk.s*) bench_soft_io race_disks blk.soft ;;
