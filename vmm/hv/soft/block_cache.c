@@ -16,8 +16,10 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 
-#define YOUNG_SEGMENTS 8u
-#define YOUNG_BYTES (3u * 1024u * 1024u)
+#define YOUNG_SEGMENT_BYTES (384u * 1024u)
+#define YOUNG_SEGMENTS 8u      /* of a processor that does most of the work */
+#define YOUNG_SEGMENTS_MANY 5u /* of one of more than two, which share it */
+#define YOUNG_BYTES (YOUNG_SEGMENTS * YOUNG_SEGMENT_BYTES)
 #define KEPT_BYTES (24u * 1024u * 1024u)
 #define BUCKETS_MIN 4096u
 #define BUCKETS_MAX 65536u /* as many as the hash can tell apart */
@@ -46,8 +48,8 @@ static void release(void *at, size_t size) {
                 (void) munmap(at, size);
 }
 
-/** block_cache_new() - an empty cache for one processor. Return: 0 or -ENOMEM. */
-int block_cache_new(struct BlockCache **ret) {
+/** block_cache_new() - an empty cache for one processor of @n_vcpus. Return: 0 or -ENOMEM. */
+int block_cache_new(unsigned n_vcpus, struct BlockCache **ret) {
         struct BlockCache *cache = calloc(1, sizeof(*cache));
 
         if (!cache)
@@ -59,8 +61,8 @@ int block_cache_new(struct BlockCache **ret) {
                 block_cache_free(cache);
                 return -ENOMEM;
         }
-        cache->n_segments = YOUNG_SEGMENTS;
-        cache->segment_bytes = YOUNG_BYTES / YOUNG_SEGMENTS;
+        cache->n_segments = n_vcpus > 2 ? YOUNG_SEGMENTS_MANY : YOUNG_SEGMENTS;
+        cache->segment_bytes = YOUNG_SEGMENT_BYTES;
         cache->kept_bytes = KEPT_BYTES;
         cache->n_buckets = BUCKETS_MIN;
         *ret = cache;

@@ -15,7 +15,7 @@ typedef struct Straddler {
         uint8_t block[sizeof(Block) + 2 * sizeof(Uop)] __attribute__((aligned(16)));
 } Straddler;
 
-#define YOUNG_SEGMENTS_MAX 16u
+#define YOUNG_SEGMENTS_MAX 8u
 
 struct BlockCache {
         /* Young blocks: segments that are filled in turn. */

@@ -463,7 +463,7 @@ void cpu_mode_changed(SoftCpu *c);
 uint64_t cpu_tsc(SoftCpu *c);
 
 /* block_cache.c */
-int block_cache_new(struct BlockCache **ret);
+int block_cache_new(unsigned n_vcpus, struct BlockCache **ret);
 void block_cache_free(struct BlockCache *cache);
 void block_cache_limit(struct BlockCache *cache, size_t young_bytes, size_t kept_bytes);
 

@@ -506,7 +506,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         }
         r = lapic_new(c, &c->lapic);
         if (r >= 0)
-                r = block_cache_new(&c->cache);
+                r = block_cache_new(c->n_vcpus, &c->cache);
         if (r >= 0)
                 r = thunk_cache_new(&c->thunks);
         if (r >= 0)
