@@ -12,6 +12,8 @@ mib=${SOAK_MIB:-1024} connections=${SOAK_CONNECTIONS:-10000}
 . "$scenarios/network.sh"
 # shellcheck source=tests/testbed/system/sockets.sh
 . "$scenarios/sockets.sh"
+# shellcheck source=tests/testbed/system/devices.sh
+. "$scenarios/devices.sh"
 
 # part NAME: one of those that follow
 part() {
@@ -27,6 +29,7 @@ part() {
         balloon) scenario_balloon "${SOAK_BALLOONS:-100}" ;;
         reporting) scenario_reporting ;;
         suspend) scenario_suspend_card "${SOAK_SUSPENDS:-1000}" ;;
+        all) scenario_devices ;;
         vhost) scenario_vhost ;;
         vhost_sockets) scenario_vhost_sockets "$connections" $((mib << 20)) ;;
         *) fail "there is a part $1" ;;
