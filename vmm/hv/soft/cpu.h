@@ -151,8 +151,8 @@ enum {
 #define EA_PLAIN 0u   /* 64-bit, no segment base */
 #define EA_SEGMENT 1u /* anything else: ea_slow() */
 /* Outside 64-bit mode, what segments ask: how long the operand is, as 1 << 0..4 or one of these, and whether it is written. */
-#define EA_BYTES(code) (((code) & 7u) << 1 | ((code) & 8u) << 4)
-#define EA_BYTES_CODE(ea) (((ea) >> 1 & 7u) | ((ea) >> 4 & 8u))
+#define EA_BYTES(code) ((code) % 8u << 1 | (code) / 8u << 7)
+#define EA_BYTES_CODE(ea) (((ea) >> 1 & 7u) | (ea) >> 7 << 3)
 #define EA_BYTES_6 5u
 #define EA_BYTES_10 6u
 #define EA_BYTES_14 7u
@@ -379,7 +379,8 @@ struct SoftCpu {
         uint8_t *fxstate; /* 512 bytes: x87 while not running */
 
         uint8_t bounce[64];
-        uint64_t post_va, post_pa[2]; /* of the bounced operand; of its pages, where it was in place */
+        uint64_t post_va;    /* of the operand */
+        uint64_t post_pa[2]; /* of its pages, where it was changed in place */
         uint8_t post_size;
         bool post_bounce;
         uint8_t *split_window; /* owned, NULL until it is needed */

@@ -251,7 +251,7 @@ static void test_instructions_that_cpuid_does_not_offer_are_invalid(void **state
                 {"\xf3\x0f\xc7\xf8", 4},         /* rdpid */
                 {"\xf3\x0f\xc7\xf0", 4},         /* senduipi: rdrand but for the prefix */
                 {"\xf2\x0f\xc7\xf0", 4},
-                {"\x0f\xc7\xf8", 3},             /* rdseed */
+                {"\x0f\xc7\xf8", 3}, /* rdseed */
         };
         SoftGuest *g = *state;
 
