@@ -17,7 +17,7 @@ for step in $steps; do
         status=$(cat /soak/status)
         # A step may report parts of its own.
         grep -E '^(ok|not ok|skip) ' /soak/log
-        if [ $status -eq 0 ]; then
+        if [ "$status" -eq 0 ]; then
                 echo "ok $step ($(($(cut -d. -f1 /proc/uptime) - begin)) s)"
         else
                 echo "not ok $step (status $status)"
