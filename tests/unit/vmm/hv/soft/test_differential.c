@@ -589,7 +589,7 @@ static bool same_address(const Differ *d, const CpuImage *a, const CpuImage *b) 
 /* With both a stack and a target that are bad, processors differ in what they see first. */
 static bool two_faults(const Differ *d, const CpuImage *native, const CpuImage *soft) {
         return (d->form->flags & CODE_PTR) && native->rip == soft->rip && soft->vector == EXC_GP &&
-               (native->vector == EXC_SS || native->vector == EXC_PF);
+               (native->vector == EXC_SS || native->vector == EXC_PF || native->vector == EXC_AC);
 }
 
 static bool is_address_fault(const CpuImage *image) {
