@@ -311,9 +311,9 @@ static void test_instructions_end_within_the_code_segment(void **state) {
                 size_t len;
         } cases[] = {
                 {"\x90", 1},
-                {"\x89\xc0", 2},                          /* mov %eax, %eax */
-                {"\x81\xc0\x01\x02\x03\x04", 6},          /* add $0x4030201, %eax */
-                {"\xc7\x05\x00\x00\x10\x00\x07\x00", 10}, /* movl $7, CODE */
+                {"\x89\xc0", 2},                                  /* mov %eax, %eax */
+                {"\x81\xc0\x01\x02\x03\x04", 6},                  /* add $0x4030201, %eax */
+                {"\xc7\x05\x00\x00\x10\x00\x07\x00\x00\x00", 10}, /* movl $7, CODE */
         };
         SoftGuest *g = *state;
         SoftCpu *c = g->cpu;
