@@ -275,7 +275,7 @@ Block *block_find(SoftCpu *c) {
 Block *block_find_and_link(SoftCpu *c, Block *from) {
         uint64_t generation = c->generation[WAY_GLOBAL | WAY_YOUNG];
         uint64_t rip = c->rip;
-        uint8_t which;
+        uint8_t which = 0; /* a block that is not kept has none */
         Block *b = find(c, &which);
 
         /* @from may have made room on the way. */
@@ -299,7 +299,7 @@ Block *block_find_and_link(SoftCpu *c, Block *from) {
 Block *block_find_and_chain(SoftCpu *c) {
         NativeLink *link = c->exit_link;
         uint64_t generation = c->generation[WAY_GLOBAL];
-        uint8_t which;
+        uint8_t which = 0; /* a block that is not kept has none */
         Block *b;
 
         c->exit_link = NULL;
