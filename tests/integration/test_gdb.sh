@@ -15,5 +15,6 @@ command -v gdb >gdb.path || skip_all "no gdb: make deps"
 . "$scenarios/debug.sh"
 # shellcheck disable=SC2086 # several
 scenario_ramdump $debugged_symbols
+scenario_gdb_attach dumped
 scenario_gdb dumped
 [ $failed -eq 0 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2016
 # Dumps of a stock kernel and Debian's gdb on it: sourced by the integration tests (software processor) and by the system test
 # (KVM), behind control.sh, which has what is used here. Where the kernel's symbols are, a guest tells; nokaslr keeps them there.
 
@@ -33,6 +33,30 @@ gdb_listens() { grep -q "^[^ ]* [^ ]* [^ ]* 00010000 .* $PWD/gdb\$" /proc/net/un
 
 # The last value that gdb printed of an expression: lines "NAME = VALUE".
 printed() { sed -n "s/^$1 = //p" gdb.log | tail -n 1; }
+
+# scenario_gdb_attach NAME: a guest has told where linux_banner is. What each processor can do: the first instruction is
+# stepped, and later a debugger comes back to a kernel that runs.
+scenario_gdb_attach() {
+        local start=(gdb -nx -batch -ex "set remotetimeout 240" -ex "set architecture i386:x86-64" -ex "target remote $PWD/gdb")
+        vm_begin attached cpus,gpe:02,run:echo+awake,poweroff --gdb "$PWD/gdb" -p nokaslr
+        eventually gdb_listens
+        timeout 240 "${start[@]}" -ex 'info threads' -ex 'printf "first = %#lx\n", (unsigned long) $rip' -ex stepi \
+                -ex 'printf "second = %#lx\n", (unsigned long) $rip' -ex detach >gdb.log 2>&1
+        same "all vCPUs are threads" 1 "$(grep -c '^ *2 *Thread 2 (vCPU 1)' gdb.log)"
+        same "a step executes one instruction" 0x1000000+7 "$(printed first)+$(($(printed second) - $(printed first)))"
+        expect "the guest goes on without the debugger" attached '^waiting for event 02'
+        timeout 240 "${start[@]}" -ex "x/s $(address_of linux_banner "$1")" -ex 'set $kept = $r15' -ex 'set $r15 = 0x1122334455667788' \
+                -ex 'printf "r15 = %#lx\n", $r15' -ex 'set $r15 = $kept' -ex 'thread 2' -ex 'printf "ring = %d\n", $cs & 3' \
+                -ex detach >gdb.log 2>&1
+        same "a debugger that comes back reads the kernel by its addresses" 1 "$(grep -c 'Linux version' gdb.log)"
+        same "it writes registers" 0x1122334455667788 "$(printed r15)"
+        check "it reads those of another vCPU" test "$(printed ring)" -ge 0
+        cat gdb.log >&2
+        ask attached gpe 2
+        ends_with "the guest ends as it would have" 0
+        expect "it had gone on" attached '^awake'
+        check "the socket is removed" test ! -e gdb
+}
 
 debugged_symbols="do_sys_openat2 kernel_power_off jiffies_64 start_kernel"
 # scenario_gdb NAME: a guest has told of $debugged_symbols
