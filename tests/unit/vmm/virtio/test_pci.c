@@ -244,6 +244,21 @@ static void test_bad_queue_settings_ask_for_a_reset(void **state) {
         }
 }
 
+static void test_a_packed_queue_may_have_any_size(void **state) {
+        _cleanup_(fixture_free) Fixture *f = fixture_new(0);
+        const uint64_t common = f->driver.common;
+
+        f->echo->dev.offered |= VIRTIO_F_RING_PACKED;
+        fake_driver_negotiate(&f->driver, VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED);
+        fake_write(&f->driver, common + 0x18, 2, 3);
+        fake_driver_setup_queue(&f->driver, 0);
+        assert_int_equal(f->driver.queues[0].size, 3);
+        fake_write(&f->driver, common + 0x14, 1, 0xf);
+        for (unsigned i = 0; i < 20; i++)
+                echo_once(f, 0);
+        assert_false(fake_driver_status(&f->driver) & VIRTIO_STATUS_NEEDS_RESET);
+}
+
 static void test_registers_answer_only_to_their_width(void **state) {
         _cleanup_(fixture_free) Fixture *f = fixture_new(0);
         uint64_t common = f->driver.common;
@@ -360,6 +375,7 @@ int main(void) {
                 cmocka_unit_test(test_a_reset_that_reads_as_done_ends_no_later),
                 cmocka_unit_test(test_a_broken_ring_asks_for_a_reset),
                 cmocka_unit_test(test_bad_queue_settings_ask_for_a_reset),
+                cmocka_unit_test(test_a_packed_queue_may_have_any_size),
                 cmocka_unit_test(test_registers_answer_only_to_their_width),
                 cmocka_unit_test(test_device_configuration_reads_in_any_width),
                 cmocka_unit_test(test_a_changed_configuration_interrupts_and_has_a_new_generation),
