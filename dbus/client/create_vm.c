@@ -72,7 +72,7 @@ static int read_identity(Client *client, NewVm *vm, TextError *reterr) {
  * @detach: the VM outlives this connection
  * @ret:    release with new_vm_deinit(); the object in the service stays
  *
- * Return: 0; negative errno with @reterr set.
+ * Return: 0; EXIT_STATUS_USAGE or negative errno, both with @reterr set.
  */
 int create_vm(Client *client, const Args *args, const VmRequest *request, const Console *console,
               bool detach, NewVm *ret, TextError *reterr) {

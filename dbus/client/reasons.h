@@ -9,7 +9,7 @@
 enum {
         EXIT_STATUS_OK = 0,
         EXIT_STATUS_ERROR = 1, /* the bus, the service or the system said no */
-        EXIT_STATUS_USAGE = 2, /* the command line is wrong */
+        EXIT_STATUS_USAGE = 2, /* the command line is wrong, or the config that it names */
         EXIT_STATUS_UNKNOWN_REASON = 60,
         EXIT_STATUS_INTERRUPTED =
                 130, /* as shells report SIGINT: left without waiting for the end */

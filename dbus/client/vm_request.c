@@ -15,6 +15,7 @@
 #include "config/vm_config_files.h"
 #include "dbus/client/errors.h"
 #include "dbus/client/reasons.h"
+#include "dbus/names.h"
 
 /* A file that is being looked for: where relative paths begin, and where the open file goes. */
 typedef struct Opener {
@@ -278,7 +279,7 @@ static int build_json(const Args *args, VmDraft *draft, Opener *opener, TextErro
  * @args: of run, create or check-config
  * @ret:  release with vm_request_deinit()
  *
- * Return: 0; EXIT_STATUS_USAGE when the command line is wrong, or negative errno, both with @reterr set.
+ * Return: 0; EXIT_STATUS_USAGE when the command line is wrong or the config is, or negative errno, both with @reterr set.
  */
 int vm_request_build(const Args *args, VmRequest *ret, TextError *reterr) {
         const char *path = args->n_operands > 0 ? args->operands[0] : NULL;
@@ -305,8 +306,10 @@ int vm_request_build(const Args *args, VmRequest *ret, TextError *reterr) {
         r = vm_draft_new(text, &draft, reterr);
         if (r == 0)
                 r = build_json(args, draft, &opener, reterr);
-        if (r < 0)
-                return path ? text_error_prefix(reterr, r, "%s", path) : r;
+        if (r < 0 && path)
+                r = text_error_prefix(reterr, r, "%s", path);
+        if (r == -EINVAL)
+                return EXIT_STATUS_USAGE;
         if (r == 0) {
                 *ret = request;
                 request = (VmRequest){0};
@@ -334,7 +337,8 @@ int vm_request_append(const VmRequest *request, sd_bus_message *call) {
 /**
  * vm_request_call_error() - client_call_error() for a call that had the files of @request
  *
- * A bus that gets more of them than it takes says nothing and closes the connection. Return: @r.
+ * A bus that gets more of them than it takes says nothing and closes the connection. Return: EXIT_STATUS_USAGE when the
+ * config was refused, so that nobody tries again; @r.
  */
 int vm_request_call_error(const Client *client, const VmRequest *request, const sd_bus_error *error,
                           int r, const char *act, TextError *reterr) {
@@ -344,7 +348,8 @@ int vm_request_call_error(const Client *client, const VmRequest *request, const 
                                       "A bus takes %u with one call unless it is configured "
                                       "otherwise; see max_message_unix_fds in dbus-daemon(1).",
                                       act, request->n_files, BUS_FILES_MAX);
-        return client_call_error(client, error, r, act, reterr);
+        r = client_call_error(client, error, r, act, reterr);
+        return sd_bus_error_has_name(error, VIVARIUM_ERROR_INVALID_CONFIG) ? EXIT_STATUS_USAGE : r;
 }
 
 /**

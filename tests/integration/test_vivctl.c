@@ -405,7 +405,7 @@ static void test_check_config_prints_what_the_service_made_of_it(void **state) {
                                 "vivctl: %s: wrong: unknown key\nKeys and values are described in "
                                 "vm-config(5).\n",
                                 path);
-                vivctl_expect(&bad, 1, "", message);
+                vivctl_expect(&bad, 2, "", message);
         }
         assert_int_equal(unlink(path), 0);
 }
