@@ -144,15 +144,16 @@ static void test_failures_name_file_member_and_cause(void **state) {
 
         EXPECT_FAILURE(-ENOENT, "cannot open \"no.json\": No such file or directory", "run",
                        "no.json");
-        EXPECT_FAILURE(-EINVAL, "bad.json: kernel: line 2 column 11: expected a value", "run",
-                       "bad.json");
+        EXPECT_FAILURE(EXIT_STATUS_USAGE, "bad.json: kernel: line 2 column 11: expected a value",
+                       "run", "bad.json");
         EXPECT_FAILURE(-ENOENT,
                        "gone.json: kernel: cannot open \"gone\": No such file or directory\n"
                        "Relative paths begin at the config file.",
                        "run", "gone.json");
-        EXPECT_FAILURE(-EINVAL, "dir.json: kernel: \".\" is neither a file nor a block device",
-                       "run", "dir.json");
-        EXPECT_FAILURE(-EINVAL, "typed.json: kernel: expected the path of a file", "run",
+        EXPECT_FAILURE(EXIT_STATUS_USAGE,
+                       "dir.json: kernel: \".\" is neither a file nor a block device", "run",
+                       "dir.json");
+        EXPECT_FAILURE(EXIT_STATUS_USAGE, "typed.json: kernel: expected the path of a file", "run",
                        "typed.json");
         EXPECT_FAILURE(-ENOENT, "kernel: cannot open \"/gone\": No such file or directory", "run",
                        "--kernel=/gone");
@@ -164,7 +165,7 @@ static void test_a_fifo_is_refused_and_not_waited_for(void **state) {
         _cleanup_(vm_request_deinit) VmRequest request = {0};
 
         assert_int_equal(chdir(dir), 0);
-        assert_int_equal(BUILD(&request, &error, "run", "--kernel=fifo"), -EINVAL);
+        assert_int_equal(BUILD(&request, &error, "run", "--kernel=fifo"), EXIT_STATUS_USAGE);
         assert_non_null(strstr(error.message, "is neither a file nor a block device"));
 }
 
