@@ -192,7 +192,7 @@ bench_soft_boots() {
 
 bench_soft_devices() {
         local work runner vmm guest
-        work=$(mktemp -d)
+        work=$(mktemp -d -p /dev/shm) # the file of persistent memory counts as shared then
         runner=$build/tests/bench/bench_run vmm=$build/vivarium-vmm guest=o/guest
         . tests/bench/boots.sh
         figure_devices soft 1 "$work" >"$work/figures" || :
