@@ -23,7 +23,8 @@
 #define KEPT_BYTES (24u * 1024u * 1024u)
 #define BUCKETS_MIN 4096u
 #define BUCKETS_MAX 65536u /* as many as the hash can tell apart */
-#define HASH_BYTES (BUCKETS_MAX * sizeof(Block *))
+#define BUCKET_BYTES 8u
+#define HASH_BYTES (BUCKETS_MAX * BUCKET_BYTES)
 #define BLOCK_ALIGN 16u
 
 static size_t aligned(size_t bytes) {
@@ -33,6 +34,8 @@ static size_t aligned(size_t bytes) {
 static size_t size_of(unsigned n_slots, unsigned n_links) {
         return aligned(sizeof(Block) + n_slots * sizeof(Uop) + n_links * sizeof(BlockLink));
 }
+
+_Static_assert(sizeof(void *) == BUCKET_BYTES, "a bucket is a pointer");
 
 /* ---- making and freeing ---- */
 
@@ -94,7 +97,7 @@ void block_cache_limit(struct BlockCache *cache, size_t young_bytes, size_t kept
 /* ---- finding by address ---- */
 
 static unsigned bucket_of(const struct BlockCache *cache, uint64_t phys) {
-        return (unsigned) (phys * 0x9e3779b97f4a7c15u >> 48) % cache->n_buckets;
+        return (unsigned) (phys * 0x9e3779b97f4a7c15u >> 48) & (cache->n_buckets - 1);
 }
 
 /* Twice as many, in place: the blocks of each stay or go to the one that is as far behind. */
@@ -246,10 +249,9 @@ void block_cache_clear(struct BlockCache *cache) {
                 (void) madvise(cache->kept, cache->kept_used, MADV_DONTNEED);
         cache->kept_used = 0;
         if (cache->n_buckets > BUCKETS_MIN)
-                (void) madvise(cache->hash, cache->n_buckets * sizeof(cache->hash[0]),
-                               MADV_DONTNEED);
+                (void) madvise(cache->hash, cache->n_buckets * BUCKET_BYTES, MADV_DONTNEED);
         else
-                memset(cache->hash, 0, BUCKETS_MIN * sizeof(cache->hash[0]));
+                memset(cache->hash, 0, BUCKETS_MIN * BUCKET_BYTES);
         cache->n_buckets = BUCKETS_MIN;
         cache->n_hashed = 0;
         cache->segment = 0;
