@@ -2,6 +2,7 @@
 #include "tests/fake/vmm_virtio_driver.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -502,7 +503,9 @@ void fake_queue_set_desc(FakeQueue *queue, uint16_t index, gpa_t address, uint32
         le64_store(desc, address);
         le32_store(desc + 8, len);
         le16_store(desc + 12, queue->packed ? next : flags);
-        le16_store(desc + 14, queue->packed ? flags : next);
+        /* In a packed ring the device may look at the flags meanwhile. */
+        __atomic_store_n((uint16_t *) (void *) (desc + 14), htole16(queue->packed ? flags : next),
+                         __ATOMIC_RELAXED);
 }
 
 /* Offers @head of a split ring; the ring's index is the last thing that the device sees change. */
