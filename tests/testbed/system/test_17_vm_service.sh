@@ -60,13 +60,13 @@ same "its guest was shut down by its power button" "SHUTDOWN power-button" \
 same "that was no failure" "inactive success" "$(show ActiveState vm@web.service) $(show Result vm@web.service)"
 check "what is bound to it has ended" is needs-web.service inactive
 
-# It resets itself at once, whenever it is started.
-tiny again r:
-systemctl start vm@again.service
-check "a VM that reboots is made anew" died again 2
-check "by a restart of the unit" test "$(show NRestarts vm@again.service)" -ge 1
-systemctl stop vm@again.service
-same "it ended for that reason each time" REBOOT "$(deaths again | sort -u | grep -v KILLED)"
+# It resets itself at once, whenever it is started. The journal is all scripts': no other has a VM of that name.
+tiny resetting r:
+systemctl start vm@resetting.service
+check "a VM that reboots is made anew" died resetting 2
+check "by a restart of the unit" test "$(show NRestarts vm@resetting.service)" -ge 1
+systemctl stop vm@resetting.service
+same "it ended for that reason each time" REBOOT "$(deaths resetting | sort -u | grep -v KILLED)"
 
 tiny halted h:running
 systemctl start vm@halted.service
@@ -84,5 +84,5 @@ same "and trying again would not help" 0 "$(show NRestarts vm@wrong.service)"
 check "without a file there is no start" sh -c '! systemctl start vm@missing.service'
 
 systemctl reset-failed
-rm -f /run/systemd/system/needs-web.service /etc/vivarium/vms/{web,again,halted,wrong}.json
+rm -f /run/systemd/system/needs-web.service /etc/vivarium/vms/{web,resetting,halted,wrong}.json
 systemctl daemon-reload
