@@ -28,7 +28,7 @@ died() { await_journal "$2" 'ended:' "VM=$1" MESSAGE_ID=76c5f04ca91f4b6d851c7733
 is() {
         timeout 120 bash -c 'until [ "$(systemctl show -P ActiveState "$1")" = "$2" ]; do sleep 1; done' await "$1" "$2"
 }
-deaths() { journalctl -q --no-pager -o json MESSAGE_ID=76c5f04ca91f4b6d851c77331adeb443 "VM=$1" | jq -r .VM_DEATH_REASON; }
+deaths() { journalctl --sync >&2 && journalctl -q --no-pager -o json MESSAGE_ID=76c5f04ca91f4b6d851c77331adeb443 "VM=$1" | jq -r .VM_DEATH_REASON; }
 
 define web "{\"kernel\": \"$guest/vmlinuz\", \"initrd\": \"$guest/initrd.img\", \"memory_mib\": 256,
         \"params\": \"console=hvc0 quiet panic=-1 cryptomgr.notests=1 vivarium.test=echo:first,button:Power_Button,poweroff\",
@@ -47,8 +47,15 @@ client=$(show MainPID vm@web.service)
 same "the VM is in a scope of its own, with its own limits" "vivarium.slice 50" \
         "$(show Slice "$(vm_get web Unit)") $(show TasksMax "$(vm_get web Unit)")"
 
-(echo one && sleep 3) | timeout 30 vivctl console web >console.txt 2>&2
-check "vivctl console shows it and takes keys" grep -q '^first one' console.txt
+mkfifo keys
+timeout 300 vivctl console web <keys >console.txt 2>&2 &
+viewer=$!
+exec 7>keys
+echo one >&7
+check "vivctl console shows it and takes keys" eventually grep -q '^first one' console.txt
+exec 7>&-
+kill $viewer
+wait $viewer
 check "the service is restarted" systemctl restart vivariumd.service
 check "the guest waits for its button" said web 'waiting for the Power Button'
 same "which disturbed neither unit nor VM" "active $client $vmm 0" \
@@ -79,6 +86,7 @@ same "with the status that tells of a kill, and stays so" "11 0" \
 define wrong "{\"kernel\": \"$guest/tiny.elf\", \"nonsense\": 1}"
 systemctl start vm@wrong.service
 check "a wrong file is a failure" is vm@wrong.service failed
+journalctl --sync
 check "the unit's log says where it is wrong" journalctl -q --no-pager -u vm@wrong.service -g nonsense
 same "and trying again would not help" 0 "$(show NRestarts vm@wrong.service)"
 check "without a file there is no start" sh -c '! systemctl start vm@missing.service'
