@@ -53,7 +53,7 @@ pack "$tree" $out/initrd.cpio
 
 # QEMU's nested SVM now and then loses the interrupt that should end a guest's turn, and the host's kernel then never gets
 # its processor back, or returns to it with a segment base of 0. It panics then, after a minute at most; or both processors
-# are lost, and with them the heartbeat on the third serial port. The host is started anew then, up to three times, for the
+# are lost, and with them the heartbeat on the third serial port. The host is started anew then, up to six times, for the
 # scripts that have not ended yet, and for those that failed: they may have waited for a processor that was gone.
 watch_heart() { # PROCESS
         while kill -0 "$1" 2>/dev/null; do
@@ -94,7 +94,7 @@ watchdog_thresh=30 softlockup_panic=1 systemd.show_status=false $params testbed.
         tar -x -C $out/logs -f $out/logs.disk 2>/dev/null || :
 }
 
-# What the scripts said that ended well before the host did: the last one of the file may be cut short.
+# What the scripts said that ended well before the host did: the last one of the file may be cut short. Its logs stay, too.
 keep_results() {
         tac $out/results | sed '1,/^# [^ ]* ([0-9]* s)$/d' | tac | awk '
                 /^# [^ ]* \([0-9]* s\)$/ { if (!bad) printf "%s", said; said = ""; bad = 0 }
@@ -102,6 +102,8 @@ keep_results() {
                 { said = said $0 "\n" }
                 END { if (!bad) printf "%s", said }' >>$out/results.before
         ended=$(sed -n 's/^# \([^ ]*\) ([0-9]* s)$/\1/p' $out/results.before | paste -sd,)
+        rm -rf $out/logs.down
+        mv $out/logs $out/logs.down
 }
 
 # The same happens to guests: one that runs Debian's kernel triple-faults in the middle of its work. A script that failed and
@@ -126,7 +128,7 @@ went_down() {
 ended=
 : >$out/results.before
 boot_once
-for _ in 1 2 3; do
+for _ in 1 2 3 4 5 6; do
         went_down || break
         echo "testbed: the emulated processors brought down a kernel, the host's or a guest's; once more"
         keep_results
