@@ -51,10 +51,14 @@ sed "s/^TimeoutStartSec=.*/TimeoutStartSec=$((seconds - 100))/" $here/host/vivar
 ln -s ../vivarium-testbed.service "$units/multi-user.target.wants/"
 pack "$tree" $out/initrd.cpio
 
-# QEMU's nested SVM now and then loses the interrupt that should end a guest's turn, and the host's kernel then never gets
+# QEMU 7.2 changes the word of a processor's pending interrupts in VMRUN and #VMEXIT without the lock under which its other
+# threads set bits there (target/i386/tcg/sysemu/svm_helper.c): one is lost now and then, or comes again.
+# Thus it loses the interrupt that should end a guest's turn, and the host's kernel then never gets
 # its processor back, or returns to it with a segment base of 0. It panics then, after a minute at most; or both processors
 # are lost, and with them the heartbeat on the third serial port. The host is started anew then, up to six times, for the
-# scripts that have not ended yet, and for those that failed: they may have waited for a processor that was gone.
+# scripts that have not ended yet, and for those that failed: they may have waited for a processor that was gone. A guest's
+# kernel may go down in the same way, by a triple fault or by waiting for ever. So what failed on a host that stayed is run
+# on a second one; what fails there has failed.
 watch_heart() { # PROCESS
         while kill -0 "$1" 2>/dev/null; do
                 if [ $(($(date +%s) - $(stat -c %Y $out/heartbeat))) -gt "${TESTBED_SILENCE:-180}" ]; then
@@ -106,31 +110,34 @@ keep_results() {
         mv $out/logs $out/logs.down
 }
 
-# The same happens to guests: one that runs Debian's kernel triple-faults in the middle of its work. A script that failed and
-# saw such an end says nothing of ours until it fails on another host as well.
-lost_a_guest() {
-        awk '/^# [^ ]* \([0-9]* s\)$/ { failed = 0 }
-                /^not ok / { failed = 1 }
-                failed && /^#.*vCPU [0-9]+ shut down: triple fault/ { found = 1 }
-                END { exit !found }' $out/results
-}
-
 # The tests end with their plan, unless the host went before, by a panic or, as by a triple fault, without a word. Of other
 # scripts nobody here knows how they end.
 went_down() {
         [ $status -ne 124 ] || return 1
         case $params in
         *testbed.script=*) grep -qE 'soft lockup|Kernel panic|no heartbeat' $out/logs/console.log ;;
-        *) ! grep -q '^1\.\.' $out/results || lost_a_guest ;;
+        *) ! grep -q '^1\.\.' $out/results ;;
         esac
+}
+
+failed_scripts() {
+        awk '/^# [^ ]* \([0-9]* s\)$/ { name = $2 } /^not ok / && name { print name; name = "" }' $out/results | paste -sd' '
 }
 
 ended=
 : >$out/results.before
 boot_once
+second=
 for _ in 1 2 3 4 5 6; do
-        went_down || break
-        echo "testbed: the emulated processors brought down a kernel, the host's or a guest's; once more"
+        if went_down; then
+                echo "testbed: the emulated processors brought down the host's kernel; once more"
+        elif [ -z "$second" ] && grep -q '^not ok' $out/results; then
+                # A guest may have been what they brought down, which looks like a fault of ours.
+                second=1
+                echo "testbed: once more, on another host: $(failed_scripts)"
+        else
+                break
+        fi
         keep_results
         boot_once
 done
