@@ -10,41 +10,19 @@
 
 #include "base/le.h"
 #include "base/text_error.h"
-#include "tests/fake/vmm_vfio_kernel.h"
+#include "tests/fake/vmm_vfio_guest.h"
 #include "vmm/vfio/vfio_internal.h"
 
-#define SLOT 3u
+#define SLOT VFIO_GUEST_SLOT
 #define BAR UINT64_C(0x4000100000)
 #define TABLE 0x2000u
 #define PENDING 0x3000u
 
-typedef struct Fixture {
-        FakeVfio *fake;
-        VfioContainer *container;
-} Fixture;
-
-static int setup(void **state) {
-        static Fixture f;
-
-        f = (Fixture){.fake = fake_vfio_new()};
-        assert_int_equal(vfio_container_new(&fake_vfio_ops, f.fake->board->mem, &f.container), 0);
-        *state = &f;
-        return 0;
-}
-
-static int teardown(void **state) {
-        Fixture *f = *state;
-
-        fake_vfio_free(f->fake);
-        vfio_container_free(f->container);
-        return 0;
-}
-
-static void set(const Fixture *f, unsigned offset, unsigned size, uint32_t value) {
+static void set(const VfioGuest *f, unsigned offset, unsigned size, uint32_t value) {
         fake_config_write(f->fake->board, SLOT, offset, size, value);
 }
 
-static void move(const Fixture *f, uint64_t address) {
+static void move(const VfioGuest *f, uint64_t address) {
         set(f, PCI_COMMAND, 2, 0);
         set(f, PCI_BAR0, 4, (uint32_t) address);
         set(f, PCI_BAR0 + 4, 4, (uint32_t) (address >> 32));
@@ -52,31 +30,20 @@ static void move(const Fixture *f, uint64_t address) {
 }
 
 /* With its memory at BAR. */
-static void add(Fixture *f) {
-        _cleanup_(text_error_deinit) TextError why = {0};
-        const VfioFunctionConfig config = {
-                .container = f->container,
-                .path = f->fake->path,
-                .root = f->fake->board->root,
-                .slot = SLOT,
-                .partition = &f->fake->board->partition,
-                .loop = f->fake->board->loop,
-        };
-
-        if (vfio_function_new(&config, &why) < 0)
-                fail_msg("%s", why.message);
+static void add(VfioGuest *f) {
+        vfio_guest_add(f);
         move(f, BAR);
 }
 
-static uint64_t get(const Fixture *f, uint64_t offset, unsigned size) {
+static uint64_t get(const VfioGuest *f, uint64_t offset, unsigned size) {
         return bus_read(f->fake->board->mmio, BAR + offset, size);
 }
 
-static void put(const Fixture *f, uint64_t offset, unsigned size, uint64_t value) {
+static void put(const VfioGuest *f, uint64_t offset, unsigned size, uint64_t value) {
         bus_write(f->fake->board->mmio, BAR + offset, size, value);
 }
 
-static void expect_mapped(const Fixture *f, uint64_t gpa, uint64_t size) {
+static void expect_mapped(const VfioGuest *f, uint64_t gpa, uint64_t size) {
         const FakeVfioMapping *mapping = fake_vfio_mapping_at(f->fake, gpa);
 
         assert_non_null(mapping);
@@ -84,7 +51,7 @@ static void expect_mapped(const Fixture *f, uint64_t gpa, uint64_t size) {
 }
 
 static void test_the_guest_has_it_as_memory_but_for_the_pages_of_msix(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         add(f);
         expect_mapped(f, BAR, 0x2000);
@@ -97,7 +64,7 @@ static void test_the_guest_has_it_as_memory_but_for_the_pages_of_msix(void **sta
 }
 
 static void test_pending_bits_before_the_table_leave_holes_as_well(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         le32_store(f->fake->config + 0xa4, 0x3008);
         le32_store(f->fake->config + 0xa8, 0x1000);
@@ -108,7 +75,7 @@ static void test_pending_bits_before_the_table_leave_holes_as_well(void **state)
 }
 
 static void test_a_bar_without_msix_is_mapped_as_a_whole(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->n_irqs[VFIO_PCI_MSIX_IRQ_INDEX] = 0;
         add(f);
@@ -116,7 +83,7 @@ static void test_a_bar_without_msix_is_mapped_as_a_whole(void **state) {
 }
 
 static void test_only_the_areas_that_the_kernel_lists_are_mapped(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->n_irqs[VFIO_PCI_MSIX_IRQ_INDEX] = 0;
         f->fake->n_sparse = 3;
@@ -130,7 +97,7 @@ static void test_only_the_areas_that_the_kernel_lists_are_mapped(void **state) {
 }
 
 static void test_areas_that_cannot_be_are_not_mapped(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->n_sparse = 4;
         f->fake->sparse[0] = (FakeVfioArea){0x800, 0x1000};             /* no page */
@@ -142,7 +109,7 @@ static void test_areas_that_cannot_be_are_not_mapped(void **state) {
 }
 
 static void test_a_list_that_does_not_end_is_left(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->n_sparse = 1;
         f->fake->sparse_loops = true;
@@ -151,7 +118,7 @@ static void test_a_list_that_does_not_end_is_left(void **state) {
 }
 
 static void test_what_is_not_mapped_goes_through_the_kernel(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->refuse_maps = true;
         add(f);
@@ -167,7 +134,7 @@ static void test_what_is_not_mapped_goes_through_the_kernel(void **state) {
 }
 
 static void test_a_place_that_the_hypervisor_refuses_is_trapped(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->refuse_slots = true;
         add(f);
@@ -176,7 +143,7 @@ static void test_a_place_that_the_hypervisor_refuses_is_trapped(void **state) {
 }
 
 static void test_ports_are_trapped(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         add(f);
         set(f, PCI_BAR0 + 16, 4, 0xc000);
@@ -188,7 +155,7 @@ static void test_ports_are_trapped(void **state) {
 }
 
 static void test_the_table_of_the_device_stays_the_hosts(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
         const unsigned before = (add(f), f->fake->n_writes);
 
         put(f, TABLE + 8, 4, 42);
@@ -207,7 +174,7 @@ static void test_the_table_of_the_device_stays_the_hosts(void **state) {
         assert_int_equal(le32_load(f->fake->bars[0] + TABLE + 4 * 16), 7);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, vfio_guest_setup, vfio_guest_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {

@@ -11,80 +11,38 @@
 
 #include "base/le.h"
 #include "base/text_error.h"
-#include "tests/fake/vmm_vfio_kernel.h"
+#include "tests/fake/vmm_vfio_guest.h"
 #include "vmm/vfio/vfio_internal.h"
 
-#define SLOT 3u
+#define SLOT VFIO_GUEST_SLOT
 
-typedef struct Fixture {
-        FakeVfio *fake;
-        VfioContainer *container;
-} Fixture;
-
-static int setup(void **state) {
-        static Fixture f;
-
-        f = (Fixture){.fake = fake_vfio_new()};
-        assert_int_equal(vfio_container_new(&fake_vfio_ops, f.fake->board->mem, &f.container), 0);
-        *state = &f;
-        return 0;
-}
-
-static int teardown(void **state) {
-        Fixture *f = *state;
-
-        fake_vfio_free(f->fake);
-        vfio_container_free(f->container);
-        return 0;
-}
-
-static int add(Fixture *f, TextError *reterr) {
-        const VfioFunctionConfig config = {
-                .container = f->container,
-                .path = f->fake->path,
-                .root = f->fake->board->root,
-                .slot = SLOT,
-                .partition = &f->fake->board->partition,
-                .loop = f->fake->board->loop,
-        };
-
-        return vfio_function_new(&config, reterr);
-}
-
-static void must_add(Fixture *f) {
+static void must_refuse(VfioGuest *f, int error, const char *text) {
         _cleanup_(text_error_deinit) TextError why = {0};
 
-        if (add(f, &why) < 0)
-                fail_msg("%s", why.message);
-}
-
-static void must_refuse(Fixture *f, int error, const char *text) {
-        _cleanup_(text_error_deinit) TextError why = {0};
-
-        assert_int_equal(add(f, &why), error);
+        assert_int_equal(vfio_guest_try_add(f, &why), error);
         assert_non_null(strstr(text_error_message(&why, error), text));
 }
 
-static uint32_t get(const Fixture *f, unsigned offset, unsigned size) {
+static uint32_t get(const VfioGuest *f, unsigned offset, unsigned size) {
         return fake_config_read(f->fake->board, SLOT, offset, size);
 }
 
-static void set(const Fixture *f, unsigned offset, unsigned size, uint32_t value) {
+static void set(const VfioGuest *f, unsigned offset, unsigned size, uint32_t value) {
         fake_config_write(f->fake->board, SLOT, offset, size, value);
 }
 
-static const FakeVfioNote *last_write(const Fixture *f) {
+static const FakeVfioNote *last_write(const VfioGuest *f) {
         assert_true(f->fake->n_writes > 0);
         return &f->fake->writes[(f->fake->n_writes - 1) % FAKE_VFIO_NOTES_MAX];
 }
 
 static void test_the_header_is_the_devices_with_our_bars_and_our_wire(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->config[PCI_HEADER_TYPE] = 0x80;            /* one of several functions */
         le32_store(f->fake->config + 0x30, 0xfff00001);     /* a ROM */
         le32_store(f->fake->config + PCI_BAR0, 0xfebf000c); /* where the host has it */
-        must_add(f);
+        vfio_guest_add(f);
         assert_int_equal(get(f, 0, 4), 0x00101b36);
         assert_int_equal(get(f, PCI_REVISION, 4), 0x01080202);
         assert_int_equal(get(f, PCI_SUBSYSTEM_VENDOR_ID, 4), 0x11001af4);
@@ -106,9 +64,9 @@ static void test_the_header_is_the_devices_with_our_bars_and_our_wire(void **sta
 }
 
 static void test_the_device_decodes_whatever_the_guest_says(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
-        must_add(f);
+        vfio_guest_add(f);
         assert_int_equal(le16_load(f->fake->config + PCI_COMMAND),
                          PCI_COMMAND_MEMORY | PCI_COMMAND_IO);
         set(f, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE);
@@ -121,9 +79,9 @@ static void test_the_device_decodes_whatever_the_guest_says(void **state) {
 }
 
 static void test_what_is_the_devices_goes_there_in_the_width_it_came(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
-        must_add(f);
+        vfio_guest_add(f);
         set(f, 0xb3, 1, 0x77);
         assert_int_equal(last_write(f)->region, VFIO_PCI_CONFIG_REGION_INDEX);
         assert_int_equal(last_write(f)->offset, 0xb3);
@@ -145,9 +103,9 @@ static void test_what_is_the_devices_goes_there_in_the_width_it_came(void **stat
 }
 
 static void test_the_guest_believes_that_it_powers_the_device_down(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
-        must_add(f);
+        vfio_guest_add(f);
         assert_int_equal(get(f, 0x44, 1) & 3, 0);
         set(f, 0x44, 2, 0x8103);
         assert_int_equal(get(f, 0x44, 2), 0x0003);
@@ -156,14 +114,14 @@ static void test_the_guest_believes_that_it_powers_the_device_down(void **state)
 }
 
 static void test_an_endpoint_is_one_of_the_root_complex(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
-        must_add(f);
+        vfio_guest_add(f);
         assert_int_equal(get(f, 0x62, 1), 0x92);
 }
 
 /* The offsets of the guest's list, in order; ends at @max. */
-static unsigned walk(const Fixture *f, unsigned *at, unsigned max) {
+static unsigned walk(const VfioGuest *f, unsigned *at, unsigned max) {
         unsigned n = 0;
 
         if (!(get(f, PCI_STATUS, 2) & PCI_STATUS_CAPABILITIES))
@@ -175,10 +133,10 @@ static unsigned walk(const Fixture *f, unsigned *at, unsigned max) {
 
 static void test_capabilities_stay_where_they_are(void **state) {
         static const unsigned expected[] = {0x40, 0x48, 0x60, 0xa0, 0xb0};
-        Fixture *f = *state;
+        VfioGuest *f = *state;
         unsigned at[10];
 
-        must_add(f);
+        vfio_guest_add(f);
         assert_int_equal(walk(f, at, ELEMENTSOF(at)), ELEMENTSOF(expected));
         assert_memory_equal(at, expected, sizeof(expected));
         set(f, PCI_CAPABILITIES, 1, 0x60);
@@ -186,42 +144,42 @@ static void test_capabilities_stay_where_they_are(void **state) {
 }
 
 static void test_a_list_that_bites_its_tail_ends(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
         unsigned at[100];
 
         f->fake->config[0xb1] = 0x60;
-        must_add(f);
+        vfio_guest_add(f);
         assert_int_equal(walk(f, at, ELEMENTSOF(at)), 5);
 }
 
 static void test_a_list_that_leads_into_the_header_ends(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
         unsigned at[100];
 
         f->fake->config[0x49] = 0x10;
-        must_add(f);
+        vfio_guest_add(f);
         assert_int_equal(walk(f, at, ELEMENTSOF(at)), 2);
 }
 
 static void test_what_the_guest_must_not_have_is_out_of_the_list(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
         unsigned at[10];
 
         f->fake->config[0x60] = 0x14;                /* enhanced allocation */
         f->fake->n_irqs[VFIO_PCI_MSI_IRQ_INDEX] = 0; /* the kernel cannot do them */
         le32_store(f->fake->config + 0xa4, 0x4000);  /* a table behind the BAR's end */
-        must_add(f);
+        vfio_guest_add(f);
         assert_int_equal(walk(f, at, ELEMENTSOF(at)), 2);
         assert_int_equal(at[0], 0x40);
         assert_int_equal(at[1], 0xb0);
 }
 
 static void test_no_capability_at_all_is_no_list(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
         unsigned at[10];
 
         f->fake->config[PCI_STATUS] = 0;
-        must_add(f);
+        vfio_guest_add(f);
         assert_int_equal(walk(f, at, ELEMENTSOF(at)), 0);
         assert_int_equal(get(f, PCI_CAPABILITIES, 1), 0);
 }
@@ -232,23 +190,23 @@ static void test_capabilities_at_the_end_are_cut_or_left_out(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(ids); i++) {
                 _cleanup_(text_error_deinit) TextError why = {0};
                 void *fixture;
-                Fixture *f;
+                VfioGuest *f;
 
-                (void) setup(&fixture);
+                (void) vfio_guest_setup(&fixture);
                 f = fixture;
                 f->fake->config[PCI_CAPABILITIES] = 0xfc;
                 f->fake->config[0xfc] = ids[i];
                 f->fake->config[0xfd] = 0;
                 le16_store(f->fake->config + 0xfe, 0xffff);
-                assert_int_equal(add(f, &why), 0);
+                assert_int_equal(vfio_guest_try_add(f, &why), 0);
                 set(f, 0xfc, 4, 0);
                 (void) get(f, 0xfc, 4);
-                (void) teardown(&fixture);
+                (void) vfio_guest_teardown(&fixture);
         }
 }
 
 static void test_bridges_and_the_dead_are_refused(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->config[PCI_HEADER_TYPE] = 1;
         must_refuse(f, -EOPNOTSUPP, "a bridge");
@@ -272,21 +230,21 @@ static void test_bars_that_cannot_be_are_refused(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(bars); i++) {
                 void *fixture;
-                Fixture *f;
+                VfioGuest *f;
 
-                (void) setup(&fixture);
+                (void) vfio_guest_setup(&fixture);
                 f = fixture;
                 f->fake->bar_flags = VFIO_REGION_INFO_FLAG_READ;
                 f->fake->bar_sizes[bars[i].bar] = bars[i].size;
                 f->fake->config[PCI_BAR0 + 4 * bars[i].bar] = bars[i].type;
                 must_refuse(f, i + 1 == ELEMENTSOF(bars) ? -ENOSPC : -EPROTO,
                             i + 1 == ELEMENTSOF(bars) ? "does not fit" : "makes no sense");
-                (void) teardown(&fixture);
+                (void) vfio_guest_teardown(&fixture);
         }
 }
 
 static void test_numbers_of_the_kernel_that_wrap_are_refused(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->offset_base = INT64_MAX - 0x1000;
         must_refuse(f, -EPROTO, "not a PCI function of VFIO's");
@@ -295,7 +253,7 @@ static void test_numbers_of_the_kernel_that_wrap_are_refused(void **state) {
         must_refuse(f, -ENODEV, "not a PCI function of VFIO's");
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, vfio_guest_setup, vfio_guest_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {

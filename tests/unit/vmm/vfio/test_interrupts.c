@@ -11,10 +11,10 @@
 
 #include "base/le.h"
 #include "base/text_error.h"
-#include "tests/fake/vmm_vfio_kernel.h"
+#include "tests/fake/vmm_vfio_guest.h"
 #include "vmm/vfio/vfio_internal.h"
 
-#define SLOT 3u
+#define SLOT VFIO_GUEST_SLOT
 #define BAR UINT64_C(0x4000100000)
 #define TABLE (BAR + 0x2000)
 #define PENDING (BAR + 0x3000)
@@ -28,56 +28,18 @@ enum {
         TABLED = VFIO_PCI_MSIX_IRQ_INDEX
 };
 
-typedef struct Fixture {
-        FakeVfio *fake;
-        VfioContainer *container;
-} Fixture;
-
-static int setup(void **state) {
-        static Fixture f;
-
-        f = (Fixture){.fake = fake_vfio_new()};
-        assert_int_equal(vfio_container_new(&fake_vfio_ops, f.fake->board->mem, &f.container), 0);
-        *state = &f;
-        return 0;
-}
-
-static int teardown(void **state) {
-        Fixture *f = *state;
-
-        fake_vfio_free(f->fake);
-        vfio_container_free(f->container);
-        return 0;
-}
-
-static void set(const Fixture *f, unsigned offset, unsigned size, uint32_t value) {
+static void set(const VfioGuest *f, unsigned offset, unsigned size, uint32_t value) {
         fake_config_write(f->fake->board, SLOT, offset, size, value);
 }
 
-static int try_add(Fixture *f, TextError *reterr) {
-        const VfioFunctionConfig config = {
-                .container = f->container,
-                .path = f->fake->path,
-                .root = f->fake->board->root,
-                .slot = SLOT,
-                .partition = &f->fake->board->partition,
-                .loop = f->fake->board->loop,
-        };
-
-        return vfio_function_new(&config, reterr);
-}
-
-static void add(Fixture *f) {
-        _cleanup_(text_error_deinit) TextError why = {0};
-
-        if (try_add(f, &why) < 0)
-                fail_msg("%s", why.message);
+static void add(VfioGuest *f) {
+        vfio_guest_add(f);
         set(f, PCI_BAR0, 4, (uint32_t) BAR);
         set(f, PCI_BAR0 + 4, 4, (uint32_t) (BAR >> 32));
         set(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 }
 
-static void set_vector(const Fixture *f, unsigned vector, uint32_t data, uint32_t masked) {
+static void set_vector(const VfioGuest *f, unsigned vector, uint32_t data, uint32_t masked) {
         bus_write(f->fake->board->mmio, TABLE + 16 * vector, 8, 0xfee00000);
         bus_write(f->fake->board->mmio, TABLE + 16 * vector + 8, 8, (uint64_t) masked << 32 | data);
 }
@@ -85,7 +47,7 @@ static void set_vector(const Fixture *f, unsigned vector, uint32_t data, uint32_
 /* ---- the wire ---- */
 
 static void test_the_wire_is_up_until_the_guest_has_served_it(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         add(f);
         fake_board_run(f->fake->board);
@@ -104,7 +66,7 @@ static void test_the_wire_is_up_until_the_guest_has_served_it(void **state) {
 }
 
 static void test_a_guest_that_disables_the_wire_does_not_see_it(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         add(f);
         fake_board_run(f->fake->board);
@@ -119,7 +81,7 @@ static void test_a_guest_that_disables_the_wire_does_not_see_it(void **state) {
 }
 
 static void test_a_function_without_a_pin_has_no_wire(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->config[PCI_INTERRUPT_PIN] = 0;
         add(f);
@@ -129,7 +91,7 @@ static void test_a_function_without_a_pin_has_no_wire(void **state) {
 /* ---- MSI ---- */
 
 static void test_messages_take_the_place_of_the_wire(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         add(f);
         set(f, MSI + 4, 4, 0xfee01000);
@@ -151,7 +113,7 @@ static void test_messages_take_the_place_of_the_wire(void **state) {
 }
 
 static void test_several_messages_differ_in_their_lowest_bits(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         add(f);
         set(f, MSI + 4, 4, 0xfee01000);
@@ -169,7 +131,7 @@ static void test_several_messages_differ_in_their_lowest_bits(void **state) {
 }
 
 static void test_masks_of_messages_are_not_shown(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         add(f);
         assert_int_equal(fake_config_read(f->fake->board, SLOT, MSI + 2, 2), 0x0084);
@@ -180,7 +142,7 @@ static void test_masks_of_messages_are_not_shown(void **state) {
 /* ---- MSI-X ---- */
 
 static void test_each_vector_of_the_table_has_its_own_message(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         add(f);
         set(f, MSIX + 2, 2, 0xc000); /* as kernels do: on, masked, then the table */
@@ -199,7 +161,7 @@ static void test_each_vector_of_the_table_has_its_own_message(void **state) {
 }
 
 static void test_a_masked_vector_waits_and_says_so(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         add(f);
         set(f, MSIX + 2, 2, 0x8000);
@@ -214,7 +176,7 @@ static void test_a_masked_vector_waits_and_says_so(void **state) {
 }
 
 static void test_a_host_that_is_short_of_vectors_gives_those_it_has(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         f->fake->vectors_max = 2;
         add(f);
@@ -225,7 +187,7 @@ static void test_a_host_that_is_short_of_vectors_gives_those_it_has(void **state
 }
 
 static void test_a_table_is_as_long_as_we_serve(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
 
         le16_store(f->fake->config + MSIX + 2, 2047);
         le32_store(f->fake->config + MSIX + 4, 0);
@@ -239,16 +201,16 @@ static void test_a_table_is_as_long_as_we_serve(void **state) {
 }
 
 static void test_a_hypervisor_without_routes_left_is_told_at_once(void **state) {
-        Fixture *f = *state;
+        VfioGuest *f = *state;
         _cleanup_(text_error_deinit) TextError why = {0};
 
         f->fake->board->refuse_routes = true;
-        assert_int_equal(try_add(f, &why), -ENOSPC);
+        assert_int_equal(vfio_guest_try_add(f, &why), -ENOSPC);
         assert_non_null(strstr(why.message, "no routes left"));
         assert_int_equal(f->fake->n_events[INTX], 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, vfio_guest_setup, vfio_guest_teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
