@@ -12,7 +12,7 @@
 #include "service/bus/bus_service.h"
 #include "service/bus/changed.h"
 #include "service/bus/gate.h"
-#include "service/manager.h"
+#include "service/manager/manager.h"
 #include "service/policy/caller.h"
 
 /* A method call that is answered later. */

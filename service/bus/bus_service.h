@@ -6,7 +6,7 @@
 #include <systemd/sd-bus.h>
 
 #include "base/cleanup.h"
-#include "service/manager.h"
+#include "service/manager/manager.h"
 
 typedef struct BusService BusService;
 

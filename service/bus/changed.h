@@ -6,7 +6,7 @@
 #include <systemd/sd-bus.h>
 
 #include "base/cleanup.h"
-#include "service/vm.h"
+#include "service/vm/vm.h"
 
 typedef struct Changed Changed;
 

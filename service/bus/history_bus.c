@@ -5,7 +5,7 @@
 #include "base/str.h"
 #include "service/bus/bus_internal.h"
 #include "service/bus/record.h"
-#include "service/vm_fields.h"
+#include "service/vm/fields.h"
 
 /* Whether the death of the VM in @info is one that was asked for, and the caller's to know. */
 static bool is_wanted(const BusService *service, sd_bus_message *call, const VmInfo *info,

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "service/bus/bus_internal.h"
-#include "service/journal.h"
+#include "service/journal/journal.h"
 
 /* org.freedesktop.LogControl1, for `systemctl service-log-level`: the levels that base/log.h has. */
 

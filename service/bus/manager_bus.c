@@ -11,8 +11,8 @@
 #include "service/bus/bus_internal.h"
 #include "service/bus/call_args.h"
 #include "service/bus/errors.h"
-#include "service/exporter.h"
-#include "service/journal.h"
+#include "service/metrics/exporter.h"
+#include "service/journal/journal.h"
 
 #define INSTANCE_ID_BYTES 64u
 

@@ -5,7 +5,7 @@
 
 #include <systemd/sd-bus.h>
 
-#include "service/vm.h"
+#include "service/vm/vm.h"
 
 int record_append_history(sd_bus_message *message, const VmInfo *info);
 int record_append(sd_bus_message *message, const VmInfo *info);

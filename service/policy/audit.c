@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "service/journal.h"
+#include "service/journal/journal.h"
 
 /* TASK_COMM_LEN of Linux, and room for what a later one may make of it. */
 #define COMM_BYTES_MAX 64u

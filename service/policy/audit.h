@@ -7,7 +7,7 @@
 
 #include "base/ratelimit.h"
 #include "service/policy/caller.h"
-#include "service/vm.h"
+#include "service/vm/vm.h"
 
 typedef struct AuditEvent {
         const Caller *caller;

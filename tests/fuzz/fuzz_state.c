@@ -20,7 +20,7 @@
 #include "config/keeper.h"
 #include "service/store/history.h"
 #include "service/store/state_file.h"
-#include "service/vm_fields.h"
+#include "service/vm/fields.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/str.h"
-#include "service/journal.h"
+#include "service/journal/journal.h"
 #include "tests/integration/vm_client.h"
 
 /* More than the kernel keeps for a socket that nobody reads, and each is worth some entries. */
