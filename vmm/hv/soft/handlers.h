@@ -44,34 +44,50 @@ UopHandler op_lea, op_clflush, op_setcc_r, op_setcc_m, op_jcc, op_jmp_rel, op_jm
         op_daa, op_aam, op_aad, op_fence, op_cmpxchg8b, op_cmpxchg16b, op_movnti;
 
 /* exec_system.c */
-UopHandler op_push_seg, op_pop_seg, op_cli, op_sti, op_pause, op_invalid, op_too_long, op_int3,
-        op_int_n, op_into, op_icebp, op_iret, op_hlt, op_syscall, op_sysret, op_sysenter,
-        op_sysexit, op_cpuid, op_rdmsr, op_wrmsr, op_rdtsc, op_rdtscp, op_rdpmc, op_rdrand, op_in_i,
-        op_out_i, op_mov_from_cr, op_mov_to_cr, op_mov_from_dr, op_mov_to_dr, op_clts, op_lmsw_r,
-        op_lmsw_m, op_smsw_r, op_smsw_m, op_lgdt, op_lidt, op_sgdt, op_sidt, op_lldt_r, op_lldt_m,
-        op_ltr_r, op_ltr_m, op_sldt_r, op_sldt_m, op_str_r, op_str_m, op_verr_r, op_verr_m,
-        op_verw_r, op_verw_m, op_lar_r, op_lar_m, op_lsl_r, op_lsl_m, op_invlpg, op_wbinvd,
-        op_swapgs, op_vmcall, op_mov_from_seg_r, op_mov_from_seg_m, op_mov_to_seg_r,
-        op_mov_to_seg_m, op_far_jmp_i, op_far_call_i, op_far_jmp_m, op_far_call_m, op_far_ret,
-        op_load_far_pointer, op_serialize, op_clac, op_stac, op_invpcid, op_rdfsbase, op_rdgsbase,
-        op_wrfsbase, op_wrgsbase, op_bound, op_arpl_r, op_arpl_m;
+UopHandler op_too_long, op_invalid, op_int3, op_int_n, op_into, op_bound, op_icebp, op_iret, op_cli,
+        op_sti, op_hlt, op_pause, op_cpuid, op_rdmsr, op_wrmsr, op_rdtsc, op_rdtscp, op_rdpmc,
+        op_rdrand, op_in_i, op_out_i, op_invlpg, op_clac, op_stac, op_invpcid, op_wbinvd,
+        op_serialize, op_vmcall;
+
+/* exec_control.c */
+UopHandler op_mov_from_cr, op_mov_to_cr, op_clts, op_lmsw_r, op_lmsw_m, op_smsw_r, op_smsw_m,
+        op_mov_from_dr, op_mov_to_dr;
+
+/* exec_descriptor.c */
+UopHandler op_lgdt, op_lidt, op_sgdt, op_sidt, op_lldt_r, op_lldt_m, op_ltr_r, op_ltr_m, op_sldt_r,
+        op_sldt_m, op_str_r, op_str_m, op_verr_r, op_verr_m, op_verw_r, op_verw_m, op_lar_r,
+        op_lar_m, op_lsl_r, op_lsl_m, op_arpl_r, op_arpl_m;
+
+/* exec_segment.c */
+UopHandler op_mov_from_seg_r, op_mov_from_seg_m, op_mov_to_seg_r, op_mov_to_seg_m, op_push_seg,
+        op_pop_seg, op_load_far_pointer, op_far_jmp_i, op_far_call_i, op_far_jmp_m, op_far_call_m,
+        op_far_ret, op_swapgs, op_rdfsbase, op_rdgsbase, op_wrfsbase, op_wrgsbase, op_syscall,
+        op_sysret, op_sysenter, op_sysexit;
 
 /* keys.c, exec_xsave.c */
 UopHandler op_rdpkru, op_wrpkru, op_fxsave, op_fxrstor, op_xgetbv, op_xsetbv, op_xsave, op_xrstor;
 
-/* exec_fpu.c */
-UopHandler op_ldmxcsr, op_stmxcsr, op_x87_r, op_x87_load, op_x87_store, op_x87_fldcw, op_x87_fnstcw,
-        op_x87_fnstsw_m, op_x87_fnstsw_ax, op_x87_fninit, op_x87_fnclex, op_x87_fwait, op_x87_fcmov,
-        op_x87_fcomi, op_x87_fldenv, op_x87_fnstenv, op_x87_frstor, op_x87_fnsave, op_sse_rr,
-        op_sse_rm, op_sse_flags_rr, op_sse_flags_rm, op_sse_to_gpr_r, op_sse_to_gpr_m,
-        op_sse_mask_r, op_sse_from_gpr_r, op_sse_from_gpr_m, op_sse_shift, op_sse_blendv_rr,
-        op_sse_blendv_rm, op_sse_string_rr, op_sse_string_rm, op_sse_extract_r, op_sse_extract_m,
-        op_sse_insert_r, op_insertps_r, op_maskmovq, op_sse_to_mmx, op_sse_from_mmx,
-        op_sse_insert_m, op_movx_rr, op_movx_load, op_movx_load_aligned, op_movx_store,
-        op_movx_store_aligned, op_mov_low_rr, op_mov_low_load, op_mov_low_store, op_mov_half_load,
-        op_mov_half_store, op_movhlps, op_movlhps, op_movd_from_gpr, op_movd_load, op_movd_to_gpr,
-        op_movd_store, op_movq_rr, op_maskmovdqu, op_movq2dq, op_movdq2q, op_mmx_rr, op_mmx_rm,
-        op_mmx_store, op_mmx_to_gpr, op_mmx_from_gpr, op_crc32_r, op_crc32_m;
+/* exec_x87.c */
+UopHandler op_x87_r, op_x87_load, op_x87_store, op_x87_fldcw, op_x87_fnstcw, op_x87_fnstsw_m,
+        op_x87_fnstsw_ax, op_x87_fninit, op_x87_fnclex, op_x87_fwait, op_x87_fcmov, op_x87_fcomi,
+        op_x87_fnstenv, op_x87_fldenv, op_x87_fnsave, op_x87_frstor;
+
+/* exec_mmx.c */
+UopHandler op_mmx_rr, op_mmx_rm, op_sse_to_mmx, op_mmx_store, op_maskmovq, op_mmx_to_gpr,
+        op_mmx_from_gpr, op_movq2dq, op_movdq2q;
+
+/* exec_sse.c */
+UopHandler op_sse_rr, op_sse_rm, op_sse_flags_rr, op_sse_flags_rm, op_sse_to_gpr_r, op_sse_to_gpr_m,
+        op_sse_mask_r, op_sse_from_gpr_r, op_sse_from_mmx, op_sse_from_gpr_m, op_sse_shift,
+        op_sse_blendv_rr, op_sse_blendv_rm, op_sse_string_rr, op_sse_string_rm, op_sse_extract_r,
+        op_sse_extract_m, op_sse_insert_r, op_insertps_r, op_sse_insert_m, op_ldmxcsr, op_stmxcsr,
+        op_crc32_r, op_crc32_m;
+
+/* exec_sse_move.c */
+UopHandler op_movx_rr, op_movx_load, op_movx_load_aligned, op_movx_store, op_movx_store_aligned,
+        op_mov_low_rr, op_mov_low_load, op_mov_low_store, op_mov_half_load, op_mov_half_store,
+        op_movhlps, op_movlhps, op_movd_from_gpr, op_movd_load, op_movd_to_gpr, op_movd_store,
+        op_movq_rr, op_maskmovdqu;
 
 /* thunk.c: native code for one instruction with operands in memory. */
 typedef uint64_t (*Thunk)(void *destination, void *source, void *more);
