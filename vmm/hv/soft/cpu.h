@@ -638,7 +638,7 @@ uint64_t soft_cr4_known(const SoftModel *model);
 bool msr_read(SoftCpu *c, uint32_t msr, uint64_t *ret);
 bool msr_write(SoftCpu *c, uint32_t msr, uint64_t value);
 
-/* lapic.c */
+/* lapic.c, lapic_message.c, lapic_registers.c */
 int lapic_new(SoftCpu *cpu, Lapic **ret);
 void lapic_free(Lapic *l);
 void lapic_reset(Lapic *l, bool boot_processor, bool init);
