@@ -168,6 +168,9 @@ static int manager_init(Manager *manager, sd_event *event) {
         if (r < 0)
                 return r;
         manager->env.fdstore = manager->fdstore;
+        r = sample_round_new(event, &manager->env.round);
+        if (r < 0)
+                return r;
         r = oom_watch_init(&manager->oom, "/proc/self/cgroup", "/sys/fs/cgroup");
         if (r < 0)
                 return r;
@@ -265,6 +268,7 @@ Manager *manager_free(Manager *manager) {
         (void) history_free(manager->history_log);
         (void) late_file_free(manager->last_cid);
         (void) ramdumps_free(manager->env.ramdumps);
+        (void) sample_round_free(manager->env.round);
         (void) fdstore_free(manager->fdstore);
         journal_socket_deinit(&manager->guest_journal);
         (void) fd_close(manager->dirs.state);

@@ -173,7 +173,7 @@ static void release_dir(Vm *vm) {
 /* vm_release_all() - everything that is there for the sake of a process; none is left by now */
 void vm_release_all(Vm *vm) {
         vm->deadline = sd_event_source_disable_unref(vm->deadline);
-        vm->sampler = sd_event_source_disable_unref(vm->sampler);
+        vm_stop_sampling(vm);
         vm->later = sd_event_source_disable_unref(vm->later);
         vm->boot_timer = sd_event_source_disable_unref(vm->boot_timer);
         vm->step_timer = sd_event_source_disable_unref(vm->step_timer);

@@ -73,7 +73,10 @@ struct Vm {
         Drain *failure, *vmm_stderr; /* owned */
         Console *console, *log;      /* owned; NULL if the client has it */
         sd_event_source *deadline;   /* owned; of the launch */
-        sd_event_source *sampler;    /* owned */
+        sd_event_source *sampler; /* owned; NULL in the round, and before and after all samples */
+        bool in_round;
+        usec_t sample_due; /* in the round; CLOCK_MONOTONIC */
+        TAILQ_ENTRY(Vm) round_link;
         sd_event_source *later; /* owned; what a restored VM does at the first turn of the loop */
         char *start_error;      /* owned; why the start failed */
         VmOffer offer;          /* lost with the daemon */
@@ -109,7 +112,6 @@ struct Vm {
 void vm_set_state(Vm *vm, VmState state);
 void vm_answer_start(Vm *vm, int r, const char *message);
 void vm_set_start_error(Vm *vm, const char *text);
-void vm_start_sampling(Vm *vm);
 void vm_now_running(Vm *vm, const KeeperRecord *record);
 int vm_set_deadline(Vm *vm);
 int vm_launch(Vm *vm);
@@ -144,6 +146,10 @@ void vm_release_devices(Vm *vm);
 
 /* exit.c */
 void vm_release_all(Vm *vm);
+
+/* sampling.c */
+void vm_start_sampling(Vm *vm);
+void vm_stop_sampling(Vm *vm);
 
 /* store.c */
 void vm_store_files(Vm *vm);

@@ -18,14 +18,6 @@
 #include "service/vm/fields.h"
 #include "service/vm/internal.h"
 
-/* The first samples are close together, then one comes every 10 s. A failed one is repeated after 1 s. */
-#define SAMPLE_SOON_USEC USEC_PER_SEC
-#define SAMPLE_FRESH_USEC (500 * USEC_PER_MSEC)
-#define SAMPLE_FIRST_USEC (10 * USEC_PER_MSEC)
-#define SAMPLE_INTERVAL_USEC (10 * USEC_PER_SEC)
-/* Lets the timers of many VMs share their wake-ups. */
-#define SAMPLE_ACCURACY_USEC (250 * USEC_PER_MSEC)
-
 /** vm_count_vcpus() - that a VM of this config has on this host */
 uint32_t vm_count_vcpus(const VmConfig *config) {
         cpu_set_t set;
@@ -153,7 +145,7 @@ Vm *vm_free(Vm *vm) {
         if (!vm)
                 return NULL;
         (void) sd_event_source_disable_unref(vm->deadline);
-        (void) sd_event_source_disable_unref(vm->sampler);
+        vm_stop_sampling(vm);
         (void) sd_event_source_disable_unref(vm->later);
         (void) sd_event_source_disable_unref(vm->boot_timer);
         (void) sd_event_source_disable_unref(vm->step_timer);
@@ -302,75 +294,4 @@ int vm_terminate(Vm *vm, const StopRequest *by) {
                 vm_save(vm);
         }
         return vm->vmm ? process_kill(vm->vmm, SIGTERM) : 0;
-}
-
-/* All but the time of the reading. */
-static bool same_usage(const Usage *a, const Usage *b) {
-        return a->guest_cpu_usec == b->guest_cpu_usec && a->rss_peak_bytes == b->rss_peak_bytes &&
-               a->rss_guest_bytes == b->rss_guest_bytes &&
-               a->rss_guest_peak_bytes == b->rss_guest_peak_bytes &&
-               a->rss_vmm_bytes == b->rss_vmm_bytes &&
-               a->rss_vmm_peak_bytes == b->rss_vmm_peak_bytes;
-}
-
-/* Whatever its age, a VM was seen when it had lived half as long; a short life grows as much as a long one. */
-static usec_t until_next_sample(const Vm *vm) {
-        usec_t age = clock_monotonic_usec() - vm->info.started_monotonic_usec;
-
-        return MIN(MAX(age, SAMPLE_FIRST_USEC), SAMPLE_INTERVAL_USEC);
-}
-
-static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
-        Vm *vm = userdata;
-        const Usage before = vm->info.usage;
-        usec_t next;
-        int r;
-
-        r = vm->vmm ? sample_usage(process_pid(vm->vmm), vm->info.hypervisor == VMM_HYPERVISOR_SOFT,
-                                   &vm->info.usage)
-                    : -ESRCH;
-        if (r < 0)
-                log_line(LOG_LEVEL_DEBUG, vm->info.name, "sample usage: %s, trying again",
-                         strerror(-r));
-        else
-                vm->info.usage.sampled_usec = clock_monotonic_usec();
-        next = r < 0 ? SAMPLE_SOON_USEC : until_next_sample(vm);
-        /* A thousand VMs that rest are no news, and no load on the bus. */
-        if (!same_usage(&before, &vm->info.usage))
-                vm->env->changed(vm->env->userdata, vm, VM_CHANGED_USAGE);
-        r = sd_event_source_set_time_accuracy(source, MIN(next / 4, SAMPLE_ACCURACY_USEC));
-        if (r >= 0)
-                r = sd_event_source_set_time_relative(source, next);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-        return r;
-}
-
-/**
- * vm_sample_soon() - read anew what @vm uses, as a turn of the event loop of its own, unless that was just done
- *
- * Somebody watches: usual samples are too far apart for an eye.
- */
-void vm_sample_soon(Vm *vm) {
-        int r;
-
-        if (!vm->sampler ||
-            clock_monotonic_usec() - vm->info.usage.sampled_usec < SAMPLE_FRESH_USEC)
-                return;
-        r = sd_event_source_set_time_relative(vm->sampler, 0);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(vm->sampler, SD_EVENT_ONESHOT);
-        if (r < 0)
-                log_line(LOG_LEVEL_WARNING, vm->info.name, "sample usage: %s, ignoring",
-                         strerror(-r));
-}
-
-/* Samples at the next turn of the event loop and from then on; without memory for a timer there are no samples. */
-void vm_start_sampling(Vm *vm) {
-        int r = sd_event_add_time_relative(vm->env->event, &vm->sampler, CLOCK_MONOTONIC, 0,
-                                           SAMPLE_ACCURACY_USEC, on_sample, vm);
-
-        if (r < 0)
-                log_line(LOG_LEVEL_WARNING, vm->info.name, "sample usage: %s, ignoring",
-                         strerror(-r));
 }

@@ -23,6 +23,7 @@
 #include "service/store/fields.h"
 #include "service/store/ramdumps.h"
 #include "service/unit/scope.h"
+#include "service/vm/sampling.h"
 #include "service/vm/state.h"
 
 #define VM_ID_LEN 32u
@@ -105,6 +106,7 @@ typedef struct VmEnv {
         const char *netd_socket;   /* of vivarium-netd; NULL where VMs get no interfaces */
         const char *virtiofsd_path;
         OomWatch *oom;
+        SampleRound *round;
         FdStore *fdstore;
         Ramdumps *ramdumps;
         int state_dir;      /* directory of the VMs' state files */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -85,6 +87,52 @@ static void test_this_process_can_be_sampled(void **state) {
         assert_true(usage.rss_peak_bytes >= usage.rss_vmm_bytes + usage.rss_guest_bytes);
 }
 
+static void test_a_mark_is_faults_and_resident_pages(void **state) {
+        SampleMark mark = {1, 2};
+
+        assert_int_equal(sample_parse_mark("77 (x) S 1 2 3 4 5 6 7 8", &mark), -EBADMSG);
+        assert_int_equal(mark.faults, 1);
+        assert_int_equal(sample_parse_mark("77 (x)" BEFORE_GUEST_TIME "250 0 1\n", &mark), 0);
+        assert_int_equal(mark.faults, 7 + 9); /* the numbers of the text begin with field 4 */
+        assert_int_equal(mark.resident_pages, 21);
+}
+
+/* A child that stands still until it is killed, and then is reaped. */
+static pid_t start_still_child(void) {
+        pid_t pid = fork();
+        int status = 0;
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void) raise(SIGSTOP);
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+        assert_true(WIFSTOPPED(status));
+        return pid;
+}
+
+static void test_memory_is_looked_at_again_only_if_it_can_have_changed(void **state) {
+        pid_t pid = start_still_child();
+        Usage usage = {0};
+
+        assert_int_equal(sample_usage(pid, false, &usage), 0);
+        assert_true(usage.rss_vmm_bytes > 1);
+        usage.rss_vmm_bytes = 1;
+        assert_int_equal(sample_usage(pid, false, &usage), 0);
+        assert_int_equal(usage.rss_vmm_bytes, 1);
+        usage.mark.faults--;
+        assert_int_equal(sample_usage(pid, false, &usage), 0);
+        assert_true(usage.rss_vmm_bytes > 1);
+        usage.rss_vmm_bytes = 1;
+        usage.mark.resident_pages++;
+        assert_int_equal(sample_usage(pid, false, &usage), 0);
+        assert_true(usage.rss_vmm_bytes > 1);
+
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_guest_time_is_field_43_or_14_whatever_the_name),
@@ -92,6 +140,8 @@ int main(void) {
                 cmocka_unit_test(test_guest_memory_is_told_from_the_vmm_s_own),
                 cmocka_unit_test(test_a_zombie_has_no_memory),
                 cmocka_unit_test(test_this_process_can_be_sampled),
+                cmocka_unit_test(test_a_mark_is_faults_and_resident_pages),
+                cmocka_unit_test(test_memory_is_looked_at_again_only_if_it_can_have_changed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
