@@ -63,10 +63,10 @@ static int build_vcpus(const ControlAnswer *answer, struct json_object *body) {
 
                 (void) snprintf(key, sizeof(key), "%zu", i);
                 r = json_add_consume(map, key, pair);
-                if (r >= 0 &&
-                    (json_object_array_add(pair, json_object_new_int(answer->vcpus[i].pid)) < 0 ||
-                     json_object_array_add(pair, json_object_new_int(answer->vcpus[i].tid)) < 0))
-                        r = -ENOMEM;
+                if (r >= 0)
+                        r = json_append_consume(pair, json_object_new_int(answer->vcpus[i].pid));
+                if (r >= 0)
+                        r = json_append_consume(pair, json_object_new_int(answer->vcpus[i].tid));
         }
         return r;
 }
@@ -109,14 +109,13 @@ static int build(const ControlAnswer *answer, struct json_object *root) {
         case CONTROL_ERR:
                 return json_add_consume(root, KEY_ERR, json_object_new_int(answer->error));
         case CONTROL_ERR_STRING:
-                return json_add_consume(root, KEY_ERR_STRING, json_object_new_string(answer->text));
+                return json_add_string(root, KEY_ERR_STRING, answer->text);
         case CONTROL_ANSWER_BALLOON:
                 body = child(root, KEY_BALLOON);
                 return body ? build_balloon(&answer->balloon, body) : -ENOMEM;
         case CONTROL_ANSWER_HOTPLUG:
                 body = child(root, KEY_HOTPLUG);
-                return body ? json_add_consume(body, "bus", json_object_new_int64(answer->bus))
-                            : -ENOMEM;
+                return body ? json_add_number(body, "bus", answer->bus) : -ENOMEM;
         case CONTROL_ANSWER_VCPUS:
                 body = child(root, KEY_VCPUS);
                 return body ? build_vcpus(answer, body) : -ENOMEM;

@@ -451,26 +451,18 @@ static int add_fd(struct json_object *object, const char *key, int fd_index) {
         return json_add_consume(object, key, json_object_new_int(fd_index));
 }
 
-static int add_text(struct json_object *object, const char *key, const char *text) {
-        return text ? json_add_consume(object, key, json_object_new_string(text)) : 0;
-}
-
 static int build_disk_command(const ControlRequest *request, struct json_object *body) {
-        struct json_object *command = json_object_new_object();
-        struct json_object *resize = json_object_new_object();
+        struct json_object *command, *resize;
         int r;
 
-        r = json_add_consume(body, "disk_index", json_object_new_int64(request->index));
-        if (r < 0 || !resize) {
-                (void) json_object_put(command);
-                (void) json_object_put(resize);
-                return -ENOMEM;
-        }
-        r = json_add_consume(body, "command", command);
-        if (r < 0) {
-                (void) json_object_put(resize);
+        r = json_add_number(body, "disk_index", request->index);
+        if (r < 0)
                 return r;
-        }
+        command = json_object_new_object();
+        r = json_add_consume(body, "command", command);
+        if (r < 0)
+                return r;
+        resize = json_object_new_object();
         r = json_add_consume(command, "Resize", resize);
         return r < 0 ? r
                      : json_add_consume(resize, "new_size", json_object_new_uint64(request->bytes));
@@ -481,29 +473,26 @@ static int build_members(const ControlRequest *request, struct json_object *body
 
         switch (request->kind) {
         case CONTROL_GPE:
-                r = json_add_consume(body, "gpe", json_object_new_int64(request->index));
+                r = json_add_number(body, "gpe", request->index);
                 return r < 0 ? r : add_fd(body, "clear_evt", request->fd_index);
         case CONTROL_BALLOON_ADJUST:
                 r = json_add_consume(body, "num_bytes", json_object_new_uint64(request->bytes));
-                return r < 0 ? r
-                             : json_add_consume(body, "wait_for_success",
-                                                json_object_new_boolean(request->flag));
+                return r < 0 ? r : json_add_bool(body, "wait_for_success", request->flag);
         case CONTROL_DISK_RESIZE:
                 return build_disk_command(request, body);
         case CONTROL_NET_ADD_FD:
                 r = add_fd(body, "tap", request->fd_index);
-                return r < 0 ? r : add_text(body, "net", request->text);
+                return r < 0 ? r : json_add_string(body, "net", request->text);
         case CONTROL_NET_LINK:
-                r = json_add_consume(body, "bus", json_object_new_int64(request->index));
-                return r < 0 ? r
-                             : json_add_consume(body, "up", json_object_new_boolean(request->flag));
+                r = json_add_number(body, "bus", request->index);
+                return r < 0 ? r : json_add_bool(body, "up", request->flag);
         case CONTROL_DISK_ADD:
         case CONTROL_RAMDUMP:
-                r = add_text(body, request->kind == CONTROL_RAMDUMP ? "path" : "block",
-                             request->text);
+                r = json_add_string(body, request->kind == CONTROL_RAMDUMP ? "path" : "block",
+                                    request->text);
                 return r < 0 || request->fd_index < 0 ? r : add_fd(body, "file", request->fd_index);
         case CONTROL_SNAPSHOT_TAKE:
-                r = add_text(body, "snapshot_path", request->text);
+                r = json_add_string(body, "snapshot_path", request->text);
                 return r < 0 || request->fd_index < 0 ? r : add_fd(body, "file", request->fd_index);
         case CONTROL_NET_ADD:
         case CONTROL_NET_REMOVE:

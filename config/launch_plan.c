@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "config/json_writer.h"
 #include "config/vm_config_json.h"
 
 static const char *const hypervisor_names[] = {
@@ -73,39 +74,21 @@ int launch_plan_find_file(const LaunchPlan *plan, const char *name) {
 
 /* Writing */
 
-static int add_consume(struct json_object *object, const char *key, struct json_object *value) {
-        if (!value)
-                return -ENOMEM;
-        if (json_object_object_add(object, key, value) < 0) {
-                json_object_put(value);
-                return -ENOMEM;
-        }
-        return 0;
-}
-
-static int add_string(struct json_object *object, const char *key, const char *text) {
-        return text ? add_consume(object, key, json_object_new_string(text)) : 0;
-}
-
 static int add_fd(struct json_object *object, const char *key, int fd) {
-        return fd >= 0 ? add_consume(object, key, json_object_new_int(fd)) : 0;
+        return fd >= 0 ? json_add_consume(object, key, json_object_new_int(fd)) : 0;
 }
 
 static int build_files(const LaunchPlan *plan, struct json_object *object) {
         struct json_object *array = json_object_new_array();
         int r;
 
-        r = add_consume(object, "files", array);
+        r = json_add_consume(object, "files", array);
         for (size_t i = 0; i < plan->n_files && r == 0; i++) {
                 struct json_object *file = json_object_new_object();
 
-                if (!file)
-                        return -ENOMEM;
-                if (json_object_array_add(array, file) < 0) {
-                        json_object_put(file);
-                        return -ENOMEM;
-                }
-                r = add_string(file, "name", plan->files[i].name);
+                r = json_append_consume(array, file);
+                if (r == 0)
+                        r = json_add_string(file, "name", plan->files[i].name);
                 if (r == 0)
                         r = add_fd(file, "fd", plan->files[i].fd);
         }
@@ -117,30 +100,19 @@ static int build_card(const LaunchCard *card, struct json_object *array) {
         char mac[MAC_TEXT_SIZE];
         int r;
 
-        if (!object)
-                return -ENOMEM;
-        if (json_object_array_add(array, object) < 0) {
-                json_object_put(object);
-                return -ENOMEM;
-        }
-        mac_format(card->mac, mac);
-        r = add_string(object, "type", card->type == VM_NETWORK_USER ? "user" : "bridge");
-        if (r == 0)
-                r = add_string(object, "mac", mac);
-        queues = json_object_new_array();
-        if (r < 0) {
-                json_object_put(queues);
+        r = json_append_consume(array, object);
+        if (r < 0)
                 return r;
-        }
-        r = add_consume(object, "queues", queues);
-        for (size_t i = 0; i < card->n_queues && r == 0; i++) {
-                struct json_object *fd = json_object_new_int(card->queues[i]);
-
-                if (!fd || json_object_array_add(queues, fd) < 0) {
-                        json_object_put(fd);
-                        r = -ENOMEM;
-                }
-        }
+        mac_format(card->mac, mac);
+        r = json_add_string(object, "type", card->type == VM_NETWORK_USER ? "user" : "bridge");
+        if (r == 0)
+                r = json_add_string(object, "mac", mac);
+        if (r < 0)
+                return r;
+        queues = json_object_new_array();
+        r = json_add_consume(object, "queues", queues);
+        for (size_t i = 0; i < card->n_queues && r == 0; i++)
+                r = json_append_consume(queues, json_object_new_int(card->queues[i]));
         return r;
 }
 
@@ -148,7 +120,7 @@ static int build_cards(const LaunchPlan *plan, struct json_object *object) {
         struct json_object *array = json_object_new_array();
         int r;
 
-        r = add_consume(object, "cards", array);
+        r = json_add_consume(object, "cards", array);
         for (size_t i = 0; i < plan->n_cards && r == 0; i++)
                 r = build_card(&plan->cards[i], array);
         return r;
@@ -158,17 +130,13 @@ static int build_shares(const LaunchPlan *plan, struct json_object *object) {
         struct json_object *array = json_object_new_array();
         int r;
 
-        r = add_consume(object, "shares", array);
+        r = json_add_consume(object, "shares", array);
         for (size_t i = 0; i < plan->n_shares && r == 0; i++) {
                 struct json_object *share = json_object_new_object();
 
-                if (!share)
-                        return -ENOMEM;
-                if (json_object_array_add(array, share) < 0) {
-                        json_object_put(share);
-                        return -ENOMEM;
-                }
-                r = add_fd(share, "listen", plan->shares[i].listen);
+                r = json_append_consume(array, share);
+                if (r == 0)
+                        r = add_fd(share, "listen", plan->shares[i].listen);
                 if (r == 0)
                         r = add_fd(share, "connect", plan->shares[i].connect);
         }
@@ -206,21 +174,21 @@ static int build_plan(const LaunchPlan *plan, struct json_object *object) {
         _cleanup_(json_freep) struct json_object *config = NULL;
         int r;
 
-        r = add_string(object, "vmm_path", plan->vmm_path);
+        r = json_add_string(object, "vmm_path", plan->vmm_path);
         if (r == 0)
-                r = add_string(object, "dialect", vmm_dialect_names[plan->dialect]);
+                r = json_add_string(object, "dialect", vmm_dialect_names[plan->dialect]);
         if (r == 0)
-                r = add_string(object, "vm_name", plan->vm_name);
+                r = json_add_string(object, "vm_name", plan->vm_name);
         if (r == 0)
-                r = add_consume(object, "cid", json_object_new_int64(plan->cid));
+                r = json_add_number(object, "cid", plan->cid);
         if (r == 0)
-                r = add_string(object, "hypervisor", hypervisor_names[plan->hypervisor]);
+                r = json_add_string(object, "hypervisor", hypervisor_names[plan->hypervisor]);
         if (r == 0)
-                r = add_string(object, "log_level", plan->log_level);
+                r = json_add_string(object, "log_level", plan->log_level);
         if (r == 0)
                 r = vm_config_build(&plan->config, &config);
         if (r == 0)
-                r = add_consume(object, "config", TAKE(config));
+                r = json_add_consume(object, "config", TAKE(config));
         if (r == 0)
                 r = build_files(plan, object);
         if (r == 0)
@@ -228,7 +196,7 @@ static int build_plan(const LaunchPlan *plan, struct json_object *object) {
         if (r == 0)
                 r = build_shares(plan, object);
         if (r == 0)
-                r = add_string(object, "virtiofsd_path", plan->virtiofsd_path);
+                r = json_add_string(object, "virtiofsd_path", plan->virtiofsd_path);
         return r < 0 ? r : build_roles(plan, object);
 }
 

@@ -8,53 +8,27 @@
 #include <string.h>
 
 #include "config/json_reader.h"
+#include "config/json_writer.h"
 
 static const char *const kind_names[] = {
         [NET_REQUEST_TAP] = "tap",
         [NET_REQUEST_RELEASE] = "release",
 };
 
-/* Adds @value, owned from now on; a NULL value is taken for want of memory. */
-static int add_consume(struct json_object *object, const char *key, struct json_object *value) {
-        if (!value)
-                return -ENOMEM;
-        if (json_object_object_add(object, key, value) < 0) {
-                json_object_put(value);
-                return -ENOMEM;
-        }
-        return 0;
-}
-
-static int add_text(struct json_object *object, const char *key, const char *text) {
-        return add_consume(object, key, json_object_new_string(text));
-}
-
-static int add_number(struct json_object *object, const char *key, uint64_t number) {
-        return add_consume(object, key, json_object_new_int64((int64_t) number));
-}
-
-static int to_text(struct json_object *object, char **ret) {
-        const char *text = json_object_to_json_string_ext(
-                object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-
-        *ret = text ? strdup(text) : NULL;
-        return *ret ? 0 : -ENOMEM;
-}
-
 static int build_tap(const NetRequest *request, struct json_object *object) {
         int r;
 
-        r = add_text(object, "vm_name", request->vm_name);
+        r = json_add_string(object, "vm_name", request->vm_name);
         if (r == 0)
-                r = add_text(object, "network", request->network);
+                r = json_add_string(object, "network", request->network);
         if (r == 0)
-                r = add_number(object, "cid", request->cid);
+                r = json_add_number(object, "cid", request->cid);
         if (r == 0)
-                r = add_number(object, "index", request->index);
+                r = json_add_number(object, "index", request->index);
         if (r == 0)
-                r = add_number(object, "queues", request->queues);
+                r = json_add_number(object, "queues", request->queues);
         if (r == 0)
-                r = add_consume(object, "isolated", json_object_new_boolean(request->isolated));
+                r = json_add_bool(object, "isolated", request->isolated);
         return r;
 }
 
@@ -65,12 +39,12 @@ int net_request_format(const NetRequest *request, char **ret) {
 
         if (!object)
                 return -ENOMEM;
-        r = add_text(object, "request", kind_names[request->kind]);
+        r = json_add_string(object, "request", kind_names[request->kind]);
         if (r == 0)
-                r = add_text(object, "vm_id", request->vm_id);
+                r = json_add_string(object, "vm_id", request->vm_id);
         if (r == 0 && request->kind == NET_REQUEST_TAP)
                 r = build_tap(request, object);
-        return r < 0 ? r : to_text(object, ret);
+        return r < 0 ? r : json_text(object, ret);
 }
 
 /* ---- reading ---- */
@@ -180,13 +154,13 @@ int net_answer_format(const NetAnswer *answer, char **ret) {
         if (!object)
                 return -ENOMEM;
         if (answer->error)
-                r = add_text(object, "error", answer->error);
+                r = json_add_string(object, "error", answer->error);
         else {
-                r = add_text(object, "interface", answer->interface);
+                r = json_add_string(object, "interface", answer->interface);
                 if (r == 0)
-                        r = add_number(object, "ifindex", answer->ifindex);
+                        r = json_add_number(object, "ifindex", answer->ifindex);
         }
-        return r < 0 ? r : to_text(object, ret);
+        return r < 0 ? r : json_text(object, ret);
 }
 
 static int read_error(const JsonValue *value, const JsonField *field, void *object,

@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "config/json_reader.h"
+#include "config/json_writer.h"
 #include "config/vm_config.h"
 
 struct VmDraft {
@@ -55,25 +56,14 @@ const char *vm_draft_string(const VmDraft *draft, const char *key) {
                                                              : NULL;
 }
 
-/* Takes @value on success and failure; NULL is an allocation that failed. */
-static int set_consume(json_object *object, const char *key, json_object *value) {
-        if (!value)
-                return -ENOMEM;
-        if (json_object_object_add(object, key, value) < 0) {
-                json_object_put(value);
-                return -ENOMEM;
-        }
-        return 0;
-}
-
 /** vm_draft_set_string() - set or replace a string member. Return: 0 or -ENOMEM. */
 int vm_draft_set_string(VmDraft *draft, const char *key, const char *value) {
-        return set_consume(draft->root, key, json_object_new_string(value));
+        return json_add_string(draft->root, key, value);
 }
 
 /** vm_draft_set_uint() - set or replace a number. Return: 0 or -ENOMEM. */
 int vm_draft_set_uint(VmDraft *draft, const char *key, uint64_t value) {
-        return set_consume(draft->root, key, json_object_new_uint64(value));
+        return json_add_consume(draft->root, key, json_object_new_uint64(value));
 }
 
 /** vm_draft_unset() - remove the member @key if it is there */
@@ -88,7 +78,7 @@ static int find_array(VmDraft *draft, const char *key, json_object **ret, TextEr
 
         if (!array) {
                 array = json_object_new_array();
-                r = set_consume(draft->root, key, array);
+                r = json_add_consume(draft->root, key, array);
                 if (r < 0)
                         return r;
         }
@@ -104,7 +94,8 @@ static int find_array(VmDraft *draft, const char *key, json_object **ret, TextEr
  * Return: 0; -EINVAL when the file's "disks" is no array; -ENOMEM.
  */
 int vm_draft_add_disk(VmDraft *draft, const char *path, bool writable, TextError *reterr) {
-        json_object *disks = NULL, *disk;
+        _cleanup_(json_freep) json_object *disk = NULL;
+        json_object *disks = NULL;
         int r = find_array(draft, "disks", &disks, reterr);
 
         if (r < 0)
@@ -112,14 +103,10 @@ int vm_draft_add_disk(VmDraft *draft, const char *path, bool writable, TextError
         disk = json_object_new_object();
         if (!disk)
                 return -ENOMEM;
-        r = set_consume(disk, "image", json_object_new_string(path));
+        r = json_add_string(disk, "image", path);
         if (r >= 0)
-                r = set_consume(disk, "writable", json_object_new_boolean(writable));
-        if (r < 0 || json_object_array_add(disks, disk) < 0) {
-                json_object_put(disk);
-                return r < 0 ? r : -ENOMEM;
-        }
-        return 0;
+                r = json_add_bool(disk, "writable", writable);
+        return r < 0 ? r : json_append_consume(disks, TAKE(disk));
 }
 
 /**
@@ -128,7 +115,8 @@ int vm_draft_add_disk(VmDraft *draft, const char *path, bool writable, TextError
  * Return: as vm_draft_add_disk().
  */
 int vm_draft_add_share(VmDraft *draft, const char *tag, const char *path, TextError *reterr) {
-        json_object *shares = NULL, *share;
+        _cleanup_(json_freep) json_object *share = NULL;
+        json_object *shares = NULL;
         int r = find_array(draft, "shared_paths", &shares, reterr);
 
         if (r < 0)
@@ -136,14 +124,10 @@ int vm_draft_add_share(VmDraft *draft, const char *tag, const char *path, TextEr
         share = json_object_new_object();
         if (!share)
                 return -ENOMEM;
-        r = set_consume(share, "tag", json_object_new_string(tag));
+        r = json_add_string(share, "tag", tag);
         if (r >= 0)
-                r = set_consume(share, "path", json_object_new_string(path));
-        if (r < 0 || json_object_array_add(shares, share) < 0) {
-                json_object_put(share);
-                return r < 0 ? r : -ENOMEM;
-        }
-        return 0;
+                r = json_add_string(share, "path", path);
+        return r < 0 ? r : json_append_consume(shares, TAKE(share));
 }
 
 /**
@@ -157,19 +141,18 @@ int vm_draft_set_network(VmDraft *draft, const char *text) {
         int r;
 
         if (str_eq(text, "none"))
-                return set_consume(draft->root, "network", json_object_new_boolean(false));
+                return json_add_bool(draft->root, "network", false);
         network = json_object_new_object();
         if (!network)
                 return -ENOMEM;
-        r = str_eq(text, "user") ? set_consume(network, "type", json_object_new_string("user"))
-            : str_eq(text, "bridge")
-                    ? set_consume(network, "type", json_object_new_string("bridge"))
-                    : set_consume(network, "name", json_object_new_string(text));
+        r = str_eq(text, "user")     ? json_add_string(network, "type", "user")
+            : str_eq(text, "bridge") ? json_add_string(network, "type", "bridge")
+                                     : json_add_string(network, "name", text);
         if (r < 0) {
                 json_object_put(network);
                 return r;
         }
-        return set_consume(draft->root, "network", network);
+        return json_add_consume(draft->root, "network", network);
 }
 
 typedef struct FileWalk {
@@ -204,7 +187,7 @@ static int take_file(const FileWalk *walk, json_object *object, const char *key,
         if (r < 0)
                 return r;
         (void) snprintf(reference, sizeof(reference), "fd:%s", fd_name);
-        return set_consume(object, key, json_object_new_string(reference));
+        return json_add_string(object, key, reference);
 }
 
 static int take_folders(const FileWalk *walk, json_object *root) {

@@ -6,46 +6,17 @@
 #include <string.h>
 
 #include "config/guid.h"
+#include "config/json_writer.h"
 #include "config/vm_config_json.h"
 
-/* Adds @value, owned from now on; a NULL value is taken for want of memory. */
-static int add_consume(struct json_object *object, const char *key, struct json_object *value) {
-        if (!value)
-                return -ENOMEM;
-        if (json_object_object_add(object, key, value) < 0) {
-                json_object_put(value);
-                return -ENOMEM;
-        }
-        return 0;
-}
-
-static int add_string(struct json_object *object, const char *key, const char *text) {
-        return text ? add_consume(object, key, json_object_new_string(text)) : 0;
-}
-
-static int add_bool(struct json_object *object, const char *key, bool on) {
-        return add_consume(object, key, json_object_new_boolean(on));
-}
-
-static int add_number(struct json_object *object, const char *key, uint64_t n) {
-        return add_consume(object, key, json_object_new_int64((int64_t) n));
-}
-
+/* A file is named by its descriptor. */
 static int add_file(struct json_object *object, const char *key, const char *fd_name) {
         char text[VM_FD_NAME_MAX + 4];
 
         if (!fd_name)
                 return 0;
         (void) snprintf(text, sizeof(text), "fd:%s", fd_name);
-        return add_string(object, key, text);
-}
-
-static int append_consume(struct json_object *array, struct json_object *value) {
-        if (json_object_array_add(array, value) < 0) {
-                json_object_put(value);
-                return -ENOMEM;
-        }
-        return 0;
+        return json_add_string(object, key, text);
 }
 
 static int build_partition(const VmPartition *partition, struct json_object *array) {
@@ -55,16 +26,16 @@ static int build_partition(const VmPartition *partition, struct json_object *arr
 
         if (!object)
                 return -ENOMEM;
-        r = add_string(object, "label", partition->label);
+        r = json_add_string(object, "label", partition->label);
         if (r == 0)
                 r = add_file(object, "path", partition->file);
         if (r == 0)
-                r = add_bool(object, "writable", partition->writable);
+                r = json_add_bool(object, "writable", partition->writable);
         if (r == 0 && partition->has_guid) {
                 guid_format(partition->guid, guid);
-                r = add_string(object, "guid", guid);
+                r = json_add_string(object, "guid", guid);
         }
-        return r < 0 ? r : append_consume(array, TAKE(object));
+        return r < 0 ? r : json_append_consume(array, TAKE(object));
 }
 
 static int build_disk(const VmDisk *disk, struct json_object *array) {
@@ -77,20 +48,20 @@ static int build_disk(const VmDisk *disk, struct json_object *array) {
         r = add_file(object, "image", disk->image);
         if (r == 0 && disk->n_partitions > 0) {
                 partitions = json_object_new_array();
-                r = add_consume(object, "partitions", partitions);
+                r = json_add_consume(object, "partitions", partitions);
                 for (size_t i = 0; i < disk->n_partitions && r == 0; i++)
                         r = build_partition(&disk->partitions[i], partitions);
         }
         if (r == 0)
-                r = add_bool(object, "writable", disk->writable);
-        return r < 0 ? r : append_consume(array, TAKE(object));
+                r = json_add_bool(object, "writable", disk->writable);
+        return r < 0 ? r : json_append_consume(array, TAKE(object));
 }
 
 static int build_disks(const VmConfig *config, struct json_object *object) {
         struct json_object *array = json_object_new_array();
         int r;
 
-        r = add_consume(object, "disks", array);
+        r = json_add_consume(object, "disks", array);
         for (size_t i = 0; i < config->n_disks && r == 0; i++)
                 r = build_disk(&config->disks[i], array);
         return r;
@@ -100,12 +71,9 @@ static int build_forwards(const StrVec *forwards, struct json_object *object) {
         struct json_object *array = json_object_new_array();
         int r;
 
-        r = add_consume(object, "forward", array);
-        for (size_t i = 0; i < forwards->n && r == 0; i++) {
-                struct json_object *text = json_object_new_string(forwards->items[i]);
-
-                r = text ? append_consume(array, text) : -ENOMEM;
-        }
+        r = json_add_consume(object, "forward", array);
+        for (size_t i = 0; i < forwards->n && r == 0; i++)
+                r = json_append_consume(array, json_object_new_string(forwards->items[i]));
         return r;
 }
 
@@ -118,26 +86,26 @@ static int build_network(const VmNetwork *network, struct json_object *array) {
                 return -ENOMEM;
         mac_format(network->mac, mac);
         if (network->type != VM_NETWORK_ANY)
-                r = add_string(object, "type",
-                               network->type == VM_NETWORK_BRIDGE ? "bridge" : "user");
+                r = json_add_string(object, "type",
+                                    network->type == VM_NETWORK_BRIDGE ? "bridge" : "user");
         if (r == 0)
-                r = add_string(object, "name", network->name);
+                r = json_add_string(object, "name", network->name);
         if (r == 0 && network->has_mac)
-                r = add_string(object, "mac", mac);
+                r = json_add_string(object, "mac", mac);
         if (r == 0 && network->queues != 1)
-                r = add_number(object, "queues", network->queues);
+                r = json_add_number(object, "queues", network->queues);
         if (r == 0 && network->isolated)
-                r = add_bool(object, "isolated", true);
+                r = json_add_bool(object, "isolated", true);
         if (r == 0 && network->forwards.n > 0)
                 r = build_forwards(&network->forwards, object);
-        return r < 0 ? r : append_consume(array, TAKE(object));
+        return r < 0 ? r : json_append_consume(array, TAKE(object));
 }
 
 static int build_networks(const VmConfig *config, struct json_object *object) {
         struct json_object *array = json_object_new_array();
         int r;
 
-        r = add_consume(object, "network", array);
+        r = json_add_consume(object, "network", array);
         for (size_t i = 0; i < config->n_networks && r == 0; i++)
                 r = build_network(&config->networks[i], array);
         return r;
@@ -149,23 +117,23 @@ static int build_share(const VmShare *share, struct json_object *array) {
 
         if (!object)
                 return -ENOMEM;
-        r = add_string(object, "tag", share->tag);
+        r = json_add_string(object, "tag", share->tag);
         if (r == 0)
                 r = add_file(object, "path", share->path);
         if (r == 0)
                 r = add_file(object, "socket", share->socket);
         if (r == 0 && share->path)
-                r = add_number(object, "guest_uid", share->guest_uid);
+                r = json_add_number(object, "guest_uid", share->guest_uid);
         if (r == 0 && share->path)
-                r = add_number(object, "guest_gid", share->guest_gid);
-        return r < 0 ? r : append_consume(array, TAKE(object));
+                r = json_add_number(object, "guest_gid", share->guest_gid);
+        return r < 0 ? r : json_append_consume(array, TAKE(object));
 }
 
 static int build_shares(const VmConfig *config, struct json_object *object) {
         struct json_object *array = json_object_new_array();
         int r;
 
-        r = add_consume(object, "shared_paths", array);
+        r = json_add_consume(object, "shared_paths", array);
         for (size_t i = 0; i < config->n_shares && r == 0; i++)
                 r = build_share(&config->shares[i], array);
         return r;
@@ -174,9 +142,9 @@ static int build_shares(const VmConfig *config, struct json_object *object) {
 static int build_cpus(const VmConfig *config, struct json_object *object) {
         switch (config->cpu_topology) {
         case VM_CPUS_COUNT:
-                return add_number(object, "cpus", config->n_vcpus);
+                return json_add_number(object, "cpus", config->n_vcpus);
         case VM_CPUS_MATCH_HOST:
-                return add_string(object, "cpu_topology", "match_host");
+                return json_add_string(object, "cpu_topology", "match_host");
         }
         return -EINVAL;
 }
@@ -189,13 +157,13 @@ static int build_limits(const VmLimits *limits, struct json_object *object) {
         if (memcmp(limits, &(VmLimits){0}, sizeof(*limits)) == 0)
                 return 0;
         members = json_object_new_object();
-        r = add_consume(object, "limits", members);
+        r = json_add_consume(object, "limits", members);
         for (size_t i = 0; i < vm_limits_n_fields && r == 0; i++) {
                 const uint64_t *limit =
                         (const void *) ((const char *) limits + vm_limits_fields[i].offset);
 
                 if (*limit > 0)
-                        r = add_number(members, vm_limits_fields[i].key, *limit);
+                        r = json_add_number(members, vm_limits_fields[i].key, *limit);
         }
         return r;
 }
@@ -205,7 +173,7 @@ static int build_members(const VmConfig *config, struct json_object *object) {
         const bool full = config->debug_level == VM_DEBUG_FULL;
         int r;
 
-        r = add_string(object, "name", config->name);
+        r = json_add_string(object, "name", config->name);
         if (r == 0)
                 r = add_file(object, "kernel", config->kernel);
         if (r == 0)
@@ -213,33 +181,33 @@ static int build_members(const VmConfig *config, struct json_object *object) {
         if (r == 0)
                 r = add_file(object, "bootloader", config->bootloader);
         if (r == 0)
-                r = add_string(object, "params", config->params);
+                r = json_add_string(object, "params", config->params);
         if (r == 0)
                 r = build_disks(config, object);
         if (r == 0 && config->n_shares > 0)
                 r = build_shares(config, object);
         if (r == 0)
-                r = add_number(object, "memory_mib", config->memory_mib);
+                r = json_add_number(object, "memory_mib", config->memory_mib);
         if (r == 0)
                 r = build_cpus(config, object);
         if (r == 0)
-                r = add_string(object, "platform_version", config->platform_version);
+                r = json_add_string(object, "platform_version", config->platform_version);
         if (r == 0)
-                r = add_string(object, "console_input_device", ttys0 ? "ttyS0" : "hvc0");
+                r = json_add_string(object, "console_input_device", ttys0 ? "ttyS0" : "hvc0");
         if (r == 0 && config->n_networks > 0)
                 r = build_networks(config, object);
         if (r == 0)
-                r = add_string(object, "debug_level", full ? "full" : "none");
+                r = json_add_string(object, "debug_level", full ? "full" : "none");
         if (r == 0 && config->gdb_port > 0)
-                r = add_number(object, "gdb_port", config->gdb_port);
+                r = json_add_number(object, "gdb_port", config->gdb_port);
         if (r == 0)
-                r = add_bool(object, "balloon", config->balloon);
+                r = json_add_bool(object, "balloon", config->balloon);
         if (r == 0 && config->vhost_vsock)
-                r = add_string(object, "vsock", "vhost");
+                r = json_add_string(object, "vsock", "vhost");
         if (r == 0)
-                r = add_bool(object, "detect_hangup", config->detect_hangup);
+                r = json_add_bool(object, "detect_hangup", config->detect_hangup);
         if (r == 0)
-                r = add_bool(object, "ramdump", config->ramdump);
+                r = json_add_bool(object, "ramdump", config->ramdump);
         if (r == 0)
                 r = build_limits(&config->limits, object);
         return r;
