@@ -2,28 +2,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "dbus/client/errors.h"
+#include "dbus/client/stop_timeout.h"
 #include "dbus/client/verbs.h"
 #include "dbus/names.h"
-
-#define TIMEOUT_SEC_DEFAULT 90u
-#define TIMEOUT_SEC_MAX 86400u
-
-/* The service answers when the last VM has ended, which takes as long as VMs are given. */
-#define ANSWER_SLACK_USEC (30 * USEC_PER_SEC)
-
-static int read_timeout(const Args *args, uint64_t *ret_usec, TextError *reterr) {
-        const char *text = args_value(args, OPTION_TIMEOUT);
-        uint32_t sec = TIMEOUT_SEC_DEFAULT;
-
-        if (text && (parse_u32(text, &sec) < 0 || sec > TIMEOUT_SEC_MAX))
-                return text_error_set(reterr, -EINVAL,
-                                      "--timeout: expected 0 to %u seconds, not \"%s\"",
-                                      TIMEOUT_SEC_MAX, text);
-        *ret_usec = sec * USEC_PER_SEC;
-        return 0;
-}
 
 static int call_drain(Client *client, uint64_t timeout_usec, TextError *reterr) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
@@ -35,7 +17,7 @@ static int call_drain(Client *client, uint64_t timeout_usec, TextError *reterr) 
                 r = sd_bus_message_append(call, "t", timeout_usec);
         if (r < 0)
                 return r;
-        r = sd_bus_call(client->bus, call, timeout_usec + ANSWER_SLACK_USEC, &error, &reply);
+        r = sd_bus_call(client->bus, call, timeout_usec + STOP_ANSWER_SLACK_USEC, &error, &reply);
         return r < 0 ? client_call_error(client, &error, r, "cannot drain the host", reterr) : 0;
 }
 
@@ -60,6 +42,6 @@ int verb_drain(Client *client, const Args *args, TextError *reterr) {
                 return r;
         if (args_has(args, OPTION_CANCEL))
                 return call_cancel(client, reterr);
-        r = read_timeout(args, &timeout_usec, reterr);
+        r = stop_timeout_read(args, &timeout_usec, reterr);
         return r < 0 ? r : call_drain(client, timeout_usec, reterr);
 }

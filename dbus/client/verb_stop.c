@@ -1,29 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "base/clock.h"
 #include "dbus/client/errors.h"
 #include "dbus/client/reasons.h"
+#include "dbus/client/stop_timeout.h"
 #include "dbus/client/verbs.h"
 #include "dbus/names.h"
-
-#define TIMEOUT_SEC_DEFAULT 90u
-#define TIMEOUT_SEC_MAX 86400u
-
-/* The service answers when all that the VM held is released. */
-#define ANSWER_SLACK_USEC (30 * USEC_PER_SEC)
-
-static int read_timeout(const Args *args, uint64_t *ret_usec, TextError *reterr) {
-        const char *text = args_value(args, OPTION_TIMEOUT);
-        uint32_t sec = TIMEOUT_SEC_DEFAULT;
-
-        if (text && (parse_u32(text, &sec) < 0 || sec > TIMEOUT_SEC_MAX))
-                return text_error_set(reterr, -EINVAL,
-                                      "--timeout: expected 0 to %u seconds, not \"%s\"",
-                                      TIMEOUT_SEC_MAX, text);
-        *ret_usec = sec * USEC_PER_SEC;
-        return 0;
-}
 
 typedef struct Stop {
         const Client *client; /* borrowed */
@@ -59,7 +41,7 @@ static int ask(Client *client, const char *which, uint64_t timeout_usec, Stop *s
                 r = sd_bus_message_append(call, "t", timeout_usec);
         if (r >= 0)
                 r = sd_bus_call_async(client->bus, NULL, call, on_answer, stop,
-                                      timeout_usec + ANSWER_SLACK_USEC);
+                                      timeout_usec + STOP_ANSWER_SLACK_USEC);
         if (r < 0)
                 return r;
         stop->n_pending++;
@@ -82,7 +64,7 @@ static int wait_for_all(Client *client, const Stop *stop) {
 int verb_stop(Client *client, const Args *args, TextError *reterr) {
         Stop stop = {.client = client, .status = EXIT_STATUS_OK};
         uint64_t timeout_usec = 0;
-        int r = read_timeout(args, &timeout_usec, reterr);
+        int r = stop_timeout_read(args, &timeout_usec, reterr);
 
         if (r >= 0)
                 r = client_connect(client, reterr);
