@@ -14,6 +14,9 @@ import sys
 VMM_BASE = ["base", "vmm/event", "vmm/mem", "vmm/snapshot/snapshot.h"]
 # hv.h is the neutral interface; its backends are closed to each other and to all but machine/ (BACKENDS).
 DEVICE = VMM_BASE + ["config/vmm_config.h", "vmm/irq", "vmm/hv/hv.h", "vmm/hv/halt.h"]
+# What the service's rooms share. A VM knows neither the manager, which has all of them, nor the bus.
+SERVICE = ["base", "config", "dbus/names.h", "service/conditions.h", "service/fd_budget.h", "service/request.h", "service/text.h",
+           "service/worker.h"]
 RULES = {
     "base": [],
     "config": ["base"],
@@ -21,6 +24,19 @@ RULES = {
     "crosvm_launcher": ["base", "config"],
     # The programs meet as processes; only the spelling of the bus contract is shared.
     "service": ["base", "config", "dbus/names.h"],
+    "service/monitor": SERVICE,
+    "service/net": SERVICE,
+    "service/share": SERVICE + ["service/monitor/unix_name.h"],
+    "service/store": SERVICE,
+    "service/unit": SERVICE,
+    "service/vm": SERVICE + ["service/monitor", "service/net", "service/share", "service/store", "service/unit",
+                             "service/metrics/sample.h", "service/manager/id_pool.h"],
+    "service/journal": SERVICE + ["service/vm/vm.h", "service/policy/audit.h"],
+    "service/policy": SERVICE + ["service/vm/vm.h", "service/journal/journal.h"],
+    "service/manager": SERVICE + ["service/vm", "service/monitor", "service/store", "service/journal", "service/metrics/totals.h",
+                                  "service/policy/quota.h"],
+    "service/metrics": SERVICE + ["service/manager/manager.h", "service/vm/death.h"],
+    "service/bus": SERVICE + ["service/manager", "service/vm", "service/journal", "service/metrics", "service/policy"],
     "service/netd": ["base", "config", "service/net/stable_id.h"],
     "vmm/event": ["base"],
     "vmm/mem": ["base", "vmm/event"],
@@ -119,6 +135,8 @@ def self_test():
         ("vmm/virtio/blk.c", '#include "vmm/block/raw.h"'),
         ("vmm/boot/elf.c", "#include <json-c/json.h>"),
         ("service/vm/vm.c", '#include "vmm/hv/hv.h"'),
+        ("service/vm/vm.c", '#include "service/manager/manager.h"'),
+        ("service/store/history.c", '#include "service/vm/vm.h"'),
         ("service/net/cards.c", "#include <netlink/netlink.h>"),
         ("service/netd/server.c", '#include "service/vm/vm.h"'),
         ("service/vm/vm.c", '#include "dbus/client/table.h"'),
