@@ -16,6 +16,7 @@
 #define KEY_VCPUS "VcpuPidTidResponse"
 #define KEY_STATS "Stats"
 #define KEY_STATE "State"
+#define KEY_DISKS "Disks"
 #define OK "Ok"
 
 /* ---- writing ---- */
@@ -102,6 +103,36 @@ static int build_state(const ControlAnswer *answer, struct json_object *body) {
                                                 running_or_suspended(answer->devices_suspended)));
 }
 
+static int build_hotplug(const ControlAnswer *answer, struct json_object *body) {
+        int r = json_add_number(body, "bus", answer->bus);
+
+        return r < 0 || !answer->has_disk ? r : json_add_number(body, "disk", answer->disk);
+}
+
+static int build_disk(const ControlDisk *disk, struct json_object *array) {
+        struct json_object *object = json_object_new_object();
+        int r = json_append_consume(array, object);
+
+        if (r >= 0)
+                r = json_add_number(object, "disk", disk->number);
+        if (r >= 0)
+                r = json_add_number(object, "bus", disk->bus);
+        if (r >= 0)
+                r = json_add_number(object, "bytes", disk->bytes);
+        if (r >= 0)
+                r = json_add_bool(object, "ro", disk->read_only);
+        return r < 0 ? r : json_add_string(object, "id", disk->id);
+}
+
+static int build_disks(const ControlAnswer *answer, struct json_object *root) {
+        struct json_object *array = json_object_new_array();
+        int r = json_add_consume(root, KEY_DISKS, array);
+
+        for (size_t i = 0; r >= 0 && i < answer->n_disks; i++)
+                r = build_disk(&answer->disks[i], array);
+        return r;
+}
+
 static int build(const ControlAnswer *answer, struct json_object *root) {
         struct json_object *body;
 
@@ -115,7 +146,9 @@ static int build(const ControlAnswer *answer, struct json_object *root) {
                 return body ? build_balloon(&answer->balloon, body) : -ENOMEM;
         case CONTROL_ANSWER_HOTPLUG:
                 body = child(root, KEY_HOTPLUG);
-                return body ? json_add_number(body, "bus", answer->bus) : -ENOMEM;
+                return body ? build_hotplug(answer, body) : -ENOMEM;
+        case CONTROL_ANSWER_DISKS:
+                return build_disks(answer, root);
         case CONTROL_ANSWER_VCPUS:
                 body = child(root, KEY_VCPUS);
                 return body ? build_vcpus(answer, body) : -ENOMEM;
@@ -202,6 +235,63 @@ static int read_bus(const JsonValue *value, const JsonField *field, void *object
         return r;
 }
 
+static int read_new_disk(const JsonValue *value, const JsonField *field, void *object,
+                         TextError *reterr) {
+        ControlAnswer *answer = object;
+        int64_t n;
+        int r = json_read_i64(value, 0, UINT8_MAX, &n, reterr);
+
+        if (r < 0)
+                return r;
+        answer->has_disk = true;
+        answer->disk = (uint32_t) n;
+        return 0;
+}
+
+/* A small number of a disk, by its offset. */
+static int read_u32(const JsonValue *value, const JsonField *field, void *object,
+                    TextError *reterr) {
+        int64_t n;
+        int r = json_read_i64(value, 0, UINT8_MAX, &n, reterr);
+
+        if (r >= 0)
+                *(uint32_t *) (void *) ((char *) object + field->offset) = (uint32_t) n;
+        return r;
+}
+
+static int read_disk_flag(const JsonValue *value, const JsonField *field, void *object,
+                          TextError *reterr) {
+        return json_read_bool(value, &((ControlDisk *) object)->read_only, reterr);
+}
+
+static int read_disk_id(const JsonValue *value, const JsonField *field, void *object,
+                        TextError *reterr) {
+        ControlDisk *disk = object;
+        const char *text;
+        int r = json_read_string(value, &text, reterr);
+
+        if (r < 0)
+                return r;
+        if (strlen(text) > CONTROL_DISK_ID_MAX)
+                return json_error(value, reterr, "expected at most %u bytes", CONTROL_DISK_ID_MAX);
+        (void) stpcpy(disk->id, text);
+        return 0;
+}
+
+static int read_disk(const JsonValue *value, void *object, TextError *reterr) {
+        static const JsonField fields[] = {
+                {"disk", read_u32, offsetof(ControlDisk, number), 0},
+                {"bus", read_u32, offsetof(ControlDisk, bus), 0},
+                {"bytes", read_count, offsetof(ControlDisk, bytes), 0},
+                {"ro", read_disk_flag, 0, 0},
+                {"id", read_disk_id, 0, 0},
+        };
+        ControlAnswer *answer = object;
+
+        return json_read_object(value, fields, ELEMENTSOF(fields),
+                                &answer->disks[answer->n_disks++], reterr);
+}
+
 static int read_choice_suspended(const JsonValue *value, const JsonField *field, void *object,
                                  TextError *reterr) {
         static const char *const states[] = {"running", "suspended"};
@@ -229,7 +319,10 @@ static int copy_text(const char *text, ControlAnswer *answer) {
 
 static int read_body(const char *key, const JsonValue *body, ControlAnswer *answer,
                      TextError *reterr) {
-        static const JsonField hotplug[] = {{"bus", read_bus, 0, 0}};
+        static const JsonField hotplug[] = {
+                {"bus", read_bus, 0, 0},
+                {"disk", read_new_disk, 0, 0},
+        };
         static const JsonField states[] = {
                 {"vcpus", read_choice_suspended, offsetof(ControlAnswer, vcpus_suspended), 0},
                 {"devices", read_choice_suspended, offsetof(ControlAnswer, devices_suspended), 0},
@@ -253,6 +346,10 @@ static int read_body(const char *key, const JsonValue *body, ControlAnswer *answ
         if (str_eq(key, KEY_STATE)) {
                 answer->kind = CONTROL_ANSWER_STATE;
                 return json_read_object(body, states, ELEMENTSOF(states), answer, reterr);
+        }
+        if (str_eq(key, KEY_DISKS)) {
+                answer->kind = CONTROL_ANSWER_DISKS;
+                return json_read_array(body, CONTROL_DISKS_MAX, read_disk, answer, reterr);
         }
         answer->kind = CONTROL_ANSWER_OTHER;
         return 0;

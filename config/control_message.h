@@ -41,6 +41,7 @@
         X(NET_LINK, "NetCommand", "SetLink")                                                       \
         X(DISK_ADD, "HotPlugDiskCommand", "AddDisk")                                               \
         X(DISK_REMOVE, "HotPlugDiskCommand", "RemoveDisk")                                         \
+        X(DISK_LIST, "HotPlugDiskCommand", "ListDisks")                                            \
         X(RAMDUMP, NULL, "Ramdump")                                                                \
         X(SNAPSHOT_TAKE, "Snapshot", "Take")                                                       \
         X(STATS, NULL, "Stats")                                                                    \
@@ -59,9 +60,10 @@ typedef enum ControlKind {
 /* Which members count depends on @kind; the others are zero. */
 typedef struct ControlRequest {
         ControlKind kind;
-        unsigned index; /* GPE: event; DISK_RESIZE: disk; NET_LINK, *_REMOVE: PCI slot ("bus") */
-        int fd_index;   /* of the descriptor that belongs to it, -1 = none */
-        bool flag;      /* BALLOON_ADJUST: wait_for_success; NET_LINK: up */
+        /* GPE: event; DISK_RESIZE, and DISK_REMOVE with @flag: disk; NET_LINK, *_REMOVE: PCI slot ("bus") */
+        unsigned index;
+        int fd_index; /* of the descriptor that belongs to it, -1 = none */
+        bool flag;    /* BALLOON_ADJUST: wait_for_success; NET_LINK: up; DISK_REMOVE: see @index */
         uint64_t bytes; /* BALLOON_ADJUST, DISK_RESIZE: the new size */
         char *text; /* owned, or NULL. NET_ADD: interface; DISK_ADD: value of --block; RAMDUMP, SNAPSHOT_TAKE: path */
 } ControlRequest;
@@ -76,7 +78,8 @@ typedef enum ControlAnswerKind {
         CONTROL_ERR,        /* @error */
         CONTROL_ERR_STRING, /* @text */
         CONTROL_ANSWER_BALLOON,
-        CONTROL_ANSWER_HOTPLUG, /* @bus */
+        CONTROL_ANSWER_HOTPLUG, /* @bus, and of a disk @disk */
+        CONTROL_ANSWER_DISKS,
         CONTROL_ANSWER_VCPUS,
         CONTROL_ANSWER_STATS,
         CONTROL_ANSWER_STATE,
@@ -119,15 +122,31 @@ typedef struct ControlVcpu {
         pid_t pid, tid;
 } ControlVcpu;
 
+#define CONTROL_DISKS_MAX 32u
+#define CONTROL_DISK_ID_MAX 20u /* bytes of a serial number */
+
+/* A disk of a running VM. */
+typedef struct ControlDisk {
+        uint32_t number; /* by which it is resized, and may be removed */
+        unsigned bus;
+        uint64_t bytes;
+        bool read_only;
+        char id[CONTROL_DISK_ID_MAX + 1]; /* its serial number; "" without one */
+} ControlDisk;
+
 /* Borrows all it points to, but for an answer from control_answer_parse(), which owns @text. */
 typedef struct ControlAnswer {
         ControlAnswerKind kind;
         int error; /* positive errno */
         char *text;
-        unsigned bus; /* by which the new device is removed again */
+        unsigned bus;  /* by which the new device is removed again */
+        bool has_disk; /* it is a disk, with this number: */
+        uint32_t disk;
         ControlBalloon balloon;
         const ControlVcpu *vcpus;
         size_t n_vcpus;
+        ControlDisk disks[CONTROL_DISKS_MAX];
+        size_t n_disks;
         const ControlCounter *counters; /* those of one object stand together */
         size_t n_counters;
         bool vcpus_suspended, devices_suspended;

@@ -206,6 +206,16 @@ static int read_disk_command(const JsonValue *value, const JsonField *field, voi
         return r;
 }
 
+/* What is on a bus, or a disk by its number. */
+static int read_removal(const JsonValue *value, Reading *reading, TextError *reterr) {
+        static const JsonField disk[] = {{"disk", read_index, DISK_INDEX_MAX, SEEN(0)}};
+        static const JsonField slot = {"", read_index, PCI_SLOT_MAX, 0};
+
+        reading->request.flag = json_object_is_type(value->json, json_type_object);
+        return reading->request.flag ? MEMBERS(value, disk, SEEN(0), reading, reterr)
+                                     : read_index(value, &slot, reading, reterr);
+}
+
 /* The body of a request that has one. */
 static int read_body(const JsonValue *value, Reading *reading, TextError *reterr) {
         static const JsonField gpe[] = {
@@ -260,8 +270,9 @@ static int read_body(const JsonValue *value, Reading *reading, TextError *reterr
                         return json_error(value, reterr, "\"tap\" names no descriptor");
                 return r;
         case CONTROL_NET_REMOVE:
-        case CONTROL_DISK_REMOVE:
                 return read_index(value, &slot, reading, reterr);
+        case CONTROL_DISK_REMOVE:
+                return read_removal(value, reading, reterr);
         case CONTROL_NET_LINK:
                 return MEMBERS(value, link, SEEN(0) | SEEN(1), reading, reterr);
         case CONTROL_DISK_ADD:
@@ -291,6 +302,7 @@ static int read_body(const JsonValue *value, Reading *reading, TextError *reterr
         case CONTROL_BALLOON_STATS:
         case CONTROL_STATS:
         case CONTROL_STATE:
+        case CONTROL_DISK_LIST:
         case CONTROL_UNSUPPORTED:
                 break;
         }
@@ -322,6 +334,7 @@ static bool has_body(ControlKind kind) {
         case CONTROL_BALLOON_STATS:
         case CONTROL_STATS:
         case CONTROL_STATE:
+        case CONTROL_DISK_LIST:
         case CONTROL_UNSUPPORTED:
                 break;
         }
@@ -494,9 +507,10 @@ static int build_members(const ControlRequest *request, struct json_object *body
         case CONTROL_SNAPSHOT_TAKE:
                 r = json_add_string(body, "snapshot_path", request->text);
                 return r < 0 || request->fd_index < 0 ? r : add_fd(body, "file", request->fd_index);
+        case CONTROL_DISK_REMOVE:
+                return json_add_number(body, "disk", request->index);
         case CONTROL_NET_ADD:
         case CONTROL_NET_REMOVE:
-        case CONTROL_DISK_REMOVE:
         case CONTROL_EXIT:
         case CONTROL_POWERBTN:
         case CONTROL_SLEEPBTN:
@@ -508,6 +522,7 @@ static int build_members(const ControlRequest *request, struct json_object *body
         case CONTROL_BALLOON_STATS:
         case CONTROL_STATS:
         case CONTROL_STATE:
+        case CONTROL_DISK_LIST:
         case CONTROL_UNSUPPORTED:
                 break;
         }
@@ -520,7 +535,8 @@ static int build_body(const ControlRequest *request, struct json_object **ret) {
 
         if (request->kind == CONTROL_NET_ADD) {
                 body = request->text ? json_object_new_string(request->text) : NULL;
-        } else if (request->kind == CONTROL_NET_REMOVE || request->kind == CONTROL_DISK_REMOVE) {
+        } else if (request->kind == CONTROL_NET_REMOVE ||
+                   (request->kind == CONTROL_DISK_REMOVE && !request->flag)) {
                 body = json_object_new_int64(request->index);
         } else {
                 body = json_object_new_object();

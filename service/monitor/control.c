@@ -47,6 +47,7 @@ static void take_answer(ControlCall *call, const char *json) {
         case CONTROL_OK:
         case CONTROL_ANSWER_BALLOON:
         case CONTROL_ANSWER_HOTPLUG:
+        case CONTROL_ANSWER_DISKS:
         case CONTROL_ANSWER_VCPUS:
         case CONTROL_ANSWER_STATS:
         case CONTROL_ANSWER_STATE:

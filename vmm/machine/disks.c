@@ -2,6 +2,7 @@
 
 /* The machine's disks: those of the command line, and those that come, go and grow while it runs. */
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -132,7 +133,7 @@ static int parse_disk(const ControlRequest *request, int fd, VmmConfig *config, 
         return fd_set_cloexec(fd, false);
 }
 
-static int plug_disk(Machine *machine, const VmmDisk *config, unsigned *ret_slot,
+static int plug_disk(Machine *machine, const VmmDisk *config, ControlAnswer *answer,
                      TextError *reterr) {
         MachineDisk *disk = free_number(machine);
         VirtioDevice *device = NULL;
@@ -143,10 +144,12 @@ static int plug_disk(Machine *machine, const VmmDisk *config, unsigned *ret_slot
         r = new_disk(machine, config, VMM_EXECUTOR_ANY, &device, reterr);
         if (r < 0)
                 return r;
-        r = machine_plug_consume(machine, device, ret_slot, reterr);
+        r = machine_plug_consume(machine, device, &answer->bus, reterr);
         if (r < 0)
                 return r;
-        *disk = (MachineDisk){.device = device, .slot = *ret_slot};
+        *disk = (MachineDisk){.device = device, .slot = answer->bus};
+        answer->has_disk = true;
+        answer->disk = (uint32_t) (disk - machine->disks);
         return 0;
 }
 
@@ -160,7 +163,7 @@ static void on_add(void *userdata, ControlCall *call) {
         vmm_config_init(&config);
         r = parse_disk(control_call_request(call), fd, &config, &error);
         if (r >= 0)
-                r = plug_disk(userdata, &config.disks[0], &answer.bus, &error);
+                r = plug_disk(userdata, &config.disks[0], &answer, &error);
         if (r < 0)
                 control_call_fail(call, "%s", text_error_message(&error, r));
         else
@@ -168,12 +171,44 @@ static void on_add(void *userdata, ControlCall *call) {
 }
 
 static void on_remove(void *userdata, ControlCall *call) {
-        const unsigned slot = control_call_request(call)->index;
+        const ControlRequest *request = control_call_request(call);
+        Machine *machine = userdata;
 
-        if (!find_disk(userdata, slot))
-                control_call_fail(call, "bus %u is no disk", slot);
+        if (!request->flag) {
+                if (!find_disk(machine, request->index))
+                        control_call_fail(call, "bus %u is no disk", request->index);
+                else
+                        machine_unplug(machine, request->index, call);
+                return;
+        }
+        if (request->index >= VMM_DISKS_MAX || !machine->disks[request->index].device)
+                control_call_fail(call, "there is no disk %u", request->index);
         else
-                machine_unplug(userdata, slot, call);
+                machine_unplug(machine, machine->disks[request->index].slot, call);
+}
+
+static_assert(VMM_DISKS_MAX <= CONTROL_DISKS_MAX, "an answer has room for all disks");
+
+static void on_list(void *userdata, ControlCall *call) {
+        ControlAnswer answer = {.kind = CONTROL_ANSWER_DISKS};
+        const Machine *machine = userdata;
+
+        for (unsigned i = 0; i < VMM_DISKS_MAX; i++) {
+                const MachineDisk *disk = &machine->disks[i];
+                ControlDisk *told = &answer.disks[answer.n_disks];
+                VirtioBlkInfo info;
+
+                if (!disk->device)
+                        continue;
+                virtio_blk_describe(disk->device, &info);
+                *told = (ControlDisk){.number = i,
+                                      .bus = disk->slot,
+                                      .bytes = info.size_bytes,
+                                      .read_only = info.read_only};
+                (void) stpcpy(told->id, info.id);
+                answer.n_disks++;
+        }
+        control_call_answer(call, &answer);
 }
 
 static const char *resize_error(int r) {
@@ -218,5 +253,6 @@ static void on_resize(void *userdata, ControlCall *call) {
 void machine_handle_disk_requests(Machine *machine) {
         control_server_handle(machine->control, CONTROL_DISK_ADD, on_add, machine);
         control_server_handle(machine->control, CONTROL_DISK_REMOVE, on_remove, machine);
+        control_server_handle(machine->control, CONTROL_DISK_LIST, on_list, machine);
         control_server_handle(machine->control, CONTROL_DISK_RESIZE, on_resize, machine);
 }

@@ -372,6 +372,15 @@ static bool blk_busy(const VirtioDevice *dev) {
 
 /* ---- size ---- */
 
+/** virtio_blk_describe() - @dev was made by virtio_blk_new(). On the device's loop. */
+void virtio_blk_describe(VirtioDevice *dev, VirtioBlkInfo *ret) {
+        const VirtioBlk *blk = (const VirtioBlk *) dev;
+
+        *ret = (VirtioBlkInfo){.size_bytes = blk->disk->size_bytes,
+                               .read_only = blk->disk->read_only};
+        memcpy(ret->id, blk->id, sizeof(blk->id));
+}
+
 /**
  * virtio_blk_resize() - change the disk and tell the driver (section 5.2.5, "device-initiated")
  * @dev:        made by virtio_blk_new()

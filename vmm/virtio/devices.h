@@ -69,6 +69,14 @@ typedef struct VirtioPciConfig {
         bool no_intx; /* interrupts are messages only */
 } VirtioPciConfig;
 
+/* What a disk is like now. */
+typedef struct VirtioBlkInfo {
+        uint64_t size_bytes;
+        bool read_only;
+        char id[BLOCK_ID_MAX + 1]; /* its serial number; "" without one */
+} VirtioBlkInfo;
+
+void virtio_blk_describe(VirtioDevice *dev, VirtioBlkInfo *ret);
 int virtio_blk_resize(VirtioDevice *dev, uint64_t size_bytes);
 int virtio_balloon_new(const VirtioBalloonConfig *config, VirtioDevice **ret);
 void virtio_balloon_set_target(VirtioDevice *dev, uint64_t bytes);

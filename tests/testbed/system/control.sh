@@ -110,6 +110,8 @@ scenario_disks() {
         expect "the guest sees its new end" disks '^step resize: ok vdb:16384'
         done_with "so is one from the command line" disks disk resize 0 20971520
         expect "the guest sees that too" disks '^step resize: ok vda:40960'
+        same "both are told with their sizes" "0 $first 20971520 false|1 $second 8388608 false" \
+                "$(ask disks disk list | jq -r '[.Disks[] | "\(.disk) \(.bus) \(.bytes) \(.ro)"] | join("|")')"
         done_with "the guest lets go of it" disks disk remove "$second"
         expect "it is gone" disks '^step unplug: ok vdb'
         done_with "a read-only one takes its place" disks disk add second.img,ro=true

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "config/control_message.h"
 
 #define N_FDS 2u
@@ -62,6 +63,7 @@ static void test_bare_names_are_crosvms(void **state) {
                 {"\"Stats\"", CONTROL_STATS},
                 {"\"State\"", CONTROL_STATE},
                 {"{\"BalloonCommand\":\"Stats\"}", CONTROL_BALLOON_STATS},
+                {"{\"HotPlugDiskCommand\":\"ListDisks\"}", CONTROL_DISK_LIST},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
@@ -106,6 +108,18 @@ static void test_members_arrive(void **state) {
         assert_string_equal(request.text, "ro");
         assert_int_equal(request.fd_index, 0);
         control_request_deinit(&request);
+
+        request = round_trip("{\"HotPlugDiskCommand\":{\"RemoveDisk\":9}}");
+        assert_int_equal(request.kind, CONTROL_DISK_REMOVE);
+        assert_int_equal(request.index, 9);
+        assert_false(request.flag);
+
+        request = round_trip("{\"HotPlugDiskCommand\":{\"RemoveDisk\":{\"disk\":2}}}");
+        assert_int_equal(request.kind, CONTROL_DISK_REMOVE);
+        assert_int_equal(request.index, 2);
+        assert_true(request.flag);
+        refused("{\"HotPlugDiskCommand\":{\"RemoveDisk\":{}}}", "\"disk\" is missing");
+        refused("{\"HotPlugDiskCommand\":{\"RemoveDisk\":32}}", "0 to 31");
 
         request = round_trip("{\"Ramdump\":{\"file\":1}}");
         assert_int_equal(request.kind, CONTROL_RAMDUMP);
@@ -210,6 +224,15 @@ static void test_answers_are_crosvms(void **state) {
         assert_answer(&(ControlAnswer){.kind = CONTROL_ERR, .error = 95}, "{\"Err\":95}");
         assert_answer(&(ControlAnswer){.kind = CONTROL_ANSWER_HOTPLUG, .bus = 9},
                       "{\"PciHotPlugResponse\":{\"bus\":9}}");
+        assert_answer(
+                &(ControlAnswer){
+                        .kind = CONTROL_ANSWER_HOTPLUG, .bus = 9, .has_disk = true, .disk = 0},
+                "{\"PciHotPlugResponse\":{\"bus\":9,\"disk\":0}}");
+        assert_answer(&(ControlAnswer){.kind = CONTROL_ANSWER_DISKS,
+                                       .disks = {{0, 3, 512, true, "a"}, {2, 9, 4096, false, ""}},
+                                       .n_disks = 2},
+                      "{\"Disks\":[{\"disk\":0,\"bus\":3,\"bytes\":512,\"ro\":true,\"id\":\"a\"},"
+                      "{\"disk\":2,\"bus\":9,\"bytes\":4096,\"ro\":false,\"id\":\"\"}]}");
         assert_answer(&(ControlAnswer){.kind = CONTROL_ANSWER_VCPUS,
                                        .vcpus = vcpus,
                                        .n_vcpus = ELEMENTSOF(vcpus)},
@@ -265,6 +288,39 @@ static void test_answers_are_read_back(void **state) {
         assert_int_equal(control_answer_parse("[]", &answer, &error), -EINVAL);
 }
 
+static void test_disks_are_read_back(void **state) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        ControlAnswer answer;
+        StrBuf many = {0};
+
+        assert_int_equal(
+                control_answer_parse("{\"PciHotPlugResponse\":{\"bus\":9}}", &answer, &error), 0);
+        assert_false(answer.has_disk);
+        assert_int_equal(control_answer_parse("{\"PciHotPlugResponse\":{\"bus\":9,\"disk\":3}}",
+                                              &answer, &error),
+                         0);
+        assert_true(answer.has_disk && answer.disk == 3);
+        assert_int_equal(control_answer_parse("{\"Disks\":[{\"disk\":1,\"bus\":9,\"bytes\":4096,"
+                                              "\"ro\":true,\"id\":\"12345678901234567890\"}]}",
+                                              &answer, &error),
+                         0);
+        assert_int_equal(answer.kind, CONTROL_ANSWER_DISKS);
+        assert_int_equal(answer.n_disks, 1);
+        assert_int_equal(answer.disks[0].number, 1);
+        assert_int_equal(answer.disks[0].bus, 9);
+        assert_true(answer.disks[0].bytes == 4096 && answer.disks[0].read_only);
+        assert_string_equal(answer.disks[0].id, "12345678901234567890");
+        assert_int_equal(control_answer_parse("{\"Disks\":[{\"id\":\"123456789012345678901\"}]}",
+                                              &answer, &error),
+                         -EINVAL);
+        strbuf_append(&many, "{\"Disks\":[{}");
+        for (unsigned i = 0; i < CONTROL_DISKS_MAX; i++)
+                strbuf_append(&many, ",{}");
+        strbuf_append(&many, "]}");
+        assert_int_equal(control_answer_parse(many.data, &answer, &error), -EINVAL);
+        strbuf_deinit(&many);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_bare_names_are_crosvms),
@@ -274,6 +330,7 @@ int main(void) {
                 cmocka_unit_test(test_anything_else_is_refused_with_its_place),
                 cmocka_unit_test(test_answers_are_crosvms),
                 cmocka_unit_test(test_answers_are_read_back),
+                cmocka_unit_test(test_disks_are_read_back),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
