@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -203,28 +204,41 @@ static int check_socket(const FileCheck *check, const char *path, const VmFile *
         return 0;
 }
 
-static int check_image(const FileCheck *check, const char *path, const VmFile *file,
-                       bool writable) {
+/**
+ * request_check_image() - whether a client's descriptor can be a disk
+ * @what: which it is, for the message
+ *
+ * Return: 0; SERVICE_E_INVALID_CONFIG for what is no file or block device, or is not open for that; negative errno.
+ */
+int request_check_image(int fd, const char *what, bool writable, TextError *reterr) {
         struct stat st;
-        int flags = fcntl(file->fd, F_GETFL);
+        int flags = fcntl(fd, F_GETFL);
 
-        if (flags < 0 || fstat(file->fd, &st) < 0)
+        if (flags < 0 || fstat(fd, &st) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-                return text_error_set(check->reterr, SERVICE_E_INVALID_CONFIG,
-                                      "%s: descriptor \"%s\" is neither a regular file nor a "
-                                      "block device",
-                                      path, file->name);
+                return text_error_set(reterr, SERVICE_E_INVALID_CONFIG,
+                                      "%s is neither a regular file nor a block device", what);
         if (!access_fits(flags, true, writable))
-                return text_error_set(check->reterr, SERVICE_E_INVALID_CONFIG,
-                                      "%s: descriptor \"%s\" is not open for %s", path, file->name,
-                                      writable ? "reading and writing" : "reading");
+                return text_error_set(reterr, SERVICE_E_INVALID_CONFIG, "%s is not open for %s",
+                                      what, writable ? "reading and writing" : "reading");
         if (writable && (flags & O_APPEND))
-                return text_error_set(check->reterr, SERVICE_E_INVALID_CONFIG,
-                                      "%s: descriptor \"%s\" is open with O_APPEND, which would "
-                                      "move every write to the end",
-                                      path, file->name);
+                return text_error_set(reterr, SERVICE_E_INVALID_CONFIG,
+                                      "%s is open with O_APPEND, which would move every write to "
+                                      "the end",
+                                      what);
         return 0;
+}
+
+static int check_image(const FileCheck *check, const char *path, const VmFile *file,
+                       bool writable) {
+        _cleanup_(freep) char *what = NULL;
+
+        if (asprintf(&what, "%s: descriptor \"%s\"", path, file->name) < 0) {
+                what = NULL;
+                return -ENOMEM;
+        }
+        return request_check_image(file->fd, what, writable, check->reterr);
 }
 
 static int check_kind(const FileCheck *check, const char *path, const VmFile *file,

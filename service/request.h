@@ -34,5 +34,6 @@ int request_set_name(VmRequest *request, const char *name, TextError *reterr);
 int request_set_hypervisor(VmRequest *request, const char *name, TextError *reterr);
 int request_set_stream(int *stream, const char *option, int fd, bool output, TextError *reterr);
 int request_set_config(VmRequest *request, const char *json, TextError *reterr);
+int request_check_image(int fd, const char *what, bool writable, TextError *reterr);
 unsigned request_count_files(const VmRequest *request);
 const char *request_hypervisor_to_string(VmmHypervisor hypervisor);

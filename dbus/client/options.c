@@ -93,6 +93,12 @@ const Option gdb_options[] = {
         {0},
 };
 
+const Option hotplug_options[] = {
+        {OPTION_SERIAL, 0, "serial", "TEXT", "add: what the guest knows the disk by"},
+        {OPTION_SHRINK, 0, "shrink", NULL, "resize: cut off the end of the disk"},
+        {0},
+};
+
 const Option offer_options[] = {
         {OPTION_TO, 0, "to", "USER", "Only this user, by name or uid, may take it"},
         {0},

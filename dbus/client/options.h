@@ -57,6 +57,8 @@ typedef enum OptionId {
         OPTION_TYPE,
         OPTION_STDIO,
         OPTION_TO,
+        OPTION_SERIAL,
+        OPTION_SHRINK,
 } OptionId;
 
 typedef struct Option {
@@ -107,7 +109,8 @@ extern const Option log_options[];
 extern const Option top_options[];
 extern const Option gdb_options[];
 extern const Option offer_options[];
-extern const Option disk_options[];
+extern const Option disk_options[]; /* of create-disk */
+extern const Option hotplug_options[];
 extern const Option partition_options[];
 
 int args_parse(int argc, const char *const *argv, const Verb *verbs, Args *ret, TextError *reterr);

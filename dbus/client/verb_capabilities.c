@@ -31,6 +31,7 @@ static int describe(const Value *capabilities, Block *block) {
         const Value *hypervisors = value_get(capabilities, "hypervisors");
         const Value *protected = value_get(capabilities, "protected-vms");
         const Value *devices = value_get(capabilities, "devices");
+        const Value *operations = value_get(capabilities, "operations");
         int r = 0;
 
         for (size_t i = 0; r >= 0 && hypervisors && i < hypervisors->n_members; i++) {
@@ -47,6 +48,8 @@ static int describe(const Value *capabilities, Block *block) {
                 r = block_addf(block, "CPUs", "%" PRIu64, value_get_uint(capabilities, "cpus", 0));
         if (r >= 0 && devices)
                 r = add_list(block, "Devices", devices);
+        if (r >= 0 && operations)
+                r = add_list(block, "Operations", operations);
         return r;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dbus/client/vm_request.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -98,20 +99,16 @@ static int connect_server(int dir_fd, const char *path) {
         return TAKE_FD(fd);
 }
 
-static int open_config_file(void *userdata, const char *json_path, const char *fd_name,
-                            const char *path, VmFileKind kind, TextError *reterr) {
+/* Opens a file or directory for the VM, of which messages speak as @json_path. */
+static int open_checked(int dir_fd, const char *json_path, const char *path, VmFileKind kind,
+                        int *ret, TextError *reterr) {
         const bool writable = kind == VM_FILE_WRITE;
-        Opener *opener = userdata;
-        _cleanup_(fd_closep) int fd = -EBADF;
+        _cleanup_(fd_closep) int fd = open_kind(dir_fd, path, kind);
         struct stat st;
         int r;
 
-        fd = kind == VM_FILE_SOCKET ? connect_server(opener->dir_fd, path)
-                                    : open_kind(opener->dir_fd, path, kind);
         if (fd < 0)
                 return open_error(json_path, path, writable, fd, reterr);
-        if (kind == VM_FILE_SOCKET)
-                return add_file_consume(opener->request, fd_name, TAKE_FD(fd));
         if (fstat(fd, &st) < 0)
                 return open_error(json_path, path, writable, -errno, reterr);
         if (!is_of_kind(&st, kind))
@@ -121,6 +118,25 @@ static int open_config_file(void *userdata, const char *json_path, const char *f
         r = fd_set_nonblock(fd, false);
         if (r < 0)
                 return open_error(json_path, path, writable, r, reterr);
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+static int open_config_file(void *userdata, const char *json_path, const char *fd_name,
+                            const char *path, VmFileKind kind, TextError *reterr) {
+        Opener *opener = userdata;
+        _cleanup_(fd_closep) int fd = -EBADF;
+        int r;
+
+        if (kind != VM_FILE_SOCKET) {
+                r = open_checked(opener->dir_fd, json_path, path, kind, &fd, reterr);
+                if (r < 0)
+                        return r;
+        } else {
+                fd = connect_server(opener->dir_fd, path);
+                if (fd < 0)
+                        return open_error(json_path, path, /* writable= */ false, fd, reterr);
+        }
         return add_file_consume(opener->request, fd_name, TAKE_FD(fd));
 }
 
@@ -194,19 +210,43 @@ static int apply_path(VmDraft *draft, const char *key, const char *value, TextEr
         return r < 0 ? r : vm_draft_set_string(draft, key, path);
 }
 
-static int apply_disk(VmDraft *draft, const char *value, TextError *reterr) {
+/* "PATH" or "PATH:ro". Return: 0; EXIT_STATUS_USAGE with @reterr set; negative errno. */
+static int parse_disk(const char *value, char **ret_path, bool *ret_writable, TextError *reterr) {
         static const char suffix[] = ":ro";
         size_t len = strlen(value), n = sizeof(suffix) - 1;
         bool read_only = len >= n && str_eq(value + len - n, suffix);
-        _cleanup_(freep) char *path = NULL;
-        int r;
 
         if (read_only)
                 len -= n;
         if (len == 0)
                 return usage_error(reterr, "disk", value, "the path of a file");
-        r = absolute_path(value, len, &path);
-        return r < 0 ? r : vm_draft_add_disk(draft, path, !read_only, reterr);
+        *ret_writable = !read_only;
+        return absolute_path(value, len, ret_path);
+}
+
+static int apply_disk(VmDraft *draft, const char *value, TextError *reterr) {
+        _cleanup_(freep) char *path = NULL;
+        bool writable;
+        int r = parse_disk(value, &path, &writable, reterr);
+
+        return r != 0 ? r : vm_draft_add_disk(draft, path, writable, reterr);
+}
+
+/**
+ * vm_request_open_disk() - open what --disk takes: "PATH", or "PATH:ro" for a disk that is only read
+ * @ret: owned by the caller
+ *
+ * Return: 0; negative errno with @reterr set.
+ */
+int vm_request_open_disk(const char *value, int *ret, bool *ret_writable, TextError *reterr) {
+        _cleanup_(freep) char *path = NULL;
+        int r = parse_disk(value, &path, ret_writable, reterr);
+
+        if (r != 0)
+                return r < 0 ? r : -EINVAL;
+        assert(path);
+        return open_checked(AT_FDCWD, "disk", path, *ret_writable ? VM_FILE_WRITE : VM_FILE_READ,
+                            ret, reterr);
 }
 
 /* "TAG:PATH". */

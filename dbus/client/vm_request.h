@@ -20,6 +20,7 @@ typedef struct VmRequest {
 } VmRequest;
 
 int vm_request_build(const Args *args, VmRequest *ret, TextError *reterr);
+int vm_request_open_disk(const char *value, int *ret, bool *ret_writable, TextError *reterr);
 int vm_request_append(const VmRequest *request, sd_bus_message *call);
 int vm_request_call_error(const Client *client, const VmRequest *request, const sd_bus_error *error,
                           int r, const char *act, TextError *reterr);

@@ -70,6 +70,10 @@ int vm_bus_open_console(sd_bus_message *message, void *userdata, sd_bus_error *e
 int vm_bus_open_gdb(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_open_ramdump(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_dump_memory(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int vm_bus_list_disks(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int vm_bus_add_disk(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int vm_bus_remove_disk(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int vm_bus_resize_disk(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_offer_ownership(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_open_log(sd_bus_message *message, void *userdata, sd_bus_error *error);
 BusService *bus_current_service(sd_bus *bus);
@@ -93,4 +97,6 @@ PendingCall *pending_call_free(PendingCall *call);
 void pending_call_done(void *userdata, int r, const char *message);
 void pending_call_fd(void *userdata, int r, int fd, const char *message);
 void pending_call_replied(void *userdata, int r, uint64_t value, const char *message);
+int pending_call_settle(PendingCall *call, int r, const TextError *text, sd_bus_error *error);
+void pending_call_u32(void *userdata, int r, uint64_t value, const char *message);
 void pending_call_number(void *userdata, int r, uint64_t value, const char *message);

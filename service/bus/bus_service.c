@@ -55,19 +55,41 @@ void pending_call_done(void *userdata, int r, const char *message) {
         (void) pending_call_free(call);
 }
 
-/** pending_call_number() - VmReplyFn: answer a call whose result is a number, and forget it */
-void pending_call_number(void *userdata, int r, uint64_t value, const char *message) {
-        PendingCall *call = userdata;
+/**
+ * pending_call_settle() - what a handler returns for a call that it began
+ * @r: 0 when the call is answered by now or later; else why it will not be, and it is freed
+ */
+int pending_call_settle(PendingCall *call, int r, const TextError *text, sd_bus_error *error) {
+        if (r == 0)
+                return 1;
+        (void) pending_call_free(call);
+        return errors_set(error, r, text->message);
+}
 
-        if (r != 0) {
-                pending_call_done(userdata, r, message);
-                return;
-        }
-        r = sd_bus_reply_method_return(call->message, "t", value);
+static void answer_number(PendingCall *call, const char *type, uint64_t value) {
+        int r = *type == 'u' ? sd_bus_reply_method_return(call->message, type, (uint32_t) value)
+                             : sd_bus_reply_method_return(call->message, type, value);
+
         if (r < 0 && r != -ENOTCONN)
                 log_warning("answer %s: %s, ignoring", sd_bus_message_get_member(call->message),
                             strerror(-r));
         (void) pending_call_free(call);
+}
+
+/** pending_call_number() - VmReplyFn: answer a call whose result is a number, and forget it */
+void pending_call_number(void *userdata, int r, uint64_t value, const char *message) {
+        if (r != 0)
+                pending_call_done(userdata, r, message);
+        else
+                answer_number(userdata, "t", value);
+}
+
+/** pending_call_u32() - likewise for a smaller one */
+void pending_call_u32(void *userdata, int r, uint64_t value, const char *message) {
+        if (r != 0)
+                pending_call_done(userdata, r, message);
+        else
+                answer_number(userdata, "u", value);
 }
 
 /** pending_call_replied() - VmReplyFn: pending_call_done() */

@@ -396,6 +396,9 @@ static int append_capabilities(sd_bus_message *reply, const Capabilities *caps) 
         r = append_names(reply, "options", call_args_option_names);
         if (r < 0)
                 return r;
+        r = append_names(reply, "operations", capabilities_operations(caps));
+        if (r < 0)
+                return r;
         return sd_bus_message_close_container(reply);
 }
 

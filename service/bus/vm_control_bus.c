@@ -13,14 +13,6 @@ static Vm *vm_of(BusService *service, const void *userdata) {
         return manager_find_id(service->manager, ((const VmInfo *) userdata)->id);
 }
 
-/* The call is answered by now or later, unless @r is a failure. */
-static int settle(PendingCall *call, int r, const TextError *text, sd_bus_error *error) {
-        if (r == 0)
-                return 1;
-        (void) pending_call_free(call);
-        return errors_set(error, r, text->message);
-}
-
 /** vm_bus_stop() - Stop(t timeout_usec) */
 int vm_bus_stop(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = bus_current_service(sd_bus_message_get_bus(message));
@@ -42,7 +34,7 @@ int vm_bus_stop(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         r = vm_stop(vm_of(service, userdata),
                     &(StopRequest){.by = STOP_BY_CLIENT, .uid = caller.uid, .pid = caller.pid},
                     timeout_usec, pending_call_done, call, &text);
-        return settle(call, r, &text, error);
+        return pending_call_settle(call, r, &text, error);
 }
 
 typedef int (*ActFn)(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
@@ -58,7 +50,7 @@ static int act(sd_bus_message *message, const void *userdata, ActFn fn, VmReplyF
         if (r < 0)
                 return r;
         r = fn(vm_of(service, userdata), answer, call, &text);
-        return settle(call, r, &text, error);
+        return pending_call_settle(call, r, &text, error);
 }
 
 /** vm_bus_suspend() - Suspend() */
@@ -91,7 +83,7 @@ int vm_bus_set_balloon(sd_bus_message *message, void *userdata, sd_bus_error *er
         if (r < 0)
                 return r;
         r = vm_set_balloon(vm_of(service, userdata), bytes, pending_call_replied, call, &text);
-        return settle(call, r, &text, error);
+        return pending_call_settle(call, r, &text, error);
 }
 
 /** vm_bus_dump_memory() - DumpMemory(h file) */
@@ -108,7 +100,7 @@ int vm_bus_dump_memory(sd_bus_message *message, void *userdata, sd_bus_error *er
         if (r < 0)
                 return r;
         r = vm_dump_memory(vm_of(service, userdata), file, pending_call_replied, call, &text);
-        return settle(call, r, &text, error);
+        return pending_call_settle(call, r, &text, error);
 }
 
 /** vm_bus_connect_vsock() - ConnectVsock(u port) → h */
@@ -126,7 +118,7 @@ int vm_bus_connect_vsock(sd_bus_message *message, void *userdata, sd_bus_error *
         if (r < 0)
                 return r;
         r = vm_connect_vsock(vm_of(service, userdata), port, pending_call_fd, call, &text);
-        return settle(call, r, &text, error);
+        return pending_call_settle(call, r, &text, error);
 }
 
 static int open_stream(sd_bus_message *message, const void *userdata, VmStreamKind stream,

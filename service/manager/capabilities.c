@@ -217,6 +217,21 @@ Capabilities *capabilities_free(Capabilities *caps) {
         return NULL;
 }
 
+/** capabilities_operations() - methods of a running VM that its VMM serves, by name; static, NULL-terminated */
+const char *const *capabilities_operations(const Capabilities *caps) {
+        static const char *const ours[] = {
+                "AddDisk",   "ConnectVsock",     "DumpMemory", "GetMemoryBalloon",
+                "ListDisks", "OpenGdb",          "RemoveDisk", "ResizeDisk",
+                "Resume",    "SetMemoryBalloon", "Suspend",    NULL,
+        };
+        static const char *const crosvms[] = {
+                "ConnectVsock",     "GetMemoryBalloon", "ResizeDisk", "Resume",
+                "SetMemoryBalloon", "Suspend",          NULL,
+        };
+
+        return caps->dialect == VMM_DIALECT_VIVARIUM ? ours : crosvms;
+}
+
 /** capabilities_known() - whether the probe is over */
 bool capabilities_known(const Capabilities *caps) {
         return caps->is_known;

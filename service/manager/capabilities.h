@@ -20,6 +20,7 @@ int capabilities_new(sd_event *event, const char *vmm_path, VmmDialect dialect,
 Capabilities *capabilities_free(Capabilities *caps);
 DEFINE_CLEANUP(Capabilities *, capabilities_free)
 
+const char *const *capabilities_operations(const Capabilities *caps);
 void capabilities_probe_again(Capabilities *caps);
 bool capabilities_known(const Capabilities *caps);
 const HypervisorProbe *capabilities_hypervisor(const Capabilities *caps, VmmHypervisor hypervisor);

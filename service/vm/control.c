@@ -39,8 +39,9 @@ struct VmOperation {
         ControlKind kind;
         uint64_t bytes;  /* for BALLOON_ADJUST */
         const char *act; /* static; for messages */
-        VmReplyFn done;  /* of a call */
-        VmFdFn fd_done;  /* of a dial */
+        VmReplyFn done;  /* of a call; or else: */
+        VmAnswerFn answered;
+        VmFdFn fd_done; /* of a dial */
         void *userdata;
         TAILQ_ENTRY(VmOperation) link;
 };
@@ -119,12 +120,38 @@ static void explain(const VmOperation *operation, int r, const char *text, TextE
                        text ? "the VMM says: " : "the VMM's answer: ", text ? text : strerror(-r));
 }
 
+/* Whether @answer is one to that request. */
+static bool answer_fits(ControlKind request, const ControlAnswer *answer) {
+        switch ((unsigned) request) {
+        case CONTROL_BALLOON_STATS:
+                return answer->kind == CONTROL_ANSWER_BALLOON;
+        case CONTROL_DISK_ADD:
+                return answer->kind == CONTROL_ANSWER_HOTPLUG && answer->has_disk;
+        case CONTROL_DISK_LIST:
+                return answer->kind == CONTROL_ANSWER_DISKS;
+        default:
+                return true;
+        }
+}
+
+/* What was asked for, if it is a number. */
+static uint64_t value_of(ControlKind request, const ControlAnswer *answer) {
+        switch ((unsigned) request) {
+        case CONTROL_BALLOON_STATS:
+                return answer->balloon.balloon_actual;
+        case CONTROL_DISK_ADD:
+                return answer->disk;
+        default:
+                return 0;
+        }
+}
+
 static void on_answer(void *userdata, int r, const ControlAnswer *answer, const char *text) {
         _cleanup_(text_error_deinit) TextError error = {0};
         VmOperation *operation = userdata, own = *operation;
 
         operation->call = NULL; /* frees itself */
-        if (r == 0 && own.kind == CONTROL_BALLOON_STATS && answer->kind != CONTROL_ANSWER_BALLOON)
+        if (r == 0 && !answer_fits(own.kind, answer))
                 r = -EBADMSG;
         if (r == 0)
                 take_effect(own.vm, operation);
@@ -132,11 +159,11 @@ static void on_answer(void *userdata, int r, const ControlAnswer *answer, const 
                 explain(operation, r, text, &error);
         free_operation(operation);
         if (own.done)
-                own.done(own.userdata, condition_of(r),
-                         r == 0 && own.kind == CONTROL_BALLOON_STATS
-                                 ? answer->balloon.balloon_actual
-                                 : 0,
+                own.done(own.userdata, condition_of(r), r == 0 ? value_of(own.kind, answer) : 0,
                          r == 0 ? NULL : text_error_message(&error, r));
+        if (own.answered)
+                own.answered(own.userdata, condition_of(r), r == 0 ? answer : NULL,
+                             r == 0 ? NULL : text_error_message(&error, r));
 }
 
 static int connect_in(const Vm *vm, const char *name, int type) {
@@ -190,43 +217,49 @@ static int new_operation(Vm *vm, const char *act, void *userdata, VmOperation **
         return 0;
 }
 
-/* Sends a request, with @file if it is one. The operation is gone when that fails. */
-static int send_request(VmOperation *operation, const ControlRequest *request, int file,
-                        usec_t timeout_usec, TextError *reterr) {
-        const char *act = operation->act;
-        Vm *vm = operation->vm;
-        int r, fd = connect_control(vm);
+/**
+ * vm_question() - send a request to the VMM
+ *
+ * Return: 0, and whoever is to hear of the answer does, later and once; SERVICE_E_NOT_RUNNING; SERVICE_E_QUOTA_EXCEEDED;
+ * negative errno.
+ */
+int vm_question(Vm *vm, const VmQuestion *question, TextError *reterr) {
+        VmOperation *operation = NULL;
+        int r = new_operation(vm, question->act, question->userdata, &operation, reterr), fd;
 
-        operation->kind = request->kind;
-        operation->bytes = request->bytes;
+        if (r != 0)
+                return r;
+        assert(operation);
+        operation->done = question->done;
+        operation->answered = question->answered;
+        operation->kind = question->request->kind;
+        operation->bytes = question->request->bytes;
+        fd = connect_control(vm);
         r = fd < 0 ? fd
-                   : control_call_new(vm->env->event, fd, request, file, timeout_usec, on_answer,
+                   : control_call_new(vm->env->event, fd, question->request, question->file,
+                                      question->timeout_usec ?: OPERATION_USEC, on_answer,
                                       operation, &operation->call);
         if (r < 0) {
                 free_operation(operation);
-                return text_error_set(reterr, r, "%s VM \"%s\": reach the VMM: %s", act,
+                return text_error_set(reterr, r, "%s VM \"%s\": reach the VMM: %s", question->act,
                                       vm->info.name, strerror(-r));
         }
         return 0;
 }
 
 /**
- * vm_ask() - send a request to the VMM
+ * vm_ask() - send a request to the VMM that has no file and is answered soon
  * @act:  static; what it is, for messages
  * @done: optional; called later and once
  *
- * Return: 0, and @done is called; SERVICE_E_NOT_RUNNING; SERVICE_E_QUOTA_EXCEEDED; negative errno.
+ * Return: as vm_question().
  */
 int vm_ask(Vm *vm, const ControlRequest *request, const char *act, VmReplyFn done, void *userdata,
            TextError *reterr) {
-        VmOperation *operation = NULL;
-        int r = new_operation(vm, act, userdata, &operation, reterr);
+        const VmQuestion question = {
+                .request = request, .file = -EBADF, .act = act, .done = done, .userdata = userdata};
 
-        if (r != 0)
-                return r;
-        assert(operation);
-        operation->done = done;
-        return send_request(operation, request, -EBADF, OPERATION_USEC, reterr);
+        return vm_question(vm, &question, reterr);
 }
 
 /* The VMM writes at offsets of its choice, and waits for what it writes to. */
@@ -253,16 +286,15 @@ static int check_dump_file(const Vm *vm, int file, TextError *reterr) {
  */
 int vm_dump_memory(Vm *vm, int file, VmReplyFn done, void *userdata, TextError *reterr) {
         const ControlRequest request = {.kind = CONTROL_RAMDUMP, .fd_index = 0};
-        VmOperation *operation = NULL;
+        const VmQuestion question = {.request = &request,
+                                     .file = file,
+                                     .timeout_usec = DUMP_USEC,
+                                     .act = "dump",
+                                     .done = done,
+                                     .userdata = userdata};
         int r = check_dump_file(vm, file, reterr);
 
-        if (r == 0)
-                r = new_operation(vm, "dump", userdata, &operation, reterr);
-        if (r != 0)
-                return r;
-        assert(operation);
-        operation->done = done;
-        return send_request(operation, &request, file, DUMP_USEC, reterr);
+        return r != 0 ? r : vm_question(vm, &question, reterr);
 }
 
 /** vm_drop_operations() - the VM is over: answer all who wait for its VMM, or forget them if @tell is false */
@@ -275,6 +307,8 @@ void vm_drop_operations(Vm *vm, bool tell) {
                 free_operation(operation);
                 if (tell && own.done)
                         own.done(own.userdata, SERVICE_E_NOT_RUNNING, 0, ENDED_BEFORE);
+                if (tell && own.answered)
+                        own.answered(own.userdata, SERVICE_E_NOT_RUNNING, NULL, ENDED_BEFORE);
                 if (tell && own.fd_done)
                         own.fd_done(own.userdata, SERVICE_E_NOT_RUNNING, -EBADF, ENDED_BEFORE);
         }

@@ -174,7 +174,20 @@ int vm_dial(const Vm *vm, uint32_t port, usec_t timeout_usec, DialDoneFn done, v
             Dial **ret);
 
 /* control.c */
+
+/* A request to the VMM, and who hears of the answer: one of the two. Borrowed for the call, but for @userdata. */
+typedef struct VmQuestion {
+        const ControlRequest *request;
+        int file;            /* that it is about; -EBADF for none */
+        usec_t timeout_usec; /* 0: what suits most */
+        const char *act;     /* static; what it is, for messages */
+        VmReplyFn done;      /* optional */
+        VmAnswerFn answered; /* optional */
+        void *userdata;
+} VmQuestion;
+
 int vm_make_control_sockets(const Vm *vm, int *ret_control, int *ret_gdb);
+int vm_question(Vm *vm, const VmQuestion *question, TextError *reterr);
 int vm_ask(Vm *vm, const ControlRequest *request, const char *act, VmReplyFn done, void *userdata,
            TextError *reterr);
 void vm_drop_operations(Vm *vm, bool tell);

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "config/control_message.h"
 #include "service/conditions.h"
 #include "service/vm/death.h"
 #include "service/metrics/sample.h"
@@ -151,6 +152,19 @@ typedef void (*VmDoneFn)(void *userdata, int r, const char *message);
  */
 typedef void (*VmReplyFn)(void *userdata, int r, uint64_t value, const char *message);
 
+/**
+ * VmAnswerFn - the VMM answered, or will not
+ * @answer: of the kind that the request has; borrowed; NULL unless @r is 0
+ */
+typedef void (*VmAnswerFn)(void *userdata, int r, const ControlAnswer *answer, const char *message);
+
+/* A disk for a VM that runs. All of it is borrowed. */
+typedef struct VmNewDisk {
+        int file;
+        bool writable;
+        const char *serial; /* optional; by which the guest knows it */
+} VmNewDisk;
+
 /* VmFdFn - a descriptor, or a failure as for VmReplyFn; @fd is borrowed, -EBADF unless @r is 0 */
 typedef void (*VmFdFn)(void *userdata, int r, int fd, const char *message);
 
@@ -183,6 +197,11 @@ int vm_suspend(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_wake(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_get_balloon(Vm *vm, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextError *reterr);
+int vm_list_disks(Vm *vm, VmAnswerFn done, void *userdata, TextError *reterr);
+int vm_add_disk(Vm *vm, const VmNewDisk *disk, VmReplyFn done, void *userdata, TextError *reterr);
+int vm_remove_disk(Vm *vm, uint32_t number, VmReplyFn done, void *userdata, TextError *reterr);
+int vm_resize_disk(Vm *vm, uint32_t number, uint64_t bytes, VmReplyFn done, void *userdata,
+                   TextError *reterr);
 int vm_offer(Vm *vm, uid_t to, const char **ret_token, TextError *reterr);
 bool vm_is_offered(const Vm *vm, const char *token, uid_t uid);
 int vm_set_owner(Vm *vm, const VmOwner *owner, bool detached);

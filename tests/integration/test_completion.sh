@@ -35,6 +35,8 @@ check "bash offers all verbs" cmp verbs bash_verbs
 check "bash offers verbs behind an option with a value" test "$(in_bash --host far lis)" = list
 check "bash offers VMs of the right state" test "$(in_bash console '')" = web
 check "bash offers VMs behind an option of the verb" test "$(in_bash stop --timeout 5 '')" = web
+check "bash offers what can be done with disks" test "$(in_bash disk '' | tr '\n' ' ')" = "add list remove resize "
+check "bash offers the VMs behind it" test "$(in_bash disk add '')" = web
 check "bash offers files" test "$(in_bash run --kernel '')" = a-file
 check "bash offers hosts" test "$(in_bash -H '')" = a-host
 check "bash offers the values of an option" test "$(in_bash top --order '' | tr '\n' ' ')" = "cpu memory name "
