@@ -270,6 +270,7 @@ const JsonField vm_config_fields[] = {
         {"audio_config", read_only_null},
         {"usb_config", read_usb},
         {"balloon", read_switch, offsetof(VmConfig, balloon)},
+        {"auto_memory_balloon", read_switch, offsetof(VmConfig, auto_memory_balloon)},
         {"vsock", read_vsock},
         {"hugepages", read_only_false},
         {"boost_uclamp", read_only_false},

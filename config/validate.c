@@ -201,6 +201,8 @@ int vm_config_validate(const VmConfig *config, TextError *reterr) {
         int r;
 
         r = check_boot(config, reterr);
+        if (r == 0 && config->auto_memory_balloon && !config->balloon)
+                r = text_error_set(reterr, -EINVAL, "auto_memory_balloon: needs balloon");
         if (r == 0 && config->gdb_port > 0 && config->debug_level != VM_DEBUG_FULL)
                 r = text_error_set(reterr, -EINVAL, "gdb_port: needs debug_level \"full\"");
         if (r == 0)

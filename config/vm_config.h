@@ -122,8 +122,9 @@ typedef struct VmConfig {
         char *platform_version; /* owned; SemVer requirement, "~1.0" if absent */
         VmConsoleInput console_input;
         VmDebugLevel debug_level;
-        unsigned gdb_port; /* above 0: with a stub for a debugger */
-        bool balloon;      /* default true */
+        unsigned gdb_port;        /* above 0: with a stub for a debugger */
+        bool balloon;             /* default true */
+        bool auto_memory_balloon; /* the service sets it by the host's memory pressure */
         bool vhost_vsock; /* "vsock": "vhost": AF_VSOCK of the host's kernel, not sockets of the VMM */
         bool detect_hangup; /* end the VM when its payload does not start in time */
         bool ramdump;       /* keep the guest's memory when its kernel panics */

@@ -202,6 +202,8 @@ static int build_members(const VmConfig *config, struct json_object *object) {
                 r = json_add_number(object, "gdb_port", config->gdb_port);
         if (r == 0)
                 r = json_add_bool(object, "balloon", config->balloon);
+        if (r == 0)
+                r = json_add_bool(object, "auto_memory_balloon", config->auto_memory_balloon);
         if (r == 0 && config->vhost_vsock)
                 r = json_add_string(object, "vsock", "vhost");
         if (r == 0)

@@ -26,7 +26,9 @@
 #include "service/manager/manager.h"
 #include "service/metrics/server.h"
 #include "service/metrics/textfile.h"
+#include "service/monitor/pressure.h"
 #include "service/monitor/strays.h"
+#include "service/policy/trim.h"
 #include "service/settings.h"
 #include "service/share/share_sockets.h"
 #include "service/unit/scope.h"
@@ -46,6 +48,8 @@ static const char *arg_netd_socket;    /* NULL: see choose_netd() */
 static const char *arg_virtiofsd;      /* NULL: where it is found */
 static const char *arg_journal_socket; /* NULL: systemd's, if standard error leads there */
 static const char *arg_metrics_socket, *arg_metrics_textfile;
+static const char *arg_memory_pressure = PRESSURE_PATH;
+static uint32_t arg_trim_interval = TRIM_INTERVAL_USEC / USEC_PER_SEC;
 static uint32_t arg_vms_max = MANAGER_VMS_MAX_DEFAULT;
 static uint32_t arg_history_max = MANAGER_HISTORY_MAX_DEFAULT;
 static uint32_t arg_ramdumps_max = MANAGER_RAMDUMPS_MAX_DEFAULT;
@@ -78,6 +82,9 @@ static void print_help(void) {
                "  --journal-socket=PATH  send what guests write to their consoles to this journal\n"
                "  --ramdumps=N           memory dumps of guests that are kept (%u)\n"
                "  --ramdumps-mib=N       MiB that they take on disk together (%u)\n"
+               "  --memory-pressure=PATH where the kernel tells of the host's\n"
+               "                         (%s)\n"
+               "  --trim-interval=N      seconds between two steps in which guests follow it (%u)\n"
                "  --metrics-socket=PATH  answer HTTP requests for metrics on a Unix socket\n"
                "  --metrics-textfile=PATH\n"
                "                         write metrics for Prometheus' node exporter every 15 s\n"
@@ -87,7 +94,7 @@ static void print_help(void) {
                "See vivariumd(8) and org.vivarium.vm1(5).\n",
                arg_vmm, arg_launcher, NET_SOCKET_PATH, share_find_virtiofsd(),
                MANAGER_VMS_MAX_DEFAULT, MANAGER_HISTORY_MAX_DEFAULT, MANAGER_RAMDUMPS_MAX_DEFAULT,
-               MANAGER_RAMDUMPS_MIB_DEFAULT);
+               MANAGER_RAMDUMPS_MIB_DEFAULT, arg_memory_pressure, arg_trim_interval);
 }
 
 static int parse_log_level(const char *text) {
@@ -153,6 +160,8 @@ enum {
         ARG_RAMDUMPS,
         ARG_RAMDUMPS_MIB,
         ARG_JOURNAL_SOCKET,
+        ARG_MEMORY_PRESSURE,
+        ARG_TRIM_INTERVAL,
         ARG_METRICS_SOCKET,
         ARG_METRICS_TEXTFILE,
         ARG_LOG_LEVEL,
@@ -178,6 +187,8 @@ static const struct option long_options[] = {
         {"ramdumps", required_argument, NULL, ARG_RAMDUMPS},
         {"ramdumps-mib", required_argument, NULL, ARG_RAMDUMPS_MIB},
         {"journal-socket", required_argument, NULL, ARG_JOURNAL_SOCKET},
+        {"memory-pressure", required_argument, NULL, ARG_MEMORY_PRESSURE},
+        {"trim-interval", required_argument, NULL, ARG_TRIM_INTERVAL},
         {"metrics-socket", required_argument, NULL, ARG_METRICS_SOCKET},
         {"metrics-textfile", required_argument, NULL, ARG_METRICS_TEXTFILE},
         {"log-level", required_argument, NULL, ARG_LOG_LEVEL},
@@ -227,6 +238,10 @@ static int apply_option(int option) {
                 return parse_count("ramdumps", optarg, &arg_ramdumps_max);
         case ARG_RAMDUMPS_MIB:
                 return parse_count("ramdumps-mib", optarg, &arg_ramdumps_mib);
+        case ARG_MEMORY_PRESSURE:
+                return parse_path("memory-pressure", optarg, &arg_memory_pressure);
+        case ARG_TRIM_INTERVAL:
+                return parse_count("trim-interval", optarg, &arg_trim_interval);
         case ARG_METRICS_SOCKET:
                 return parse_path("metrics-socket", optarg, &arg_metrics_socket);
         case ARG_METRICS_TEXTFILE:
@@ -541,6 +556,8 @@ static int run(void) {
                                  .journal_socket = arg_journal_socket,
                                  .vms_max = arg_vms_max,
                                  .history_max = arg_history_max,
+                                 .pressure_path = arg_memory_pressure,
+                                 .trim_interval_usec = arg_trim_interval * USEC_PER_SEC,
                                  .quota = settings.quota,
                                  .ramdumps = {arg_ramdumps_max, (uint64_t) arg_ramdumps_mib << 20}},
                 &manager);

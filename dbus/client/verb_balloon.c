@@ -72,3 +72,25 @@ int verb_balloon(Client *client, const Args *args, TextError *reterr) {
         return args->n_operands > 1 ? set(client, path, args->operands[1], reterr)
                                     : get(client, path, reterr);
 }
+
+/** verb_trim() - `vivctl trim VM LEVEL`: prints what the guest shall give up. Return: exit status; negative errno. */
+int verb_trim(Client *client, const Args *args, TextError *reterr) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(freep) char *path = NULL;
+        uint64_t bytes;
+        int r = client_find_vm(client, args->operands[0], &path, reterr);
+
+        if (r >= 0)
+                r = client_new_call(client, path, VIVARIUM_VM_INTERFACE, "TrimMemory", &call,
+                                    reterr);
+        if (r >= 0)
+                r = sd_bus_message_append(call, "s", args->operands[1]);
+        if (r < 0)
+                return r;
+        r = client_send(client, call, &reply, &error);
+        if (r < 0)
+                return client_call_error(client, &error, r, "cannot trim the guest", reterr);
+        r = sd_bus_message_read(reply, "t", &bytes);
+        return r < 0 ? r : print(client, bytes);
+}

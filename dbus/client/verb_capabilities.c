@@ -30,6 +30,7 @@ static int add_list(Block *block, const char *key, const Value *list) {
 static int describe(const Value *capabilities, Block *block) {
         const Value *hypervisors = value_get(capabilities, "hypervisors");
         const Value *protected = value_get(capabilities, "protected-vms");
+        const Value *pressure = value_get(capabilities, "memory-pressure");
         const Value *devices = value_get(capabilities, "devices");
         const Value *operations = value_get(capabilities, "operations");
         int r = 0;
@@ -44,6 +45,8 @@ static int describe(const Value *capabilities, Block *block) {
         }
         if (r >= 0 && protected)
                 r = add_feature(block, "Protected VMs", protected);
+        if (r >= 0 && pressure)
+                r = add_feature(block, "Memory pressure", pressure);
         if (r >= 0)
                 r = block_addf(block, "CPUs", "%" PRIu64, value_get_uint(capabilities, "cpus", 0));
         if (r >= 0 && devices)

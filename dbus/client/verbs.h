@@ -16,6 +16,7 @@ int verb_stop(Client *client, const Args *args, TextError *reterr);
 int verb_suspend(Client *client, const Args *args, TextError *reterr);
 int verb_resume(Client *client, const Args *args, TextError *reterr);
 int verb_balloon(Client *client, const Args *args, TextError *reterr);
+int verb_trim(Client *client, const Args *args, TextError *reterr);
 int verb_console(Client *client, const Args *args, TextError *reterr);
 int verb_log(Client *client, const Args *args, TextError *reterr);
 int verb_gdb(Client *client, const Args *args, TextError *reterr);

@@ -65,6 +65,7 @@ int vm_bus_suspend(sd_bus_message *message, void *userdata, sd_bus_error *error)
 int vm_bus_resume(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_get_balloon(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_set_balloon(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int vm_bus_trim_memory(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_connect_vsock(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_open_console(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int vm_bus_open_gdb(sd_bus_message *message, void *userdata, sd_bus_error *error);

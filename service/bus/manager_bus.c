@@ -375,13 +375,20 @@ static uint32_t count_cpus(void) {
         return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (uint32_t) CPU_COUNT(&set);
 }
 
-static int append_capabilities(sd_bus_message *reply, const Capabilities *caps) {
+static int append_capabilities(sd_bus_message *reply, const Manager *manager) {
+        const Capabilities *caps = manager_capabilities(manager);
+        const int pressure = manager_pressure_error(manager);
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "{sv}");
         if (r < 0)
                 return r;
         r = append_hypervisors(reply, caps);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(reply, "{sv}", "memory-pressure", "a{sv}", 2, "available", "b",
+                                  pressure == 0, "reason", "s",
+                                  pressure == 0 ? "the kernel tells of it" : strerror(-pressure));
         if (r < 0)
                 return r;
         r = sd_bus_message_append(reply, "{sv}{sv}", "protected-vms", "a{sv}", 2, "available", "b",
@@ -409,7 +416,7 @@ int manager_bus_answer_capabilities(PendingCall *call) {
 
         r = sd_bus_message_new_method_return(call->message, &reply);
         if (r >= 0)
-                r = append_capabilities(reply, manager_capabilities(call->service->manager));
+                r = append_capabilities(reply, call->service->manager);
         if (r >= 0)
                 r = sd_bus_send(NULL, reply, NULL);
         if (r < 0)

@@ -278,6 +278,8 @@ const sd_bus_vtable vm_bus_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetMemoryBalloon", SD_BUS_NO_ARGS, SD_BUS_RESULT("t", bytes),
                                 vm_bus_get_balloon, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("TrimMemory", SD_BUS_ARGS("s", level), SD_BUS_RESULT("t", bytes),
+                                vm_bus_trim_memory, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetMemoryBalloon", SD_BUS_ARGS("t", bytes), SD_BUS_NO_RESULT,
                                 vm_bus_set_balloon, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ConnectVsock", SD_BUS_ARGS("u", port), SD_BUS_RESULT("h", socket),

@@ -86,6 +86,30 @@ int vm_bus_set_balloon(sd_bus_message *message, void *userdata, sd_bus_error *er
         return pending_call_settle(call, r, &text, error);
 }
 
+/** vm_bus_trim_memory() - TrimMemory(s level) → t bytes */
+int vm_bus_trim_memory(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        BusService *service = bus_current_service(sd_bus_message_get_bus(message));
+        _cleanup_(text_error_deinit) TextError text = {0};
+        PendingCall *call;
+        TrimLevel level;
+        const char *name;
+        int r;
+
+        r = sd_bus_message_read(message, "s", &name);
+        if (r < 0)
+                return r;
+        if (trim_level_from_string(name, &level) < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "trim VM \"%s\": expected level \"critical\", \"low\" or "
+                                         "\"moderate\", not \"%s\"",
+                                         ((const VmInfo *) userdata)->name, name);
+        r = pending_call_new(service, message, &call);
+        if (r < 0)
+                return r;
+        r = vm_trim(vm_of(service, userdata), level, pending_call_number, call, &text);
+        return pending_call_settle(call, r, &text, error);
+}
+
 /** vm_bus_dump_memory() - DumpMemory(h file) */
 int vm_bus_dump_memory(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         BusService *service = bus_current_service(sd_bus_message_get_bus(message));

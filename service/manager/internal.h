@@ -12,6 +12,8 @@
 #include "service/journal/guest.h"
 #include "service/manager/id_pool.h"
 #include "service/manager/manager.h"
+#include "service/monitor/pressure.h"
+#include "service/policy/trim.h"
 #include "service/store/fdstore.h"
 #include "service/vm/runtime_dir.h"
 #include "service/store/history.h"
@@ -74,7 +76,11 @@ struct Manager {
         StopRequest drained_by;    /* the last one who asked for it */
         sd_event_source *patience; /* owned; with VMs that were asked to end */
         sd_event_source *again;    /* owned; off unless something is to be tried anew */
-        sd_event_source *resumed;  /* owned; deaths that an earlier daemon left untold */
+        Pressure *pressure;        /* owned; NULL where the host does not tell */
+        int pressure_error;        /* why; else 0 */
+        TrimPolicy trim;
+        sd_event_source *relax;   /* owned; off unless guests are asked for memory */
+        sd_event_source *resumed; /* owned; deaths that an earlier daemon left untold */
 };
 
 int manager_insert(Manager *manager, Vm *vm, Entry **ret);
@@ -85,6 +91,8 @@ void manager_tell_death(Manager *manager, Vm *vm, bool again);
 void manager_vm_ended(Manager *manager, Vm *vm);
 void manager_try_again(Manager *manager);
 int manager_on_again(sd_event_source *source, uint64_t usec, void *userdata);
+int manager_watch_pressure(Manager *manager);
+void manager_adopt_trimmed(Manager *manager);
 void manager_check_drained(Manager *manager);
 int manager_check_quota(const Manager *manager, const VmRequest *request, uid_t uid,
                         TextError *reterr);

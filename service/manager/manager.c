@@ -187,6 +187,9 @@ static int manager_init(Manager *manager, sd_event *event) {
         r = sd_event_source_set_enabled(manager->again, SD_EVENT_OFF);
         if (r < 0)
                 return r;
+        r = manager_watch_pressure(manager);
+        if (r < 0)
+                return r;
         return capabilities_new(event, manager->config.vmm_path, manager->config.vmm_dialect,
                                 on_capabilities_known, manager, &manager->capabilities);
 }
@@ -261,6 +264,8 @@ Manager *manager_free(Manager *manager) {
         (void) sd_event_source_disable_unref(manager->again);
         (void) sd_event_source_disable_unref(manager->resumed);
         (void) sd_event_source_disable_unref(manager->patience);
+        (void) sd_event_source_disable_unref(manager->relax);
+        (void) pressure_free(manager->pressure);
         (void) capabilities_free(manager->capabilities);
         oom_watch_deinit(&manager->oom);
         cid_probe_deinit(&manager->cid_probe);

@@ -35,7 +35,9 @@ typedef struct ManagerConfig {
         unsigned vms_max;                     /* VMs that are not-started or running */
         unsigned history_max;                 /* dead VMs that stay readable, at least 1 */
         RamdumpLimits ramdumps;
-        Quota quota; /* of each user but root and the daemon's own */
+        const char *pressure_path; /* see pressure_new() */
+        usec_t trim_interval_usec; /* see TrimPolicy */
+        Quota quota;               /* of each user but root and the daemon's own */
 } ManagerConfig;
 
 /* All VMs have ended; @r is -ECANCELED if it was decided otherwise meanwhile. */
@@ -78,6 +80,7 @@ void manager_check_owners(Manager *manager, char *const *names, size_t n);
 int manager_drain(Manager *manager, const StopRequest *by, usec_t timeout_usec,
                   ManagerDrainedFn done, void *userdata);
 void manager_cancel_drain(Manager *manager);
+int manager_pressure_error(const Manager *manager);
 bool manager_is_draining(const Manager *manager);
 size_t manager_history_n(const Manager *manager);
 int manager_history_read(const Manager *manager, size_t age, Fields *ret);

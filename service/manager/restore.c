@@ -235,6 +235,7 @@ int manager_restore(Manager *manager, Scopes *scopes, const char *bus_id) {
                 log_info("took over %zu VMs", restored.n);
         drop_stale_dirs(manager);
         ramdumps_drop_partial(manager->env.ramdumps, is_known, manager);
+        manager_adopt_trimmed(manager);
         return resume_all(manager);
 }
 

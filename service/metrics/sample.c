@@ -114,7 +114,7 @@ int sample_parse_status(const char *text, uint64_t *ret_rss_guest, uint64_t *ret
  */
 int sample_parse_mark(const char *text, SampleMark *ret) {
         uint64_t minor, major;
-        SampleMark mark;
+        SampleMark mark = {0};
 
         if (proc_stat_field(text, PROC_STAT_MINOR_FAULTS, &minor) < 0 ||
             proc_stat_field(text, PROC_STAT_MAJOR_FAULTS, &major) < 0 ||
@@ -171,7 +171,7 @@ static int take_memory(pid_t pid, ProcText *text, Usage *usage) {
  * Return: 0; negative errno with what could not be read untouched.
  */
 int sample_usage(pid_t pid, bool software, Usage *usage) {
-        SampleMark mark;
+        SampleMark mark = {0};
         ProcText text;
         int r;
 

@@ -19,7 +19,7 @@ typedef struct Usage {
         uint64_t rss_peak_bytes; /* of both together, by the kernel's account: nothing is missed */
         uint64_t rss_guest_bytes, rss_guest_peak_bytes;
         uint64_t rss_vmm_bytes, rss_vmm_peak_bytes; /* without guest memory */
-        SampleMark mark;     /* when memory was looked at */
+        SampleMark mark;                            /* when memory was looked at */
         usec_t sampled_usec; /* CLOCK_MONOTONIC of the last reading; 0 if there was none */
 } Usage;
 

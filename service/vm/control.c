@@ -32,12 +32,22 @@
 /* For as much memory as there is, to as slow a disk as there is. */
 #define DUMP_USEC (3600 * USEC_PER_SEC)
 
+/* Why the guest is asked how its memory is: what it tells says what it is asked for next. */
+typedef enum VmTrim {
+        VM_TRIM_NOT,
+        VM_TRIM_TO_LEVEL,
+        VM_TRIM_RISING, /* by the host's pressure, and so is the next */
+        VM_TRIM_FALLING,
+} VmTrim;
+
 struct VmOperation {
         Vm *vm;            /* borrowed */
         ControlCall *call; /* owned until it is done; or else: */
         Dial *dial;        /* likewise */
         ControlKind kind;
-        uint64_t bytes;  /* for BALLOON_ADJUST */
+        uint64_t bytes; /* for BALLOON_ADJUST */
+        VmTrim trim;
+        TrimLevel level; /* for it */
         const char *act; /* static; for messages */
         VmReplyFn done;  /* of a call; or else: */
         VmAnswerFn answered;
@@ -95,6 +105,8 @@ static void take_effect(Vm *vm, const VmOperation *operation) {
                 break;
         case CONTROL_BALLOON_ADJUST:
                 vm->info.balloon_bytes = operation->bytes;
+                if (operation->trim < VM_TRIM_RISING)
+                        vm->info.balloon_choice = operation->bytes;
                 vm_save(vm);
                 vm->env->changed(vm->env->userdata, vm, VM_CHANGED_BALLOON);
                 break;
@@ -120,6 +132,8 @@ static void explain(const VmOperation *operation, int r, const char *text, TextE
                        text ? "the VMM says: " : "the VMM's answer: ", text ? text : strerror(-r));
 }
 
+static void trim_by_stats(VmOperation *operation, const ControlBalloon *balloon);
+
 /* Whether @answer is one to that request. */
 static bool answer_fits(ControlKind request, const ControlAnswer *answer) {
         switch ((unsigned) request) {
@@ -135,10 +149,12 @@ static bool answer_fits(ControlKind request, const ControlAnswer *answer) {
 }
 
 /* What was asked for, if it is a number. */
-static uint64_t value_of(ControlKind request, const ControlAnswer *answer) {
-        switch ((unsigned) request) {
+static uint64_t value_of(const VmOperation *operation, const ControlAnswer *answer) {
+        switch ((unsigned) operation->kind) {
         case CONTROL_BALLOON_STATS:
                 return answer->balloon.balloon_actual;
+        case CONTROL_BALLOON_ADJUST:
+                return operation->bytes;
         case CONTROL_DISK_ADD:
                 return answer->disk;
         default:
@@ -153,13 +169,17 @@ static void on_answer(void *userdata, int r, const ControlAnswer *answer, const 
         operation->call = NULL; /* frees itself */
         if (r == 0 && !answer_fits(own.kind, answer))
                 r = -EBADMSG;
+        if (r == 0 && own.kind == CONTROL_BALLOON_STATS && own.trim != VM_TRIM_NOT) {
+                trim_by_stats(operation, &answer->balloon);
+                return;
+        }
         if (r == 0)
                 take_effect(own.vm, operation);
         else
                 explain(operation, r, text, &error);
         free_operation(operation);
         if (own.done)
-                own.done(own.userdata, condition_of(r), r == 0 ? value_of(own.kind, answer) : 0,
+                own.done(own.userdata, condition_of(r), r == 0 ? value_of(&own, answer) : 0,
                          r == 0 ? NULL : text_error_message(&error, r));
         if (own.answered)
                 own.answered(own.userdata, condition_of(r), r == 0 ? answer : NULL,
@@ -358,6 +378,100 @@ int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextE
                                       "set the balloon of VM \"%s\": its guest has %llu bytes",
                                       vm->info.name, (unsigned long long) vm->info.memory_bytes);
         return vm_ask(vm, &request, "set the balloon of", done, userdata, reterr);
+}
+
+/* Return: 0 or -EOPNOTSUPP. */
+static int choose_trim(const VmOperation *operation, const ControlBalloon *balloon, uint64_t *ret) {
+        const VmInfo *info = &operation->vm->info;
+        const TrimGuest guest = {.memory = info->memory_bytes,
+                                 .total = balloon->total_memory,
+                                 .available = balloon->available_memory,
+                                 .given = balloon->balloon_actual,
+                                 .asked = info->balloon_bytes,
+                                 .own_choice = info->balloon_choice};
+
+        return operation->trim == VM_TRIM_TO_LEVEL
+                       ? trim_to_level(&guest, operation->level, ret)
+                       : trim_by_pressure(&guest, operation->level,
+                                          operation->trim == VM_TRIM_RISING, ret);
+}
+
+/* The guest told how its memory is; the operation goes on with what it is asked for, or is over. */
+static void trim_by_stats(VmOperation *operation, const ControlBalloon *balloon) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        ControlRequest request = {.kind = CONTROL_BALLOON_ADJUST, .fd_index = -1};
+        const VmOperation own = *operation;
+        int r = choose_trim(operation, balloon, &request.bytes);
+
+        if (r < 0) {
+                free_operation(operation);
+                r = text_error_set(&error, SERVICE_E_UNSUPPORTED,
+                                   "trim VM \"%s\": its guest does not tell how much memory it has",
+                                   own.vm->info.name);
+        } else
+                r = send_request(operation, &request, -EBADF, OPERATION_USEC, &error);
+        if (r != 0 && own.done)
+                own.done(own.userdata, r, 0, text_error_message(&error, r));
+}
+
+/* Return: as vm_ask(). */
+static int begin_trim(Vm *vm, VmTrim trim, TrimLevel level, VmReplyFn done, void *userdata,
+                      TextError *reterr) {
+        /* Who gets all back is not asked how it is. */
+        const ControlRequest request = {.kind = level == TRIM_NONE ? CONTROL_BALLOON_ADJUST
+                                                                   : CONTROL_BALLOON_STATS,
+                                        .fd_index = -1,
+                                        .bytes = vm->info.balloon_choice};
+        VmOperation *operation = NULL;
+        int r = new_operation(vm, "trim", userdata, &operation, reterr);
+
+        if (r != 0)
+                return r;
+        assert(operation);
+        operation->done = done;
+        operation->trim = trim;
+        operation->level = level;
+        return send_request(operation, &request, -EBADF, OPERATION_USEC, reterr);
+}
+
+/**
+ * vm_trim() - ask the guest to give up a part of the memory that it says it has, no more and no less
+ * @done: gets the bytes that it was asked for
+ *
+ * Return: as vm_ask(); with SERVICE_E_UNSUPPORTED @done is told of a guest that does not say.
+ */
+int vm_trim(Vm *vm, TrimLevel level, VmReplyFn done, void *userdata, TextError *reterr) {
+        return begin_trim(vm, VM_TRIM_TO_LEVEL, level, done, userdata, reterr);
+}
+
+static void on_followed(void *userdata, int r, uint64_t value, const char *message) {
+        const Vm *vm = userdata;
+
+        if (r != 0)
+                log_line(LOG_LEVEL_DEBUG, vm->info.name, "%s, ignoring", message);
+        else
+                log_line(LOG_LEVEL_INFO, vm->info.name, "asked for %llu MiB",
+                         (unsigned long long) (value >> 20));
+}
+
+/** vm_follow_pressure() - the host's pressure came to @level; a guest that cannot follow, or need not, does not */
+void vm_follow_pressure(Vm *vm, TrimLevel level, bool rising) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        int r;
+
+        if (!vm->info.auto_balloon || vm->info.state != VM_RUNNING || vm->info.suspended ||
+            (!rising && !vm_is_trimmed(vm)))
+                return;
+        r = begin_trim(vm, rising ? VM_TRIM_RISING : VM_TRIM_FALLING, level, on_followed, vm,
+                       &error);
+        if (r != 0)
+                on_followed(vm, r, 0, text_error_message(&error, r));
+}
+
+/** vm_is_trimmed() - whether the host's pressure has the guest give up more than its owner wants */
+bool vm_is_trimmed(const Vm *vm) {
+        return vm->info.auto_balloon && vm->info.state == VM_RUNNING &&
+               vm->info.balloon_bytes > vm->info.balloon_choice;
 }
 
 static void on_dialled(void *userdata, int r, int fd) {

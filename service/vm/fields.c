@@ -29,6 +29,8 @@ static void set_identity(const VmInfo *info, Fields *fields) {
         fields_set_u64(fields, "PID", info->pid);
         fields_set_u64(fields, "SUSPENDED", (uint64_t) info->suspended);
         fields_set_u64(fields, "BALLOON_BYTES", info->balloon_bytes);
+        fields_set_u64(fields, "BALLOON_CHOICE", info->balloon_choice);
+        fields_set_u64(fields, "AUTO_BALLOON", info->auto_balloon);
 }
 
 static void set_payload(const VmInfo *info, Fields *fields) {
@@ -171,6 +173,8 @@ static void get_numbers(const Fields *fields, VmInfo *info) {
         info->pid = (uint32_t) fields_get_u64(fields, "PID", 0);
         info->suspended = fields_get_u64(fields, "SUSPENDED", 0) != 0;
         info->balloon_bytes = fields_get_u64(fields, "BALLOON_BYTES", 0);
+        info->balloon_choice = fields_get_u64(fields, "BALLOON_CHOICE", 0);
+        info->auto_balloon = fields_get_u64(fields, "AUTO_BALLOON", 0) != 0;
         info->payload_exit_code = (int) fields_get_u64(fields, "PAYLOAD_EXIT_CODE", 0);
         info->payload_started_usec = fields_get_u64(fields, "PAYLOAD_STARTED", 0);
         info->payload_started_monotonic_usec =

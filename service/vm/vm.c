@@ -95,6 +95,7 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
                          .owner_bus_id = strdup(env->bus_id),
                          .vhost_vsock = request->config.vhost_vsock,
                          .detached = request->detach,
+                         .auto_balloon = request->config.auto_memory_balloon,
                          .memory_bytes = request->config.memory_mib << 20,
                          .n_vcpus = vm_count_vcpus(&request->config),
                          .created_usec = clock_realtime_usec(),

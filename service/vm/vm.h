@@ -19,6 +19,7 @@
 #include "service/metrics/sample.h"
 #include "service/monitor/line_log.h"
 #include "service/monitor/oom.h"
+#include "service/policy/trim.h"
 #include "service/request.h"
 #include "service/store/fdstore.h"
 #include "service/store/fields.h"
@@ -42,10 +43,12 @@ typedef struct VmInfo {
         uint32_t cid;
         VmState state;
         VmPayloadState payload;
-        int suspended;          /* boolean, in the width that sd-bus reads */
-        uint64_t balloon_bytes; /* that the guest was last asked to give up */
-        int payload_exit_code;  /* 0 unless the guest named one */
-        char *payload_status;   /* owned; the guest's words about it; NULL if there are none */
+        int suspended;           /* boolean, in the width that sd-bus reads */
+        uint64_t balloon_bytes;  /* that the guest was last asked to give up */
+        uint64_t balloon_choice; /* likewise, by its owner; the host's pressure asks for no less */
+        bool auto_balloon;       /* it follows the host's pressure */
+        int payload_exit_code;   /* 0 unless the guest named one */
+        char *payload_status;    /* owned; the guest's words about it; NULL if there are none */
         usec_t payload_started_usec, payload_started_monotonic_usec;
         VmmHypervisor hypervisor;
         uint32_t owner_uid;
@@ -202,6 +205,9 @@ int vm_add_disk(Vm *vm, const VmNewDisk *disk, VmReplyFn done, void *userdata, T
 int vm_remove_disk(Vm *vm, uint32_t number, VmReplyFn done, void *userdata, TextError *reterr);
 int vm_resize_disk(Vm *vm, uint32_t number, uint64_t bytes, VmReplyFn done, void *userdata,
                    TextError *reterr);
+int vm_trim(Vm *vm, TrimLevel level, VmReplyFn done, void *userdata, TextError *reterr);
+void vm_follow_pressure(Vm *vm, TrimLevel level, bool rising);
+bool vm_is_trimmed(const Vm *vm);
 int vm_offer(Vm *vm, uid_t to, const char **ret_token, TextError *reterr);
 bool vm_is_offered(const Vm *vm, const char *token, uid_t uid);
 int vm_set_owner(Vm *vm, const VmOwner *owner, bool detached);

@@ -49,7 +49,8 @@ static const char full_config[] =
         "4,"
         " \"isolated\": true}, {}, {\"type\": \"user\", \"forward\": [\"tcp:8080:80\"]}],"
         " \"gpu_config\": null, \"audio_config\": null, \"usb_config\": {\"controller\": false},"
-        " \"balloon\": false, \"vsock\": \"vhost\", \"hugepages\": false, \"boost_uclamp\": false, "
+        " \"balloon\": false, \"auto_memory_balloon\": false, \"vsock\": \"vhost\", \"hugepages\": "
+        "false, \"boost_uclamp\": false, "
         "\"gdb_port\": 0,"
         " \"swiotlb_mib\": 0, \"instance_id\": null, \"device_tree_overlays\": [], \"bootloader\": "
         "null,"
@@ -298,6 +299,21 @@ static void test_the_largest_config_of_disks_is_accepted(void **state) {
         assert_int_equal(c.disks[23].n_partitions, VM_PARTITIONS_MAX);
 }
 
+static void test_the_balloon_may_follow_the_host(void **state) {
+        _cleanup_(freep) char *json = NULL;
+        _cleanup_(vm_config_deinit) VmConfig c = {0}, again = {0};
+
+        assert_int_equal(vm_config_parse("{\"kernel\":\"fd:k\"}", &c, NULL), 0);
+        assert_false(c.auto_memory_balloon);
+        vm_config_deinit(&c);
+        assert_int_equal(
+                vm_config_parse("{\"kernel\":\"fd:k\",\"auto_memory_balloon\":true}", &c, NULL), 0);
+        assert_true(c.auto_memory_balloon);
+        assert_int_equal(vm_config_to_json(&c, &json), 0);
+        assert_int_equal(vm_config_parse(json, &again, NULL), 0);
+        assert_true(again.auto_memory_balloon);
+}
+
 static void test_names_are_checked_byte_by_byte(void **state) {
         assert_true(vm_name_is_valid("web server \xc3\xa9"));
         assert_false(vm_name_is_valid("\xff"));
@@ -321,6 +337,7 @@ int main(void) {
                 cmocka_unit_test(test_an_object_of_very_many_members_is_refused),
                 cmocka_unit_test(test_a_file_may_be_read_twice),
                 cmocka_unit_test(test_the_largest_config_of_disks_is_accepted),
+                cmocka_unit_test(test_the_balloon_may_follow_the_host),
                 cmocka_unit_test(test_names_are_checked_byte_by_byte),
         };
 
