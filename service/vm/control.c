@@ -32,14 +32,6 @@
 /* For as much memory as there is, to as slow a disk as there is. */
 #define DUMP_USEC (3600 * USEC_PER_SEC)
 
-/* Why the guest is asked how its memory is: what it tells says what it is asked for next. */
-typedef enum VmTrim {
-        VM_TRIM_NOT,
-        VM_TRIM_TO_LEVEL,
-        VM_TRIM_RISING, /* by the host's pressure, and so is the next */
-        VM_TRIM_FALLING,
-} VmTrim;
-
 struct VmOperation {
         Vm *vm;            /* borrowed */
         ControlCall *call; /* owned until it is done; or else: */
@@ -47,7 +39,6 @@ struct VmOperation {
         ControlKind kind;
         uint64_t bytes; /* for BALLOON_ADJUST */
         VmTrim trim;
-        TrimLevel level; /* for it */
         const char *act; /* static; for messages */
         VmReplyFn done;  /* of a call; or else: */
         VmAnswerFn answered;
@@ -105,7 +96,7 @@ static void take_effect(Vm *vm, const VmOperation *operation) {
                 break;
         case CONTROL_BALLOON_ADJUST:
                 vm->info.balloon_bytes = operation->bytes;
-                if (operation->trim < VM_TRIM_RISING)
+                if (operation->trim.way < VM_TRIM_RISING)
                         vm->info.balloon_choice = operation->bytes;
                 vm_save(vm);
                 vm->env->changed(vm->env->userdata, vm, VM_CHANGED_BALLOON);
@@ -131,8 +122,6 @@ static void explain(const VmOperation *operation, int r, const char *text, TextE
                        operation->vm->info.name,
                        text ? "the VMM says: " : "the VMM's answer: ", text ? text : strerror(-r));
 }
-
-static void trim_by_stats(VmOperation *operation, const ControlBalloon *balloon);
 
 /* Whether @answer is one to that request. */
 static bool answer_fits(ControlKind request, const ControlAnswer *answer) {
@@ -169,8 +158,9 @@ static void on_answer(void *userdata, int r, const ControlAnswer *answer, const 
         operation->call = NULL; /* frees itself */
         if (r == 0 && !answer_fits(own.kind, answer))
                 r = -EBADMSG;
-        if (r == 0 && own.kind == CONTROL_BALLOON_STATS && own.trim != VM_TRIM_NOT) {
-                trim_by_stats(operation, &answer->balloon);
+        if (r == 0 && own.kind == CONTROL_BALLOON_STATS && own.trim.way != VM_TRIM_NOT) {
+                free_operation(operation);
+                vm_trim_by_stats(own.vm, &own.trim, &answer->balloon, own.done, own.userdata);
                 return;
         }
         if (r == 0)
@@ -252,6 +242,7 @@ int vm_question(Vm *vm, const VmQuestion *question, TextError *reterr) {
         assert(operation);
         operation->done = question->done;
         operation->answered = question->answered;
+        operation->trim = question->trim;
         operation->kind = question->request->kind;
         operation->bytes = question->request->bytes;
         fd = connect_control(vm);
@@ -378,100 +369,6 @@ int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextE
                                       "set the balloon of VM \"%s\": its guest has %llu bytes",
                                       vm->info.name, (unsigned long long) vm->info.memory_bytes);
         return vm_ask(vm, &request, "set the balloon of", done, userdata, reterr);
-}
-
-/* Return: 0 or -EOPNOTSUPP. */
-static int choose_trim(const VmOperation *operation, const ControlBalloon *balloon, uint64_t *ret) {
-        const VmInfo *info = &operation->vm->info;
-        const TrimGuest guest = {.memory = info->memory_bytes,
-                                 .total = balloon->total_memory,
-                                 .available = balloon->available_memory,
-                                 .given = balloon->balloon_actual,
-                                 .asked = info->balloon_bytes,
-                                 .own_choice = info->balloon_choice};
-
-        return operation->trim == VM_TRIM_TO_LEVEL
-                       ? trim_to_level(&guest, operation->level, ret)
-                       : trim_by_pressure(&guest, operation->level,
-                                          operation->trim == VM_TRIM_RISING, ret);
-}
-
-/* The guest told how its memory is; the operation goes on with what it is asked for, or is over. */
-static void trim_by_stats(VmOperation *operation, const ControlBalloon *balloon) {
-        _cleanup_(text_error_deinit) TextError error = {0};
-        ControlRequest request = {.kind = CONTROL_BALLOON_ADJUST, .fd_index = -1};
-        const VmOperation own = *operation;
-        int r = choose_trim(operation, balloon, &request.bytes);
-
-        if (r < 0) {
-                free_operation(operation);
-                r = text_error_set(&error, SERVICE_E_UNSUPPORTED,
-                                   "trim VM \"%s\": its guest does not tell how much memory it has",
-                                   own.vm->info.name);
-        } else
-                r = send_request(operation, &request, -EBADF, OPERATION_USEC, &error);
-        if (r != 0 && own.done)
-                own.done(own.userdata, r, 0, text_error_message(&error, r));
-}
-
-/* Return: as vm_ask(). */
-static int begin_trim(Vm *vm, VmTrim trim, TrimLevel level, VmReplyFn done, void *userdata,
-                      TextError *reterr) {
-        /* Who gets all back is not asked how it is. */
-        const ControlRequest request = {.kind = level == TRIM_NONE ? CONTROL_BALLOON_ADJUST
-                                                                   : CONTROL_BALLOON_STATS,
-                                        .fd_index = -1,
-                                        .bytes = vm->info.balloon_choice};
-        VmOperation *operation = NULL;
-        int r = new_operation(vm, "trim", userdata, &operation, reterr);
-
-        if (r != 0)
-                return r;
-        assert(operation);
-        operation->done = done;
-        operation->trim = trim;
-        operation->level = level;
-        return send_request(operation, &request, -EBADF, OPERATION_USEC, reterr);
-}
-
-/**
- * vm_trim() - ask the guest to give up a part of the memory that it says it has, no more and no less
- * @done: gets the bytes that it was asked for
- *
- * Return: as vm_ask(); with SERVICE_E_UNSUPPORTED @done is told of a guest that does not say.
- */
-int vm_trim(Vm *vm, TrimLevel level, VmReplyFn done, void *userdata, TextError *reterr) {
-        return begin_trim(vm, VM_TRIM_TO_LEVEL, level, done, userdata, reterr);
-}
-
-static void on_followed(void *userdata, int r, uint64_t value, const char *message) {
-        const Vm *vm = userdata;
-
-        if (r != 0)
-                log_line(LOG_LEVEL_DEBUG, vm->info.name, "%s, ignoring", message);
-        else
-                log_line(LOG_LEVEL_INFO, vm->info.name, "asked for %llu MiB",
-                         (unsigned long long) (value >> 20));
-}
-
-/** vm_follow_pressure() - the host's pressure came to @level; a guest that cannot follow, or need not, does not */
-void vm_follow_pressure(Vm *vm, TrimLevel level, bool rising) {
-        _cleanup_(text_error_deinit) TextError error = {0};
-        int r;
-
-        if (!vm->info.auto_balloon || vm->info.state != VM_RUNNING || vm->info.suspended ||
-            (!rising && !vm_is_trimmed(vm)))
-                return;
-        r = begin_trim(vm, rising ? VM_TRIM_RISING : VM_TRIM_FALLING, level, on_followed, vm,
-                       &error);
-        if (r != 0)
-                on_followed(vm, r, 0, text_error_message(&error, r));
-}
-
-/** vm_is_trimmed() - whether the host's pressure has the guest give up more than its owner wants */
-bool vm_is_trimmed(const Vm *vm) {
-        return vm->info.auto_balloon && vm->info.state == VM_RUNNING &&
-               vm->info.balloon_bytes > vm->info.balloon_choice;
 }
 
 static void on_dialled(void *userdata, int r, int fd) {

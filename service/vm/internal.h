@@ -175,6 +175,17 @@ int vm_dial(const Vm *vm, uint32_t port, usec_t timeout_usec, DialDoneFn done, v
 
 /* control.c */
 
+/* Why the guest is asked how its memory is: what it tells says what it is asked for next. */
+typedef struct VmTrim {
+        enum {
+                VM_TRIM_NOT,
+                VM_TRIM_TO_LEVEL,
+                VM_TRIM_RISING, /* by the host's pressure, and so is the next */
+                VM_TRIM_FALLING,
+        } way;
+        TrimLevel level;
+} VmTrim;
+
 /* A request to the VMM, and who hears of the answer: one of the two. Borrowed for the call, but for @userdata. */
 typedef struct VmQuestion {
         const ControlRequest *request;
@@ -183,6 +194,7 @@ typedef struct VmQuestion {
         const char *act;     /* static; what it is, for messages */
         VmReplyFn done;      /* optional */
         VmAnswerFn answered; /* optional */
+        VmTrim trim;
         void *userdata;
 } VmQuestion;
 
@@ -191,6 +203,10 @@ int vm_question(Vm *vm, const VmQuestion *question, TextError *reterr);
 int vm_ask(Vm *vm, const ControlRequest *request, const char *act, VmReplyFn done, void *userdata,
            TextError *reterr);
 void vm_drop_operations(Vm *vm, bool tell);
+
+/* trim.c */
+void vm_trim_by_stats(Vm *vm, const VmTrim *trim, const ControlBalloon *balloon, VmReplyFn done,
+                      void *userdata);
 
 /* payload.c */
 usec_t vm_boot_timeout(const VmRequest *request);
