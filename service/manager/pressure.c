@@ -20,10 +20,19 @@ static void apply(Manager *manager, bool rising) {
         vm_follow_pressure(entry->vm, level, rising);
 }
 
+static bool any_is_trimmed(const Manager *manager) {
+        const Entry *entry;
+
+        TAILQ_FOREACH(entry, &manager->all, all)
+        if (vm_is_trimmed(entry->vm))
+                return true;
+        return false;
+}
+
 static void look_again(Manager *manager) {
         int r;
 
-        if (manager->trim.level == TRIM_NONE)
+        if (manager->trim.level == TRIM_NONE && !any_is_trimmed(manager))
                 return;
         r = sd_event_source_set_time_relative(manager->relax, manager->trim.interval_usec);
         if (r >= 0)
@@ -47,7 +56,10 @@ static int on_relax(sd_event_source *source, uint64_t usec, void *userdata) {
 
         if (manager->pressure)
                 (void) pressure_read(manager->pressure, &reading);
-        if (trim_policy_relax(&manager->trim, clock_monotonic_usec(), reading.some))
+        /* At the bottom: a guest that did not hear it the last time is to have its memory, too. */
+        if (manager->trim.level == TRIM_NONE
+                    ? any_is_trimmed(manager)
+                    : trim_policy_relax(&manager->trim, clock_monotonic_usec(), reading.some))
                 apply(manager, /* rising= */ false);
         look_again(manager);
         return 0;
@@ -74,13 +86,10 @@ int manager_watch_pressure(Manager *manager) {
 
 /* manager_adopt_trimmed() - guests that an earlier daemon asked for memory get it back step by step */
 void manager_adopt_trimmed(Manager *manager) {
-        Entry *entry;
-
-        TAILQ_FOREACH(entry, &manager->all, all)
-        if (vm_is_trimmed(entry->vm)) {
-                manager->trim.level = TRIM_CRITICAL;
-                manager->trim.decided_usec = clock_monotonic_usec();
-        }
+        if (!any_is_trimmed(manager))
+                return;
+        manager->trim.level = TRIM_CRITICAL;
+        manager->trim.decided_usec = clock_monotonic_usec();
         look_again(manager);
 }
 
