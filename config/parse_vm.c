@@ -262,7 +262,7 @@ const JsonField vm_config_fields[] = {
         {"cpu_topology", read_cpu_topology},
         {"platform_version", read_platform_version, offsetof(VmConfig, platform_version)},
         {"console_input_device", read_console_input},
-        {"devices", read_only_empty},
+        {"devices", vm_devices_read},
         {"display_config", read_only_null},
         {"input_devices", read_only_empty},
         {"network", vm_networks_read},

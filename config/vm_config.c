@@ -52,6 +52,7 @@ void vm_config_deinit(VmConfig *config) {
         free(config->kernel);
         free(config->initrd);
         free(config->bootloader);
+        strvec_deinit(&config->devices);
         free(config->params);
         free(config->platform_version);
         *config = (VmConfig){0};

@@ -38,6 +38,8 @@
 #define VM_NETWORK_QUEUES_MAX 16u
 #define VM_FORWARDS_MAX 32u
 #define VM_SHARES_MAX 8u
+#define VM_DEVICES_MAX 8u
+#define VM_DEVICE_PATH_MAX 255u
 #define VM_SHARE_TAG_MAX 36u
 #define VM_PARAMS_MAX 2047u /* COMMAND_LINE_SIZE of x86 Linux less its terminator */
 
@@ -116,6 +118,7 @@ typedef struct VmConfig {
         size_t n_networks;
         VmShare *shares; /* owned array */
         size_t n_shares;
+        StrVec devices; /* functions of the host, by their paths below sysfs */
         uint64_t memory_mib;
         VmCpuTopology cpu_topology;
         unsigned n_vcpus;       /* for VM_CPUS_COUNT */

@@ -130,6 +130,14 @@ int vm_draft_add_share(VmDraft *draft, const char *tag, const char *path, TextEr
         return r < 0 ? r : json_append_consume(shares, TAKE(share));
 }
 
+/** vm_draft_add_device() - append a function of the host to "devices". Return: as vm_draft_add_disk(). */
+int vm_draft_add_device(VmDraft *draft, const char *path, TextError *reterr) {
+        json_object *devices = NULL;
+        int r = find_array(draft, "devices", &devices, reterr);
+
+        return r < 0 ? r : json_append_consume(devices, json_object_new_string(path));
+}
+
 /**
  * vm_draft_set_network() - replace "network" by one card
  * @text: "none" for no card, "user" or "bridge" for one of that type, else the name of the service's network

@@ -26,6 +26,7 @@ int vm_draft_set_uint(VmDraft *draft, const char *key, uint64_t value);
 void vm_draft_unset(VmDraft *draft, const char *key);
 int vm_draft_add_disk(VmDraft *draft, const char *path, bool writable, TextError *reterr);
 int vm_draft_add_share(VmDraft *draft, const char *tag, const char *path, TextError *reterr);
+int vm_draft_add_device(VmDraft *draft, const char *path, TextError *reterr);
 int vm_draft_set_network(VmDraft *draft, const char *text);
 
 /**

@@ -22,6 +22,8 @@ extern const size_t vm_share_n_fields;
 
 int vm_config_read(const JsonValue *value, VmConfig *ret, TextError *reterr);
 int vm_config_build(const VmConfig *config, struct json_object **ret);
+int vm_devices_read(const JsonValue *value, const JsonField *field, void *object,
+                    TextError *reterr);
 int vm_disks_read(const JsonValue *value, const JsonField *field, void *object, TextError *reterr);
 int vm_limits_read(const JsonValue *value, const JsonField *field, void *object, TextError *reterr);
 int vm_file_read(const JsonValue *value, const JsonField *field, void *object, TextError *reterr);

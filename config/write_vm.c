@@ -67,13 +67,13 @@ static int build_disks(const VmConfig *config, struct json_object *object) {
         return r;
 }
 
-static int build_forwards(const StrVec *forwards, struct json_object *object) {
+static int build_texts(const StrVec *texts, const char *key, struct json_object *object) {
         struct json_object *array = json_object_new_array();
         int r;
 
-        r = json_add_consume(object, "forward", array);
-        for (size_t i = 0; i < forwards->n && r == 0; i++)
-                r = json_append_consume(array, json_object_new_string(forwards->items[i]));
+        r = json_add_consume(object, key, array);
+        for (size_t i = 0; i < texts->n && r == 0; i++)
+                r = json_append_consume(array, json_object_new_string(texts->items[i]));
         return r;
 }
 
@@ -97,7 +97,7 @@ static int build_network(const VmNetwork *network, struct json_object *array) {
         if (r == 0 && network->isolated)
                 r = json_add_bool(object, "isolated", true);
         if (r == 0 && network->forwards.n > 0)
-                r = build_forwards(&network->forwards, object);
+                r = build_texts(&network->forwards, "forward", object);
         return r < 0 ? r : json_append_consume(array, TAKE(object));
 }
 
@@ -194,6 +194,8 @@ static int build_members(const VmConfig *config, struct json_object *object) {
                 r = json_add_string(object, "platform_version", config->platform_version);
         if (r == 0)
                 r = json_add_string(object, "console_input_device", ttys0 ? "ttyS0" : "hvc0");
+        if (r == 0 && config->devices.n > 0)
+                r = build_texts(&config->devices, "devices", object);
         if (r == 0 && config->n_networks > 0)
                 r = build_networks(config, object);
         if (r == 0)

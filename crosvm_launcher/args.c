@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crosvm_launcher/args.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
@@ -200,6 +201,23 @@ static int add_folders(LaunchArgs *args, const LaunchPlan *plan, TextError *rete
         return 0;
 }
 
+/* Functions of the host */
+
+static int add_devices(LaunchArgs *args, const LaunchPlan *plan) {
+        const StrVec *devices = &plan->config.devices;
+
+        for (size_t i = 0; i < devices->n; i++) {
+                VmmVfio *vfio = &args->vmm.vfios[args->vmm.n_vfios++];
+
+                *vfio = (VmmVfio){.path = strdup(devices->items[i])};
+                if (!vfio->path)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static_assert(VM_DEVICES_MAX <= VMM_VFIOS_MAX, "the VMM has room for all of them");
+
 /* Machine */
 
 /* One vCPU for each CPU that the VMM will be allowed to run on; the mask is inherited. */
@@ -320,6 +338,8 @@ int launch_args_build(const LaunchPlan *plan, LaunchArgs *ret, TextError *reterr
                 r = add_nets(&args, plan, reterr);
         if (r == 0)
                 r = add_folders(&args, plan, reterr);
+        if (r == 0)
+                r = add_devices(&args, plan);
         if (r == 0)
                 r = vmm_config_validate(&args.vmm, reterr);
         if (r < 0)

@@ -90,6 +90,19 @@ static int forbid_core(void) {
         return setrlimit(RLIMIT_CORE, &none) < 0 ? -errno : 0;
 }
 
+/* As Android's removeMemlockRlimit for a VM with devices, whose memory the kernel pins; the others get no more than they have. */
+static int limit_locked_memory(bool all) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+                return -errno;
+        if (all)
+                limit.rlim_cur = limit.rlim_max;
+        else
+                limit.rlim_max = limit.rlim_cur;
+        return setrlimit(RLIMIT_MEMLOCK, &limit) < 0 ? -errno : 0;
+}
+
 /**
  * launch_narrow() - what this process and what it becomes have no use for
  *
@@ -142,6 +155,9 @@ int launch_exec(const LaunchExec *launch, int *status_fd, TextError *reterr) {
                 r = keep_above(&err, launch->map);
         if (r < 0)
                 return text_error_prefix(reterr, r, "cannot copy a descriptor");
+        r = limit_locked_memory(launch->locks_memory);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "cannot set RLIMIT_MEMLOCK");
         r = launch_narrow(launch->may_dump_core, reterr);
         if (r == 0 && chdir("/") < 0)
                 r = text_error_prefix(reterr, -errno, "cannot change to /");

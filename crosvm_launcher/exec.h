@@ -13,6 +13,7 @@ typedef struct LaunchExec {
         char *const *argv;  /* borrowed */
         const FdMap *map;   /* borrowed */
         int err;            /* borrowed; becomes standard output and error; -EBADF for /dev/null */
+        bool locks_memory;  /* all of the guest's is pinned: as much as the service may allow */
         bool may_dump_core; /* leave RLIMIT_CORE as it is, instead of 0 */
 } LaunchExec;
 

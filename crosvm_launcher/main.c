@@ -69,6 +69,7 @@ static int run_plan(const LaunchPlan *plan, int record_fd, int *status_fd, TextE
                 .path = plan->vmm_path,
                 .map = &args.map,
                 .err = plan->vmm_stderr,
+                .locks_memory = plan->config.devices.n > 0,
                 .may_dump_core = plan->config.debug_level == VM_DEBUG_FULL,
         };
         int r;

@@ -21,4 +21,5 @@ enum {
         SERVICE_E_DRAINING,
         SERVICE_E_TIMEOUT,
         SERVICE_E_NOT_SUSPENDED,
+        SERVICE_E_DEVICE_TAKEN,
 };

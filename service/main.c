@@ -44,6 +44,8 @@ static bool arg_vmm_dialect_given;
 static const char *arg_launcher = VIVARIUM_LIBEXECDIR "/vivarium-launch";
 static const char *arg_runtime_dir, *arg_state_dir, *arg_config;
 static const char *arg_vmm_log_level;
+static const char *arg_assignable; /* NULL: see choose_assignable() */
+static const char *arg_sysfs = "/sys";
 static const char *arg_netd_socket;    /* NULL: see choose_netd() */
 static const char *arg_virtiofsd;      /* NULL: where it is found */
 static const char *arg_journal_socket; /* NULL: systemd's, if standard error leads there */
@@ -77,6 +79,11 @@ static void print_help(void) {
                "  --netd-socket=PATH     of vivarium-netd, which makes VMs' network interfaces\n"
                "                         (%s; with --user or --bus-address none)\n"
                "  --virtiofsd=PATH       what serves shared folders (%s)\n"
+               "  --assignable-devices=PATH\n"
+               "                         list of the host's devices that VMs may have\n"
+               "                         (/etc/vivarium/assignable_devices.json; with --user or\n"
+               "                         --bus-address none)\n"
+               "  --sysfs=DIR            where sysfs is mounted (/sys)\n"
                "  --max-vms=N            VMs that may exist besides dead ones (%u)\n"
                "  --history=N            deaths that are remembered (%u)\n"
                "  --journal-socket=PATH  send what guests write to their consoles to this journal\n"
@@ -155,6 +162,8 @@ enum {
         ARG_VMM_LOG_LEVEL,
         ARG_NETD_SOCKET,
         ARG_VIRTIOFSD,
+        ARG_ASSIGNABLE_DEVICES,
+        ARG_SYSFS,
         ARG_MAX_VMS,
         ARG_HISTORY,
         ARG_RAMDUMPS,
@@ -182,6 +191,8 @@ static const struct option long_options[] = {
         {"vmm-log-level", required_argument, NULL, ARG_VMM_LOG_LEVEL},
         {"netd-socket", required_argument, NULL, ARG_NETD_SOCKET},
         {"virtiofsd", required_argument, NULL, ARG_VIRTIOFSD},
+        {"assignable-devices", required_argument, NULL, ARG_ASSIGNABLE_DEVICES},
+        {"sysfs", required_argument, NULL, ARG_SYSFS},
         {"max-vms", required_argument, NULL, ARG_MAX_VMS},
         {"history", required_argument, NULL, ARG_HISTORY},
         {"ramdumps", required_argument, NULL, ARG_RAMDUMPS},
@@ -228,6 +239,10 @@ static int apply_option(int option) {
                 return parse_path("netd-socket", optarg, &arg_netd_socket);
         case ARG_VIRTIOFSD:
                 return parse_path("virtiofsd", optarg, &arg_virtiofsd);
+        case ARG_ASSIGNABLE_DEVICES:
+                return parse_path("assignable-devices", optarg, &arg_assignable);
+        case ARG_SYSFS:
+                return parse_path("sysfs", optarg, &arg_sysfs);
         case ARG_MAX_VMS:
                 return parse_count("max-vms", optarg, &arg_vms_max);
         case ARG_HISTORY:
@@ -300,6 +315,13 @@ static const char *choose_netd(void) {
         return arg_netd_socket               ? arg_netd_socket
                : arg_user || arg_bus_address ? NULL
                                              : NET_SOCKET_PATH;
+}
+
+/* A service of a user has no devices of the host to give, unless it is told otherwise. */
+static const char *choose_assignable(void) {
+        return arg_assignable                ? arg_assignable
+               : arg_user || arg_bus_address ? NULL
+                                             : "/etc/vivarium/assignable_devices.json";
 }
 
 static int open_bus(sd_bus **ret) {
@@ -553,6 +575,8 @@ static int run(void) {
                                  .vmm_log_level = arg_vmm_log_level,
                                  .netd_socket = choose_netd(),
                                  .virtiofsd_path = arg_virtiofsd ?: share_find_virtiofsd(),
+                                 .assignable_path = choose_assignable(),
+                                 .sysfs = arg_sysfs,
                                  .journal_socket = arg_journal_socket,
                                  .vms_max = arg_vms_max,
                                  .history_max = arg_history_max,

@@ -28,6 +28,7 @@ static const struct {
         {VIVARIUM_ERROR_NAME_TAKEN,
          "Choose another name with --name, or remove the old VM with: vivctl kill NAME, "
          "vivctl release NAME"},
+        {VIVARIUM_ERROR_DEVICE_TAKEN, "See which are free with: vivctl devices"},
         {DBUS_ERROR("AccessDenied"),
          "Run vivctl as root, or ask the administrator for the right to manage VMs."},
         {DBUS_ERROR("InteractiveAuthorizationRequired"),

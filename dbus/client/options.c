@@ -33,6 +33,8 @@ const Option config_options[] = {
         {OPTION_DISK, 0, "disk", "PATH[:ro]", "Add a raw disk image; for more disks, repeat"},
         {OPTION_NETWORK, 0, "network", "NAME", "A network of the service, or user, bridge, none"},
         {OPTION_SHARE, 0, "share", "TAG:DIR", "Share a directory; for more of them, repeat"},
+        {OPTION_DEVICE, 0, "device", "PATH",
+         "Give it a device of the host, one that vivctl devices lists; for more, repeat"},
         {0},
 };
 

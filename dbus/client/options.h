@@ -36,6 +36,7 @@ typedef enum OptionId {
         OPTION_DISK,
         OPTION_NETWORK,
         OPTION_SHARE,
+        OPTION_DEVICE,
         OPTION_CONSOLE,
         OPTION_CONSOLE_IN,
         OPTION_LOG,

@@ -119,6 +119,7 @@ const Verb verbs[] = {
          {capabilities_options},
          "Show what this host and the service can do",
          verb_capabilities},
+        {"devices", "", 0, 0, {NULL}, "List the host's devices that VMs may have", verb_devices},
         {"metrics",
          "",
          0,

@@ -33,6 +33,7 @@ int verb_events(Client *client, const Args *args, TextError *reterr);
 int verb_history(Client *client, const Args *args, TextError *reterr);
 int verb_capabilities(Client *client, const Args *args, TextError *reterr);
 int verb_metrics(Client *client, const Args *args, TextError *reterr);
+int verb_devices(Client *client, const Args *args, TextError *reterr);
 int verb_disk(Client *client, const Args *args, TextError *reterr);
 int verb_drain(Client *client, const Args *args, TextError *reterr);
 int verb_create_disk(Client *client, const Args *args, TextError *reterr);

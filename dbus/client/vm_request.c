@@ -297,6 +297,8 @@ static int apply_option(VmDraft *draft, const OptionUse *use, TextError *reterr)
                 return apply_disk(draft, use->value, reterr);
         if (use->id == OPTION_SHARE)
                 return apply_share(draft, use->value, reterr);
+        if (use->id == OPTION_DEVICE)
+                return vm_draft_add_device(draft, use->value, reterr);
         if (use->id == OPTION_NETWORK)
                 return vm_draft_set_network(draft, use->value);
         return 0;

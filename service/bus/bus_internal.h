@@ -84,6 +84,8 @@ int manager_bus_emit_vm(sd_bus *bus, const char *signal, const Vm *vm);
 int manager_bus_answer_capabilities(PendingCall *call);
 
 int bus_identify(BusService *service, sd_bus_message *message, Caller *ret);
+int manager_bus_get_assignable_devices(sd_bus_message *message, void *userdata,
+                                       sd_bus_error *error);
 int manager_bus_get_history(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_get_usage(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int manager_bus_take_ownership(sd_bus_message *message, void *userdata, sd_bus_error *error);

@@ -24,6 +24,7 @@ static const char *const names[] = {
         [SERVICE_E_DRAINING] = VIVARIUM_ERROR_DRAINING,
         [SERVICE_E_TIMEOUT] = VIVARIUM_ERROR_TIMEOUT,
         [SERVICE_E_NOT_SUSPENDED] = VIVARIUM_ERROR_NOT_SUSPENDED,
+        [SERVICE_E_DEVICE_TAKEN] = VIVARIUM_ERROR_DEVICE_TAKEN,
 };
 
 /** errors_name() - the D-Bus name of a SERVICE_E_* condition; NULL for any other number */

@@ -231,9 +231,9 @@ static int get_failure(sd_bus *bus, const char *path, const char *interface, con
         return sd_bus_message_append(reply, "s", shown);
 }
 
-static int get_interfaces(sd_bus *bus, const char *path, const char *interface,
-                          const char *property, sd_bus_message *reply, void *userdata,
-                          sd_bus_error *error) {
+/* A text of words, which are names of interfaces or addresses of functions. */
+static int get_words(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         char *const *member = userdata;
         const char *rest = *member ? *member : "";
         int r = sd_bus_message_open_container(reply, 'a', "s");
@@ -327,7 +327,8 @@ const sd_bus_vtable vm_bus_vtable[] = {
         FIXED("Vcpus", "u", NULL, n_vcpus),
         CHANGING("Pid", "u", NULL, pid),
         FIXED("Unit", "s", NULL, unit),
-        CHANGING("NetworkInterfaces", "as", get_interfaces, interfaces),
+        CHANGING("NetworkInterfaces", "as", get_words, interfaces),
+        FIXED("AssignedDevices", "as", get_words, devices),
         FIXED("CreatedTimestamp", "t", NULL, created_usec),
         FIXED("CreatedTimestampMonotonic", "t", NULL, created_monotonic_usec),
         CHANGING("StartTimestamp", "t", NULL, started_usec),

@@ -142,7 +142,10 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
         r = check_shares(&request->config, owner->uid, reterr);
         if (r != 0)
                 return r;
+        request->hypervisor = resolve_hypervisor(manager, request->hypervisor);
         r = check_limits(manager, &request->config.limits, reterr);
+        if (r == 0)
+                r = manager_claim_devices(manager, request, reterr);
         if (r == 0)
                 r = check_room(manager, request, name, owner->uid, reterr);
         if (r != 0)
@@ -153,7 +156,6 @@ int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner
                                       "create VM: all CIDs from %u to %u are taken, by VMs or by "
                                       "other programs",
                                       CID_MIN, CID_MAX);
-        request->hypervisor = resolve_hypervisor(manager, request->hypervisor);
         r = vm_new(&manager->env, request, cid, owner, &vm);
         if (r == 0)
                 r = manager_insert(manager, vm, &entry);

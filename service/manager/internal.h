@@ -94,6 +94,7 @@ int manager_on_again(sd_event_source *source, uint64_t usec, void *userdata);
 int manager_watch_pressure(Manager *manager);
 void manager_adopt_trimmed(Manager *manager);
 void manager_check_drained(Manager *manager);
+int manager_claim_devices(const Manager *manager, VmRequest *request, TextError *reterr);
 int manager_check_quota(const Manager *manager, const VmRequest *request, uid_t uid,
                         TextError *reterr);
 int manager_check_quota_of_vm(const Manager *manager, const Vm *vm, uid_t uid, TextError *reterr);

@@ -12,6 +12,7 @@
 
 #include "base/text_error.h"
 #include "service/manager/capabilities.h"
+#include "service/manager/host_devices.h"
 #include "service/policy/quota.h"
 #include "service/metrics/totals.h"
 #include "service/vm/vm.h"
@@ -31,6 +32,8 @@ typedef struct ManagerConfig {
         const char *vmm_log_level;            /* optional */
         const char *netd_socket;              /* of vivarium-netd; NULL: VMs get no interfaces */
         const char *virtiofsd_path;           /* absolute */
+        const char *assignable_path;          /* of the list of host_devices.h; NULL: none */
+        const char *sysfs;                    /* where it is mounted */
         const char *journal_socket;           /* where lines of guests go; NULL: to the log */
         unsigned vms_max;                     /* VMs that are not-started or running */
         unsigned history_max;                 /* dead VMs that stay readable, at least 1 */
@@ -67,6 +70,8 @@ bool manager_journal(const Manager *manager);
 Totals *manager_totals(Manager *manager);
 const Totals *manager_read_totals(const Manager *manager);
 
+int manager_host_devices(const Manager *manager, HostDevices *ret, TextError *reterr);
+bool manager_has_device(const Manager *manager, const char *address);
 int manager_create_vm(Manager *manager, VmRequest *request, const VmOwner *owner, Vm **ret,
                       TextError *reterr);
 int manager_release_vm(Manager *manager, Vm *vm, TextError *reterr);

@@ -10,9 +10,13 @@
 #define ACTION_ID(word) "org.vivarium.vm1." word
 
 static const char *const ids[] = {
-        [ACTION_MANAGE] = ACTION_ID("manage"),   [ACTION_USE_CUSTOM] = ACTION_ID("use-custom"),
-        [ACTION_DEBUG] = ACTION_ID("debug"),     [ACTION_NETWORK] = ACTION_ID("network"),
-        [ACTION_INSPECT] = ACTION_ID("inspect"), [ACTION_ADMINISTER] = ACTION_ID("administer"),
+        [ACTION_MANAGE] = ACTION_ID("manage"),
+        [ACTION_USE_CUSTOM] = ACTION_ID("use-custom"),
+        [ACTION_DEBUG] = ACTION_ID("debug"),
+        [ACTION_NETWORK] = ACTION_ID("network"),
+        [ACTION_ASSIGN_DEVICES] = ACTION_ID("assign-devices"),
+        [ACTION_INSPECT] = ACTION_ID("inspect"),
+        [ACTION_ADMINISTER] = ACTION_ID("administer"),
 };
 
 /** action_to_id() - the name that polkit knows */
@@ -31,6 +35,7 @@ static const CallRule rules[] = {
         {VIVARIUM_MANAGER_INTERFACE, "TakeOwnership", NEED_ACTION, ACTION_MANAGE, true},
         {VIVARIUM_MANAGER_INTERFACE, "AllocateInstanceId", NEED_ACTION, ACTION_MANAGE, false},
         {VIVARIUM_MANAGER_INTERFACE, "CheckConfig", NEED_ACTION, ACTION_MANAGE, false},
+        {VIVARIUM_MANAGER_INTERFACE, "GetAssignableDevices", NEED_ACTION, ACTION_USE_CUSTOM, false},
         {VIVARIUM_MANAGER_INTERFACE, "GetMetrics", NEED_SIGHT, 0, false},
         {VIVARIUM_MANAGER_INTERFACE, "GetUsage", NEED_SIGHT, 0, false},
         {VIVARIUM_MANAGER_INTERFACE, "ListVms", NEED_SIGHT, 0, false},
@@ -79,6 +84,8 @@ unsigned action_set_for_config(const VmConfig *config) {
 
         if (config->debug_level == VM_DEBUG_FULL || config->gdb_port > 0)
                 set |= 1u << ACTION_DEBUG;
+        if (config->devices.n > 0)
+                set |= 1u << ACTION_ASSIGN_DEVICES;
         /* Where a type that was left open comes to an interface is the service's to say. */
         for (size_t i = 0; i < config->n_networks; i++)
                 if (config->networks[i].type != VM_NETWORK_USER)

@@ -12,12 +12,13 @@
 
 /* Root and the user whose daemon this is pass all of them. */
 typedef enum Action {
-        ACTION_MANAGE,     /* create VMs, and what belongs to that */
-        ACTION_USE_CUSTOM, /* have them run what the caller says: any raw config */
-        ACTION_DEBUG,      /* a debugger's port, debug level full */
-        ACTION_NETWORK,    /* an interface of the host */
-        ACTION_INSPECT,    /* see the VMs of others, and what their guests wrote */
-        ACTION_ADMINISTER, /* stop and change the VMs of others; the host as a whole */
+        ACTION_MANAGE,         /* create VMs, and what belongs to that */
+        ACTION_USE_CUSTOM,     /* have them run what the caller says: any raw config */
+        ACTION_DEBUG,          /* a debugger's port, debug level full */
+        ACTION_NETWORK,        /* an interface of the host */
+        ACTION_ASSIGN_DEVICES, /* a function of the host, of those that are listed */
+        ACTION_INSPECT,        /* see the VMs of others, and what their guests wrote */
+        ACTION_ADMINISTER,     /* stop and change the VMs of others; the host as a whole */
 } Action;
 
 /* What is asked of the caller before a call is handled. */

@@ -24,6 +24,7 @@ static void set_identity(const VmInfo *info, Fields *fields) {
         fields_set_u64(fields, "VHOST_VSOCK", info->vhost_vsock);
         fields_set(fields, "UNIT", info->unit);
         fields_set(fields, "INTERFACES", info->interfaces);
+        fields_set(fields, "DEVICES", info->devices);
         fields_set_u64(fields, "MEMORY_BYTES", info->memory_bytes);
         fields_set_u64(fields, "VCPUS", info->n_vcpus);
         fields_set_u64(fields, "PID", info->pid);
@@ -160,6 +161,8 @@ static int get_identity(const Fields *fields, VmInfo *info) {
                 r = get_text(fields, "PAYLOAD_STATUS", "", &info->payload_status);
         if (r == 0 && fields_get(fields, "INTERFACES"))
                 r = get_text(fields, "INTERFACES", "", &info->interfaces);
+        if (r == 0 && fields_get(fields, "DEVICES"))
+                r = get_text(fields, "DEVICES", "", &info->devices);
         return r < 0 ? r : get_text(fields, "UNIT", "", &info->unit);
 }
 
@@ -263,6 +266,7 @@ void vm_info_deinit(VmInfo *info) {
         free(info->owner_bus_name);
         free(info->owner_bus_id);
         free(info->interfaces);
+        free(info->devices);
         free(info->unit);
         free(info->payload_status);
         *info = (VmInfo){0};

@@ -69,6 +69,15 @@ static int name_unit(Vm *vm) {
         return 0;
 }
 
+/* The last components of their paths. @ret: NULL for none. */
+static int name_devices(const StrVec *paths, char **ret) {
+        _cleanup_(strbuf_deinit) StrBuf names = {0};
+
+        for (size_t i = 0; i < paths->n; i++)
+                strbuf_printf(&names, "%s%s", i > 0 ? " " : "", strrchr(paths->items[i], '/') + 1);
+        return paths->n == 0 ? 0 : strbuf_finish(&names, ret);
+}
+
 /**
  * vm_new() - make a VM in state "not-started"
  * @env:     borrowed, outlives the VM
@@ -116,6 +125,9 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
         if (r < 0)
                 return r;
         r = name_unit(vm);
+        if (r < 0)
+                return r;
+        r = name_devices(&request->config.devices, &vm->info.devices);
         if (r < 0)
                 return r;
         /* The last that may fail, for vm_free() leaves it to the next daemon. */

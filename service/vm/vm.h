@@ -57,6 +57,7 @@ typedef struct VmInfo {
         char *owner_bus_id; /* owned; of the bus that has that name; another one may have it too */
         char *interfaces; /* owned; of the host, with spaces between them; NULL if there are none */
         char *unit;       /* owned; systemd's name of the scope; "" where VMs have none */
+        char *devices; /* owned; addresses of the host's functions that it has, with spaces; NULL: none */
         bool vhost_vsock; /* the host's kernel connects its sockets, by @cid */
         int detached;     /* boolean, in the width that sd-bus reads */
         uint64_t memory_bytes;

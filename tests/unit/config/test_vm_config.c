@@ -41,7 +41,7 @@ static const char full_config[] =
         " \"writable\": true}],"
         " \"protected\": false, \"memory_mib\": 6144, \"cpu_topology\": \"match_host\","
         " \"platform_version\": \">=1.0, <2\", \"console_input_device\": \"ttyS0\", \"devices\": "
-        "[],"
+        "[\"/sys/bus/pci/devices/0000:00:04.0\"],"
         " \"shared_paths\": [{\"tag\": \"src\", \"path\": \"fd:dir\", \"guest_uid\": 1000},"
         " {\"tag\": \"own\", \"socket\": \"fd:sock\"}],"
         " \"display_config\": null, \"input_devices\": [], \"network\": "
@@ -134,6 +134,8 @@ static void test_every_key_is_read(void **state) {
         assert_int_equal(c.limits.cpu_quota_percent, 150);
         assert_int_equal(c.limits.io_weight, 50);
         assert_int_equal(c.limits.tasks_max, 64);
+        assert_int_equal(c.devices.n, 1);
+        assert_string_equal(c.devices.items[0], "/sys/bus/pci/devices/0000:00:04.0");
         assert_networks_and_shares(&c);
 }
 
@@ -148,6 +150,7 @@ static void test_the_normalised_form_is_stable(void **state) {
         assert_string_equal(a, b);
         assert_string_equal(second.params, first.params);
         assert_non_null(strstr(a, "01234567-89ab-cdef-0123-456789abcdef"));
+        assert_int_equal(second.devices.n, 1);
         assert_memory_equal(&second.limits, &first.limits, sizeof(first.limits));
 }
 

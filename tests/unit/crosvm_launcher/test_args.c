@@ -77,10 +77,30 @@ static void test_the_guest_of_another_vmm_writes_the_dump_to_hvc1(void **state) 
         assert_string_equal(args.vmm.params.items[0], "crashkernel=17M");
 }
 
+static void test_devices_of_the_host_are_named_in_their_order(void **state) {
+        _cleanup_(launch_plan_deinit) LaunchPlan plan;
+        _cleanup_(launch_args_deinit) LaunchArgs args = {0};
+        _cleanup_(fd_closep) int kernel = fd_memfd_from("kernel", "k", 1);
+
+        launch_plan_init(&plan);
+        plan.vmm_path = strdup("/usr/bin/vmm");
+        plan.vm_name = strdup("a");
+        assert_int_equal(
+                vm_config_parse("{\"kernel\":\"fd:k\",\"devices\":[\"/sys/b\",\"/sys/a\"]}",
+                                &plan.config, NULL),
+                0);
+        assert_int_equal(launch_plan_add_file(&plan, "k", kernel), 0);
+        assert_int_equal(launch_args_build(&plan, &args, NULL), 0);
+        assert_int_equal(args.vmm.n_vfios, 2);
+        assert_string_equal(args.vmm.vfios[0].path, "/sys/b");
+        assert_string_equal(args.vmm.vfios[1].path, "/sys/a");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_our_vmm_writes_the_dump_itself),
                 cmocka_unit_test(test_the_guest_of_another_vmm_writes_the_dump_to_hvc1),
+                cmocka_unit_test(test_devices_of_the_host_are_named_in_their_order),
                 cmocka_unit_test(test_descriptors_are_annotated_with_their_files),
         };
 

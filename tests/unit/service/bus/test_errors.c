@@ -15,12 +15,12 @@
 #include "service/conditions.h"
 
 static void test_every_condition_has_a_name(void **state) {
-        for (int condition = SERVICE_E_INVALID_CONFIG; condition <= SERVICE_E_NOT_SUSPENDED;
+        for (int condition = SERVICE_E_INVALID_CONFIG; condition <= SERVICE_E_DEVICE_TAKEN;
              condition++)
                 assert_non_null(errors_name(condition));
         assert_null(errors_name(0));
         assert_null(errors_name(-EINVAL));
-        assert_null(errors_name(SERVICE_E_NOT_SUSPENDED + 1));
+        assert_null(errors_name(SERVICE_E_DEVICE_TAKEN + 1));
 }
 
 static void test_conditions_and_errnos_become_errors_with_their_sentence(void **state) {

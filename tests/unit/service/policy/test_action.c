@@ -75,6 +75,17 @@ static void test_a_raw_config_is_custom_and_debugging_is_more(void **state) {
         vm_config_deinit(&config);
 }
 
+static void test_a_device_of_the_host_is_an_action_of_its_own(void **state) {
+        _cleanup_(vm_config_deinit) VmConfig config = {0};
+
+        assert_string_equal(action_to_id(ACTION_ASSIGN_DEVICES), "org.vivarium.vm1.assign-devices");
+        assert_int_equal(
+                vm_config_parse("{\"kernel\":\"fd:k\",\"devices\":[\"/sys/a\"]}", &config, NULL),
+                0);
+        assert_int_equal(action_set_for_config(&config),
+                         1u << ACTION_USE_CUSTOM | 1u << ACTION_ASSIGN_DEVICES);
+}
+
 static void test_an_interface_of_the_host_is_an_action_of_its_own(void **state) {
         static const struct {
                 const char *network;
@@ -101,6 +112,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_action_has_a_word),
                 cmocka_unit_test(test_what_changes_the_host_needs_an_administrator),
+                cmocka_unit_test(test_a_device_of_the_host_is_an_action_of_its_own),
                 cmocka_unit_test(test_an_interface_of_the_host_is_an_action_of_its_own),
                 cmocka_unit_test(test_an_unknown_call_has_no_rule),
                 cmocka_unit_test(test_each_method_of_the_manager_has_a_rule),
