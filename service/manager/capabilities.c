@@ -220,9 +220,9 @@ Capabilities *capabilities_free(Capabilities *caps) {
 /** capabilities_operations() - methods of a running VM that its VMM serves, by name; static, NULL-terminated */
 const char *const *capabilities_operations(const Capabilities *caps) {
         static const char *const ours[] = {
-                "AddDisk",   "ConnectVsock",     "DumpMemory", "GetMemoryBalloon",
-                "ListDisks", "OpenGdb",          "RemoveDisk", "ResizeDisk",
-                "Resume",    "SetMemoryBalloon", "Suspend",    NULL,
+                "AddDisk", "ConnectVsock", "DumpMemory", "GetMemoryBalloon", "ListDisks",
+                "OpenGdb", "RemoveDisk",   "ResizeDisk", "Resume",           "SetMemoryBalloon",
+                "Suspend", "TrimMemory",   NULL,
         };
         static const char *const crosvms[] = {
                 "ConnectVsock",     "GetMemoryBalloon", "ResizeDisk", "Resume",

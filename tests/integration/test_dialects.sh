@@ -26,7 +26,7 @@ check "with a control socket and sockets of the host's kernel" recorded '--socke
 check "and without our additions" silent 'socket-dir\|--hypervisor soft'
 check "and without a sandbox that the unit forbids" recorded '--disable-sandbox '
 operations() { vivctl --json=short capabilities | jq -r '.operations | join(" ")'; }
-same "its operations are those of a crosvm" "ConnectVsock GetMemoryBalloon ResizeDisk Resume SetMemoryBalloon Suspend" "$(operations)"
+same "its operations are those of a crosvm" "ConnectVsock GetMemoryBalloon ResizeDisk Resume SetMemoryBalloon Suspend TrimMemory" "$(operations)"
 ask run --name b --hypervisor soft --kernel kernel
 check "the software processor is refused, and why" said 'the VMM is a crosvm, which has no software processor'
 check "the capabilities say so, too" ask capabilities
