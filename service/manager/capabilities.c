@@ -226,7 +226,7 @@ const char *const *capabilities_operations(const Capabilities *caps) {
         };
         static const char *const crosvms[] = {
                 "ConnectVsock",     "GetMemoryBalloon", "ResizeDisk", "Resume",
-                "SetMemoryBalloon", "Suspend",          NULL,
+                "SetMemoryBalloon", "Suspend",          "TrimMemory", NULL,
         };
 
         return caps->dialect == VMM_DIALECT_VIVARIUM ? ours : crosvms;
