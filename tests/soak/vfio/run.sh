@@ -38,7 +38,7 @@ copy_modules "$guest" "$work/host" kvm-amd vfio-pci vfio_iommu_type1
 pack "$work/host" "$work/host.cpio"
 
 # Under load the timer may be late for the kernel's look at whether it works.
-timeout -k 10 1800 qemu-system-x86_64 -machine q35 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m 2048 -nodefaults \
+timeout -k 10 1800 "${QEMU_SYSTEM:-qemu-system-x86_64}" -machine q35 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m 2048 -nodefaults \
         -display none -no-reboot -serial "file:$work/console" -kernel "$guest/vmlinuz" -initrd "$work/host.cpio" \
         -append "console=ttyS0 quiet panic=-1 intel_iommu=on no_timer_check nokaslr cryptomgr.notests=1" \
         -device intel-iommu,intremap=on \
