@@ -13,6 +13,7 @@ gzip -dc "$guest/initrd.img" | cpio -it --quiet | grep -q evdev || skip_all "an 
 . "$scenarios/control.sh"
 scenario_buttons
 scenario_disks
+scenario_hotplug_slots
 scenario_suspend "${VIVARIUM_SUSPEND_ROUNDS:-30}"
 scenario_state
 [ $failed -eq 0 ]

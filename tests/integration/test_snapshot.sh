@@ -17,7 +17,7 @@ snap_net=
 if [ -n "${VIVARIUM_NETNS:-}" ] || unshare -n ip tuntap add dev tap0 mode tap 2>tap.log; then
         need_network
         ip tuntap add dev tap0 mode tap vnet_hdr && ip addr add 10.9.0.1/24 dev tap0 && ip link set tap0 up
-        snap_net="--net tap-name=tap0"
+        snap_net="--net tap-name=tap0,packed-queue"
 fi
 for cpus in ${VIVARIUM_SNAPSHOT_CPUS:-2}; do
         scenario_snapshot "$cpus"

@@ -125,6 +125,29 @@ scenario_disks() {
         same "the images have the sizes that were asked for" "20971520 8388608" "$(stat -c %s first.img second.img | xargs)"
 }
 
+# A bus of 28 devices, which has places for three disks more; no processor runs.
+scenario_hotplug_slots() {
+        local slot full=(--hypervisor "$hypervisor" --mem 64 --no-balloon)
+        truncate -s 1M more.img
+        for slot in $(seq 19); do full+=(--block "more.img,ro,lock=false"); done
+        for slot in 18 19 1a 1b 1c 1d 1e 1f; do full+=(--stub-pci-device "0:$slot.0,vendor=0x1234,device=0x5678"); done
+        timeout 600 "$vmm" --extended-status run "${full[@]}" --pci-hotplug-slots 4 "$guest/tiny.elf" >slots.console 2>slots.log
+        same "a bus without the places that were asked for is refused" "35 yes" \
+                "$? $(grep -q 'the bus takes 31' slots.log && echo yes)"
+        timeout 600 "$vmm" --extended-status run "${full[@]}" --pci-hotplug-slots 3 --suspended-vcpus --socket slots.sock \
+                "$guest/tiny.elf" >slots.console 2>slots.log &
+        vm=$!
+        vm_answers slots
+        for slot in first second third; do
+                done_with "the $slot of three disks has a place" slots disk add more.img,ro=true,lock=false
+        done
+        if ! ask slots disk add more.img,ro=true,lock=false && grep -q 'slots are taken' slots.log; then pass "a fourth has none"; else
+                fail "a fourth has none"
+        fi
+        done_with "the VM is stopped" slots stop
+        ends_with "and ends" 0
+}
+
 # ROUNDS [BEFORE AFTER OPTIONS...]: suspensions in turn of the vCPUs alone and of the devices too, under load, and one that a
 # guest would notice. BEFORE and AFTER: steps around the load.
 scenario_suspend() {

@@ -39,11 +39,11 @@ snap_ends() {
 
 # scenario_snapshot CPUS: snap_net: options of a network card of which the host has 10.9.0.1, or nothing
 scenario_snapshot() {
-        local cpus=$1 service first options
+        local cpus=$1 service first options packed='run:grep+-c+^.{34}1+-E' # the feature's bit
         [ -e counted.img ] || head -c 1048576 /dev/urandom >counted.img
         [ -e counted.scsi ] || head -c 1048576 /dev/urandom >counted.scsi
         mkdir -p snap.d
-        snap_steps="${snap_net:+net:10.9.0.2/24,}module:vmw_vsock_virtio_transport,module:virtio_scsi,module:sd_mod,scsi:0,count:vda+scsi0,run:vsock_peer+put+vsock:2:5000+100000${snap_net:+,run:ping+-c+1+-W+30+10.9.0.1},rng,echo:heard,poweroff"
+        snap_steps="${snap_net:+net:10.9.0.2/24,$packed+/sys/class/net/eth0/device/features,}$packed+/sys/block/vda/device/features,module:vmw_vsock_virtio_transport,module:virtio_scsi,module:sd_mod,scsi:0,count:vda+scsi0,run:vsock_peer+put+vsock:2:5000+100000${snap_net:+,run:ping+-c+1+-W+30+10.9.0.1},rng,echo:heard,poweroff"
         # shellcheck disable=SC2206 # words
         options=(--block counted.img,packed-queue --scsi-block counted.scsi --vsock cid=7,socket-dir=snap.d $snap_net)
         rm -f snap.d/vsock_5000
@@ -51,6 +51,8 @@ scenario_snapshot() {
         service=$!
         snap_begin taken "$cpus" "${options[@]}"
         vm_says taken '^count 5'
+        expect "the rings of its disk are packed" taken '^step run: ok grep.*/sys/block/vda'
+        [ -z "$snap_net" ] || expect "and those of its card" taken '^step run: ok grep.*/sys/class/net'
         done_with "a snapshot of $cpus vCPUs is taken while they work" taken snapshot take "vm.$cpus"
         snap_ends "the machine goes on, $cpus vCPUs" taken
         snap_begin restored "$cpus" --restore "vm.$cpus" "${options[@]}"
