@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by what races disks and network cards: ours and QEMU's q35 with virtio-blk-pci and virtio-net-pci take turns on
-# the same kernel, initrd, image, interface, memory, one vCPU and kind of accelerator. The image goes through the host's
+# Sourced by what races disks, network cards and sockets: ours and QEMU's q35 with virtio-blk-pci, virtio-net-pci and
+# vhost-vsock-pci take turns on the same kernel, initrd, image, interface, memory, one vCPU and kind of accelerator. The image goes through the host's
 # page cache in both. The caller sets: vmm, qemu (a command), guest (a folder), suite (disk_suite).
 # shellcheck disable=SC2154 # those
 io_params="console=ttyS0 quiet panic=-1 cryptomgr.notests=1"
@@ -28,7 +28,7 @@ io_qemu() { # ACCELERATOR CPU INITRD STEPS OPTIONS...
 io_figures() { # PREFIX PEER-NAME OURS THEIRS
         local name unit
         cut -d' ' -f1 "$3" | sort -u | while read -r name; do
-                case $name in seqread | tcp.?x) unit=MiB/s ;; *) unit=1/s ;; esac
+                case $name in seqread | tcp.?x) unit=MiB/s ;; save | restore) unit=ms ;; *) unit=1/s ;; esac
                 echo "figure $1.$name $unit $(io_median "$name" "$3") $2 $(io_median "$name" "$4")"
         done
 }
@@ -68,7 +68,7 @@ race_cards() { # PREFIX HYPERVISOR ACCELERATOR CPU ROUNDS DIRECTORY
         done
         for _ in $(seq "$5"); do
                 io_ours "$2" "$guest/initrd.img" "$steps,poweroff" --net tap-name=tap0 >>"$6/ours.console"
-                io_qemu "$3" "$4" "$guest/initrd.img" "$steps,poweroff" -device virtio-net-pci,netdev=n \
+                io_qemu "$3" "$4" "$guest/initrd.img" "$steps,poweroff" -device virtio-net-pci,netdev=n,romfile= \
                         -netdev tap,id=n,ifname=tap0,script=no,downscript=no,vhost=off >>"$6/qemu.console"
         done
         kill $peer
@@ -82,4 +82,40 @@ race_cards() { # PREFIX HYPERVISOR ACCELERATOR CPU ROUNDS DIRECTORY
                         $2 == "echo" { printf "rr %.1f\n", $3 / $5 }' >"$6/$who.cards"
         done
         io_figures "$1" "qemu-$3" "$6/ours.cards" "$6/qemu.cards"
+}
+
+# A stream from the guest to the host, as `tx MIB/S` of a console
+socket_rates() { tr -d '\r' | sed -n 's/^vsock_peer: put \([0-9]*\) ok in \([0-9.]*\) s.*/\1 \2/p' | awk '$2 > 0 { printf "tx %.1f\n", $1 / $2 / 1048576 }'; }
+
+# Ours in user space, and by the host's kernel where that has vhost-vsock and the guest is KVM's, as QEMU's is always.
+race_sockets() { # PREFIX HYPERVISOR ACCELERATOR CPU ROUNDS DIRECTORY
+        local peers kernel=vsock:4294967295:5000 mib=16 steps
+        [ "$2" = kvm ] || mib=512
+        steps=module:vmw_vsock_virtio_transport,run:vsock_peer+put+vsock:2:5000+$((mib << 20)),poweroff
+        mkdir -p "$6/sockets"
+        "$guest/vsock_peer" serve "unix:$6/sockets/vsock_5000" >"$6/peer.log" 2>&1 &
+        peers=$!
+        if [ "$2" = kvm ] && [ -e /dev/vhost-vsock ]; then
+                "$guest/vsock_peer" serve $kernel >"$6/kernel.log" 2>&1 &
+                peers="$peers $!"
+        else
+                kernel=
+        fi
+        for _ in $(seq "$5"); do
+                io_ours "$2" "$guest/initrd.img" "$steps" --vsock "cid=9,socket-dir=$6/sockets" >>"$6/ours.console"
+                [ -n "$kernel" ] || continue
+                io_ours "$2" "$guest/initrd.img" "$steps" --vsock cid=9 >>"$6/vhost.console"
+                io_qemu "$3" "$4" "$guest/initrd.img" "$steps" -device vhost-vsock-pci,guest-cid=9 >>"$6/qemu.console"
+        done
+        # shellcheck disable=SC2086 # several
+        kill $peers
+        for who in ours vhost qemu; do
+                [ ! -e "$6/$who.console" ] || socket_rates <"$6/$who.console" >"$6/$who.sockets"
+        done
+        if [ -z "$kernel" ]; then
+                echo "figure $1.tx MiB/s $(io_median tx "$6/ours.sockets") - -"
+                return
+        fi
+        echo "figure $1.tx MiB/s $(io_median tx "$6/ours.sockets") qemu-vhost $(io_median tx "$6/qemu.sockets")"
+        echo "figure $1.vhost.tx MiB/s $(io_median tx "$6/vhost.sockets") qemu-vhost $(io_median tx "$6/qemu.sockets")"
 }

@@ -25,15 +25,29 @@ if wanted vmm.devices; then
         modprobe tun
         figure_devices kvm 1 "$(mktemp -d -p /dev/shm)"
 fi
+. $bench/io.sh
+. $bench/snapshots.sh
+race() { # FUNCTION PREFIX
+        local work
+        work=$(mktemp -d -p /dev/shm)
+        "$@" kvm kvm host "${rounds:-3}" "$work"
+        rm -rf "$work"
+}
 case $only in
 "" | b | bl | blk | blk.r* | blk.seq*)
-        . $bench/io.sh
         suite=$bench/disk_suite
-        work=$(mktemp -d -p /dev/shm)
-        race_disks blk kvm kvm host 3 "$work"
-        rm -rf "$work"
+        race race_disks blk
         ;;
 esac
+if wanted net.tcp || wanted net.rr; then
+        modprobe tun
+        race race_cards net
+fi
+if wanted vsock; then
+        modprobe vhost_vsock
+        race race_sockets vsock
+fi
+if wanted snapshot; then race race_snapshots snapshot; fi
 if wanted cycle; then
         n=30
         start=$(date +%s%N)

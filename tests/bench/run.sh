@@ -165,10 +165,10 @@ bench_nested() {
         for file in bios-256k.bin bios-microvm.bin kvmvapic.bin linuxboot_dma.bin; do
                 find /usr/share/qemu /usr/share/seabios -name $file -exec cp -L {} "$bench/share/" \; -quit
         done
-        cp tests/bench/boots.sh tests/bench/io.sh "$build/tests/bench/guest/disk_suite" "$bench/"
+        cp tests/bench/boots.sh tests/bench/io.sh tests/bench/snapshots.sh "$build/tests/bench/guest/disk_suite" "$bench/"
         cp tests/bench/nested.sh "$overlay/usr/lib/vivarium-testbed/"
         tests/testbed/boot.sh "$build" $out "testbed.script=/usr/lib/vivarium-testbed/nested.sh bench.only=$only \
-bench.rounds=${BENCH_ROUNDS:-5}" "$overlay"
+bench.rounds=${BENCH_ROUNDS:-}" "$overlay"
         take_figures <$out/results
         tail -n 20 $out/logs/script.log >&2
 }
@@ -201,12 +201,14 @@ bench_soft_devices() {
 }
 
 # Disks and cards on the software CPU, against QEMU's.
-bench_soft_io() { # race_disks PREFIX or race_cards PREFIX
+bench_soft_io() { # FUNCTION PREFIX: what io.sh or snapshots.sh races
         local work
         work=$(mktemp -d)
         (
                 vmm=$build/vivarium-vmm qemu=qemu-system-x86_64 guest=o/guest suite=$build/tests/bench/guest/disk_suite
+                runner=$build/tests/bench/bench_run
                 . tests/bench/io.sh
+                . tests/bench/snapshots.sh
                 "$@" soft tcg max "${BENCH_ROUNDS:-3}" "$work" >"$work/figures"
         )
         take_figures <"$work/figures"
@@ -293,11 +295,14 @@ esac
 case $only in
 "" | n | ne | net | net.s*) bench_soft_cards ;;
 esac
+if any_wanted vsock.soft.tx; then bench_soft_io race_sockets vsock.soft; fi
+if any_wanted snapshot.soft.save snapshot.soft.restore; then bench_soft_io race_snapshots snapshot.soft; fi
 case $only in
 "" | c | cp | cpu*) bench_cpu ;;
 esac
 if any_wanted boot.kvm.q35 boot.kvm.microvm vmm.overhead.rss vmm.devices.rss.kvm cycle.rate blk.randread.qd1 blk.randread.qd32 \
-        blk.randwrite.qd1 blk.randwrite.qd32 blk.seqread; then bench_nested; fi
+        blk.randwrite.qd1 blk.randwrite.qd32 blk.seqread net.tcp.tx net.tcp.rx net.rr vsock.tx vsock.vhost.tx snapshot.save \
+        snapshot.restore; then bench_nested; fi
 
 printf '\n%-22s %12s %-5s %-14s %12s %7s\n' name value unit peer "peer's" ratio
 jq -r '[.name, .value, .unit, .peer // "-", .peer_value // "-", .ratio // "-"] | @tsv' $out/results.jsonl |
