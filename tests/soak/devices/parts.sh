@@ -19,6 +19,7 @@ mib=${SOAK_MIB:-1024} connections=${SOAK_CONNECTIONS:-10000}
 part() {
         case $1 in
         tcp) scenario_tap ;;
+        packed) scenario_packed ;;
         user) scenario_user ;;
         folder)
                 scenario_folder "$mib"
