@@ -284,25 +284,15 @@ static int copy_extent(int fd, const GuestMem *mem, uint64_t from, uint64_t to, 
 /* What the guest never touched stays a hole in the core as well. */
 static int copy_memory(int fd, const GuestMem *mem, uint64_t memory_at,
                        const _Atomic bool *cancel) {
-        uint64_t at = 0;
+        uint64_t from = 0, to = 0;
+        int r;
 
-        while (at < mem->size_bytes) {
-                off_t data = lseek(mem->fd, (off_t) at, SEEK_DATA);
-                off_t hole;
-                int r;
-
-                if (data < 0)
-                        return errno == ENXIO ? 0 : -errno; /* nothing but holes is left */
-                hole = lseek(mem->fd, data, SEEK_HOLE);
-                if (hole < 0)
-                        return -errno;
-                r = copy_extent(fd, mem, (uint64_t) data, MIN((uint64_t) hole, mem->size_bytes),
-                                memory_at, cancel);
+        while ((r = guest_mem_next_data(mem, to, &from, &to)) > 0) {
+                r = copy_extent(fd, mem, from, to, memory_at, cancel);
                 if (r < 0)
                         return r;
-                at = (uint64_t) hole;
         }
-        return 0;
+        return r;
 }
 
 /**

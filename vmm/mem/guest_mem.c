@@ -347,7 +347,9 @@ void guest_mem_release(const GuestMem *mem, gpa_t gpa, uint64_t len) {
         if (!host || host < mem->base || host >= mem->base + mem->size_bytes || mem->pinned ||
             guest_mem_is_replaced(mem, gpa, len))
                 return;
+        guest_mem_forget(mem, host, len);
         (void) madvise(host, len, MADV_REMOVE);
+        guest_mem_forget(mem, host, len);
         guest_mem_written(mem, gpa, len);
 }
 

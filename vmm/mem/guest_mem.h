@@ -46,6 +46,18 @@ typedef struct GuestReserved {
 #define GUEST_MEM_REPLACED_MAX 8
 #define GUEST_MEM_ROMS_MAX (2 + GUEST_MEM_FILES_MAX) /* the firmware and its variables; files */
 
+/*
+ * What moves pages of RAM out of the memfd and brings them back when they are touched. Offsets are the memfd's. Both
+ * functions are called on any thread and do not block.
+ */
+typedef struct GuestMemMover {
+        /* The pages of a range are free: what was in them never comes back. */
+        void (*forget)(void *userdata, uint64_t offset, uint64_t len);
+        /* The next pages from @offset on that are away. Return: false when there are none. */
+        bool (*next_away)(void *userdata, uint64_t offset, uint64_t *ret_from, uint64_t *ret_to);
+        void *userdata; /* borrowed */
+} GuestMemMover;
+
 typedef struct GuestMem {
         int fd;                                     /* owned memfd */
         uint64_t size_bytes;                        /* RAM in all regions together */
@@ -63,6 +75,7 @@ typedef struct GuestMem {
         void (*written)(void *userdata, gpa_t gpa, uint64_t len); /* guest_mem_watch(), or NULL */
         void *written_userdata;                                   /* borrowed */
         bool pinned;                                              /* guest_mem_pin() */
+        GuestMemMover mover;     /* guest_mem_set_mover(); without functions: there is none */
         _Atomic bool dirty_on;   /* between guest_mem_dirty_start() and _stop() */
         _Atomic uint64_t *dirty; /* owned, from the first start on */
 } GuestMem;
@@ -110,6 +123,11 @@ static inline void guest_mem_pin(GuestMem *mem) {
         mem->pinned = true;
 }
 
+/* extents.c */
+void guest_mem_set_mover(GuestMem *mem, const GuestMemMover *mover);
+void guest_mem_forget(const GuestMem *mem, const uint8_t *host, uint64_t len);
+int guest_mem_next_data(const GuestMem *mem, uint64_t offset, uint64_t *ret_from, uint64_t *ret_to);
+
 /* host.c */
 int guest_mem_replace(GuestMem *mem, gpa_t gpa, uint64_t size_bytes, int fd, uint64_t offset);
 bool guest_mem_is_replaced(const GuestMem *mem, gpa_t gpa, uint64_t len);
@@ -118,6 +136,7 @@ int guest_mem_prefault(const GuestMem *mem);
 int guest_mem_use_huge_pages(const GuestMem *mem);
 int guest_mem_lock(const GuestMem *mem);
 int guest_mem_unmap_on_fork(const GuestMem *mem);
+int guest_mem_use_small_pages(const GuestMem *mem);
 
 int guest_mem_read(const GuestMem *mem, gpa_t gpa, void *data, size_t len);
 int guest_mem_write(const GuestMem *mem, gpa_t gpa, const void *data, size_t len);

@@ -100,3 +100,12 @@ int guest_mem_lock(const GuestMem *mem) {
 int guest_mem_unmap_on_fork(const GuestMem *mem) {
         return advise(mem, MADV_DONTFORK);
 }
+
+/**
+ * guest_mem_use_small_pages() - the host makes no transparent huge pages of RAM, whatever its settings
+ *
+ * Return: 0; -EINVAL for a kernel without them, which makes none either.
+ */
+int guest_mem_use_small_pages(const GuestMem *mem) {
+        return advise(mem, MADV_NOHUGEPAGE);
+}

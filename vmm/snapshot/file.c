@@ -89,7 +89,7 @@ static int write_memory(int fd, const GuestMem *mem, uint64_t ram_at, const _Ato
         int r;
 
         while (at < mem->size_bytes) {
-                r = next_data(mem->fd, at, mem->size_bytes, &from, &to);
+                r = guest_mem_next_data(mem, at, &from, &to);
                 if (r <= 0)
                         return r;
                 from = align_down(from, MEMMAP_PAGE_SIZE);
