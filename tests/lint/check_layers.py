@@ -61,6 +61,7 @@ RULES = {
     "vmm/firmware": DEVICE + ["vmm/boot/image_file.h"],
     "vmm/serial": DEVICE + ["vmm/chardev/char.h"],
     "vmm/snapshot": ["base", "vmm/mem"],
+    "vmm/swap": ["base", "vmm/mem", "vmm/jail/jail.h"],
     "vmm/dump": ["base", "vmm/mem", "vmm/hv/state.h"],
     "vmm/gdb": ["base", "vmm/event", "vmm/mem", "vmm/irq/irq_line.h", "vmm/hv/hv.h", "vmm/hv/state.h"],
     "vmm/control": ["base", "vmm/event", "config/control_message.h", "config/control_verbs.h", "vmm/net/tap_open.h"],

@@ -18,8 +18,9 @@ typedef enum JailRole {
         JAIL_VCPU_KVM,
         JAIL_VCPU_SOFT,
         JAIL_DISK, /* a worker of vmm/block */
+        JAIL_SWAP, /* the mover of vmm/swap */
 } JailRole;
-#define JAIL_ROLES (JAIL_DISK + 1)
+#define JAIL_ROLES (JAIL_SWAP + 1)
 
 typedef struct JailOptions {
         const char *root;  /* borrowed, optional: the empty directory that becomes the root */

@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/sockios.h>
+#include <linux/userfaultfd.h>
 #include <linux/vfio.h>
 #include <linux/vhost.h>
 #include <netinet/in.h>
@@ -213,6 +214,23 @@ static const JailRule disk_rules[] = {
         ALLOW(pwritev),
 };
 
+/* ---- who moves guest memory to a file and back ---- */
+
+static const JailRule swap_rules[] = {
+        ALLOW(fallocate),
+        ALLOW(ftruncate),
+        IOCTL(UFFDIO_COPY),
+        IOCTL(UFFDIO_REGISTER),
+        IOCTL(UFFDIO_UNREGISTER),
+        IOCTL(UFFDIO_WRITEPROTECT),
+        IOCTL(UFFDIO_ZEROPAGE),
+        ALLOW(lseek),
+        ALLOW(newfstatat), /* glibc's fstat() */
+        ALLOW(poll),
+        ALLOW(pread64),
+        ALLOW(pwrite64),
+};
+
 static const JailTable loop_tables[] = {
         TABLE(common_rules),
         TABLE(device_rules),
@@ -232,12 +250,15 @@ static const JailTable disk_tables[] = {
         TABLE(common_rules),
         TABLE(disk_rules),
 };
+static const JailTable swap_tables[] = {
+        TABLE(common_rules),
+        TABLE(swap_rules),
+};
 
 static const JailRuleSet sets[JAIL_ROLES] = {
-        [JAIL_LOOP] = SET(loop_tables),
-        [JAIL_VCPU_KVM] = SET(vcpu_kvm_tables),
-        [JAIL_VCPU_SOFT] = SET(vcpu_soft_tables),
-        [JAIL_DISK] = SET(disk_tables),
+        [JAIL_LOOP] = SET(loop_tables),           [JAIL_VCPU_KVM] = SET(vcpu_kvm_tables),
+        [JAIL_VCPU_SOFT] = SET(vcpu_soft_tables), [JAIL_DISK] = SET(disk_tables),
+        [JAIL_SWAP] = SET(swap_tables),
 };
 
 /** jail_role_rules() - the tables of @role; never NULL */

@@ -160,7 +160,7 @@ static bool is_killed(JailRole role, const JailRule *rule, const JailRule *less)
 
 /* Tables that roles share are looked at once. */
 static void test_every_rule_is_what_allows_its_call(void **state) {
-        static const JailRole roles[] = {JAIL_LOOP, JAIL_VCPU_KVM, JAIL_DISK};
+        static const JailRole roles[] = {JAIL_LOOP, JAIL_VCPU_KVM, JAIL_DISK, JAIL_SWAP};
         const JailRule *seen[16];
         size_t n_seen = 0;
 
