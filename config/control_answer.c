@@ -17,6 +17,7 @@
 #define KEY_STATS "Stats"
 #define KEY_STATE "State"
 #define KEY_DISKS "Disks"
+#define KEY_SWAP "SwapStatus"
 #define OK "Ok"
 
 /* ---- writing ---- */
@@ -133,6 +134,30 @@ static int build_disks(const ControlAnswer *answer, struct json_object *root) {
         return r;
 }
 
+static int build_swap(const ControlSwap *swap, struct json_object *body) {
+        const struct {
+                const char *key;
+                uint64_t value;
+        } members[] = {
+#define CONTROL_SWAP_PAIR(member) {#member, swap->member},
+                CONTROL_SWAP_TABLE(CONTROL_SWAP_PAIR)
+#undef CONTROL_SWAP_PAIR
+        };
+        struct json_object *metrics, *transition;
+        int r = json_add_string(body, "state", swap->state);
+
+        metrics = r < 0 ? NULL : child(body, "metrics");
+        if (!metrics)
+                return -ENOMEM;
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(members); i++)
+                r = add_count(metrics, members[i].key, members[i].value);
+        transition = r < 0 ? NULL : child(body, "state_transition");
+        if (!transition)
+                return -ENOMEM;
+        r = add_count(transition, "pages", swap->transition_pages);
+        return r < 0 ? r : add_count(transition, "time_ms", swap->transition_ms);
+}
+
 static int build(const ControlAnswer *answer, struct json_object *root) {
         struct json_object *body;
 
@@ -158,6 +183,9 @@ static int build(const ControlAnswer *answer, struct json_object *root) {
         case CONTROL_ANSWER_STATE:
                 body = child(root, KEY_STATE);
                 return body ? build_state(answer, body) : -ENOMEM;
+        case CONTROL_ANSWER_SWAP:
+                body = child(root, KEY_SWAP);
+                return body ? build_swap(&answer->swap, body) : -ENOMEM;
         case CONTROL_OK:
         case CONTROL_ANSWER_OTHER:
                 break;
@@ -351,6 +379,10 @@ static int read_body(const char *key, const JsonValue *body, ControlAnswer *answ
                 answer->kind = CONTROL_ANSWER_DISKS;
                 return json_read_array(body, CONTROL_DISKS_MAX, read_disk, answer, reterr);
         }
+        if (str_eq(key, KEY_SWAP)) {
+                answer->kind = CONTROL_ANSWER_SWAP;
+                return json_text(body->json, &answer->text);
+        }
         answer->kind = CONTROL_ANSWER_OTHER;
         return 0;
 }
@@ -358,6 +390,7 @@ static int read_body(const char *key, const JsonValue *body, ControlAnswer *answ
 /**
  * control_answer_parse() - the text of an answer
  * @ret: set on success only; the caller frees @ret->text. Statistics and vCPUs are left as text, CONTROL_ANSWER_OTHER.
+ *       CONTROL_ANSWER_SWAP is text as well.
  *
  * Return: 0; -EINVAL or -E2BIG with a sentence in @reterr; -ENOMEM.
  */

@@ -44,6 +44,11 @@
         X(DISK_LIST, "HotPlugDiskCommand", "ListDisks")                                            \
         X(RAMDUMP, NULL, "Ramdump")                                                                \
         X(SNAPSHOT_TAKE, "Snapshot", "Take")                                                       \
+        X(SWAP_ENABLE, "Swap", "Enable")                                                           \
+        X(SWAP_TRIM, "Swap", "Trim")                                                               \
+        X(SWAP_OUT, "Swap", "SwapOut")                                                             \
+        X(SWAP_DISABLE, "Swap", "Disable")                                                         \
+        X(SWAP_STATUS, "Swap", "Status")                                                           \
         X(STATS, NULL, "Stats")                                                                    \
         X(STATE, NULL, "State")
 
@@ -63,7 +68,8 @@ typedef struct ControlRequest {
         /* GPE: event; DISK_RESIZE, and DISK_REMOVE with @flag: disk; NET_LINK, *_REMOVE: PCI slot ("bus") */
         unsigned index;
         int fd_index; /* of the descriptor that belongs to it, -1 = none */
-        bool flag;    /* BALLOON_ADJUST: wait_for_success; NET_LINK: up; DISK_REMOVE: see @index */
+        /* BALLOON_ADJUST: wait_for_success; NET_LINK: up; DISK_REMOVE: see @index; SWAP_DISABLE: slow_file_cleanup */
+        bool flag;
         uint64_t bytes; /* BALLOON_ADJUST, DISK_RESIZE: the new size */
         char *text; /* owned, or NULL. NET_ADD: interface; DISK_ADD: value of --block; RAMDUMP, SNAPSHOT_TAKE: path */
 } ControlRequest;
@@ -83,6 +89,7 @@ typedef enum ControlAnswerKind {
         CONTROL_ANSWER_VCPUS,
         CONTROL_ANSWER_STATS,
         CONTROL_ANSWER_STATE,
+        CONTROL_ANSWER_SWAP,  /* parsed: @text is the JSON of the status alone */
         CONTROL_ANSWER_OTHER, /* parsed, but none of these; @text is its JSON */
 } ControlAnswerKind;
 
@@ -109,6 +116,24 @@ typedef struct ControlBalloon {
 #undef CONTROL_BALLOON_MEMBER
         uint64_t balloon_actual; /* bytes that the guest has given up */
 } ControlBalloon;
+
+/* X(member): in the order of crosvm's SwapMetrics; pages of 4 KiB. */
+#define CONTROL_SWAP_TABLE(X)                                                                      \
+        X(resident_pages)                                                                          \
+        X(copied_from_file_pages)                                                                  \
+        X(copied_from_staging_pages)                                                               \
+        X(zeroed_pages)                                                                            \
+        X(redundant_pages)                                                                         \
+        X(staging_pages)                                                                           \
+        X(swap_pages)
+
+typedef struct ControlSwap {
+        const char *state; /* static; the name of one of crosvm's states */
+#define CONTROL_SWAP_MEMBER(member) uint64_t member;
+        CONTROL_SWAP_TABLE(CONTROL_SWAP_MEMBER)
+#undef CONTROL_SWAP_MEMBER
+        uint64_t transition_pages, transition_ms; /* of the change to this state */
+} ControlSwap;
 
 /* One counter of one thing: {"class":{"object":{"counter":value}}} in the answer. */
 typedef struct ControlCounter {
@@ -143,6 +168,7 @@ typedef struct ControlAnswer {
         bool has_disk; /* it is a disk, with this number: */
         uint32_t disk;
         ControlBalloon balloon;
+        ControlSwap swap;
         const ControlVcpu *vcpus;
         size_t n_vcpus;
         ControlDisk disks[CONTROL_DISKS_MAX];

@@ -25,22 +25,11 @@ static const RequestName names[] = {
 
 /* What crosvm knows and this VMM does not have: answered by name. */
 static const char *const unsupported[] = {
-        "BatCommand",
-        "GetVmDescriptor",
-        "GpuCommand",
-        "HotPlugVfioCommand",
-        "MakeRT",
-        "PciPme",
-        "RegisterListener",
-        "RegisterMemory",
-        "Rtc",
-        "SndCommand",
-        "Swap",
-        "Throttle",
-        "Unregister",
-        "UnregisterListener",
-        "UnregisterMemory",
-        "UsbCommand",
+        "BatCommand",         "GetVmDescriptor",  "GpuCommand",
+        "HotPlugVfioCommand", "MakeRT",           "PciPme",
+        "RegisterListener",   "RegisterMemory",   "Rtc",
+        "SndCommand",         "Throttle",         "Unregister",
+        "UnregisterListener", "UnregisterMemory", "UsbCommand",
 };
 
 /** control_request_deinit() - release what @request owns */
@@ -252,6 +241,7 @@ static int read_body(const JsonValue *value, Reading *reading, TextError *reterr
                 {"compress_memory", read_never, 0, SEEN(2)},
                 {"encrypt", read_never, 0, SEEN(3)},
         };
+        static const JsonField disable[] = {{"slow_file_cleanup", read_flag, 0, SEEN(0)}};
         static const JsonField slot = {"", read_index, PCI_SLOT_MAX, 0};
         int r;
 
@@ -291,6 +281,8 @@ static int read_body(const JsonValue *value, Reading *reading, TextError *reterr
                         return json_error(value, reterr,
                                           "expected one of \"snapshot_path\" and \"file\"");
                 return r;
+        case CONTROL_SWAP_DISABLE:
+                return MEMBERS(value, disable, SEEN(0), reading, reterr);
         case CONTROL_EXIT:
         case CONTROL_POWERBTN:
         case CONTROL_SLEEPBTN:
@@ -300,6 +292,10 @@ static int read_body(const JsonValue *value, Reading *reading, TextError *reterr
         case CONTROL_RESUME_VM:
         case CONTROL_VCPU_PID_TID:
         case CONTROL_BALLOON_STATS:
+        case CONTROL_SWAP_ENABLE:
+        case CONTROL_SWAP_TRIM:
+        case CONTROL_SWAP_OUT:
+        case CONTROL_SWAP_STATUS:
         case CONTROL_STATS:
         case CONTROL_STATE:
         case CONTROL_DISK_LIST:
@@ -322,6 +318,7 @@ static bool has_body(ControlKind kind) {
         case CONTROL_DISK_REMOVE:
         case CONTROL_RAMDUMP:
         case CONTROL_SNAPSHOT_TAKE:
+        case CONTROL_SWAP_DISABLE:
                 return true;
         case CONTROL_EXIT:
         case CONTROL_POWERBTN:
@@ -332,6 +329,10 @@ static bool has_body(ControlKind kind) {
         case CONTROL_RESUME_VM:
         case CONTROL_VCPU_PID_TID:
         case CONTROL_BALLOON_STATS:
+        case CONTROL_SWAP_ENABLE:
+        case CONTROL_SWAP_TRIM:
+        case CONTROL_SWAP_OUT:
+        case CONTROL_SWAP_STATUS:
         case CONTROL_STATS:
         case CONTROL_STATE:
         case CONTROL_DISK_LIST:
@@ -509,6 +510,8 @@ static int build_members(const ControlRequest *request, struct json_object *body
                 return r < 0 || request->fd_index < 0 ? r : add_fd(body, "file", request->fd_index);
         case CONTROL_DISK_REMOVE:
                 return json_add_number(body, "disk", request->index);
+        case CONTROL_SWAP_DISABLE:
+                return json_add_bool(body, "slow_file_cleanup", request->flag);
         case CONTROL_NET_ADD:
         case CONTROL_NET_REMOVE:
         case CONTROL_EXIT:
@@ -520,6 +523,10 @@ static int build_members(const ControlRequest *request, struct json_object *body
         case CONTROL_RESUME_VM:
         case CONTROL_VCPU_PID_TID:
         case CONTROL_BALLOON_STATS:
+        case CONTROL_SWAP_ENABLE:
+        case CONTROL_SWAP_TRIM:
+        case CONTROL_SWAP_OUT:
+        case CONTROL_SWAP_STATUS:
         case CONTROL_STATS:
         case CONTROL_STATE:
         case CONTROL_DISK_LIST:

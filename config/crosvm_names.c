@@ -16,7 +16,6 @@
         "functions of the host come with --vfio at the start, and stay: the sandbox opens no more"
 #define PLATFORM "of devices that are not on PCI"
 #define VHOST_USER "of vhost-user devices only block, fs, net, rng and vsock"
-#define SAVING "memory is not moved to a file while the guest runs"
 #define REMOVED "removed from crosvm; see the option that took its place"
 
 typedef struct Refused {
@@ -81,8 +80,7 @@ static const Refused run_options[] = {
         {"slirp-capture-file", REMOVED},
         {"smccc-trng", "of Arm processors; x86 has RDRAND and virtio-rng"},
         {"sound", MEDIA},
-        {"swap", SAVING},
-        {"swap-interval", SAVING},
+        {"swap-interval", "crosvm has swap-interval-ms= as a key of --pmem, and no such option"},
         {"switches", MEDIA},
         {"touch-device", MEDIA},
         {"trackpad", MEDIA},
@@ -109,11 +107,9 @@ static const Refused run_options[] = {
 };
 
 static const char *const commands[] = {
-        "balloon_ws",   "battery", "create_composite",
-        "create_qcow2", "device",  "devices",
-        "gpu",          "make_rt", "snd",
-        "swap",         "usb",     "version",
-        "vfio",
+        "balloon_ws", "battery", "create_composite", "create_qcow2", "device",
+        "devices",    "gpu",     "make_rt",          "snd",          "usb",
+        "version",    "vfio",
 };
 
 /** crosvm_run_option_reason() - why this version refuses --@name of crosvm's `run`; NULL: crosvm has none of that name */

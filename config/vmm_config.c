@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/vm_config.h"
+#include "config/vmm_swap.h"
 
 #define VMM_NAME_MAX 255u
 
@@ -74,6 +75,7 @@ void vmm_config_deinit(VmmConfig *config) {
         free(config->gdb);
         free(config->ramdump);
         free(config->restore);
+        free(config->swap);
         free(config->vsock_socket_dir);
         free(config->vsock_device);
         *config = (VmmConfig){0};
@@ -471,6 +473,9 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr) {
         if (r < 0)
                 return r;
         r = check_vsock(config, reterr);
+        if (r < 0)
+                return r;
+        r = vmm_swap_validate(config, reterr);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < config->n_folders; i++) {

@@ -167,6 +167,7 @@ typedef struct VmmConfig {
         bool test_device; /* what test programs for processors expect: exit port and the like */
         bool hugepages;
         bool lock_guest_memory;
+        char *swap; /* owned, optional: directory for the file that guest memory may be moved to */
         bool unmap_guest_memory_on_fork;
         bool boost_uclamp;
         bool no_balloon;

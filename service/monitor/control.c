@@ -51,6 +51,7 @@ static void take_answer(ControlCall *call, const char *json) {
         case CONTROL_ANSWER_VCPUS:
         case CONTROL_ANSWER_STATS:
         case CONTROL_ANSWER_STATE:
+        case CONTROL_ANSWER_SWAP:
         case CONTROL_ANSWER_OTHER:
                 finish(call, 0, &answer, NULL);
                 break;

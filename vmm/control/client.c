@@ -93,11 +93,14 @@ static int open_file(const ControlCommand *command, int *ret, TextError *reterr)
 }
 
 static int judge(const ControlAnswer *answer, const char *json, FILE *out, TextError *reterr) {
+        /* crosvm's `swap status` prints the status without a word about what it is. */
+        const char *shown = answer->kind == CONTROL_ANSWER_SWAP ? answer->text : json;
+
         if (answer->kind == CONTROL_ERR)
                 return text_error_set(reterr, -EIO, "refused: %s", strerror(answer->error));
         if (answer->kind == CONTROL_ERR_STRING)
                 return text_error_set(reterr, -EIO, "%s", answer->text);
-        if (answer->kind != CONTROL_OK && (fprintf(out, "%s\n", json) < 0 || fflush(out) != 0))
+        if (answer->kind != CONTROL_OK && (fprintf(out, "%s\n", shown) < 0 || fflush(out) != 0))
                 return text_error_set(reterr, -EIO, "cannot write the answer");
         return 0;
 }

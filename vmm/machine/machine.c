@@ -96,6 +96,9 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
                 return text_error_set(reterr, r,
                                       "cannot allocate %" PRIu64 " MiB of guest memory: %s",
                                       config->memory_bytes >> 20, strerror(-r));
+        r = machine_open_swap(machine, config, reterr);
+        if (r < 0)
+                return r;
         r = apply_memory_options(machine->mem, config, reterr);
         if (r < 0)
                 return r;
@@ -475,6 +478,7 @@ Machine *machine_free(Machine *machine) {
         acpi_user_tables_deinit(&machine->acpi_tables);
         machine_free_pmems(machine);
         machine_free_files(machine);
+        (void) machine_swap_free(machine->swap);
         (void) guest_mem_free(machine->mem);
         (void) guest_clock_free(machine->clock);
         (void) loop_free(machine->loop);

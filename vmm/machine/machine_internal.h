@@ -170,6 +170,7 @@ typedef struct MachineBalloon {
 typedef struct MachineDebugger MachineDebugger;
 typedef struct MachineRamdump MachineRamdump;
 typedef struct MachineSnapshot MachineSnapshot;
+typedef struct MachineSwap MachineSwap;
 
 /* What a machine must be the same in to be restored, and is no device's. */
 #define MACHINE_CPUID_MAX 128u
@@ -191,6 +192,7 @@ struct Machine {
         Loop *loop;
         GuestClock *clock;
         GuestMem *mem;
+        MachineSwap *swap; /* NULL without --swap */
         MachinePmem pmems[VMM_PMEMS_MAX];
         unsigned n_pmems;
         MachineFile files[VMM_FILE_MAPPINGS_MAX + 1];
@@ -391,6 +393,13 @@ int machine_add_snapshots(Machine *machine);
 MachineSnapshot *machine_snapshot_free(MachineSnapshot *snapshot);
 bool machine_snapshot_is_taken(const Machine *machine);
 void machine_snapshot_rested(Machine *machine);
+
+/* swap.c */
+int machine_open_swap(Machine *machine, const VmmConfig *config, TextError *reterr);
+int machine_start_swap(Machine *machine);
+void machine_hold_memory(const Machine *machine);
+void machine_release_memory(const Machine *machine);
+MachineSwap *machine_swap_free(MachineSwap *swap);
 
 /* restore.c */
 int machine_restore(Machine *machine, const char *path, TextError *reterr);

@@ -104,6 +104,7 @@ static void release(MachineRamdump *dump) {
         dump->fd = fd_close(dump->fd);
         free(TAKE(dump->cpus));
         dump->running = false;
+        machine_release_memory(dump->machine);
         machine_resume(dump->machine);
 }
 
@@ -118,6 +119,7 @@ static int start_consume(MachineRamdump *dump, int fd, ControlCall *call) {
         dump->running = true;
         atomic_store(&dump->written, false);
         machine_pause(dump->machine);
+        machine_hold_memory(dump->machine);
         r = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
         if (r == 0)
                 r = read_cpus(dump);

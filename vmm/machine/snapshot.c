@@ -76,6 +76,7 @@ static void finish(MachineSnapshot *snapshot, const char *why) {
                 (void) unlink(snapshot->path);
         free(TAKE(snapshot->path));
         snapshot_deinit(&snapshot->state);
+        machine_release_memory(snapshot->machine);
         machine_suspend_back(snapshot->machine, snapshot->before);
         if (why)
                 control_call_fail(call, "%s", why);
@@ -198,6 +199,7 @@ static void on_take(void *userdata, ControlCall *call) {
         }
         snapshot->call = call;
         snapshot->before = machine_suspension(machine);
+        machine_hold_memory(machine);
         machine_suspend(machine, /* devices= */ true);
         if (pci_root_is_at_rest(machine->pci))
                 machine_snapshot_rested(machine);

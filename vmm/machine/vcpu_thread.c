@@ -204,6 +204,10 @@ int machine_start_vcpus(Machine *machine, TextError *reterr) {
         r = machine_place_threads(&machine->placement, &option);
         if (r < 0)
                 return text_error_set(reterr, r, "%s: %s", option, placement_error(r));
+        r = machine_start_swap(machine);
+        if (r < 0)
+                return text_error_set(reterr, r, "--swap: cannot make its thread: %s",
+                                      strerror(-r));
         r = create_threads(machine, n_vcpus);
         if (r < 0)
                 text_error_set(reterr, r, "cannot create a thread for vCPU %u: %s",

@@ -40,6 +40,8 @@ int machine_open_vhost(Machine *machine, const char *path, Vhost **ret, TextErro
         if (machine->mem->written) /* a card that is plugged in; others were checked before */
                 return text_error_set(reterr, -EOPNOTSUPP,
                                       "this processor must see each write to guest memory");
+        if (machine->swap)
+                return text_error_set(reterr, -EOPNOTSUPP, "excludes --swap");
         r = vhost_open(path, &fd, reterr);
         return r < 0 ? r : vhost_new_consume(fd, &config, ret, reterr);
 }

@@ -147,12 +147,34 @@ static void test_a_snapshot_is_asked_for_as_in_crosvm(void **state) {
         refused("\"Snapshot\"", "command is missing");
 }
 
+static void test_swapping_is_asked_for_as_in_crosvm(void **state) {
+        static const struct {
+                const char *json;
+                ControlKind kind;
+        } cases[] = {
+                {"{\"Swap\":\"Enable\"}", CONTROL_SWAP_ENABLE},
+                {"{\"Swap\":\"Trim\"}", CONTROL_SWAP_TRIM},
+                {"{\"Swap\":\"SwapOut\"}", CONTROL_SWAP_OUT},
+                {"{\"Swap\":\"Status\"}", CONTROL_SWAP_STATUS},
+        };
+        ControlRequest request;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_int_equal(round_trip(cases[i].json).kind, cases[i].kind);
+        request = round_trip("{\"Swap\":{\"Disable\":{\"slow_file_cleanup\":true}}}");
+        assert_int_equal(request.kind, CONTROL_SWAP_DISABLE);
+        assert_true(request.flag);
+        assert_false(round_trip("{\"Swap\":{\"Disable\":{\"slow_file_cleanup\":false}}}").flag);
+        refused("{\"Swap\":{\"Disable\":{}}}", "slow_file_cleanup");
+        refused("{\"Swap\":{\"Enable\":1}}", "takes no value");
+}
+
 static void test_what_only_crosvm_has_is_told_by_its_name(void **state) {
         static const struct {
                 const char *json, *name;
         } cases[] = {
                 {"\"MakeRT\"", "MakeRT"},
-                {"{\"Swap\":\"Enable\"}", "Swap"},
+                {"{\"Swap\":\"Nothing\"}", "Swap.Nothing"},
                 {"{\"UsbCommand\":{\"ListDevice\":{\"ports\":[1]}}}", "UsbCommand"},
                 {"{\"BalloonCommand\":\"WorkingSet\"}", "BalloonCommand.WorkingSet"},
                 {"{\"BalloonCommand\":{\"WorkingSetConfig\":{}}}",
@@ -218,8 +240,25 @@ static void test_answers_are_crosvms(void **state) {
                 {"vcpus", "0", "mmio", 2},
                 {"devices", "virtio-blk@3", "notify", 3},
         };
+        const ControlSwap swap = {
+                .state = "Active",
+                .resident_pages = 1,
+                .copied_from_file_pages = 2,
+                .copied_from_staging_pages = 3,
+                .zeroed_pages = 4,
+                .redundant_pages = 5,
+                .staging_pages = 6,
+                .swap_pages = 7,
+                .transition_pages = 8,
+                .transition_ms = 9,
+        };
         ControlBalloon balloon;
 
+        assert_answer(&(ControlAnswer){.kind = CONTROL_ANSWER_SWAP, .swap = swap},
+                      "{\"SwapStatus\":{\"state\":\"Active\",\"metrics\":{\"resident_pages\":1,"
+                      "\"copied_from_file_pages\":2,\"copied_from_staging_pages\":3,"
+                      "\"zeroed_pages\":4,\"redundant_pages\":5,\"staging_pages\":6,"
+                      "\"swap_pages\":7},\"state_transition\":{\"pages\":8,\"time_ms\":9}}}");
         assert_answer(&(ControlAnswer){.kind = CONTROL_OK}, "\"Ok\"");
         assert_answer(&(ControlAnswer){.kind = CONTROL_ERR, .error = 95}, "{\"Err\":95}");
         assert_answer(&(ControlAnswer){.kind = CONTROL_ANSWER_HOTPLUG, .bus = 9},
@@ -281,9 +320,15 @@ static void test_answers_are_read_back(void **state) {
                          0);
         assert_int_equal(answer.kind, CONTROL_ANSWER_STATE);
         assert_true(answer.vcpus_suspended && !answer.devices_suspended);
-        assert_int_equal(control_answer_parse("{\"SwapStatus\":{}}", &answer, &error), 0);
+        assert_int_equal(
+                control_answer_parse("{\"SwapStatus\":{\"state\":\"Ready\"}}", &answer, &error), 0);
+        assert_int_equal(answer.kind, CONTROL_ANSWER_SWAP);
+        assert_string_equal(answer.text, "{\"state\":\"Ready\"}");
+        free(answer.text);
+
+        assert_int_equal(control_answer_parse("{\"UsbResponse\":{}}", &answer, &error), 0);
         assert_int_equal(answer.kind, CONTROL_ANSWER_OTHER);
-        assert_string_equal(answer.text, "{\"SwapStatus\":{}}");
+        assert_string_equal(answer.text, "{\"UsbResponse\":{}}");
         free(answer.text);
         assert_int_equal(control_answer_parse("[]", &answer, &error), -EINVAL);
 }
@@ -326,6 +371,7 @@ int main(void) {
                 cmocka_unit_test(test_bare_names_are_crosvms),
                 cmocka_unit_test(test_members_arrive),
                 cmocka_unit_test(test_a_snapshot_is_asked_for_as_in_crosvm),
+                cmocka_unit_test(test_swapping_is_asked_for_as_in_crosvm),
                 cmocka_unit_test(test_what_only_crosvm_has_is_told_by_its_name),
                 cmocka_unit_test(test_anything_else_is_refused_with_its_place),
                 cmocka_unit_test(test_answers_are_crosvms),

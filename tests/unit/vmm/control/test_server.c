@@ -150,10 +150,10 @@ static void test_requests_reach_their_handler_and_answers_their_client(void **st
         hear(a, "\"Ok\"");
         hear_nothing(a);
         hear(b, "Stats: this machine has no device for it");
-        say(b, "{\"Swap\":\"Enable\"}");
+        say(b, "{\"UsbCommand\":\"ListDevice\"}");
         say(b, "\"Quit\"");
         turn(f);
-        hear(b, "Swap: not supported by this VMM");
+        hear(b, "UsbCommand: not supported by this VMM");
         hear(b, "unknown request");
 }
 
