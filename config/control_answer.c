@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/balloon_message.h"
 #include "config/control_message.h"
 #include "config/json_reader.h"
 #include "config/json_writer.h"
@@ -30,29 +31,6 @@ static struct json_object *child(struct json_object *object, const char *key) {
                 return found;
         found = json_object_new_object();
         return json_add_consume(object, key, found) < 0 ? NULL : found;
-}
-
-static int add_count(struct json_object *object, const char *key, uint64_t value) {
-        if (value == CONTROL_UNKNOWN)
-                return json_object_object_add(object, key, NULL) < 0 ? -ENOMEM : 0;
-        return json_add_consume(object, key, json_object_new_uint64(value));
-}
-
-static int build_balloon(const ControlBalloon *balloon, struct json_object *body) {
-        const struct {
-                const char *key;
-                uint64_t value;
-        } members[] = {
-#define CONTROL_BALLOON_PAIR(member) {#member, balloon->member},
-                CONTROL_BALLOON_TABLE(CONTROL_BALLOON_PAIR)
-#undef CONTROL_BALLOON_PAIR
-        };
-        struct json_object *stats = child(body, "stats");
-        int r = stats ? 0 : -ENOMEM;
-
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(members); i++)
-                r = add_count(stats, members[i].key, members[i].value);
-        return r < 0 ? r : add_count(body, "balloon_actual", balloon->balloon_actual);
 }
 
 static int build_vcpus(const ControlAnswer *answer, struct json_object *body) {
@@ -82,7 +60,7 @@ static int build_stats(const ControlAnswer *answer, struct json_object *body) {
 
                 if (!object)
                         return -ENOMEM;
-                r = add_count(object, counter->counter, counter->value);
+                r = json_add_count(object, counter->counter, counter->value);
                 if (r < 0)
                         return r;
         }
@@ -150,12 +128,12 @@ static int build_swap(const ControlSwap *swap, struct json_object *body) {
         if (!metrics)
                 return -ENOMEM;
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(members); i++)
-                r = add_count(metrics, members[i].key, members[i].value);
+                r = json_add_count(metrics, members[i].key, members[i].value);
         transition = r < 0 ? NULL : child(body, "state_transition");
         if (!transition)
                 return -ENOMEM;
-        r = add_count(transition, "pages", swap->transition_pages);
-        return r < 0 ? r : add_count(transition, "time_ms", swap->transition_ms);
+        r = json_add_count(transition, "pages", swap->transition_pages);
+        return r < 0 ? r : json_add_count(transition, "time_ms", swap->transition_ms);
 }
 
 static int build(const ControlAnswer *answer, struct json_object *root) {
@@ -168,7 +146,7 @@ static int build(const ControlAnswer *answer, struct json_object *root) {
                 return json_add_string(root, KEY_ERR_STRING, answer->text);
         case CONTROL_ANSWER_BALLOON:
                 body = child(root, KEY_BALLOON);
-                return body ? build_balloon(&answer->balloon, body) : -ENOMEM;
+                return body ? balloon_stats_build(&answer->balloon, body) : -ENOMEM;
         case CONTROL_ANSWER_HOTPLUG:
                 body = child(root, KEY_HOTPLUG);
                 return body ? build_hotplug(answer, body) : -ENOMEM;

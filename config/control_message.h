@@ -26,6 +26,7 @@
         X(EXIT, NULL, "Exit")                                                                      \
         X(POWERBTN, NULL, "Powerbtn")                                                              \
         X(SLEEPBTN, NULL, "Sleepbtn")                                                              \
+        X(MAKE_RT, NULL, "MakeRT")                                                                 \
         X(GPE, NULL, "Gpe")                                                                        \
         X(SUSPEND_VCPUS, NULL, "SuspendVcpus")                                                     \
         X(RESUME_VCPUS, NULL, "ResumeVcpus")                                                       \

@@ -25,11 +25,10 @@ static const RequestName names[] = {
 
 /* What crosvm knows and this VMM does not have: answered by name. */
 static const char *const unsupported[] = {
-        "BatCommand",         "GetVmDescriptor",  "GpuCommand",
-        "HotPlugVfioCommand", "MakeRT",           "PciPme",
-        "RegisterListener",   "RegisterMemory",   "Rtc",
-        "SndCommand",         "Throttle",         "Unregister",
-        "UnregisterListener", "UnregisterMemory", "UsbCommand",
+        "BatCommand",       "GetVmDescriptor",  "GpuCommand",     "HotPlugVfioCommand",
+        "PciPme",           "RegisterListener", "RegisterMemory", "Rtc",
+        "SndCommand",       "Throttle",         "Unregister",     "UnregisterListener",
+        "UnregisterMemory", "UsbCommand",
 };
 
 /** control_request_deinit() - release what @request owns */
@@ -286,6 +285,7 @@ static int read_body(const JsonValue *value, Reading *reading, TextError *reterr
         case CONTROL_EXIT:
         case CONTROL_POWERBTN:
         case CONTROL_SLEEPBTN:
+        case CONTROL_MAKE_RT:
         case CONTROL_SUSPEND_VCPUS:
         case CONTROL_RESUME_VCPUS:
         case CONTROL_SUSPEND_VM:
@@ -323,6 +323,7 @@ static bool has_body(ControlKind kind) {
         case CONTROL_EXIT:
         case CONTROL_POWERBTN:
         case CONTROL_SLEEPBTN:
+        case CONTROL_MAKE_RT:
         case CONTROL_SUSPEND_VCPUS:
         case CONTROL_RESUME_VCPUS:
         case CONTROL_SUSPEND_VM:
@@ -517,6 +518,7 @@ static int build_members(const ControlRequest *request, struct json_object *body
         case CONTROL_EXIT:
         case CONTROL_POWERBTN:
         case CONTROL_SLEEPBTN:
+        case CONTROL_MAKE_RT:
         case CONTROL_SUSPEND_VCPUS:
         case CONTROL_RESUME_VCPUS:
         case CONTROL_SUSPEND_VM:

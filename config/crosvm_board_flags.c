@@ -119,6 +119,15 @@ static int parse_nothing(VmmConfig *config, const char *value, TextError *reterr
         return 0;
 }
 
+static int parse_balloon_bias(VmmConfig *config, const char *value, TextError *reterr) {
+        const char *digits = *value == '-' ? value + 1 : value;
+        uint32_t mib;
+
+        if (parse_u32(digits, &mib) < 0)
+                return text_error_set(reterr, -EINVAL, "expected a number of MiB, not '%s'", value);
+        return 0;
+}
+
 static int parse_swiotlb(VmmConfig *config, const char *value, TextError *reterr) {
         uint32_t mib;
 
@@ -313,6 +322,14 @@ const Flag crosvm_board_flags[] = {
          .parse = parse_swiotlb,
          .emit = crosvm_flag_emit_nothing,
          .help = "a pool that only a device tree can name: none on x86"},
+        {.name = "balloon-bias-mib",
+         .scope = SCOPE_RUN,
+         .group = GROUP_ACCEPTED,
+         .kind = FLAG_CUSTOM,
+         .metavar = "MIB",
+         .parse = parse_balloon_bias,
+         .emit = crosvm_flag_emit_nothing,
+         .help = "of a policy that crosvm no longer has: nothing"},
         {.name = "no-syslog",
          .scope = SCOPE_GLOBAL,
          .group = GROUP_ACCEPTED,

@@ -6,17 +6,21 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 
-/* Why not, where several share the reason. */
+/* Why not, where several share the reason. docs/OPTIONS.md has a table for each kind. */
 #define MEDIA "no display, GPU, input, camera or sound device yet"
-#define WINDOWS "crosvm for Windows only"
 #define PROTECTED "protected VMs need hardware for them"
-#define DEVICE_TREE "a device tree, or a device of Arm boards: not on x86"
-#define FREQUENCY "of frequency scaling that the guest takes part in: none here"
+#define PLATFORM "of devices that are not on PCI"
+#define DEVICE_TREE "of a device tree, which kernels for x86 are built without"
+#define ARM "crosvm too has it for Arm processors only"
+#define WINDOWS "crosvm for Windows only"
+#define ANDROID "crosvm for Android only"
+#define DRIVER(what) "Linux has no driver for " what
+#define HWP "KVM has no registers of hardware-controlled performance states (IA32_HWP_*) for guests"
+#define WORKING_SETS "the balloon of Linux knows of no working sets"
+#define VHOST_USER "of vhost-user devices only block, fs, net, rng and vsock"
 #define COLD_PASSTHROUGH                                                                           \
         "functions of the host come with --vfio at the start, and stay: the sandbox opens no more"
-#define PLATFORM "of devices that are not on PCI"
-#define VHOST_USER "of vhost-user devices only block, fs, net, rng and vsock"
-#define REMOVED "removed from crosvm; see the option that took its place"
+#define REMOVED "removed from crosvm"
 
 typedef struct Refused {
         const char *name, *reason;
@@ -27,32 +31,31 @@ static const Refused run_options[] = {
         {"ac97", MEDIA},
         {"android-display-service", MEDIA},
         {"android-fstab", DEVICE_TREE},
-        {"balloon-bias-mib",
-         "the balloon takes the size that the control socket says, with no policy of its own"},
-        {"balloon-control", "the balloon is told by the control socket"},
-        {"balloon-ws-num-bins", "working sets need a balloon driver that is not in Linux"},
-        {"balloon-ws-reporting", "working sets need a balloon driver that is not in Linux"},
-        {"battery", "needs the Goldfish battery, for which distributions' kernels have no driver"},
+        {"balloon-ws-num-bins", WORKING_SETS},
+        {"balloon-ws-reporting", WORKING_SETS},
+        {"battery", "Debian's kernels are built without the driver of the Goldfish battery"},
         {"bus-lock-ratelimit", "needs a processor that tells of bus locks"},
         {"cfg", REMOVED},
-        {"coiommu", "guests have no IOMMU"},
-        {"cpu-capacity", FREQUENCY},
-        {"cpu-frequencies-khz", FREQUENCY},
-        {"cpu-ipc-ratio", FREQUENCY},
+        {"coiommu", DRIVER("a CoIOMMU")},
+        {"cpu-capacity", DEVICE_TREE},
+        {"cpu-frequencies-khz", ARM},
+        {"cpu-ipc-ratio", ARM},
         {"cras-snd", MEDIA},
         {"crash-pipe-name", WINDOWS},
-        {"delay-rt", "of MakeRT, for which the VMM would have to keep CAP_SYS_NICE"},
-        {"dev-pm", "of pKVM, which is not on x86"},
+        {"dev-pm", ARM},
         {"device-tree-overlay", DEVICE_TREE},
         {"display-window-keyboard", MEDIA},
         {"display-window-mouse", MEDIA},
         {"dump-device-tree-blob", DEVICE_TREE},
-        {"dynamic-power-coefficient", FREQUENCY},
-        {"enable-hwp", FREQUENCY},
-        {"enable-pnp-data", "guests do not get the host's registers of power and temperature"},
+        {"dynamic-power-coefficient", DEVICE_TREE},
+        {"enable-hwp", HWP},
+        {"enable-pnp-data", REMOVED},
         {"evdev", MEDIA},
+        {"exit-stats", WINDOWS},
         {"fdt-position", DEVICE_TREE},
-        {"ffa", "of Arm processors"},
+        {"ffa", ARM},
+        {"force-disable-readonly-mem",
+         "for KVMs whose read-only memory is broken, which those of x86 are not"},
         {"gpu", MEDIA},
         {"gpu-cgroup-path", MEDIA},
         {"gpu-display", MEDIA},
@@ -60,56 +63,66 @@ static const Refused run_options[] = {
         {"gpu-server-cgroup-path", MEDIA},
         {"host-guid", WINDOWS},
         {"input", MEDIA},
-        {"itmt", FREQUENCY},
+        {"itmt", HWP},
+        {"kernel-log-file", WINDOWS},
         {"keyboard", MEDIA},
+        {"log-file", WINDOWS},
+        {"logs-directory", WINDOWS},
         {"media-decoder", MEDIA},
         {"mouse", MEDIA},
+        {"mte", ARM},
         {"multi-touch", MEDIA},
-        {"pcie-root-port", REMOVED},
+        {"pcie-root-port", REMOVED "; --pci-hotplug-slots took its place"},
         {"privileged-vm", REMOVED},
         {"process-invariants-handle", WINDOWS},
         {"process-invariants-size", WINDOWS},
+        {"product-channel", WINDOWS},
+        {"product-name", WINDOWS},
+        {"product-version", WINDOWS},
         {"protected-vm", PROTECTED},
         {"protected-vm-with-firmware", PROTECTED},
         {"protected-vm-without-firmware", PROTECTED},
-        {"pvclock", "needs a device that Linux has no driver for"},
+        {"pvclock", DRIVER("virtio-pvclock")},
         {"rotary", MEDIA},
-        {"seccomp-policy-dir", "the filter is built in"},
+        {"seccomp-policy-dir", "of crosvm's device processes, a file of rules for each; here each "
+                               "kind of thread has a filter that is built in"},
+        {"service-pipe-name", WINDOWS},
         {"simple-media-device", MEDIA},
         {"single-touch", MEDIA},
-        {"slirp-capture-file", REMOVED},
-        {"smccc-trng", "of Arm processors; x86 has RDRAND and virtio-rng"},
+        {"slirp-capture-file", WINDOWS},
+        {"smccc-trng", ARM},
         {"sound", MEDIA},
         {"swap-interval", "crosvm has swap-interval-ms= as a key of --pmem, and no such option"},
         {"switches", MEDIA},
+        {"task-profiles", ANDROID},
         {"touch-device", MEDIA},
         {"trackpad", MEDIA},
         {"tube-fd", WINDOWS},
+        {"unprotected-vm-with-firmware", PROTECTED},
         {"v4l2-proxy", MEDIA},
         {"vfio-isolate-hotplug", COLD_PASSTHROUGH},
         {"vfio-platform", PLATFORM},
         {"vfio-platform-pm", PLATFORM},
-        {"vhost-scmi", PROTECTED},
+        {"vhost-scmi", ARM},
         {"vhost-user-console", VHOST_USER},
-        {"vhost-user-gpu", VHOST_USER},
+        {"vhost-user-gpu", MEDIA},
         {"vhost-user-mac80211-hwsim", VHOST_USER},
-        {"vhost-user-snd", VHOST_USER},
-        {"vhost-user-wl", VHOST_USER},
+        {"vhost-user-snd", MEDIA},
+        {"vhost-user-wl", DRIVER("virtio-wl")},
         {"video-decoder", MEDIA},
         {"video-encoder", MEDIA},
-        {"virt-cpufreq", FREQUENCY},
-        {"virt-cpufreq-upstream", FREQUENCY},
+        {"virt-cpufreq", ARM},
+        {"virt-cpufreq-upstream", ARM},
         {"virtio-input-evdevs", MEDIA},
         {"virtio-snd", MEDIA},
-        {"vtpm-proxy", "needs a device that Linux has no driver for"},
+        {"vtpm-proxy", DRIVER("virtio-tpm")},
         {"wayland-sock", MEDIA},
         {"x-display", MEDIA},
 };
 
 static const char *const commands[] = {
-        "balloon_ws", "battery", "create_composite", "create_qcow2", "device",
-        "devices",    "gpu",     "make_rt",          "snd",          "usb",
-        "version",    "vfio",
+        "balloon_ws", "battery", "create_composite", "create_qcow2", "device", "devices", "gpu",
+        "snd",        "usb",     "version",          "vfio",
 };
 
 /** crosvm_run_option_reason() - why this version refuses --@name of crosvm's `run`; NULL: crosvm has none of that name */

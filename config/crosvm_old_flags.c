@@ -54,6 +54,17 @@ static int parse_rw_root(VmmConfig *config, const char *value, TextError *reterr
 #define OLD_NET_FLAG(name_, metavar_, parse_, help_)                                               \
         OLD_FLAG_TIMES(false, name_, 0, metavar_, parse_, help_)
 
+/* crosvm had the device before it had a choice of hypervisors. */
+static int parse_kvm_device(VmmConfig *config, const char *value, TextError *reterr) {
+        if (!*value)
+                return text_error_set(reterr, -EINVAL, "the value is empty");
+        if (config->kvm_device)
+                return text_error_set(reterr, -EINVAL, "the device is given twice");
+        config->hypervisor = VMM_HYPERVISOR_KVM;
+        config->kvm_device = strdup(value);
+        return config->kvm_device ? 0 : -ENOMEM;
+}
+
 static int parse_lock(VmmConfig *config, const char *value, TextError *reterr) {
         config->lock_guest_memory = true;
         return 0;
@@ -83,6 +94,8 @@ const Flag crosvm_old_flags[] = {
                  "--vhost-user vsock,LIST"),
         OLD_FLAG("pci-start", 0, "N", crosvm_pci_start_parse, "--pci mem=[start=N,...] up to ECAM"),
         OLD_FLAG("pcie-ecam", 0, "START,SIZE", crosvm_pcie_ecam_parse, "--pci ecam=[...]"),
+        OLD_FLAG_TIMES(false, "kvm-device", 0, "PATH", parse_kvm_device,
+                       "--hypervisor kvm[device=PATH]"),
         OLD_FLAG("lock-guest-memory-dontneed", 0, NULL, parse_lock, "--lock-guest-memory"),
 };
 

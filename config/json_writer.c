@@ -42,6 +42,13 @@ int json_append_consume(struct json_object *array, struct json_object *value) {
         return 0;
 }
 
+/** json_add_count() - add a number to @object; UINT64_MAX is null, for it is not known. Return: 0 or -ENOMEM. */
+int json_add_count(struct json_object *object, const char *key, uint64_t value) {
+        if (value == UINT64_MAX)
+                return json_object_object_add(object, key, NULL) < 0 ? -ENOMEM : 0;
+        return json_add_consume(object, key, json_object_new_uint64(value));
+}
+
 /** json_text() - a tree as text on one line; owned by the caller. Return: 0 or -ENOMEM. */
 int json_text(struct json_object *json, char **ret) {
         const char *text = json_object_to_json_string_ext(

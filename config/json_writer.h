@@ -13,4 +13,5 @@ int json_add_string(struct json_object *object, const char *key, const char *tex
 int json_add_number(struct json_object *object, const char *key, uint64_t number);
 int json_add_bool(struct json_object *object, const char *key, bool on);
 int json_append_consume(struct json_object *array, struct json_object *value);
+int json_add_count(struct json_object *object, const char *key, uint64_t value);
 int json_text(struct json_object *json, char **ret);

@@ -74,6 +74,7 @@ void vmm_config_deinit(VmmConfig *config) {
         free(config->socket);
         free(config->gdb);
         free(config->ramdump);
+        free(config->balloon_control);
         free(config->restore);
         free(config->swap);
         free(config->vsock_socket_dir);
@@ -310,6 +311,9 @@ static int check_balloon(const VmmConfig *config, TextError *reterr) {
                 return text_error_set(
                         reterr, -EINVAL,
                         "--balloon-page-reporting and --no-balloon exclude each other");
+        if (config->no_balloon && config->balloon_control)
+                return text_error_set(reterr, -EINVAL,
+                                      "--balloon-control and --no-balloon exclude each other");
         if (config->no_balloon && config->strict_balloon)
                 return text_error_set(reterr, -EINVAL,
                                       "--strict-balloon and --no-balloon exclude each other");

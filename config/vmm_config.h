@@ -172,6 +172,7 @@ typedef struct VmmConfig {
         bool boost_uclamp;
         bool no_balloon;
         bool balloon_page_reporting;
+        char *balloon_control; /* owned, optional: socket of whoever sizes the balloon, or /proc/self/fd/N */
         uint64_t init_memory_bytes; /* RAM that the guest starts with; 0: all of it */
         bool no_usb;                /* accepted: there is no USB */
         bool disable_sandbox;

@@ -16,6 +16,7 @@ typedef struct VmmCpus {
         CpuSet affinity;       /* the host's, for all vCPUs; empty: anywhere */
         CpuSet *vcpu_affinity; /* owned, VM_VCPUS_MAX, empty ones: anywhere; NULL: @affinity holds */
         CpuSet realtime;       /* vCPUs whose threads have a real-time policy */
+        bool delay_realtime;   /* not before the control socket says so */
         bool core_scheduling; /* no vCPU shares a core of the host with a thread it does not trust */
         bool vm_core_scheduling; /* the same, but the VM's threads trust each other */
         char *cgroup_path;       /* owned, optional: where vCPU threads go */

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages of the control socket, both ways: what is accepted and written again must be accepted and read the same. */
+/*
+ * Messages of the control socket, both ways: what is accepted and written again must be accepted and read the same. And
+ * commands to the balloon.
+ */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/balloon_message.h"
 #include "config/control_message.h"
 
 #define N_FDS 3u
@@ -33,6 +37,16 @@ static void check_request(const char *json) {
         control_request_deinit(&request);
 }
 
+static void check_balloon_command(const char *json) {
+        _cleanup_(text_error_deinit) TextError error = {0};
+        BalloonCommand command;
+
+        if (balloon_command_parse(json, &command, &error) == 0)
+                assert(command.kind <= BALLOON_WORKING_SET_CONFIG && command.bytes <= INT64_MAX);
+        else
+                assert(error.message);
+}
+
 static void check_answer(const char *json) {
         _cleanup_(text_error_deinit) TextError error = {0};
         ControlAnswer answer;
@@ -53,5 +67,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         text[size] = '\0';
         check_request(text);
         check_answer(text);
+        check_balloon_command(text);
         return 0;
 }

@@ -75,6 +75,28 @@ for option in "--core-scheduling true" "--per-vm-core-scheduling" "--rt-cpus 0";
         check "$option works, or is an error that names it" works_or_refuses "${option%% *}" $option
 done
 
+policies() { # of the vCPUs' threads, in their order: "name policy priority"
+        local thread stat
+        for thread in /proc/[0-9]*/task/*; do
+                grep -qz -e "path=$work/later,hardware" "${thread%/task/*}/cmdline" 2>>grep.log || continue
+                stat=$(cat "$thread/stat" 2>>cat.log)
+                [ "${stat#*(vcpu}" = "$stat" ] || echo "$stat" | awk '{ print $2, $41, $40 }'
+        done | sort
+}
+begun() { grep -q "init reached" later 2>grep.log || ! kill -0 "$1" 2>kill.log; } # PROCESS
+boot "$work/later" hang --cpus 2 --rt-cpus 1 --delay-rt --socket later.sock &
+eventually begun $!
+same "with --delay-rt no vCPU is real-time from the start" "(vcpu0) 0 0 (vcpu1) 0 0" "$(policies | tr '\n' ' ' | sed 's/ $//')"
+made=0
+"$vmm" make_rt later.sock 2>make_rt.log || made=1
+if prlimit --rtprio=6 true 2>prlimit.log; then
+        same "make_rt makes those of --rt-cpus, in the sandbox" "0 (vcpu0) 0 0 (vcpu1) 2 6" "$made $(policies | tr '\n' ' ' | sed 's/ $//')"
+else
+        check "make_rt is an error that names the vCPU, where the host forbids it" grep -q "MakeRT: vCPU 1: Operation not permitted" make_rt.log
+fi
+"$vmm" stop later.sock
+wait $!
+
 # ---- the board ----
 # An SSDT with Name (VIVX, 42): a header, whose checksum is put in behind, and seven bytes.
 printf 'SSDT\053\0\0\0\002\0VIVARMVIVATEST\001\0\0\0TEST\001\0\0\0\010VIVX\012\052' >ssdt
@@ -121,7 +143,8 @@ check "--mmio-address-range that leaves nothing is refused" refuses "--mmio-addr
 
 # ---- who reads disks, and whose log it is ----
 truncate -s 1M disk.img
-has_read() { grep -q "step run: ok" served 2>grep.log || ! kill -0 "$1" 2>kill.log; } # PROCESS
+has_read() { grep -qE "step run: (ok|failed)" served 2>grep.log || ! kill -0 "$1" 2>kill.log; } # PROCESS
+explain() { tail -n 5 served vmm.log; }
 # serves OPTIONS...: of a guest that has read its disk, "disk" if the VMM has a thread for that, "ring" if it has an io_uring
 serves() {
         local task
@@ -129,7 +152,8 @@ serves() {
         boot "$work/served" run:dd+if=/dev/vda+of=/dev/null+bs=65536,hang "$@" &
         eventually has_read $!
         for task in $(pgrep -f "path=$work/served,hardware"); do
-                grep -lx disk "/proc/$task"/task/*/comm >tasks 2>>grep.log && echo disk
+                # A thread that ends meanwhile is an error of cat's, not of what it has read.
+                cat "/proc/$task"/task/*/comm 2>>cat.log | grep -qx disk && echo disk
                 find "/proc/$task/fd" -lname '*io_uring*' 2>>grep.log | grep -q . && echo ring
         done
         pkill -f "path=$work/served,hardware"

@@ -166,6 +166,8 @@ static const JailRule loop_rules[] = {
         WITH(pidfd_send_signal, JAIL_IS, 1, SIGKILL),
         /* /proc/self/fd: what a descriptor that came is. */
         ALLOW(readlink),
+        /* Of vCPUs, by MakeRT; as high as the limit that was set at the start. */
+        WITH(sched_setscheduler, JAIL_IS, 1, SCHED_RR),
         /* The narrower filter of disk workers. */
         ALLOW(seccomp),
         /* The debugger's connection. What a socket tells of its other end (SO_PEERPIDFD) is a way to signal it. */

@@ -3,8 +3,11 @@
 /* The memory balloon and what the control socket asks of it. A guest may be slow to answer, or never do. */
 
 #include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
 
 #include "base/checked.h"
+#include "base/fd.h"
 #include "vmm/machine/machine_internal.h"
 #include "vmm/mem/memmap.h"
 #include "vmm/virtio/devices.h"
@@ -29,21 +32,10 @@ static void got_stats(void *userdata, const VirtioBalloonStats *stats) {
 }
 
 static void answer_stats(MachineBalloon *balloon) {
-        ControlBalloon values = {.shared_memory = CONTROL_UNKNOWN,
-                                 .unevictable_memory = CONTROL_UNKNOWN};
-        uint64_t *const members[] = {
-                &values.swap_in,          &values.swap_out,    &values.major_faults,
-                &values.minor_faults,     &values.free_memory, &values.total_memory,
-                &values.available_memory, &values.disk_caches, &values.hugetlb_allocations,
-                &values.hugetlb_failures,
-        };
         ControlAnswer answer = {.kind = CONTROL_ANSWER_BALLOON};
 
-        _Static_assert(ELEMENTSOF(members) == VIRTIO_BALLOON_STATS, "each statistic has a name");
-        for (unsigned i = 0; i < VIRTIO_BALLOON_STATS; i++)
-                *members[i] = balloon->stats.values[i];
-        values.balloon_actual = virtio_balloon_actual(balloon->device);
-        answer.balloon = values;
+        balloon_tube_name_stats(&balloon->stats, virtio_balloon_actual(balloon->device),
+                                &answer.balloon);
         for (unsigned i = 0; i < balloon->n_asking; i++)
                 control_call_answer(balloon->asking[i], &answer);
         balloon->n_asking = 0;
@@ -136,15 +128,44 @@ static void on_stats(void *userdata, ControlCall *call) {
         arm(balloon);
 }
 
-/**
- * machine_add_balloon() - the balloon, unless @config has none, and its requests
- * @slot: PCI slot to use; advanced past it if used
- *
- * Return: 0 or negative errno.
- */
-int machine_add_balloon(Machine *machine, const VmmConfig *config, unsigned *slot) {
+/* ---- whoever else may tell it ---- */
+
+static int check_packets(int fd, TextError *reterr) {
+        socklen_t len = sizeof(int);
+        int type;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+                return text_error_set(reterr, -errno, "is no socket");
+        return type == SOCK_SEQPACKET
+                       ? 0
+                       : text_error_set(reterr, -EPROTOTYPE, "is no socket of packets");
+}
+
+static int connect_tube(Machine *machine, const VmmConfig *config, TextError *reterr) {
+        _cleanup_(fd_closep) int fd = -EBADF;
+        char name[160];
+        int r;
+
+        (void) snprintf(name, sizeof(name), "--balloon-control %s", config->balloon_control);
+        fd = machine_connect_process(config->balloon_control, SOCK_SEQPACKET, 0, reterr);
+        if (fd < 0)
+                return text_error_prefix(reterr, fd, "--balloon-control");
+        r = check_packets(fd, reterr);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "%s", name);
+        return balloon_tube_new_consume(machine->loop, TAKE_FD(fd), name, config->memory_bytes,
+                                        &machine->balloon.tube);
+}
+
+static void refuse(void *userdata, ControlCall *call) {
+        control_call_fail(call, "the balloon is told by --balloon-control");
+}
+
+/* ---- life ---- */
+
+static int new_device(Machine *machine, const VmmConfig *config) {
         MachineBalloon *balloon = &machine->balloon;
-        const VirtioBalloonConfig device = {
+        VirtioBalloonConfig device = {
                 .loop = machine->loop,
                 .strict = config->strict_balloon,
                 .reporting = config->balloon_page_reporting,
@@ -156,19 +177,47 @@ int machine_add_balloon(Machine *machine, const VmmConfig *config, unsigned *slo
         };
         int r;
 
-        if (config->no_balloon)
-                return 0;
-        r = loop_add_timer(machine->loop, timer_fires, machine, &balloon->timer);
-        if (r < 0)
-                return r;
+        if (balloon->tube) {
+                device.stats = balloon_tube_got_stats;
+                device.resized = balloon_tube_resized;
+                device.served = balloon_tube_served;
+                device.userdata = balloon->tube;
+        }
         r = virtio_balloon_new(&device, &balloon->device);
         if (r < 0)
                 return r;
         balloon->target_bytes = device.target_bytes;
+        if (balloon->tube)
+                balloon_tube_set_device(balloon->tube, balloon->device);
+        return 0;
+}
+
+/**
+ * machine_add_balloon() - the balloon, unless @config has none, and its requests
+ * @slot: PCI slot to use; advanced past it if used
+ *
+ * Return: 0; negative errno, with a sentence if there is one.
+ */
+int machine_add_balloon(Machine *machine, const VmmConfig *config, unsigned *slot,
+                        TextError *reterr) {
+        MachineBalloon *balloon = &machine->balloon;
+        int r;
+
+        if (config->no_balloon)
+                return 0;
+        r = config->balloon_control ? connect_tube(machine, config, reterr) : 0;
+        if (r == 0)
+                r = loop_add_timer(machine->loop, timer_fires, machine, &balloon->timer);
+        if (r == 0)
+                r = new_device(machine, config);
+        if (r < 0)
+                return r;
         r = machine_add_virtio(machine, balloon->device, machine_next_slot(machine, slot, 0));
         if (r < 0)
                 return r;
-        control_server_handle(machine->control, CONTROL_BALLOON_ADJUST, on_adjust, machine);
-        control_server_handle(machine->control, CONTROL_BALLOON_STATS, on_stats, machine);
+        control_server_handle(machine->control, CONTROL_BALLOON_ADJUST,
+                              balloon->tube ? refuse : on_adjust, machine);
+        control_server_handle(machine->control, CONTROL_BALLOON_STATS,
+                              balloon->tube ? refuse : on_stats, machine);
         return 0;
 }

@@ -149,6 +149,7 @@ int machine_open_control(Machine *machine, const VmmConfig *config, TextError *r
         machine_handle_disk_requests(machine);
         machine_handle_network_requests(machine);
         machine_handle_stats_request(machine);
+        machine_handle_placement_request(machine);
         if (!config->socket)
                 return 0;
         if (config->suspended_vcpus)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "vmm/machine/machine_internal.h"
 #include "vmm/virtio/devices.h"
@@ -12,7 +13,7 @@ static int open_socket(const VmmFolder *folder, unsigned timeout_ms, TextError *
         char path[32];
 
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", folder->socket_fd);
-        return machine_connect_process(folder->socket ?: path, timeout_ms, reterr);
+        return machine_connect_process(folder->socket ?: path, SOCK_STREAM, timeout_ms, reterr);
 }
 
 static int new_folder(Machine *machine, const VmmFolder *folder, unsigned timeout_ms,

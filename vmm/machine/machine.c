@@ -296,7 +296,7 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
         r = machine_add_vsock(machine, config, &slot, reterr);
         if (r < 0)
                 return r;
-        r = machine_add_balloon(machine, config, &slot);
+        r = machine_add_balloon(machine, config, &slot, reterr);
         if (r < 0)
                 return r;
         if (!config->no_rng) {
@@ -457,6 +457,7 @@ Machine *machine_free(Machine *machine) {
         (void) control_server_free(machine->control);
         (void) pci_hotplug_free(machine->pci_hotplug);
         (void) pci_root_free(machine->pci);
+        (void) balloon_tube_free(machine->balloon.tube);
         (void) vfio_container_free(machine->vfio);
         for (unsigned i = 0; i < MACHINE_COM_PORTS; i++)
                 (void) uart8250_free(machine->uarts[i]);

@@ -20,6 +20,7 @@
 #include "vmm/irq/pit.h"
 #include "vmm/jail/jail.h"
 #include "vmm/legacy/devices.h"
+#include "vmm/machine/balloon_tube.h"
 #include "vmm/machine/machine.h"
 #include "vmm/mem/bus.h"
 #include "vmm/pci/hotplug.h"
@@ -87,8 +88,9 @@ typedef struct MachineJob {
 
 /* What options want of the threads of vCPUs. */
 typedef struct MachinePlacement {
-        CpuSet *affinity; /* owned, one for each vCPU; empty: anywhere */
-        CpuSet realtime;  /* vCPUs */
+        CpuSet *affinity;    /* owned, one for each vCPU; empty: anywhere */
+        CpuSet realtime;     /* vCPUs */
+        bool delay_realtime; /* until MakeRT */
         bool core_scheduling, vm_core_scheduling;
         bool boost_uclamp;
         int cgroup_fd; /* owned: where a thread writes itself; -EBADF: stay */
@@ -155,6 +157,7 @@ typedef struct MachineFirmware {
 
 typedef struct MachineBalloon {
         VirtioDevice *device; /* borrowed from the bus; NULL: there is none */
+        BalloonTube *tube;    /* owned; NULL: the control socket tells it, with all that follows */
         LoopSource *timer;
         uint64_t target_bytes;
         ControlCall *adjusting; /* owned until answered: waits for the guest to reach the target */
@@ -271,7 +274,8 @@ int machine_add_stubs(Machine *machine, const VmmConfig *config, TextError *rete
 int machine_add_virtio(Machine *machine, VirtioDevice *device, unsigned slot);
 
 /* balloon.c */
-int machine_add_balloon(Machine *machine, const VmmConfig *config, unsigned *slot);
+int machine_add_balloon(Machine *machine, const VmmConfig *config, unsigned *slot,
+                        TextError *reterr);
 
 /* consoles.c */
 int machine_add_consoles(Machine *machine, const VmmConfig *config, unsigned *slot,
@@ -343,7 +347,7 @@ int machine_open_vhost(Machine *machine, const char *path, Vhost **ret, TextErro
 int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
 
 /* vhost_user.c */
-int machine_connect_process(const char *path, unsigned timeout_ms, TextError *reterr);
+int machine_connect_process(const char *path, int type, unsigned timeout_ms, TextError *reterr);
 unsigned machine_process_queue_size(unsigned wanted);
 int machine_add_vhost_users(Machine *machine, const VmmConfig *config, unsigned *slot,
                             TextError *reterr);
@@ -361,6 +365,7 @@ int machine_init_placement(MachinePlacement *placement, const VmmConfig *config,
 void machine_deinit_placement(MachinePlacement *placement);
 int machine_place_threads(const MachinePlacement *placement, const char **ret_option);
 int machine_place_vcpu(const MachinePlacement *placement, unsigned index, const char **ret_option);
+void machine_handle_placement_request(Machine *machine);
 
 /* uclamp.c */
 int machine_boost_thread(void);

@@ -126,6 +126,7 @@ int machine_init_placement(MachinePlacement *placement, const VmmConfig *config,
         *placement = (MachinePlacement){
                 .cgroup_fd = -EBADF,
                 .realtime = cpus->realtime,
+                .delay_realtime = cpus->delay_realtime,
                 .core_scheduling = cpus->core_scheduling,
                 .vm_core_scheduling = cpus->vm_core_scheduling,
                 .boost_uclamp = config->boost_uclamp,
@@ -166,10 +167,11 @@ static int set_affinity(const CpuSet *cpus) {
         return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
 }
 
-static int set_realtime(void) {
+/* @tid: 0 is the calling thread. */
+static int set_realtime(pid_t tid) {
         const struct sched_param param = {.sched_priority = REALTIME_PRIORITY};
 
-        return sched_setscheduler(0, SCHED_RR, &param) < 0 ? -errno : 0;
+        return sched_setscheduler(tid, SCHED_RR, &param) < 0 ? -errno : 0;
 }
 
 static int isolate_core(void) {
@@ -217,5 +219,28 @@ int machine_place_vcpu(const MachinePlacement *placement, unsigned index, const 
         if (r < 0)
                 return r;
         *ret_option = "--rt-cpus";
-        return cpu_set_has(&placement->realtime, index) ? set_realtime() : 0;
+        return cpu_set_has(&placement->realtime, index) && !placement->delay_realtime
+                       ? set_realtime(0)
+                       : 0;
+}
+
+static void on_make_realtime(void *userdata, ControlCall *call) {
+        const Machine *machine = userdata;
+        const MachinePlacement *placement = &machine->placement;
+
+        for (unsigned i = 0; placement->delay_realtime && i < machine->n_vcpus; i++) {
+                int r = cpu_set_has(&placement->realtime, i) ? set_realtime(machine->vcpus[i].tid)
+                                                             : 0;
+
+                if (r < 0) {
+                        control_call_fail(call, "vCPU %u: %s", i, strerror(-r));
+                        return;
+                }
+        }
+        control_call_ok(call);
+}
+
+/** machine_handle_placement_request() - serve MakeRT */
+void machine_handle_placement_request(Machine *machine) {
+        control_server_handle(machine->control, CONTROL_MAKE_RT, on_make_realtime, machine);
 }

@@ -19,9 +19,9 @@
 /* A socket that is there but not listened to gives no event; so it is tried again, as often as crosvm does. */
 #define RETRY_NSEC 1000000
 
-static int connect_path(const char *path, unsigned timeout_ms, TextError *reterr) {
+static int connect_path(const char *path, int type, unsigned timeout_ms, TextError *reterr) {
         const uint64_t deadline = clock_monotonic_nsec() + timeout_ms * UINT64_C(1000000);
-        _cleanup_(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        _cleanup_(fd_closep) int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
         struct sockaddr_un address = {.sun_family = AF_UNIX};
 
         if (fd < 0)
@@ -40,17 +40,18 @@ static int connect_path(const char *path, unsigned timeout_ms, TextError *reterr
 }
 
 /**
- * machine_connect_process() - the socket of a vhost-user process
+ * machine_connect_process() - the socket of a process that serves a device, or tells it what to do
  * @path:        where it listens, or /proc/self/fd/N, an inherited socket that is connected to it
+ * @type:        SOCK_STREAM, SOCK_SEQPACKET
  * @timeout_ms:  how long it may take for it to listen
  *
  * Return: the descriptor; negative errno with a sentence.
  */
-int machine_connect_process(const char *path, unsigned timeout_ms, TextError *reterr) {
+int machine_connect_process(const char *path, int type, unsigned timeout_ms, TextError *reterr) {
         int fd;
 
         if (!fd_path_parse(path, &fd))
-                return connect_path(path, timeout_ms, reterr);
+                return connect_path(path, type, timeout_ms, reterr);
         fd = fd_path_open(path, O_RDWR, 0);
         return fd >= 0 ? fd
                        : text_error_set(reterr, fd, "cannot inherit descriptor %s: %s", path,
@@ -83,7 +84,8 @@ static int new_device(Machine *machine, const VmmConfig *config, const VmmVhostU
 
         (void) snprintf(name, sizeof(name), "--vhost-user %s,socket=%s",
                         vmm_vhost_user_type_names[wanted->type], wanted->socket);
-        fd = machine_connect_process(wanted->socket, config->vhost_user_timeout_ms, reterr);
+        fd = machine_connect_process(wanted->socket, SOCK_STREAM, config->vhost_user_timeout_ms,
+                                     reterr);
         if (fd < 0)
                 return text_error_prefix(reterr, fd, "%s", name);
         r = virtio_vhost_user_new_consume(

@@ -45,11 +45,14 @@ typedef struct VirtioBalloon {
         VirtioDevice dev;
         VirtioBalloonConfig handlers;
         uint8_t config[CONFIG_LEN];
-        int wake_fd; /* owned eventfd: the guest has changed the actual size */
+        int wake_fd; /* owned eventfd: the guest has changed the actual size, or the driver has come or gone */
         LoopSource *wake;
+        bool told_served; /* what the host's side was told last */
+        unsigned n_resets, n_told_resets;
         bool has_stats_buffer; /* the guest's request for being asked is held */
         uint32_t stats_head;
         bool asked; /* for statistics; the next buffer has them */
+        bool suspended;
 } VirtioBalloon;
 
 static VirtioBalloon *balloon_of(VirtioDevice *dev) {
@@ -143,10 +146,20 @@ static void take_stats(VirtioDevice *dev, unsigned queue, const VirtqChain *chai
                 balloon->handlers.stats(balloon->handlers.userdata, &stats);
 }
 
+static void ask(VirtioBalloon *balloon) {
+        VirtioDevice *dev = &balloon->dev;
+
+        if (!balloon->has_stats_buffer || balloon->suspended)
+                return;
+        balloon->has_stats_buffer = false;
+        virtq_push(dev->queues + QUEUE_STATS, balloon->stats_head, 0);
+        virtio_device_interrupt(dev, QUEUE_STATS);
+}
+
 /**
  * virtio_balloon_request_stats() - ask the guest how its memory is used; VirtioBalloonConfig.stats has the answer
  *
- * On the loop, without the device's lock. Return: 0; -ENOTCONN when no driver is there that could tell.
+ * On the loop, without the device's lock. A machine that is suspended is asked when it goes on. Return: 0; -ENOTCONN when no driver is there that could tell.
  */
 int virtio_balloon_request_stats(VirtioDevice *dev) {
         VirtioBalloon *balloon = balloon_of(dev);
@@ -159,11 +172,7 @@ int virtio_balloon_request_stats(VirtioDevice *dev) {
                 r = -ENOTCONN;
         else {
                 balloon->asked = true;
-                if (balloon->has_stats_buffer) {
-                        balloon->has_stats_buffer = false;
-                        virtq_push(dev->queues + QUEUE_STATS, balloon->stats_head, 0);
-                        virtio_device_interrupt(dev, QUEUE_STATS);
-                }
+                ask(balloon);
         }
         virtio_device_unlock(dev);
         return r;
@@ -211,11 +220,30 @@ static void balloon_config_write(VirtioDevice *dev, uint64_t offset, unsigned si
         (void) eventfd_write(balloon->wake_fd, 1); /* fails only when one is pending already */
 }
 
+/* A driver that goes and comes before the loop has seen it go is told of as both. */
+static void tell_served(VirtioBalloon *balloon) {
+        const VirtioBalloonConfig *handlers = &balloon->handlers;
+        bool served, reset;
+
+        virtio_device_lock(&balloon->dev);
+        served = balloon->dev.running;
+        reset = balloon->told_served && (!served || balloon->n_resets != balloon->n_told_resets);
+        balloon->n_told_resets = balloon->n_resets;
+        virtio_device_unlock(&balloon->dev);
+        if (reset)
+                handlers->served(handlers->userdata, false);
+        if (served && (reset || !balloon->told_served))
+                handlers->served(handlers->userdata, true);
+        balloon->told_served = served;
+}
+
 static void woken(void *userdata, int fd, uint32_t events) {
         VirtioBalloon *balloon = userdata;
         eventfd_t count;
 
         (void) eventfd_read(fd, &count);
+        if (balloon->handlers.served)
+                tell_served(balloon);
         if (balloon->handlers.resized)
                 balloon->handlers.resized(balloon->handlers.userdata);
 }
@@ -223,6 +251,10 @@ static void woken(void *userdata, int fd, uint32_t events) {
 /* ---- life ---- */
 
 static void balloon_notify(VirtioDevice *dev, unsigned queue) {
+        VirtioBalloon *balloon = balloon_of(dev);
+
+        if (balloon->handlers.served && !balloon->told_served)
+                (void) eventfd_write(balloon->wake_fd, 1); /* the first since the driver came */
         if (queue == QUEUE_INFLATE)
                 virtio_device_drain(dev, queue, inflate);
         else if (queue == QUEUE_DEFLATE)
@@ -238,7 +270,21 @@ static int balloon_reset(VirtioDevice *dev) {
 
         balloon->has_stats_buffer = balloon->asked = false;
         le32_store(balloon->config + CONFIG_ACTUAL, 0);
+        balloon->n_resets++;
+        (void) eventfd_write(balloon->wake_fd, 1);
         return 0;
+}
+
+static void balloon_suspend(VirtioDevice *dev) {
+        balloon_of(dev)->suspended = true;
+}
+
+static void balloon_resume(VirtioDevice *dev) {
+        VirtioBalloon *balloon = balloon_of(dev);
+
+        balloon->suspended = false;
+        if (balloon->asked)
+                ask(balloon);
 }
 
 static void balloon_snapshot(VirtioDevice *dev, Snapshot *s) {
@@ -270,6 +316,8 @@ static const VirtioOps balloon_ops = {
         .notify = balloon_notify,
         .reset = balloon_reset,
         .config_write = balloon_config_write,
+        .suspend = balloon_suspend,
+        .resume = balloon_resume,
         .snapshot = balloon_snapshot,
         .free = balloon_free,
 };

@@ -51,10 +51,12 @@ typedef struct VirtioBalloonConfig {
         bool strict;           /* a guest that is out of memory cannot take it back */
         bool reporting;        /* offer to take pages that the guest has free */
         uint64_t target_bytes; /* to start with */
-        /* Both optional, on the loop. An answer to virtio_balloon_request_stats(); the device's lock is held. */
+        /* All optional, on the loop. An answer to virtio_balloon_request_stats(); the device's lock is held. */
         void (*stats)(void *userdata, const VirtioBalloonStats *stats);
         /* What virtio_balloon_actual() says may have changed; the lock is not held. */
         void (*resized)(void *userdata);
+        /* A driver has come, or has gone and with it what it was asked for; the lock is not held. */
+        void (*served)(void *userdata, bool by_driver);
         void *userdata; /* borrowed */
 } VirtioBalloonConfig;
 

@@ -55,6 +55,7 @@ static void test_bare_names_are_crosvms(void **state) {
                 {"\"Exit\"", CONTROL_EXIT},
                 {"\"Powerbtn\"", CONTROL_POWERBTN},
                 {"\"Sleepbtn\"", CONTROL_SLEEPBTN},
+                {"\"MakeRT\"", CONTROL_MAKE_RT},
                 {"\"SuspendVcpus\"", CONTROL_SUSPEND_VCPUS},
                 {"\"ResumeVcpus\"", CONTROL_RESUME_VCPUS},
                 {"\"SuspendVm\"", CONTROL_SUSPEND_VM},
@@ -173,7 +174,7 @@ static void test_what_only_crosvm_has_is_told_by_its_name(void **state) {
         static const struct {
                 const char *json, *name;
         } cases[] = {
-                {"\"MakeRT\"", "MakeRT"},
+                {"\"PciPme\"", "PciPme"},
                 {"{\"Swap\":\"Nothing\"}", "Swap.Nothing"},
                 {"{\"UsbCommand\":{\"ListDevice\":{\"ports\":[1]}}}", "UsbCommand"},
                 {"{\"BalloonCommand\":\"WorkingSet\"}", "BalloonCommand.WorkingSet"},

@@ -36,6 +36,7 @@ static void test_commands_become_requests(void **state) {
                 {"resume|/s|--full", "\"ResumeVm\"", NULL},
                 {"powerbtn|/s", "\"Powerbtn\"", NULL},
                 {"sleepbtn|/s", "\"Sleepbtn\"", NULL},
+                {"make_rt|/s", "\"MakeRT\"", NULL},
                 {"gpe|3|/s", "{\"Gpe\":{\"gpe\":3,\"clear_evt\":null}}", NULL},
                 {"balloon|1024|/s",
                  "{\"BalloonCommand\":{\"Adjust\":{\"num_bytes\":1024,"

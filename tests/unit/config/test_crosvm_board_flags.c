@@ -208,6 +208,8 @@ static void test_what_is_so_in_any_case_is_accepted(void **state) {
         assert_refused("--irqchip|userspace", "always split");
         assert_refused("--irqchip|x", "expected split");
         assert_refused("--swiotlb|much", "number of MiB");
+        assert_emitted("--balloon-bias-mib|-64", "run|--mem|");
+        assert_refused("--balloon-bias-mib|--1", "number of MiB");
 }
 
 static void test_old_spellings_become_todays(void **state) {
@@ -219,6 +221,9 @@ static void test_old_spellings_become_todays(void **state) {
         assert_emitted("--tap-fd|5", "--net|tap-fd=5|");
         assert_emitted("--tap-name|tap0", "--net|tap-name=tap0|");
         assert_emitted("--lock-guest-memory-dontneed", "--lock-guest-memory|");
+        assert_emitted("--kvm-device|/k", "--hypervisor|kvm[device=/k]|");
+        assert_refused("--kvm-device|/k|--hypervisor|soft", "only kvm takes device=");
+        assert_refused("--kvm-device|", "the value is empty");
         assert_refused("--root|a|--rwroot|b", "only one disk can be root");
         assert_refused("--tap-fd|x", "--tap-fd: tap-fd: expected a descriptor");
 }

@@ -109,12 +109,13 @@ static void test_the_other_options_name_vcpus_that_exist_and_do_not_contradict(v
         assert_refused("--core-scheduling|true|--per-vm-core-scheduling", "exclude each other");
         assert_refused("--host-cpu-topology|--cpus|2", "--host-cpu-topology: excludes");
         assert_refused("--host-cpu-topology|--cpu-affinity|0", "--host-cpu-topology: excludes");
-        assert_refused("--delay-rt", "--delay-rt: crosvm option, not supported");
+        assert_refused("--delay-rt=1", "--delay-rt: takes no value");
 }
 
 static void test_what_is_emitted_is_read_as_the_same(void **state) {
         static const char *const lines[] = {
-                "--cpus|4,clusters=[[0-1],[2-3]]|--no-smt|--cpu-affinity|0-1,3|--rt-cpus|0,2",
+                "--cpus|4,clusters=[[0-1],[2-3]]|--no-smt|--cpu-affinity|0-1,3|--rt-cpus|0,2|--"
+                "delay-rt",
                 "--cpus|2|--cpu-affinity|0=5:1=6-7|--core-scheduling|true|--vcpu-cgroup-path|/c",
                 "--host-cpu-topology|--per-vm-core-scheduling",
         };

@@ -19,7 +19,7 @@ static void test_what_crosvm_has_is_known(void **state) {
         assert_non_null(crosvm_run_option_reason("vhost-user-gpu"));
         assert_null(crosvm_run_option_reason("gp"));
         assert_null(crosvm_run_option_reason(""));
-        assert_true(crosvm_has_command("make_rt"));
+        assert_true(crosvm_has_command("usb"));
         assert_false(crosvm_has_command("run"));
 }
 
