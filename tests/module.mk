@@ -51,7 +51,7 @@ FUZZ_LDFLAGS :=
 endif
 $(FUZZERS:%=$(O)/tests/fuzz/fuzz_%): %: %.o $(FUZZ_MAIN) $(TEST_FAKE_OBJS_vmm) $(FUZZ_LIBS:%=$(O)/lib%.a)
 	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(TEST_FAKE_OBJS_vmm) $(FUZZ_LIBS:%=$(O)/lib%.a) \
-	        $(call pkg_libs,$(NETD_PKGS) $(VMM_PKGS))
+	        $(call pkg_libs,cmocka $(NETD_PKGS) $(VMM_PKGS))
 
 ## fuzz-replay: run every fuzz target over its corpus and mutations of it (ONLY=substring for some)
 .PHONY: fuzz-replay
