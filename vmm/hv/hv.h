@@ -41,6 +41,7 @@ typedef struct HvConfig {
         bool nested;          /* guests may run guests; -EOPNOTSUPP where they cannot */
         bool no_pmu;          /* no performance counters */
         bool tsc_leaf;        /* leaf 0x15 says how fast the TSC is */
+        bool foreign_writers; /* devices of the host write guest memory, which nobody is told */
         CpuFeatureChange cpu_features; /* to the model that guests see by default */
         const char *
                 device; /* of the backend, NULL = its usual one (/dev/kvm); borrowed during the call */
@@ -218,11 +219,12 @@ typedef struct PartitionOps {
 
 struct Partition {
         const PartitionOps *ops;
-        const DoorbellOps *doorbells;      /* NULL: the VMM sees the write as an exit */
-        const MsiRouteOps *msi_routes;     /* NULL: signal_msi() from the device's thread */
-        const DebugOps *debug;             /* NULL: no debugger can be served */
-        const DirtyOps *dirty;             /* NULL: writes cannot be followed */
-        const PassthroughOps *passthrough; /* NULL: a guest cannot drive the host's devices */
+        const DoorbellOps *doorbells;  /* NULL: the VMM sees the write as an exit */
+        const MsiRouteOps *msi_routes; /* NULL: signal_msi() from the device's thread */
+        const DebugOps *debug;         /* NULL: no debugger can be served */
+        const DirtyOps *dirty;         /* NULL: writes cannot be followed */
+        const PassthroughOps
+                *passthrough; /* NULL: accesses to the memory of the host's devices go to the bus */
 };
 
 struct ProtoPartition {
@@ -231,7 +233,7 @@ struct ProtoPartition {
 
 struct HvOps {
         const char *name; /* "kvm", "soft" */
-        bool watches_memory; /* it must hear of each write to guest memory, so that only the VMM may write it */
+        bool watches_memory; /* it must hear of each write to guest memory, unless there are HvConfig.foreign_writers */
         /* Can this backend run a stock guest here? Runs a tiny guest to find out. @device as in HvConfig.
          * Return: 0, or negative errno with a sentence saying why not. */
         int (*probe)(const char *device, TextError *reterr);

@@ -8,6 +8,7 @@
 #include "vmm/hv/soft/block_cache.h"
 #include "vmm/hv/soft/handlers.h"
 #include "vmm/hv/soft/native.h"
+#include "vmm/hv/soft/source.h"
 
 #define INSTRUCTION_BYTES 15u
 
@@ -134,7 +135,8 @@ static Block *find_straddler(SoftCpu *c, uint64_t lin, uint64_t phys, const uint
 
         if (known_straddler(c, phys) && s->phys2 == phys2 && *s->version_at2 == s->version2)
                 return b;
-        if (!host2 || !ram_page_add_code(c, phys2, host2))
+        /* What others write would have to be compared with both. */
+        if (c->foreign_writers || !host2 || !ram_page_add_code(c, phys2, host2))
                 return decode_once(c, lin, phys, host, 1);
         make_room_for_thunks(c);
         *s = (Straddler){.phys = phys,
@@ -173,11 +175,16 @@ static Block *decode_cached(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8
                 c->generation[WAY_GLOBAL | WAY_YOUNG]++;
         }
         at_version = atomic_load_explicit(version, memory_order_acquire);
-        n = decode_block(c->thunks, host + offset, 0x1000 - offset, c->mode, BLOCK_UOPS_MAX,
-                         b->uops, &bytes);
+        if (c->foreign_writers)
+                n = source_decode(c, host + offset, 0x1000 - offset, b, &bytes);
+        else
+                n = decode_block(c->thunks, host + offset, 0x1000 - offset, c->mode, BLOCK_UOPS_MAX,
+                                 b->uops, &bytes);
         if (n == 0)
                 return find_straddler(c, lin, phys, host);
         finish(b, phys, c->mode, n, bytes);
+        if (c->foreign_writers)
+                source_keep(b);
         b->n_links = (uint8_t) count_links(b);
         memset(block_links(b), 0, b->n_links * sizeof(BlockLink));
         b->page_version = version;

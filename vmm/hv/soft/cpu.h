@@ -347,6 +347,7 @@ struct SoftCpu {
         bool debugged;       /* a debugger has the debug registers: @debug */
         uint8_t post_write;  /* mem_end() has work to do */
         bool blocked;        /* an interrupt waits for IF or the end of a shadow */
+        bool foreign_writers; /* blocks are compared with memory when they are entered, see source.c */
         _Atomic bool sleeping;
         /* Of jump cache and links, by WAY_*. 64 bits, as a guest counts through 32 in minutes. */
         uint64_t generation[WAYS];

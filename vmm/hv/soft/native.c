@@ -196,6 +196,7 @@ int native_cache_new(const struct BlockCache *blocks, struct NativeCache **ret) 
         native_add_moves(cache);
         native_add_branch(cache);
         native_add_vector(cache);
+        native_add_source(cache);
         *ret = cache;
         return 0;
 }

@@ -117,5 +117,6 @@ void native_add_alu(struct NativeCache *cache);    /* native_alu.c */
 void native_add_moves(struct NativeCache *cache);  /* native_move.c */
 void native_add_branch(struct NativeCache *cache); /* native_branch.c */
 void native_add_vector(struct NativeCache *cache); /* native_vector.c */
+void native_add_source(struct NativeCache *cache); /* native_source.c */
 void native_check_sse(Translator *t);              /* native_vector.c */
 void native_end_block(Translator *t); /* native_branch.c: the next instruction is another block's */

@@ -17,6 +17,7 @@
 typedef struct SoftProto {
         ProtoPartition proto;
         SoftModel model;
+        bool foreign_writers;
 } SoftProto;
 
 /** soft_n_cpus() - how many processors the partition is made for */
@@ -491,6 +492,7 @@ static int soft_proto_new(const HvConfig *config, ProtoPartition **ret, TextErro
         r = soft_model_init(&proto->model, config->n_vcpus, &config->cpu_features, reterr);
         proto->model.threads_per_core = config->threads_per_core;
         proto->model.cluster_size = config->cluster_size;
+        proto->foreign_writers = config->foreign_writers;
         if (r < 0) {
                 free(proto);
                 return r;
@@ -521,6 +523,7 @@ static int soft_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **re
         p->partition.dirty = &soft_dirty_ops;
         p->mem = mem;
         p->model = ((SoftProto *) proto)->model;
+        p->foreign_writers = ((SoftProto *) proto)->foreign_writers;
         p->n_vcpus = p->model.n_vcpus;
         p->n_pages = (mem->size_bytes + guest_mem_file_bytes(mem)) >> 12;
         for (unsigned i = 0; i < mem->n_roms; i++)

@@ -492,6 +492,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         c->partition = p;
         c->index = index;
         c->n_vcpus = p->n_vcpus;
+        c->foreign_writers = p->foreign_writers;
         c->model = &p->model;
         c->cr4_known = soft_cr4_known(&p->model);
         c->n_tlbs = MMU_SUPERVISOR_AC; /* not that one yet */

@@ -44,6 +44,23 @@ static int setup_translated(void **state) {
         return r;
 }
 
+/* The same in a machine whose memory others write, too. */
+static int setup_foreign(void **state) {
+        int r = setup(state);
+
+        if (r == 0)
+                ((SoftGuest *) *state)->cpu->foreign_writers = true;
+        return r;
+}
+
+static int setup_foreign_translated(void **state) {
+        int r = setup_translated(state);
+
+        if (r == 0)
+                ((SoftGuest *) *state)->cpu->foreign_writers = true;
+        return r;
+}
+
 static int teardown(void **state) {
         soft_guest_deinit(*state);
         return 0;
@@ -269,10 +286,105 @@ static void test_instructions_that_cpuid_does_not_offer_are_invalid(void **state
         }
 }
 
-/* Interpreted and translated. */
+/* ---- writers that tell nobody ---- */
+
+/* As a device's DMA writes. */
+static void put_untold(SoftGuest *g, uint64_t va, const char *bytes, size_t len) {
+        memcpy(soft_guest_memory(g, CODE_GPA + (va - CODE)), bytes, len);
+}
+#define PUT_UNTOLD(g, va, bytes) put_untold(g, va, bytes, sizeof(bytes) - 1)
+
+static void test_code_that_a_foreign_writer_changed_is_run_as_it_is_now(void **state) {
+        SoftGuest *g = *state;
+
+        PUT(g, CODE, "\xb8\x01\x00\x00\x00\xf4"); /* mov $1, %eax; hlt */
+        for (unsigned i = 0; i < 4; i++)
+                assert_int_equal(run(g, CODE).r[RAX], 1);
+        PUT_UNTOLD(g, CODE + 1, "\x02");
+        for (unsigned i = 0; i < 4; i++)
+                assert_int_equal(run(g, CODE).r[RAX], 2);
+        PUT_UNTOLD(g, CODE, "\xb0\x07\xf4"); /* shorter */
+        assert_int_equal(run(g, CODE).r[RAX], 7);
+}
+
+/* The last byte of each length: the comparison is made of pieces. */
+static void test_every_byte_of_a_block_is_compared(void **state) {
+        SoftGuest *g = *state;
+
+        for (unsigned len = 1; len <= 40; len++) {
+                char code[41];
+
+                memset(code, '\x90', len); /* nop */
+                code[len] = '\xf4';
+                put(g, CODE, code, len + 1);
+                for (unsigned i = 0; i < 2; i++)
+                        assert_int_equal(run(g, CODE).rip, CODE + len);
+                for (unsigned at = 0; at < len; at++) {
+                        put_untold(g, CODE + at, "\xf4", 1);
+                        if (run(g, CODE).rip != CODE + at)
+                                fail_msg("byte %u of %u was not compared", at, len);
+                        put_untold(g, CODE + at, "\x90", 1);
+                        assert_int_equal(run(g, CODE).rip, CODE + len);
+                }
+        }
+}
+
+static void test_block_that_a_link_leads_to_is_compared(void **state) {
+        SoftGuest *g = *state;
+
+        PUT(g, CODE, "\xe9\x3b\x00\x00\x00");              /* jmp CODE + 0x40 */
+        PUT(g, CODE + 0x40, "\xe9\xbb\x0f\x00\x00");       /* jmp CODE + 0x1000 */
+        PUT(g, CODE + 0x1000, "\xb8\x01\x00\x00\x00\xf4"); /* mov $1, %eax; hlt */
+        for (unsigned i = 0; i < 4; i++)
+                assert_int_equal(run(g, CODE).r[RAX], 1);
+        PUT_UNTOLD(g, CODE + 0x1001, "\x02"); /* to another page */
+        assert_int_equal(run(g, CODE).r[RAX], 2);
+        PUT_UNTOLD(g, CODE + 0x40, "\xb0\x07\xf4"); /* to the same page */
+        assert_int_equal(run(g, CODE).r[RAX], 7);
+}
+
+static void test_instruction_in_two_pages_is_run_as_it_is_now(void **state) {
+        SoftGuest *g = *state;
+
+        PUT(g, CODE + 0x10, "\xe9\xe8\x0f\x00\x00");      /* jmp CODE + 0xffd */
+        PUT(g, CODE + 0xffd, "\xb8\x01\x02\x00\x00\xf4"); /* mov $0x201, %eax */
+        for (unsigned i = 0; i < 4; i++)
+                assert_int_equal(run(g, CODE + 0x10).r[RAX], 0x201);
+        PUT_UNTOLD(g, CODE + 0x1000, "\x03");
+        assert_int_equal(run(g, CODE + 0x10).r[RAX], 0x30201);
+        PUT_UNTOLD(g, CODE + 0xffe, "\x05");
+        assert_int_equal(run(g, CODE + 0x10).r[RAX], 0x30205);
+}
+
+/* The whole of a block's room: 15 bytes each, as many as there may be, and more. */
+static void test_long_instructions_fill_blocks(void **state) {
+        static const char mov[] = "\x66\x66\x66\x66\x66\x48\xb8\x01\x00\x00\x00\x00\x00\x00\x00";
+        SoftGuest *g = *state;
+        const unsigned n = 200;
+
+        for (unsigned i = 0; i < n; i++)
+                put(g, CODE + 15 * i, mov, 15);
+        put(g, CODE + 15 * n, "\xf4", 1);
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(run(g, CODE).rip, CODE + 15 * n);
+        for (unsigned i = 0; i < n; i++) {
+                put_untold(g, CODE + 15 * i, "\xf4", 1);
+                assert_int_equal(run(g, CODE).rip, CODE + 15 * i);
+                put_untold(g, CODE + 15 * i, mov, 1);
+        }
+        assert_int_equal(run(g, CODE).rip, CODE + 15 * n);
+}
+
+/* Interpreted and translated, in machines whose memory is the VMM's alone and in others. */
 #define TEST(test)                                                                                 \
-        cmocka_unit_test_setup_teardown(test, setup, teardown), {                                  \
-#test " when translated", test, setup_translated, teardown, NULL                   \
+        cmocka_unit_test_setup_teardown(test, setup, teardown),                                    \
+                {#test " when translated", test, setup_translated, teardown, NULL},                \
+                TEST_FOREIGN(test)
+
+#define TEST_FOREIGN(test)                                                                         \
+        {#test " with foreign writers", test, setup_foreign, teardown, NULL}, {                    \
+#test " when translated, with foreign writers", test, setup_foreign_translated,    \
+                        teardown, NULL                                                             \
         }
 
 int main(void) {
@@ -290,6 +402,11 @@ int main(void) {
                 TEST(test_instruction_of_more_than_15_bytes_is_refused),
                 TEST(test_same_code_is_decoded_anew_in_another_mode),
                 TEST(test_instructions_that_cpuid_does_not_offer_are_invalid),
+                TEST_FOREIGN(test_code_that_a_foreign_writer_changed_is_run_as_it_is_now),
+                TEST_FOREIGN(test_every_byte_of_a_block_is_compared),
+                TEST_FOREIGN(test_block_that_a_link_leads_to_is_compared),
+                TEST_FOREIGN(test_instruction_in_two_pages_is_run_as_it_is_now),
+                TEST_FOREIGN(test_long_instructions_fill_blocks),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -481,6 +481,16 @@ static void test_programs_do_the_same_while_blocks_make_room_for_others(void **s
                 compare_programs(p, heat);
 }
 
+/* Blocks that are compared with memory when they are entered. */
+static void test_programs_do_the_same_in_memory_that_others_write(void **state) {
+        Program *p = *state;
+
+        p->guest.cpu->foreign_writers = true;
+        for (uint32_t heat = 1; heat <= 2; heat++)
+                compare_programs(p, heat);
+        p->guest.cpu->foreign_writers = false;
+}
+
 static int set_up(void **state) {
         static Program p;
 
@@ -505,6 +515,7 @@ static int tear_down(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_translated_programs_do_what_interpreted_ones_do),
+                cmocka_unit_test(test_programs_do_the_same_in_memory_that_others_write),
                 cmocka_unit_test(test_programs_do_the_same_while_blocks_make_room_for_others),
         };
 

@@ -59,12 +59,30 @@ static int setup_at_first_sight(void **state) {
         return setup_with_heat(state, 1);
 }
 
+static int foreign(void **state, int r) {
+        if (r == 0)
+                ((SoftGuest *) *state)->cpu->foreign_writers = true;
+        return r;
+}
+
+static int setup_foreign_at_first_sight(void **state) {
+        return foreign(state, setup_at_first_sight(state));
+}
+
 static int setup_when_hot(void **state) {
         return setup_with_heat(state, NATIVE_HEAT);
 }
 
 static int setup_interpreted(void **state) {
         return setup_with_heat(state, NATIVE_HEAT_NEVER);
+}
+
+static int setup_foreign_when_hot(void **state) {
+        return foreign(state, setup_when_hot(state));
+}
+
+static int setup_foreign_interpreted(void **state) {
+        return foreign(state, setup_interpreted(state));
 }
 
 static int teardown(void **state) {
@@ -198,16 +216,34 @@ static void change_by_dma(Helper *helper) {
         }
 }
 
-static void test_loop_follows_what_a_device_writes(void **state) {
-        SoftGuest *g = *state;
+/* The same by one that tells nobody. */
+static void change_by_foreign_dma(Helper *helper) {
+        SoftGuest *g = helper->guest;
+
+        for (uint32_t value = 1; value <= WRITES; value++) {
+                le32_store(soft_guest_memory(g, CODE_GPA + 1), value);
+                while (atomic_load(word(g, DATA)) != value)
+                        sched_yield();
+        }
+}
+
+static void follow_a_device(SoftGuest *g, void (*act)(Helper *)) {
 
         PUT(g, CODE,
             "\xb8\x00\x00\x00\x00\x89\x07\xeb\xf7"); /* mov $0, %eax; mov %eax, (%rdi); jmp CODE */
         g->cpu->r[RDI] = DATA;
         if (g->cpu->native_heat != NATIVE_HEAT_NEVER)
                 warm(g, CODE);
-        run_beside(g, CODE, change_by_dma);
+        run_beside(g, CODE, act);
         assert_int_equal(atomic_load(word(g, DATA)), WRITES);
+}
+
+static void test_loop_follows_what_a_device_writes(void **state) {
+        follow_a_device(*state, change_by_dma);
+}
+
+static void test_loop_follows_what_a_foreign_writer_writes(void **state) {
+        follow_a_device(*state, change_by_foreign_dma);
 }
 
 static void prepare_timer(SoftGuest *g) {
@@ -257,6 +293,12 @@ static void test_timer_interrupts_a_jump_to_itself(void **state) {
                 cmocka_unit_test_setup_teardown(f, setup_when_hot, teardown)
 #define EVERY(f) TRANSLATED(f), cmocka_unit_test_setup_teardown(f, setup_interpreted, teardown)
 
+#define FOREIGN(f)                                                                                 \
+        cmocka_unit_test_setup_teardown(f, setup_foreign_at_first_sight, teardown),                \
+                cmocka_unit_test_setup_teardown(f, setup_foreign_when_hot, teardown)
+#define EVERY_FOREIGN(f)                                                                           \
+        FOREIGN(f), cmocka_unit_test_setup_teardown(f, setup_foreign_interpreted, teardown)
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TRANSLATED(test_jump_to_itself_is_left_when_kicked),
@@ -264,6 +306,11 @@ int main(void) {
                 EVERY(test_loop_follows_its_own_store_through_an_alias),
                 EVERY(test_loop_follows_what_a_device_writes),
                 TRANSLATED(test_timer_interrupts_a_jump_to_itself),
+                FOREIGN(test_jump_to_itself_is_left_when_kicked),
+                FOREIGN(test_loop_over_linked_blocks_is_left_when_kicked),
+                EVERY_FOREIGN(test_loop_follows_its_own_store_through_an_alias),
+                EVERY_FOREIGN(test_loop_follows_what_a_device_writes),
+                EVERY_FOREIGN(test_loop_follows_what_a_foreign_writer_writes),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,7 +182,7 @@ static void *processor_main(void *userdata) {
 }
 
 /* @limited: with room for hardly more than one block at a time, so that blocks make room for others all the time */
-static void work_together(bool limited) {
+static void work_together(bool limited, bool foreign_writers) {
         _cleanup_(tiny_guest_freep) TinyGuest *guest = NULL;
         pthread_barrier_t bound;
         pthread_t threads[N_CPUS];
@@ -190,6 +190,7 @@ static void work_together(bool limited) {
         const uint8_t *data;
 
         assert_int_equal(tiny_guest_new(&soft_hv_ops, N_CPUS, &guest, NULL), 0);
+        ((SoftPartition *) guest->partition)->foreign_writers = foreign_writers;
         guest->io.pio_write = write_port;
         assert_int_equal(tiny_guest_start(guest, smp_code, (size_t) (smp_end - smp_code)), 0);
         le16_store(guest_mem_ptr(guest->mem, VECTOR * 4, 4),
@@ -226,18 +227,32 @@ static void work_together(bool limited) {
 
 static void test_processors_work_together(void **state) {
         (void) state;
-        work_together(false);
+        work_together(false, false);
 }
 
 static void test_processors_work_together_with_little_room_for_blocks(void **state) {
         (void) state;
-        work_together(true);
+        work_together(true, false);
+}
+
+static void test_processors_work_together_in_memory_that_others_write(void **state) {
+        (void) state;
+        work_together(false, true);
+}
+
+static void
+test_processors_work_together_with_little_room_in_memory_that_others_write(void **state) {
+        (void) state;
+        work_together(true, true);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_processors_work_together),
                 cmocka_unit_test(test_processors_work_together_with_little_room_for_blocks),
+                cmocka_unit_test(test_processors_work_together_in_memory_that_others_write),
+                cmocka_unit_test(
+                        test_processors_work_together_with_little_room_in_memory_that_others_write),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
