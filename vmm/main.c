@@ -133,8 +133,6 @@ static int run(VmmConfig *config) {
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
         r = machine_check_vhost(config, hv, &error);
-        if (r >= 0)
-                r = machine_check_vfio(config, hv, &error);
         if (r < 0)
                 return fail(VMM_EXIT_INVALID_ARGS, &error, r);
         r = shared_dirs_start(&shared_dirs, config, &error);

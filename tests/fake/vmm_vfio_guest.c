@@ -15,6 +15,15 @@ int vfio_guest_setup(void **state) {
         return 0;
 }
 
+int vfio_guest_setup_inside(void **state) {
+        int r = vfio_guest_setup(state);
+        FakeBoard *board = ((VfioGuest *) *state)->fake->board;
+
+        board->partition.passthrough = NULL;
+        board->partition.msi_routes = NULL;
+        return r;
+}
+
 int vfio_guest_teardown(void **state) {
         VfioGuest *guest = *state;
 

@@ -15,6 +15,8 @@ typedef struct VfioGuest {
 
 /* cmocka's set-up and its end; *state is a VfioGuest whose board has no function yet. */
 int vfio_guest_setup(void **state);
+int vfio_guest_setup_inside(
+        void **state); /* its hypervisor is a part of the VMM: no routes, no memory of devices */
 int vfio_guest_teardown(void **state);
 
 int vfio_guest_try_add(const VfioGuest *guest, TextError *reterr);

@@ -103,6 +103,14 @@ static int fake_control(int fd, unsigned long request, void *argument) {
                 ((struct vfio_group_status *) argument)->flags = fake()->group_flags;
                 return 0;
         case VFIO_GROUP_SET_CONTAINER:
+                fake()->n_joined++;
+                return 0;
+        case VFIO_GROUP_UNSET_CONTAINER:
+                assert(fake()->n_joined > 0);
+                fake()->n_joined--;
+                if (fake()->n_joined == 0)
+                        fake()->n_dma = 0;
+                return 0;
         case VFIO_SET_IOMMU:
                 return 0;
         case VFIO_IOMMU_MAP_DMA:
@@ -230,8 +238,13 @@ static int add_group(Partition *partition, int group_fd) {
         return 0;
 }
 
+static void remove_group(Partition *partition, int group_fd) {
+        assert(fake()->n_groups > 0);
+        fake()->n_groups--;
+}
+
 static const PassthroughOps passthrough_ops = {
-        .map = map_slot, .unmap = unmap_slot, .add_group = add_group};
+        .map = map_slot, .unmap = unmap_slot, .add_group = add_group, .remove_group = remove_group};
 
 /* ---- sysfs ---- */
 

@@ -67,6 +67,7 @@ typedef struct FakeVfio {
         struct vfio_iommu_type1_dma_map dma[FAKE_VFIO_NOTES_MAX];
         unsigned n_dma;
         unsigned n_opens, n_resets, n_unmasks, n_groups, n_mapped;
+        unsigned n_joined;                                 /* groups in the container */
         int events[FAKE_VFIO_KINDS][FAKE_VFIO_EVENTS_MAX]; /* borrowed from the function */
         unsigned n_events[FAKE_VFIO_KINDS];
         FakeVfioMapping slots[FAKE_VFIO_NOTES_MAX];

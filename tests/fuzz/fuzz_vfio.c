@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define SIZE_MAX_LOG2 20u
 
 enum { ACT_CONFIG, ACT_BAR, ACT_SIGNAL, ACT_EOI, ACT_TURN, ACTS };
-enum { FAIL_MAPS = 1, FAIL_SLOTS = 2, FAIL_BARS = 4, FAIL_VECTORS = 8, LOOPS = 16 };
+enum { FAIL_MAPS = 1, FAIL_SLOTS = 2, FAIL_BARS = 4, FAIL_VECTORS = 8, LOOPS = 16, INSIDE = 32 };
 
 static FakeVfio *host; /* one for all inputs: it has a directory */
 
@@ -64,6 +64,10 @@ static void lie(FakeVfio *fake, const uint8_t *data) {
         fake->deaf = head[5] & FAIL_BARS;
         fake->vectors_max = head[5] & FAIL_VECTORS ? 2 : 0;
         fake->sparse_loops = head[5] & LOOPS;
+        if (head[5] & INSIDE) { /* a hypervisor that is a part of the VMM */
+                fake->board->partition.passthrough = NULL;
+                fake->board->partition.msi_routes = NULL;
+        }
         for (unsigned i = 0; i < ELEMENTSOF(fake->sparse); i++)
                 fake->sparse[i] = (FakeVfioArea){le32_load(areas + i * AREA),
                                                  le32_load(areas + i * AREA + 4)};

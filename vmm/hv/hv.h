@@ -116,8 +116,11 @@ typedef struct PassthroughOps {
         int (*map)(Partition *partition, gpa_t gpa, void *host, uint64_t size_bytes,
                    unsigned *ret_slot);
         void (*unmap)(Partition *partition, unsigned slot); /* the same threads */
-        /* A VFIO group whose devices reach guest memory; @group_fd: borrowed for the call. Before vCPUs run. */
+        /* Groups may come when the VMM is in its sandbox: what must be opened for them is. Return: 0 or negative errno. */
+        int (*prepare)(Partition *partition);
+        /* A VFIO group whose devices reach guest memory; @group_fd: borrowed for the call. The loop's thread. */
         int (*add_group)(Partition *partition, int group_fd);
+        void (*remove_group)(Partition *partition, int group_fd); /* likewise; one that was added */
 } PassthroughOps;
 
 /* ---- debugging ---- */

@@ -7,20 +7,6 @@
 #include "vmm/machine/machine_internal.h"
 #include "vmm/vfio/vfio.h"
 
-/**
- * machine_check_vfio() - can functions of the host be the guest's with @hv?
- *
- * Return: 0; -EOPNOTSUPP naming the option when the backend must hear of what is written to guest memory, which a
- * device tells nobody.
- */
-int machine_check_vfio(const VmmConfig *config, const HvOps *hv, TextError *reterr) {
-        if (config->n_vfios == 0 || !hv->watches_memory)
-                return 0;
-        return text_error_set(
-                reterr, -EOPNOTSUPP,
-                "--vfio needs KVM: the %s processor must see each write to guest memory", hv->name);
-}
-
 static void handle_eoi(void *userdata, unsigned gsi) {
         pci_root_handle_eoi(((Machine *) userdata)->pci, gsi);
 }

@@ -123,6 +123,11 @@ static inline void guest_mem_pin(GuestMem *mem) {
         mem->pinned = true;
 }
 
+/** guest_mem_unpin() - that device has gone */
+static inline void guest_mem_unpin(GuestMem *mem) {
+        mem->pinned = false;
+}
+
 /* extents.c */
 void guest_mem_set_mover(GuestMem *mem, const GuestMemMover *mover);
 void guest_mem_forget(const GuestMem *mem, const uint8_t *host, uint64_t len);

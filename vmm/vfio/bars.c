@@ -6,7 +6,9 @@
  * its pending bits are ours: the device's own are the host's, and so are the pages around them, which are trapped.
  *
  * Trapped accesses go through the kernel and not through the mapping: to a device that does not answer the kernel returns
- * an error, where the mapping would raise a signal.
+ * an error, where the mapping would raise a signal. For that reason a hypervisor that is a part of the VMM has no memory of
+ * devices at all: the software processor's accesses are all trapped, each in the width that the guest's instruction has, and
+ * it executes nothing there.
  */
 
 #include <errno.h>
@@ -120,7 +122,7 @@ int vfio_bars_init(VfioFunction *fn, TextError *reterr) {
                 r = add_bar(fn, i, reterr);
                 if (r < 0)
                         return r;
-                if (fn->pci.bars[i].kind != PCI_BAR_IO)
+                if (fn->pci.bars[i].kind != PCI_BAR_IO && fn->partition->passthrough)
                         add_areas(fn, i);
         }
         return 0;

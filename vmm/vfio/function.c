@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "vmm/vfio/vfio_internal.h"
 
 static void count(PciDevice *pci, PciCountFn fn, void *userdata) {
@@ -19,6 +20,18 @@ static void count(PciDevice *pci, PciCountFn fn, void *userdata) {
         fn(userdata, "vfio", "intx_interrupts", function->interrupts.n_intx);
 }
 
+static VfioFunction *release(VfioFunction *fn) {
+        vfio_container_drop(fn->container, fn->address);
+        free(fn);
+        return NULL;
+}
+
+/* Whose device is closed, before the group that it was opened by. */
+static VfioFunction *leave(VfioFunction *fn) {
+        vfio_container_close_function(fn->container, fn->group, fn->partition);
+        return release(fn);
+}
+
 static PciDevice *function_free(PciDevice *pci) {
         VfioFunction *fn = (VfioFunction *) pci;
 
@@ -26,7 +39,7 @@ static PciDevice *function_free(PciDevice *pci) {
         vfio_bars_deinit(fn);
         vfio_device_deinit(&fn->device);
         pci_device_deinit(pci);
-        free(fn);
+        (void) leave(fn);
         return NULL;
 }
 
@@ -42,51 +55,63 @@ static const PciDeviceOps function_ops = {
         .free = function_free,
 };
 
-/* @fn has its device; on failure the caller frees it. */
-static int assemble(VfioFunction *fn, const VfioFunctionConfig *config, TextError *reterr) {
+static int function_new(const VfioFunctionConfig *config, const char *address, VfioFunction **ret,
+                        TextError *reterr) {
+        VfioFunction *fn = calloc(1, sizeof(*fn));
         int r;
 
-        r = vfio_bars_init(fn, reterr);
-        if (r < 0)
-                return r;
-        r = vfio_interrupts_init(fn, config->loop, reterr);
-        if (r < 0)
-                return r;
-        r = pci_root_add(config->root, &fn->pci, config->slot);
-        if (r == -ENOSPC)
-                return text_error_set(reterr, r, "its memory does not fit into the PCI windows");
-        return r < 0 ? text_error_set(reterr, r, "cannot put it on the bus: %s", strerror(-r)) : 0;
-}
-
-static VfioFunction *function_new(const VfioFunctionConfig *config, const VfioHostFunction *host) {
-        VfioFunction *fn = calloc(1, sizeof(*fn));
-
         if (!fn)
-                return NULL;
-        memcpy(fn->address, host->address, sizeof(fn->address));
+                return -ENOMEM;
+        r = vfio_container_hold(config->container, address, reterr);
+        if (r < 0) {
+                free(fn);
+                return r;
+        }
+        memcpy(fn->address, address, sizeof(fn->address));
         fn->partition = config->partition;
+        fn->container = config->container;
         fn->interrupts.intx_fd = -EBADF;
         for (unsigned i = 0; i < VFIO_MSIX_MAX; i++)
                 fn->interrupts.msix_fds[i] = -EBADF;
-        return fn;
+        *ret = fn;
+        return 0;
 }
 
-static int open_device(VfioFunction *fn, const VfioFunctionConfig *config,
-                       const VfioHostFunction *host, TextError *reterr) {
-        int fd, r;
+/* What the guest sees of the function whose descriptor is @fd. @fn, @fd: consumed, on failure too. */
+static int assemble_consume(VfioFunction *fn, int fd, Loop *loop, PciDevice **ret,
+                            TextError *reterr) {
+        int r = vfio_device_init_consume(&fn->device, vfio_container_ops(fn->container), fd,
+                                         reterr);
 
-        r = vfio_container_open_function(config->container, config->path, host, config->partition,
-                                         &fd, reterr);
-        if (r < 0)
+        if (r >= 0) {
+                r = vfio_config_init(fn, &function_ops, reterr);
+                if (r < 0)
+                        vfio_device_deinit(&fn->device);
+        }
+        if (r < 0) {
+                (void) leave(fn);
                 return r;
-        r = vfio_device_init_consume(&fn->device, vfio_container_ops(config->container), fd,
-                                     reterr);
-        if (r < 0)
+        }
+        r = vfio_bars_init(fn, reterr);
+        if (r >= 0)
+                r = vfio_interrupts_init(fn, loop, reterr);
+        if (r < 0) {
+                (void) function_free(&fn->pci);
                 return r;
-        r = vfio_config_init(fn, &function_ops, reterr);
-        if (r < 0)
-                vfio_device_deinit(&fn->device);
-        return r;
+        }
+        *ret = &fn->pci;
+        return 0;
+}
+
+static int add_to_bus(const VfioFunctionConfig *config, PciDevice *pci, TextError *reterr) {
+        int r = pci_root_add(config->root, pci, config->slot);
+
+        if (r >= 0)
+                return 0;
+        (void) function_free(pci);
+        if (r == -ENOSPC)
+                return text_error_set(reterr, r, "its memory does not fit into the PCI windows");
+        return text_error_set(reterr, r, "cannot put it on the bus: %s", strerror(-r));
 }
 
 /**
@@ -98,22 +123,51 @@ static int open_device(VfioFunction *fn, const VfioFunctionConfig *config,
  */
 int vfio_function_new(const VfioFunctionConfig *config, TextError *reterr) {
         VfioHostFunction host;
+        PciDevice *pci = NULL;
         VfioFunction *fn;
-        int r;
+        int fd, r;
 
         r = vfio_host_find(config->path, &host, reterr);
         if (r < 0)
                 return r;
-        fn = function_new(config, &host);
-        if (!fn)
-                return -ENOMEM;
-        r = open_device(fn, config, &host, reterr);
+        r = function_new(config, host.address, &fn, reterr);
+        if (r < 0)
+                return r;
+        r = vfio_container_open_function(config->container, config->path, &host, config->partition,
+                                         &fd, &fn->group, reterr);
         if (r < 0) {
-                free(fn);
+                (void) release(fn);
                 return r;
         }
-        r = assemble(fn, config, reterr);
+        r = assemble_consume(fn, fd, config->loop, &pci, reterr);
+        return r < 0 ? r : add_to_bus(config, pci, reterr);
+}
+
+/**
+ * vfio_function_open_sent() - a function for pci_root_plug(), of an IOMMU group that the caller was sent
+ * @config:   its .path, .root and .slot do not matter
+ * @address:  "0000:00:04.0", else it is refused
+ * @group_fd: consumed, on failure too; negative: the container has the group
+ * @ret:      owned by the caller until it is on the bus; its ops->free() otherwise
+ *
+ * On the loop's thread, also in the sandbox; behind vfio_container_open(). Return: 0; negative errno with a sentence.
+ */
+int vfio_function_open_sent(const VfioFunctionConfig *config, const char *address, int group_fd,
+                            PciDevice **ret, TextError *reterr) {
+        _cleanup_(fd_closep) int group = group_fd;
+        VfioFunction *fn;
+        int fd, r;
+
+        if (!vfio_is_address(address))
+                return text_error_set(reterr, -EINVAL, "expected one of /sys/bus/pci/devices");
+        r = function_new(config, address, &fn, reterr);
         if (r < 0)
-                (void) function_free(&fn->pci);
-        return r;
+                return r;
+        r = vfio_container_open_sent(config->container, TAKE_FD(group), address, config->partition,
+                                     &fd, &fn->group, reterr);
+        if (r < 0) {
+                (void) release(fn);
+                return r;
+        }
+        return assemble_consume(fn, fd, config->loop, ret, reterr);
 }

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/str.h"
+#include "vmm/vfio/open_group.h"
 #include "vmm/vfio/vfio_internal.h"
 
 #define NAME_SIZE 256u
@@ -35,8 +36,8 @@ static bool is_hex(char c) {
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
 
-/* "0000:00:04.0" */
-static bool is_pci_address(const char *name) {
+/** vfio_is_address() - "0000:00:04.0"? */
+bool vfio_is_address(const char *name) {
         static const char shape[] = "xxxx:xx:xx.x";
         size_t i = 0;
 
@@ -128,7 +129,7 @@ int vfio_host_find(const char *path, VfioHostFunction *ret, TextError *reterr) {
         if (dir_fd < 0)
                 return dir_fd;
         link_name(dir_fd, "subsystem", subsystem);
-        if (!str_eq(subsystem, "pci") || !is_pci_address(name))
+        if (!str_eq(subsystem, "pci") || !vfio_is_address(name))
                 return text_error_set(reterr, -EINVAL,
                                       "no PCI function: expected one of /sys/bus/pci/devices");
         memcpy(host.address, name, sizeof(host.address));
@@ -168,4 +169,32 @@ void vfio_host_describe_group(const char *path, char *buf, size_t size) {
                                          e->d_name, driver);
         }
         (void) closedir(devices);
+}
+
+/**
+ * vfio_open_group() - for a machine whose sandbox cannot: the IOMMU group of the function at @path
+ * @ret_path: of the function, for the request; freed by the caller
+ * @ret_fd:   the caller's; -EBADF: another process has it, which may be the machine that the function is for
+ *
+ * Return: 0; negative errno with a sentence.
+ */
+int vfio_open_group(const char *path, char **ret_path, int *ret_fd, TextError *reterr) {
+        VfioHostFunction host;
+        char name[64];
+        int fd, r;
+
+        r = vfio_host_find(path, &host, reterr);
+        if (r < 0)
+                return text_error_prefix(reterr, r, "%s", path);
+        (void) snprintf(name, sizeof(name), "/dev/vfio/%u", host.group);
+        fd = open(name, O_RDWR | O_CLOEXEC);
+        if (fd < 0 && errno != EBUSY)
+                return text_error_set(reterr, -errno, "cannot open %s, the IOMMU group of %s: %s",
+                                      name, host.address, strerror(errno));
+        if (asprintf(ret_path, "/sys/bus/pci/devices/%s", host.address) < 0) {
+                (void) fd_close(fd);
+                return -ENOMEM;
+        }
+        *ret_fd = fd < 0 ? -EBADF : fd;
+        return 0;
 }

@@ -4,7 +4,8 @@
  * Interrupts. The kernel turns each of the device's into the signal of an eventfd, and the hypervisor turns that into the
  * message that the guest has written into its table: the VMM is on the way of none but INTx. That one is a wire with a
  * level, of which the kernel tells once and masks it; the guest's end of interrupt lowers our wire and unmasks the
- * device's, which raises it again if the device still pulls it.
+ * device's, which raises it again if the device still pulls it. Where the hypervisor is a part of the VMM, as the software
+ * processor is, messages go through the loop as well.
  *
  * Only one kind is on at a time. It is changed where the guest changes it, in a write to configuration space, so that
  * the device is ready when the guest goes on.
@@ -82,6 +83,44 @@ static unsigned msi_vectors(const VfioFunction *fn) {
         return MIN(1u << used, fn->interrupts.n_msi);
 }
 
+static void msi_signalled(void *userdata, int fd, uint32_t events) {
+        const VfioForward *forward = userdata;
+        VfioFunction *fn = forward->fn;
+        const VfioMsiVector *vector = &fn->interrupts.msi[forward->vector];
+        eventfd_t count;
+
+        pthread_mutex_lock(&fn->pci.lock);
+        (void) eventfd_read(fd, &count);
+        if (vector->on)
+                (void) fn->partition->ops->signal_msi(fn->partition, &vector->message);
+        pthread_mutex_unlock(&fn->pci.lock);
+}
+
+static void msix_signalled(void *userdata, int fd, uint32_t events) {
+        const VfioForward *forward = userdata;
+        VfioFunction *fn = forward->fn;
+        eventfd_t count;
+
+        pthread_mutex_lock(&fn->pci.lock);
+        (void) eventfd_read(fd, &count);
+        msix_signal(fn->interrupts.msix, forward->vector);
+        pthread_mutex_unlock(&fn->pci.lock);
+}
+
+static void set_msi(VfioFunction *fn, unsigned i, const MsiMessage *message) {
+        VfioMsiVector *vector = &fn->interrupts.msi[i];
+        int r;
+
+        vector->on = message != NULL;
+        if (message)
+                vector->message = *message;
+        if (!vector->route)
+                return;
+        r = fn->partition->msi_routes->set(vector->route, message);
+        if (r < 0)
+                log_debug("%s: route MSI vector %u: errno %d", fn->address, i, -r);
+}
+
 /* The lowest bits of the data are the vector's number (PCI 3.0 section 6.8.1.6). */
 static void route_msi(VfioFunction *fn) {
         const uint8_t *cap = fn->pci.config + fn->config.msi;
@@ -94,13 +133,8 @@ static void route_msi(VfioFunction *fn) {
         };
 
         for (unsigned i = 0; i < fn->interrupts.n_msi; i++) {
-                int r;
-
                 message.data = (data & ~(n - 1)) | i;
-                r = fn->partition->msi_routes->set(fn->interrupts.msi[i].route,
-                                                   i < n ? &message : NULL);
-                if (r < 0)
-                        log_debug("%s: route MSI vector %u: errno %d", fn->address, i, -r);
+                set_msi(fn, i, i < n ? &message : NULL);
         }
 }
 
@@ -202,7 +236,14 @@ static int init_intx(VfioFunction *fn, Loop *loop) {
         return loop_add_fd(loop, irqs->intx_fd, EPOLLIN, intx_signalled, fn, &irqs->intx);
 }
 
-static int init_msi(VfioFunction *fn) {
+static int add_forward(VfioFunction *fn, Loop *loop, int event_fd, LoopFdFn signalled,
+                       unsigned vector, VfioForward *ret) {
+        *ret = (VfioForward){.fn = fn, .vector = vector};
+        return loop_add_fd(loop, event_fd, EPOLLIN, signalled, ret, &ret->source);
+}
+
+static int init_msi(VfioFunction *fn, Loop *loop) {
+        const MsiRouteOps *routes = fn->partition->msi_routes;
         const unsigned order = fn->config.msi == 0 ? 0 : MSI_CONTROL_CAPABLE(msi_control(fn));
         unsigned n = fn->config.msi == 0 ? 0 : 1u << order;
 
@@ -216,14 +257,35 @@ static int init_msi(VfioFunction *fn) {
                 fn->interrupts.n_msi = i + 1;
                 if (vector->event_fd < 0)
                         return -errno;
-                r = fn->partition->msi_routes->add(fn->partition, vector->event_fd, &vector->route);
+                r = routes ? routes->add(fn->partition, vector->event_fd, &vector->route)
+                           : add_forward(fn, loop, vector->event_fd, msi_signalled, i,
+                                         &vector->forward);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-static int init_msix(VfioFunction *fn) {
+static int init_msix_vector(VfioFunction *fn, Loop *loop, unsigned i) {
+        VfioInterrupts *irqs = &fn->interrupts;
+        int r;
+
+        irqs->msix_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (irqs->msix_fds[i] < 0)
+                return -errno;
+        if (!fn->partition->msi_routes)
+                return add_forward(fn, loop, irqs->msix_fds[i], msix_signalled, i,
+                                   &irqs->forwards[i]);
+        r = msix_source_new(irqs->msix, irqs->msix_fds[i], &irqs->sources[i]);
+        if (r < 0)
+                return r;
+        if (!msix_source_is_routed(irqs->sources[i]))
+                return -ENOSPC;
+        msix_source_set_vector(irqs->sources[i], i);
+        return 0;
+}
+
+static int init_msix(VfioFunction *fn, Loop *loop) {
         VfioInterrupts *irqs = &fn->interrupts;
         const MsixConfig config = {.n_vectors = irqs->n_msix, .capability = fn->config.msix};
         int r;
@@ -231,17 +293,8 @@ static int init_msix(VfioFunction *fn) {
         if (fn->config.msix == 0)
                 return 0;
         r = msix_new(&fn->pci, fn->partition, &config, &irqs->msix);
-        for (unsigned i = 0; r >= 0 && i < irqs->n_msix; i++) {
-                irqs->msix_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-                if (irqs->msix_fds[i] < 0)
-                        return -errno;
-                r = msix_source_new(irqs->msix, irqs->msix_fds[i], &irqs->sources[i]);
-                if (r < 0)
-                        return r;
-                if (!msix_source_is_routed(irqs->sources[i]))
-                        return -ENOSPC;
-                msix_source_set_vector(irqs->sources[i], i);
-        }
+        for (unsigned i = 0; r >= 0 && i < irqs->n_msix; i++)
+                r = init_msix_vector(fn, loop, i);
         return r;
 }
 
@@ -255,9 +308,9 @@ int vfio_interrupts_init(VfioFunction *fn, Loop *loop, TextError *reterr) {
         int r = init_intx(fn, loop);
 
         if (r >= 0)
-                r = init_msi(fn);
+                r = init_msi(fn, loop);
         if (r >= 0)
-                r = init_msix(fn);
+                r = init_msix(fn, loop);
         if (r == -ENOSPC)
                 return text_error_set(
                         reterr, r,
@@ -281,10 +334,12 @@ void vfio_interrupts_deinit(VfioFunction *fn) {
         for (unsigned i = 0; i < irqs->n_msi; i++) {
                 if (irqs->msi[i].route)
                         fn->partition->msi_routes->remove(irqs->msi[i].route);
+                irqs->msi[i].forward.source = loop_remove(irqs->msi[i].forward.source);
                 (void) fd_close(irqs->msi[i].event_fd);
         }
         for (unsigned i = 0; i < irqs->n_msix; i++) {
                 irqs->sources[i] = msix_source_free(irqs->sources[i]);
+                irqs->forwards[i].source = loop_remove(irqs->forwards[i].source);
                 irqs->msix_fds[i] = fd_close(irqs->msix_fds[i]);
         }
         irqs->msix = msix_free(irqs->msix);

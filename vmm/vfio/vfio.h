@@ -18,7 +18,7 @@
  *   interrupts.c INTx, MSI, MSI-X
  *   function.c   the function on our bus
  *
- * All of it is opened before the sandbox. A device lies: every number that comes from it, or from the kernel for it, is
+ * All of it is opened before the sandbox, or comes with a request (vfio_function_open_sent()). A device lies: every number that comes from it, or from the kernel for it, is
  * checked before it is used.
  */
 
@@ -36,6 +36,7 @@
 typedef struct VfioContainer VfioContainer;
 
 #define VFIO_FUNCTIONS_MAX 8u
+#define VFIO_ADDRESS_SIZE sizeof("0000:00:00.0")
 
 /* How the kernel is asked; tests put one of their own in its place. Any thread. */
 typedef struct VfioOps {
@@ -50,6 +51,7 @@ typedef struct VfioOps {
 extern const VfioOps vfio_kernel_ops;
 
 int vfio_container_new(const VfioOps *ops, GuestMem *mem, VfioContainer **ret);
+int vfio_container_open(VfioContainer *container, TextError *reterr);
 VfioContainer *vfio_container_free(VfioContainer *container);
 DEFINE_CLEANUP(VfioContainer *, vfio_container_free)
 
@@ -58,8 +60,10 @@ typedef struct VfioFunctionConfig {
         const char *path;         /* in sysfs; borrowed for the call */
         PciRoot *root;
         unsigned slot;
-        Partition *partition; /* has .passthrough and .msi_routes */
+        Partition *partition;
         Loop *loop;
 } VfioFunctionConfig;
 
 int vfio_function_new(const VfioFunctionConfig *config, TextError *reterr);
+int vfio_function_open_sent(const VfioFunctionConfig *config, const char *address, int group_fd,
+                            PciDevice **ret, TextError *reterr);

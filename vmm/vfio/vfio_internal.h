@@ -10,12 +10,12 @@
 #include "vmm/pci/msix.h"
 #include "vmm/vfio/vfio.h"
 
-#define VFIO_ADDRESS_SIZE sizeof("0000:00:00.0")
 #define VFIO_AREAS_MAX 8u /* of one BAR */
 #define VFIO_MSI_MAX 32u
 #define VFIO_MSIX_MAX 256u /* a device that has more is shown with that many */
 
 typedef struct VfioFunction VfioFunction;
+typedef struct VfioGroup VfioGroup;
 
 /* ---- host.c ---- */
 
@@ -24,6 +24,7 @@ typedef struct VfioHostFunction {
         unsigned group;
 } VfioHostFunction;
 
+bool vfio_is_address(const char *name);
 int vfio_host_find(const char *path, VfioHostFunction *ret, TextError *reterr);
 void vfio_host_describe_group(const char *path, char *buf, size_t size);
 
@@ -32,7 +33,14 @@ void vfio_host_describe_group(const char *path, char *buf, size_t size);
 const VfioOps *vfio_container_ops(const VfioContainer *container);
 int vfio_container_open_function(VfioContainer *container, const char *path,
                                  const VfioHostFunction *host, Partition *partition,
-                                 int *ret_device_fd, TextError *reterr);
+                                 int *ret_device_fd, VfioGroup **ret_group, TextError *reterr);
+int vfio_container_open_sent(VfioContainer *container, int group_fd, const char *address,
+                             Partition *partition, int *ret_device_fd, VfioGroup **ret_group,
+                             TextError *reterr);
+int vfio_container_hold(VfioContainer *container, const char *address, TextError *reterr);
+void vfio_container_drop(VfioContainer *container, const char *address);
+void vfio_container_close_function(VfioContainer *container, VfioGroup *group,
+                                   Partition *partition);
 
 /* ---- device.c ---- */
 
@@ -109,9 +117,19 @@ typedef enum VfioInterruptKind {
         VFIO_INTERRUPTS_MSIX,
 } VfioInterruptKind;
 
+/* A message that goes through the loop, where the hypervisor has no routes for eventfds. */
+typedef struct VfioForward {
+        VfioFunction *fn;
+        unsigned vector;
+        LoopSource *source; /* owned; NULL: it is routed */
+} VfioForward;
+
 typedef struct VfioMsiVector {
         int event_fd;    /* owned */
-        MsiRoute *route; /* owned */
+        MsiRoute *route; /* owned; NULL: it is forwarded */
+        VfioForward forward;
+        MsiMessage message; /* while @on, to be forwarded */
+        bool on;
 } VfioMsiVector;
 
 typedef struct VfioInterrupts {
@@ -127,7 +145,8 @@ typedef struct VfioInterrupts {
 
         Msix *msix;                         /* owned */
         int msix_fds[VFIO_MSIX_MAX];        /* owned eventfds */
-        MsixSource *sources[VFIO_MSIX_MAX]; /* owned */
+        MsixSource *sources[VFIO_MSIX_MAX]; /* owned; NULL where there are @forwards */
+        VfioForward forwards[VFIO_MSIX_MAX];
         unsigned n_msix;
 
         uint64_t n_intx; /* raised, for PciDeviceOps.count */
@@ -144,6 +163,8 @@ struct VfioFunction {
         PciDevice pci;
         char address[VFIO_ADDRESS_SIZE]; /* of the host */
         Partition *partition;            /* borrowed */
+        VfioContainer *container;        /* borrowed */
+        VfioGroup *group; /* borrowed from it, until vfio_container_close_function() */
         VfioDevice device;
         VfioConfigSpace config;
         VfioMsixPlace msix_place;

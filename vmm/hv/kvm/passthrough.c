@@ -54,26 +54,43 @@ static void kvm_unmap_device(Partition *base, unsigned slot) {
         pthread_mutex_unlock(&partition->device_lock);
 }
 
-static int kvm_add_group(Partition *base, int group_fd) {
+static int kvm_prepare_passthrough(Partition *base) {
         KvmPartition *partition = kvm_partition_from_base(base);
+        struct kvm_create_device device = {.type = KVM_DEV_TYPE_VFIO};
+
+        if (partition->vfio_fd >= 0)
+                return 0;
+        if (ioctl(partition->vm_fd, KVM_CREATE_DEVICE, &device) < 0)
+                return -errno;
+        partition->vfio_fd = (int) device.fd;
+        return 0;
+}
+
+static int set_group(const KvmPartition *partition, uint64_t attribute, int group_fd) {
         const struct kvm_device_attr attr = {
                 .group = KVM_DEV_VFIO_GROUP,
-                .attr = KVM_DEV_VFIO_GROUP_ADD,
+                .attr = attribute,
                 .addr = (uintptr_t) &group_fd,
         };
 
-        if (partition->vfio_fd < 0) {
-                struct kvm_create_device device = {.type = KVM_DEV_TYPE_VFIO};
-
-                if (ioctl(partition->vm_fd, KVM_CREATE_DEVICE, &device) < 0)
-                        return -errno;
-                partition->vfio_fd = (int) device.fd;
-        }
         return kvm_ioctl(partition->vfio_fd, KVM_SET_DEVICE_ATTR, &attr);
+}
+
+static int kvm_add_group(Partition *base, int group_fd) {
+        int r = kvm_prepare_passthrough(base);
+
+        return r < 0 ? r
+                     : set_group(kvm_partition_from_base(base), KVM_DEV_VFIO_GROUP_ADD, group_fd);
+}
+
+static void kvm_remove_group(Partition *base, int group_fd) {
+        (void) set_group(kvm_partition_from_base(base), KVM_DEV_VFIO_GROUP_DEL, group_fd);
 }
 
 const PassthroughOps kvm_passthrough_ops = {
         .map = kvm_map_device,
         .unmap = kvm_unmap_device,
+        .prepare = kvm_prepare_passthrough,
         .add_group = kvm_add_group,
+        .remove_group = kvm_remove_group,
 };

@@ -174,6 +174,16 @@ static void test_the_table_of_the_device_stays_the_hosts(void **state) {
         assert_int_equal(le32_load(f->fake->bars[0] + TABLE + 4 * 16), 7);
 }
 
+static void test_nothing_is_mapped_where_the_hypervisor_is_a_part_of_the_vmm(void **state) {
+        VfioGuest *f = *state;
+
+        add(f);
+        assert_int_equal(f->fake->n_mapped, 0);
+        put(f, 0x10, 4, 0x12345678);
+        assert_int_equal(le32_load(f->fake->bars[0] + 0x10), 0x12345678);
+        assert_int_equal(get(f, 0x12, 2), 0x1234);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, vfio_guest_setup, vfio_guest_teardown)
 
 int main(void) {
@@ -188,6 +198,9 @@ int main(void) {
                 CASE(test_a_place_that_the_hypervisor_refuses_is_trapped),
                 CASE(test_ports_are_trapped),
                 CASE(test_the_table_of_the_device_stays_the_hosts),
+                cmocka_unit_test_setup_teardown(
+                        test_nothing_is_mapped_where_the_hypervisor_is_a_part_of_the_vmm,
+                        vfio_guest_setup_inside, vfio_guest_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

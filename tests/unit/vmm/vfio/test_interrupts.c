@@ -210,6 +210,46 @@ static void test_a_hypervisor_without_routes_left_is_told_at_once(void **state) 
         assert_int_equal(f->fake->n_events[INTX], 0);
 }
 
+/* ---- a hypervisor that is a part of the VMM ---- */
+
+static void test_messages_go_through_the_loop(void **state) {
+        VfioGuest *f = *state;
+
+        add(f);
+        fake_board_run(f->fake->board);
+        set(f, MSI + 4, 4, 0xfee01000);
+        set(f, MSI + 12, 2, 0x16);
+        set(f, MSI + 2, 2, 0x21); /* four */
+        for (unsigned i = 0; i < 4; i++) {
+                fake_vfio_signal(f->fake, MESSAGES, i);
+                assert_true(fake_wait_msi(f->fake->board, 0x14 + i, 1));
+        }
+        set(f, MSI + 12, 2, 0x30);
+        fake_vfio_signal(f->fake, MESSAGES, 3);
+        assert_true(fake_wait_msi(f->fake->board, 0x33, 1));
+}
+
+static void test_vectors_of_the_table_go_through_the_loop(void **state) {
+        VfioGuest *f = *state;
+
+        add(f);
+        fake_board_run(f->fake->board);
+        set(f, MSIX + 2, 2, 0x8000);
+        set_vector(f, 3, 0x23, 0);
+        fake_vfio_signal(f->fake, TABLED, 3);
+        assert_true(fake_wait_msi(f->fake->board, 0x23, 1));
+        set_vector(f, 1, 0x21, 1);
+        fake_vfio_signal(f->fake, TABLED, 1);
+        while (bus_read(f->fake->board->mmio, PENDING, 8) != 2)
+                ; /* the loop has seen it */
+        set_vector(f, 1, 0x22, 0);
+        assert_true(fake_wait_msi(f->fake->board, 0x22, 1));
+        assert_int_equal(fake_msi_count(f->fake->board, 0x21), 0);
+        assert_int_equal(bus_read(f->fake->board->mmio, PENDING, 8), 0);
+}
+
+#define INSIDE(name)                                                                               \
+        cmocka_unit_test_setup_teardown(name, vfio_guest_setup_inside, vfio_guest_teardown)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, vfio_guest_setup, vfio_guest_teardown)
 
 int main(void) {
@@ -225,6 +265,9 @@ int main(void) {
                 CASE(test_a_host_that_is_short_of_vectors_gives_those_it_has),
                 CASE(test_a_table_is_as_long_as_we_serve),
                 CASE(test_a_hypervisor_without_routes_left_is_told_at_once),
+                INSIDE(test_the_wire_is_up_until_the_guest_has_served_it),
+                INSIDE(test_messages_go_through_the_loop),
+                INSIDE(test_vectors_of_the_table_go_through_the_loop),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
