@@ -43,6 +43,7 @@
         X(DISK_ADD, "HotPlugDiskCommand", "AddDisk")                                               \
         X(DISK_REMOVE, "HotPlugDiskCommand", "RemoveDisk")                                         \
         X(DISK_LIST, "HotPlugDiskCommand", "ListDisks")                                            \
+        X(VFIO, "HotPlugVfioCommand", NULL)                                                        \
         X(RAMDUMP, NULL, "Ramdump")                                                                \
         X(SNAPSHOT_TAKE, "Snapshot", "Take")                                                       \
         X(SWAP_ENABLE, "Swap", "Enable")                                                           \
@@ -69,10 +70,10 @@ typedef struct ControlRequest {
         /* GPE: event; DISK_RESIZE, and DISK_REMOVE with @flag: disk; NET_LINK, *_REMOVE: PCI slot ("bus") */
         unsigned index;
         int fd_index; /* of the descriptor that belongs to it, -1 = none */
-        /* BALLOON_ADJUST: wait_for_success; NET_LINK: up; DISK_REMOVE: see @index; SWAP_DISABLE: slow_file_cleanup */
+        /* BALLOON_ADJUST: wait_for_success; NET_LINK: up; VFIO: add; DISK_REMOVE: see @index; SWAP_DISABLE: slow_file_cleanup */
         bool flag;
         uint64_t bytes; /* BALLOON_ADJUST, DISK_RESIZE: the new size */
-        char *text; /* owned, or NULL. NET_ADD: interface; DISK_ADD: value of --block; RAMDUMP, SNAPSHOT_TAKE: path */
+        char *text; /* owned, or NULL. NET_ADD: interface; DISK_ADD: value of --block; VFIO, RAMDUMP, SNAPSHOT_TAKE: path */
 } ControlRequest;
 
 void control_request_deinit(ControlRequest *request);

@@ -25,10 +25,11 @@ static const RequestName names[] = {
 
 /* What crosvm knows and this VMM does not have: answered by name. */
 static const char *const unsupported[] = {
-        "BatCommand",       "GetVmDescriptor",  "GpuCommand",     "HotPlugVfioCommand",
-        "PciPme",           "RegisterListener", "RegisterMemory", "Rtc",
-        "SndCommand",       "Throttle",         "Unregister",     "UnregisterListener",
-        "UnregisterMemory", "UsbCommand",
+        "BatCommand", "GetVmDescriptor",    "GpuCommand",
+        "PciPme",     "RegisterListener",   "RegisterMemory",
+        "Rtc",        "SndCommand",         "Throttle",
+        "Unregister", "UnregisterListener", "UnregisterMemory",
+        "UsbCommand",
 };
 
 /** control_request_deinit() - release what @request owns */
@@ -204,6 +205,45 @@ static int read_removal(const JsonValue *value, Reading *reading, TextError *ret
                                      : read_index(value, &slot, reading, reterr);
 }
 
+/* A bridge of the host's is no function that a guest could drive. */
+static int read_device_type(const JsonValue *value, const JsonField *field, void *object,
+                            TextError *reterr) {
+        const char *type;
+        int r = json_read_string(value, &type, reterr);
+
+        if (r < 0)
+                return r;
+        if (!str_eq(type, "EndPoint"))
+                return json_error(value, reterr, "\"%.*s\" is not supported, but \"EndPoint\" is",
+                                  JSON_SHOWN(type));
+        return 0;
+}
+
+/* The slot's interrupt, which this machine does not have in the request, may be on or off. */
+static int read_ignored_flag(const JsonValue *value, const JsonField *field, void *object,
+                             TextError *reterr) {
+        bool ignored;
+
+        return json_read_bool(value, &ignored, reterr);
+}
+
+static int read_host_function(const JsonValue *value, const JsonField *field, void *object,
+                              TextError *reterr) {
+        static const JsonField fields[] = {
+                {"device_type", read_device_type, 0, 0},
+                {"path", read_text, 0, SEEN(0)},
+                {"hp_interrupt", read_ignored_flag, 0, 0},
+        };
+        Reading *reading = object;
+        const unsigned seen = reading->seen;
+        int r;
+
+        reading->seen = 0;
+        r = MEMBERS(value, fields, SEEN(0), reading, reterr);
+        reading->seen = seen | field->data;
+        return r;
+}
+
 /* The body of a request that has one. */
 static int read_body(const JsonValue *value, Reading *reading, TextError *reterr) {
         static const JsonField gpe[] = {
@@ -229,6 +269,11 @@ static int read_body(const JsonValue *value, Reading *reading, TextError *reterr
         static const JsonField add_disk[] = {
                 {"block", read_text, 0, SEEN(0)},
                 {"file", read_fd, 0, SEEN(1)},
+        };
+        static const JsonField vfio[] = {
+                {"device", read_host_function, 0, SEEN(1)},
+                {"add", read_flag, 0, SEEN(2)},
+                {"group", read_fd, 0, SEEN(3)},
         };
         static const JsonField ramdump[] = {
                 {"path", read_text, 0, SEEN(0)},
@@ -269,6 +314,8 @@ static int read_body(const JsonValue *value, Reading *reading, TextError *reterr
                 if (r >= 0 && reading->request.fd_index < 0 && !reading->request.text)
                         return json_error(value, reterr, "expected \"block\" or \"file\"");
                 return r;
+        case CONTROL_VFIO:
+                return MEMBERS(value, vfio, SEEN(1) | SEEN(2), reading, reterr);
         case CONTROL_RAMDUMP:
                 r = MEMBERS(value, ramdump, 0, reading, reterr);
                 if (r >= 0 && (reading->request.fd_index < 0) == !reading->request.text)
@@ -316,6 +363,7 @@ static bool has_body(ControlKind kind) {
         case CONTROL_NET_LINK:
         case CONTROL_DISK_ADD:
         case CONTROL_DISK_REMOVE:
+        case CONTROL_VFIO:
         case CONTROL_RAMDUMP:
         case CONTROL_SNAPSHOT_TAKE:
         case CONTROL_SWAP_DISABLE:
@@ -483,6 +531,21 @@ static int build_disk_command(const ControlRequest *request, struct json_object 
                      : json_add_consume(resize, "new_size", json_object_new_uint64(request->bytes));
 }
 
+static int build_host_function(const ControlRequest *request, struct json_object *body) {
+        struct json_object *device = json_object_new_object();
+        int r = json_add_consume(body, "device", device);
+
+        if (r >= 0)
+                r = json_add_string(device, "device_type", "EndPoint");
+        if (r >= 0)
+                r = json_add_string(device, "path", request->text);
+        if (r >= 0) /* as crosvm has it */
+                r = json_add_bool(device, "hp_interrupt", request->flag);
+        if (r >= 0)
+                r = json_add_bool(body, "add", request->flag);
+        return r < 0 || request->fd_index < 0 ? r : add_fd(body, "group", request->fd_index);
+}
+
 static int build_members(const ControlRequest *request, struct json_object *body) {
         int r;
 
@@ -501,6 +564,8 @@ static int build_members(const ControlRequest *request, struct json_object *body
         case CONTROL_NET_LINK:
                 r = json_add_number(body, "bus", request->index);
                 return r < 0 ? r : json_add_bool(body, "up", request->flag);
+        case CONTROL_VFIO:
+                return build_host_function(request, body);
         case CONTROL_DISK_ADD:
         case CONTROL_RAMDUMP:
                 r = json_add_string(body, request->kind == CONTROL_RAMDUMP ? "path" : "block",

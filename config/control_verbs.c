@@ -104,6 +104,16 @@ static int parse_disk(const Verb *verb, char *const *arguments, ControlCommand *
         return command->file && command->request.text ? 0 : -ENOMEM;
 }
 
+/* Its IOMMU group is opened by whoever asks, too. */
+static int parse_vfio(const Verb *verb, char *const *arguments, ControlCommand *command,
+                      TextError *reterr) {
+        command->request.flag = str_eq(verb->sub, "add");
+        command->request.text = strdup(arguments[0]);
+        if (command->request.flag)
+                command->vfio = strdup(arguments[0]);
+        return command->request.text && (command->vfio || !command->request.flag) ? 0 : -ENOMEM;
+}
+
 static int parse_ramdump(const Verb *verb, char *const *arguments, ControlCommand *command,
                          TextError *reterr) {
         command->file = strdup(arguments[0]);
@@ -199,6 +209,20 @@ static const Verb verbs[] = {
          .n_arguments = 2,
          .parse = parse_link,
          .help = "plug or pull a network card's cable"},
+        {.name = "vfio",
+         .sub = "add",
+         .kind = CONTROL_VFIO,
+         .arguments = "PATH",
+         .n_arguments = 1,
+         .parse = parse_vfio,
+         .help = "plug a PCI function of the host in, PATH as for --vfio"},
+        {.name = "vfio",
+         .sub = "remove",
+         .kind = CONTROL_VFIO,
+         .arguments = "PATH",
+         .n_arguments = 1,
+         .parse = parse_vfio,
+         .help = "unplug it, once the guest let go of it"},
         {.name = "ramdump",
          .kind = CONTROL_RAMDUMP,
          .arguments = "FILE",
@@ -243,6 +267,7 @@ void control_command_deinit(ControlCommand *command) {
         control_request_deinit(&command->request);
         free(command->file);
         free(command->tap);
+        free(command->vfio);
         *command = (ControlCommand){.request.fd_index = -1};
 }
 

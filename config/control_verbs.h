@@ -15,6 +15,7 @@ typedef struct ControlCommand {
         char *file; /* owned, optional: sent along as descriptor 0, opened as @request says */
         bool file_read_only, file_create;
         bool file_new; /* must not exist; goes again if the request fails */
+        char *vfio; /* owned, optional: the host's function whose IOMMU group is sent along, if it can be opened */
         char *tap; /* owned, optional: the interface of which a queue is sent along as descriptor 0 */
 } ControlCommand;
 

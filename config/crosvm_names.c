@@ -18,8 +18,8 @@
 #define HWP "KVM has no registers of hardware-controlled performance states (IA32_HWP_*) for guests"
 #define WORKING_SETS "the balloon of Linux knows of no working sets"
 #define VHOST_USER "of vhost-user devices only block, fs, net, rng and vsock"
-#define COLD_PASSTHROUGH                                                                           \
-        "functions of the host come with --vfio at the start, and stay: the sandbox opens no more"
+#define NO_VIRTIO_IOMMU                                                                            \
+        "guests get no virtio-iommu, so that all of their functions share one address space"
 #define REMOVED "removed from crosvm"
 
 typedef struct Refused {
@@ -100,7 +100,7 @@ static const Refused run_options[] = {
         {"tube-fd", WINDOWS},
         {"unprotected-vm-with-firmware", PROTECTED},
         {"v4l2-proxy", MEDIA},
-        {"vfio-isolate-hotplug", COLD_PASSTHROUGH},
+        {"vfio-isolate-hotplug", NO_VIRTIO_IOMMU},
         {"vfio-platform", PLATFORM},
         {"vfio-platform-pm", PLATFORM},
         {"vhost-scmi", ARM},

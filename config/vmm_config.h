@@ -191,6 +191,7 @@ typedef struct VmmConfig {
         size_t n_pmems;
         VmmVfio vfios[VMM_VFIOS_MAX];
         size_t n_vfios;
+        bool vfio_hotplug; /* more may come while the machine runs */
         VmmNet nets[VMM_NETS_MAX];
         size_t n_nets;
         VmmOldNets old_nets; /* empty once the arguments are read */

@@ -43,6 +43,8 @@ int vmm_swap_validate(const VmmConfig *config, TextError *reterr) {
                  "pages are moved one by one"},
                 {vmm_memory_has_ram_files(&config->memory), "--file-backed-mapping: ram", STAYS},
                 {config->n_vfios > 0, "--vfio", "a device of the host reaches all of memory"},
+                {config->vfio_hotplug, "--vfio-hotplug",
+                 "a device of the host reaches all of memory"},
                 {config->n_vhost_users > 0, "--vhost-user", ELSEWHERE},
                 {config->n_folders > 0, "--vhost-user-fs", ELSEWHERE},
                 {config->n_shared_dirs > 0, "--shared-dir", ELSEWHERE},

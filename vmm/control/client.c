@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/fd_path.h"
 #include "vmm/net/tap_open.h"
+#include "vmm/vfio/open_group.h"
 
 static int connect_to(const char *path, int *ret, TextError *reterr) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -73,7 +74,20 @@ static int receive_message(int fd, char **ret) {
         return 0;
 }
 
-static int open_file(const ControlCommand *command, int *ret, TextError *reterr) {
+/* A group that the machine has already is open, and cannot be opened again: then none is sent. */
+static int open_group(ControlCommand *command, int *ret, TextError *reterr) {
+        char *path;
+        int r = vfio_open_group(command->vfio, &path, ret, reterr);
+
+        if (r < 0)
+                return r;
+        free(command->request.text);
+        command->request.text = path;
+        command->request.fd_index = *ret < 0 ? -1 : 0;
+        return 0;
+}
+
+static int open_file(ControlCommand *command, int *ret, TextError *reterr) {
         const int flags = command->file_new         ? O_RDWR | O_CREAT | O_EXCL
                           : command->file_create    ? O_WRONLY | O_CREAT | O_TRUNC
                           : command->file_read_only ? O_RDONLY
@@ -82,6 +96,8 @@ static int open_file(const ControlCommand *command, int *ret, TextError *reterr)
 
         if (command->tap)
                 return net_tap_open_queue(command->tap, /* multi= */ false, ret, reterr);
+        if (command->vfio)
+                return open_group(command, ret, reterr);
         if (!command->file)
                 return 0;
         fd = fd_path_open(command->file, flags, 0600);
@@ -132,17 +148,17 @@ static int request_and_judge(const ControlCommand *command, const char *json, in
 /**
  * control_client_run() - ask the VM that listens at @command->socket, and print what it answers beside "Ok"
  *
- * Waits as long as the VM takes. Return: 0 when it was done; negative errno with a sentence.
+ * Opens what the request needs, and says so in it. Waits as long as the VM takes. Return: 0 when it was done; negative errno with a sentence.
  */
-int control_client_run(const ControlCommand *command, FILE *out, TextError *reterr) {
+int control_client_run(ControlCommand *command, FILE *out, TextError *reterr) {
         _cleanup_(fd_closep) int file = -EBADF;
         _cleanup_(freep) char *json = NULL;
         int r;
 
-        r = control_request_format(&command->request, &json);
+        r = open_file(command, &file, reterr);
         if (r < 0)
                 return r;
-        r = open_file(command, &file, reterr);
+        r = control_request_format(&command->request, &json);
         if (r < 0)
                 return r;
         r = request_and_judge(command, json, file, out, reterr);

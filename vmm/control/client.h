@@ -6,4 +6,4 @@
 #include "base/text_error.h"
 #include "config/control_verbs.h"
 
-int control_client_run(const ControlCommand *command, FILE *out, TextError *reterr);
+int control_client_run(ControlCommand *command, FILE *out, TextError *reterr);

@@ -148,6 +148,7 @@ int machine_open_control(Machine *machine, const VmmConfig *config, TextError *r
         pci_root_set_rest_handler(machine->pci, on_rest, machine);
         machine_handle_disk_requests(machine);
         machine_handle_network_requests(machine);
+        machine_handle_vfio_requests(machine);
         machine_handle_stats_request(machine);
         machine_handle_placement_request(machine);
         if (!config->socket)

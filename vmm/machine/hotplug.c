@@ -47,6 +47,7 @@ static void on_ejected(void *userdata, unsigned slot) {
         machine->identity.hotplugged = true;
         machine_forget_disk(machine, slot);
         machine_forget_network(machine, slot);
+        machine_forget_vfio(machine, slot);
         machine_pause(machine);
         pci_root_unplug(machine->pci, slot);
         machine_resume(machine);
@@ -65,6 +66,30 @@ int machine_add_hotplug(Machine *machine) {
 }
 
 /**
+ * machine_plug_slot() - where the next function of a machine that runs goes
+ *
+ * On the loop's thread. Return: 0; -EBUSY while the devices are suspended; -ENOSPC; with a sentence.
+ */
+int machine_plug_slot(const Machine *machine, unsigned *ret, TextError *reterr) {
+        const unsigned slot = pci_root_free_slot(machine->pci);
+
+        if (machine->devices_suspended)
+                return text_error_set(reterr, -EBUSY, "the machine is suspended");
+        if (slot == 0)
+                return text_error_set(reterr, -ENOSPC, "all PCI slots are taken");
+        *ret = slot;
+        return 0;
+}
+
+/** machine_tell_plugged() - the guest hears of what was put into @slot, and may hand it back; the loop's thread */
+void machine_tell_plugged(Machine *machine, unsigned slot) {
+        machine->identity.hotplugged = true;
+        pci_hotplug_set_removable(machine->pci_hotplug, slot, true);
+        pci_hotplug_announce(machine->pci_hotplug, slot);
+        (void) acpi_pm_raise_gpe(machine->acpi_pm, ACPI_GPE_PCI_HOTPLUG);
+}
+
+/**
  * machine_plug_consume() - put @device into a free slot of a machine that runs, and tell the guest
  * @device:   consumed, on failure too
  * @ret_slot: by which it is removed again, "bus" on the control socket
@@ -73,32 +98,26 @@ int machine_add_hotplug(Machine *machine) {
  */
 int machine_plug_consume(Machine *machine, VirtioDevice *device, unsigned *ret_slot,
                          TextError *reterr) {
-        const VirtioPciConfig config = {
+        VirtioPciConfig config = {
                 .root = machine->pci,
-                .slot = pci_root_free_slot(machine->pci),
                 .partition = machine->partition,
                 .mem = machine->mem,
                 .loop = machine->loop,
                 .plugged = true,
                 .no_intx = machine->no_virtio_intx,
         };
-        int r;
+        int r = machine_plug_slot(machine, &config.slot, reterr);
 
-        if (machine->devices_suspended || config.slot == 0) {
+        if (r < 0) {
                 (void) virtio_device_free(device);
-                return machine->devices_suspended
-                               ? text_error_set(reterr, -EBUSY, "the machine is suspended")
-                               : text_error_set(reterr, -ENOSPC, "all PCI slots are taken");
+                return r;
         }
         machine_pause(machine);
         r = virtio_pci_new(device, &config);
         machine_resume(machine);
         if (r < 0)
                 return text_error_set(reterr, r, "cannot put it on the bus: %s", strerror(-r));
-        machine->identity.hotplugged = true;
-        pci_hotplug_set_removable(machine->pci_hotplug, config.slot, true);
-        pci_hotplug_announce(machine->pci_hotplug, config.slot);
-        (void) acpi_pm_raise_gpe(machine->acpi_pm, ACPI_GPE_PCI_HOTPLUG);
+        machine_tell_plugged(machine, config.slot);
         *ret_slot = config.slot;
         return 0;
 }

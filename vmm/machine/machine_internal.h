@@ -114,6 +114,12 @@ typedef struct MachineDisk {
 } MachineDisk;
 
 /* A network card; the order of the array says nothing. */
+/* One of the host's that was plugged in. */
+typedef struct MachineFunction {
+        char address[VFIO_ADDRESS_SIZE]; /* empty: this place is free */
+        unsigned slot;
+} MachineFunction;
+
 typedef struct MachineNic {
         VirtioDevice *device; /* borrowed from the bus; NULL: a free place */
         unsigned slot;
@@ -216,7 +222,9 @@ struct Machine {
         CharDev *chardevs[MACHINE_CHARDEVS_MAX];
         unsigned n_chardevs;
         Uart8250 *uarts[MACHINE_COM_PORTS];
-        VfioContainer *vfio; /* NULL without --vfio */
+        VfioContainer *vfio; /* NULL without --vfio and --vfio-hotplug */
+        bool vfio_hotplug;
+        MachineFunction functions[VFIO_FUNCTIONS_MAX]; /* that were plugged in */
         PciRoot *pci;
         MachineDebugger *debugger; /* NULL without --gdb */
         MachineRamdump *ramdump;
@@ -336,6 +344,8 @@ void machine_handle_disk_requests(Machine *machine);
 
 /* hotplug.c */
 int machine_add_hotplug(Machine *machine);
+int machine_plug_slot(const Machine *machine, unsigned *ret, TextError *reterr);
+void machine_tell_plugged(Machine *machine, unsigned slot);
 int machine_plug_consume(Machine *machine, VirtioDevice *device, unsigned *ret_slot,
                          TextError *reterr);
 void machine_unplug(Machine *machine, unsigned slot, ControlCall *call);
@@ -354,6 +364,8 @@ int machine_add_vhost_users(Machine *machine, const VmmConfig *config, unsigned 
 
 /* vfio.c */
 int machine_add_vfios(Machine *machine, const VmmConfig *config, unsigned *slot, TextError *reterr);
+void machine_forget_vfio(Machine *machine, unsigned slot);
+void machine_handle_vfio_requests(Machine *machine);
 
 /* pmem.c */
 int machine_map_pmems(Machine *machine, const VmmConfig *config, gpa_t *end, TextError *reterr);

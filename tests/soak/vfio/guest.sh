@@ -1,9 +1,19 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0
-# What the guest of run.sh does with the functions it was given. `guest.sh ticks` reads and tells of it, without end.
+# What the guest of run.sh does with the functions it was given. `guest.sh ticks` reads and tells of it, without end;
+# `guest.sh plug` waits for a disk that comes and goes, twice.
 sum() { # MIB
         dd if=/dev/nvme0n1 bs=1M skip="$1" count=16 iflag=direct 2>/dev/null | md5sum
 }
+if [ "${1:-}" = plug ]; then
+        for _ in 1 2; do
+                until [ -b /dev/nvme0n1 ]; do sleep 0.1; done
+                echo "plugged: $(sum 0)"
+                while [ -e /sys/class/nvme/nvme0 ]; do sleep 0.1; done
+                echo "unplugged: nvme0"
+        done
+        exit 0
+fi
 if [ "${1:-}" = ticks ]; then
         while :; do echo "tick: $(sum 0)"; done
 fi

@@ -3,7 +3,7 @@
 # usage: run.sh BUILD-DIR GUEST-DIR WORK-DIR
 # Functions of a host that a guest drives itself (--vfio): the host is a busybox on the stock kernel, in QEMU with nested SVM and
 # an Intel IOMMU, and its devices are those that QEMU emulates behind that. host.sh is what the host does, guest.sh what the
-# guest does. A line `ok NAME` or `not ok NAME` each; the host's console is WORK-DIR/console.
+# guest does. SOAK_VFIO has the parts to run, all if it is not set: kvm, soft, hotplug-kvm, hotplug-soft, busy. A line `ok NAME` or `not ok NAME` each; the host's console is WORK-DIR/console.
 set -eu
 here=$(realpath "$(dirname "$0")") build=$(realpath "$1") guest=$(realpath "$2")
 mkdir -p "$3"
@@ -33,12 +33,13 @@ cp "$guest/vmlinuz" "$work/host/guest/"
 cp /bin/busybox "$build/vivarium-vmm" "$work/host/bin/"
 libraries "$build/vivarium-vmm" "$work/host"
 cp "$here/host.sh" "$work/host/init"
+echo "${SOAK_VFIO:-kvm soft hotplug-kvm hotplug-soft busy}" >"$work/host/parts"
 md5sum <"$work/sent" >"$work/host/sent.md5"
 copy_modules "$guest" "$work/host" kvm-amd vfio-pci vfio_iommu_type1
 pack "$work/host" "$work/host.cpio"
 
 # Under load the timer may be late for the kernel's look at whether it works.
-timeout -k 10 1800 "${QEMU_SYSTEM:-qemu-system-x86_64}" -machine q35 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m 2048 -nodefaults \
+timeout -k 10 7200 "${QEMU_SYSTEM:-qemu-system-x86_64}" -machine q35 -accel tcg,thread=multi -cpu max,+svm -smp 2 -m 2048 -nodefaults \
         -display none -no-reboot -serial "file:$work/console" -kernel "$guest/vmlinuz" -initrd "$work/host.cpio" \
         -append "console=ttyS0 quiet panic=-1 intel_iommu=on no_timer_check nokaslr cryptomgr.notests=1" \
         -device intel-iommu,intremap=on \

@@ -122,6 +122,15 @@ static void test_members_arrive(void **state) {
         refused("{\"HotPlugDiskCommand\":{\"RemoveDisk\":{}}}", "\"disk\" is missing");
         refused("{\"HotPlugDiskCommand\":{\"RemoveDisk\":32}}", "0 to 31");
 
+        request = round_trip(
+                "{\"HotPlugVfioCommand\":{\"device\":{\"device_type\":\"EndPoint\",\"path\":"
+                "\"/sys/f\",\"hp_interrupt\":true},\"add\":true,\"group\":1}}");
+        assert_int_equal(request.kind, CONTROL_VFIO);
+        assert_string_equal(request.text, "/sys/f");
+        assert_int_equal(request.fd_index, 1);
+        assert_true(request.flag);
+        control_request_deinit(&request);
+
         request = round_trip("{\"Ramdump\":{\"file\":1}}");
         assert_int_equal(request.kind, CONTROL_RAMDUMP);
         assert_int_equal(request.fd_index, 1);
@@ -168,6 +177,28 @@ static void test_swapping_is_asked_for_as_in_crosvm(void **state) {
         assert_false(round_trip("{\"Swap\":{\"Disable\":{\"slow_file_cleanup\":false}}}").flag);
         refused("{\"Swap\":{\"Disable\":{}}}", "slow_file_cleanup");
         refused("{\"Swap\":{\"Enable\":1}}", "takes no value");
+}
+
+static void test_a_function_of_the_host_is_asked_for_as_in_crosvm(void **state) {
+        ControlRequest request =
+                parse("{\"HotPlugVfioCommand\":{\"device\":{\"device_type\":\"EndPoint\",\"path\":"
+                      "\"/sys/f\",\"hp_interrupt\":false},\"add\":false}}");
+
+        assert_int_equal(request.kind, CONTROL_VFIO);
+        assert_string_equal(request.text, "/sys/f");
+        assert_int_equal(request.fd_index, -1);
+        assert_false(request.flag);
+        control_request_deinit(&request);
+        refused("{\"HotPlugVfioCommand\":{\"add\":true}}", "\"device\" is missing");
+        refused("{\"HotPlugVfioCommand\":{\"device\":{\"path\":\"/f\"}}}", "\"add\" is missing");
+        refused("{\"HotPlugVfioCommand\":{\"device\":{},\"add\":true}}", "\"path\" is missing");
+        refused("{\"HotPlugVfioCommand\":{\"device\":{\"path\":\"\"},\"add\":true}}", "1 to");
+        refused("{\"HotPlugVfioCommand\":{\"device\":{\"device_type\":\"UpstreamPort\",\"path\":\"/"
+                "f\"},"
+                "\"add\":true}}",
+                "\"UpstreamPort\" is not supported");
+        refused("{\"HotPlugVfioCommand\":{\"device\":{\"path\":\"/f\"},\"add\":true,\"group\":2}}",
+                "names descriptor 2");
 }
 
 static void test_what_only_crosvm_has_is_told_by_its_name(void **state) {
@@ -373,6 +404,7 @@ int main(void) {
                 cmocka_unit_test(test_members_arrive),
                 cmocka_unit_test(test_a_snapshot_is_asked_for_as_in_crosvm),
                 cmocka_unit_test(test_swapping_is_asked_for_as_in_crosvm),
+                cmocka_unit_test(test_a_function_of_the_host_is_asked_for_as_in_crosvm),
                 cmocka_unit_test(test_what_only_crosvm_has_is_told_by_its_name),
                 cmocka_unit_test(test_anything_else_is_refused_with_its_place),
                 cmocka_unit_test(test_answers_are_crosvms),

@@ -59,6 +59,11 @@ static void test_commands_become_requests(void **state) {
                 {"virtio-net|remove|9|/s", "{\"HotPlugNetCommand\":{\"RemoveTap\":9}}", NULL},
                 {"virtio-net|link|9|down|/s",
                  "{\"NetCommand\":{\"SetLink\":{\"bus\":9,\"up\":false}}}", NULL},
+                {"vfio|remove|/f|/s",
+                 "{\"HotPlugVfioCommand\":{\"device\":{\"device_type\":\"EndPoint\",\"path\":\"/"
+                 "f\","
+                 "\"hp_interrupt\":false},\"add\":false}}",
+                 NULL},
                 {"ramdump|/f|/s", "{\"Ramdump\":{\"file\":0}}", "/f"},
                 {"snapshot|take|/f|/s", "{\"Snapshot\":{\"Take\":{\"file\":0}}}", "/f"},
                 {"vcpus|/s", "\"VcpuPidTid\"", NULL},
