@@ -128,6 +128,12 @@ static uint32_t probe_direct_align(int fd) {
         return align;
 }
 
+static bool is_direct(int fd) {
+        int flags = fcntl(fd, F_GETFL);
+
+        return flags >= 0 && (flags & O_DIRECT);
+}
+
 /* A descriptor may be shared with whoever passed it, so direct access is not switched on in it but in one of its own. */
 static int make_direct(BlockFile *file, const char *path, TextError *reterr) {
         char self[32];
@@ -159,7 +165,8 @@ static int open_raw(BlockFile *file, const char *path, const BlockOpenOptions *o
                 r = make_direct(file, path, reterr);
                 if (r < 0)
                         return r;
-        }
+        } else if (is_direct(file->fd)) /* as whoever passed it opened it */
+                file->align_bytes = probe_direct_align(file->fd);
         if (options->lock) {
                 r = lock_image(file, path, reterr);
                 if (r < 0)

@@ -68,6 +68,11 @@ typedef struct BlockOpenOptions {
 int block_open(const char *path, const BlockOpenOptions *options, Loop *loop, BlockDev **ret,
                TextError *reterr);
 
+/* Whether the host's kernel reads and writes guest memory itself, past its cache, while a request is under way. */
+static inline bool block_is_direct(const BlockDev *dev) {
+        return dev->align_bytes > 1;
+}
+
 static inline void block_submit(BlockDev *dev) {
         if (dev->ops->submit)
                 dev->ops->submit(dev);

@@ -48,6 +48,9 @@ static int new_disk(const Machine *machine, const VmmDisk *config, VmmExecutor e
         r = block_open(config->path, &options, machine->loop, &disk, reterr);
         if (r < 0)
                 return text_error_prefix(reterr, r, "cannot use a disk");
+        r = machine_check_swap_disk(machine, disk, reterr);
+        if (r < 0)
+                return r;
         r = virtio_blk_new(disk, &blk_config, ret, reterr);
         if (r < 0)
                 return text_error_prefix(reterr, r, "disk %s", config->path);
@@ -134,15 +137,6 @@ static int parse_disk(const ControlRequest *request, int fd, VmmConfig *config, 
         return fd_set_cloexec(fd, false);
 }
 
-/* The kernel writes to guest memory behind the back of who moves it, if the file is read without the host's cache. */
-static int check_direct(const Machine *machine, const VmmDisk *disk, int fd, TextError *reterr) {
-        const int flags = fd >= 0 ? fcntl(fd, F_GETFL) : 0;
-
-        if (!machine->swap || (!disk->direct && (flags < 0 || !(flags & O_DIRECT))))
-                return 0;
-        return text_error_set(reterr, -EINVAL, "direct: excludes --swap");
-}
-
 static int plug_disk(Machine *machine, const VmmDisk *config, ControlAnswer *answer,
                      TextError *reterr) {
         MachineDisk *disk = free_number(machine);
@@ -172,8 +166,6 @@ static void on_add(void *userdata, ControlCall *call) {
 
         vmm_config_init(&config);
         r = parse_disk(control_call_request(call), fd, &config, &error);
-        if (r >= 0)
-                r = check_direct(userdata, &config.disks[0], fd, &error);
         if (r >= 0)
                 r = plug_disk(userdata, &config.disks[0], &answer, &error);
         if (r < 0)

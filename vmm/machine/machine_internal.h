@@ -413,6 +413,7 @@ void machine_snapshot_rested(Machine *machine);
 
 /* swap.c */
 int machine_open_swap(Machine *machine, const VmmConfig *config, TextError *reterr);
+int machine_check_swap_disk(const Machine *machine, const BlockDev *disk, TextError *reterr);
 int machine_start_swap(Machine *machine);
 void machine_hold_memory(const Machine *machine);
 void machine_release_memory(const Machine *machine);

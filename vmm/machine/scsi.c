@@ -23,6 +23,9 @@ static int add_disk(Machine *machine, const VmmDisk *config, VmmExecutor executo
         r = block_open(config->path, &options, machine->loop, &disk, reterr);
         if (r < 0)
                 return text_error_prefix(reterr, r, "cannot use a SCSI disk");
+        r = machine_check_swap_disk(machine, disk, reterr);
+        if (r < 0)
+                return r;
         r = virtio_scsi_add(controller, disk, config->block_size, config->id, reterr);
         if (r < 0)
                 return text_error_prefix(reterr, r, "SCSI disk %s", config->path);

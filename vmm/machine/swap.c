@@ -174,6 +174,20 @@ int machine_open_swap(Machine *machine, const VmmConfig *config, TextError *rete
         return 0;
 }
 
+/**
+ * machine_check_swap_disk() - whether @disk can be used beside --swap
+ *
+ * Its file may have been opened for direct access by whoever passed it, which no option tells.
+ * Return: 0; -EINVAL with a sentence.
+ */
+int machine_check_swap_disk(const Machine *machine, const BlockDev *disk, TextError *reterr) {
+        if (!machine->swap || !block_is_direct(disk))
+                return 0;
+        return text_error_set(reterr, -EINVAL,
+                              "a disk with direct access and --swap exclude each other: the host's "
+                              "kernel writes to pages that may have left meanwhile");
+}
+
 /** machine_start_swap() - make the thread that serves faults; before the loop takes its filter */
 int machine_start_swap(Machine *machine) {
         return machine->swap ? swap_start(machine->swap->swap) : 0;

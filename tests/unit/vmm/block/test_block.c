@@ -157,6 +157,22 @@ static void test_direct_access_asks_for_aligned_requests(void **state) {
         assert_int_equal(fake_disk_read(&disk, 1, data, 512), -EINVAL);
 }
 
+static void test_a_descriptor_that_was_opened_for_direct_access_is_used_so(void **state) {
+        _cleanup_(temp_file_freep) char *path = temp_file_new("x", 1, 1 << 20);
+        int fd = open(path, O_RDWR | O_DIRECT); /* the disk's, if it is there */
+        _cleanup_(fake_disk_deinit) FakeDisk disk = {0};
+        char name[32];
+
+        if (fd < 0) {
+                print_message("no O_DIRECT on /tmp\n");
+                skip();
+        }
+        (void) snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+        assert_int_equal(open_disk(&disk, name, (BlockOpenOptions){0}, NULL), 0);
+        assert_true(block_is_direct(disk.dev));
+        assert_in_range(disk.dev->align_bytes, 512, 4096);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_raw_image_opens_with_its_size),
@@ -166,6 +182,7 @@ int main(void) {
                 cmocka_unit_test(test_a_lock_keeps_a_second_writer_out),
                 cmocka_unit_test(test_an_inherited_descriptor_is_a_disk),
                 cmocka_unit_test(test_direct_access_asks_for_aligned_requests),
+                cmocka_unit_test(test_a_descriptor_that_was_opened_for_direct_access_is_used_so),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
