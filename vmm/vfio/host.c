@@ -179,7 +179,7 @@ void vfio_host_describe_group(const char *path, char *buf, size_t size) {
  * Return: 0; negative errno with a sentence.
  */
 int vfio_open_group(const char *path, char **ret_path, int *ret_fd, TextError *reterr) {
-        VfioHostFunction host;
+        VfioHostFunction host = {0};
         char name[64];
         int fd, r;
 

@@ -17,7 +17,7 @@ struct SoftPartition {
         GuestMem *mem; /* borrowed */
         unsigned n_vcpus;
         SoftModel model;
-        bool foreign_writers; /* as in HvConfig */
+        bool foreign_writers;                  /* as in HvConfig */
         _Atomic(SoftCpu *) cpus[HV_VCPUS_MAX]; /* owned; once bound, there to the end */
         _Atomic bool rom_hidden[GUEST_MEM_ROMS_MAX];
         uint64_t n_pages;
