@@ -13,17 +13,58 @@
 #include "vmm/mem/memmap.h"
 
 #define HEADER_SIZE 64u
-#define STEP_BYTES (UINT64_C(4) << 20) /* between two looks at whether to give up */
+#define HEADER_CRC_AT 60u
+#define CHUNK_BYTES                                                                                \
+        (UINT64_C(1) << 20) /* of RAM with one checksum; between two looks at whether to give up */
+#define SUM_BYTES 4u        /* of a checksum in the table */
 
 static const char magic[8] = "VIVSNAP\n";
 
 typedef struct Header {
-        uint32_t version, crc;
+        uint32_t version, state_crc, table_crc;
         uint64_t state_len, ram_at, ram_len;
 } Header;
 
 static uint32_t crc_of(const uint8_t *bytes, size_t len) {
         return (uint32_t) crc32(0, bytes, (unsigned) len);
+}
+
+static bool is_zero(const uint8_t *page) {
+        /* Each byte is that before it, and the first is zero. */
+        return page[0] == 0 && memcmp(page, page + 1, MEMMAP_PAGE_SIZE - 1) == 0;
+}
+
+/* Where RAM begins in a file: behind the table, which has its checksums. */
+static uint64_t ram_offset(uint64_t state_len, uint64_t ram_len) {
+        const uint64_t chunks = ram_len / CHUNK_BYTES + (ram_len % CHUNK_BYTES != 0);
+
+        return align_up(HEADER_SIZE + state_len + SUM_BYTES * chunks, MEMMAP_PAGE_SIZE);
+}
+
+static uint64_t table_offset(const Header *header) {
+        return HEADER_SIZE + header->state_len;
+}
+
+/* The table with the zeros behind it. */
+static uint64_t table_len(const Header *header) {
+        return header->ram_at - table_offset(header);
+}
+
+/*
+ * Count the page at @at in; pages come in ascending order. Those of zeros do not count, so that holes need no reading.
+ * Return: whether it counts.
+ */
+static bool sum_page(uint8_t *table, const GuestMem *mem, uint64_t at) {
+        uint8_t *sum = table + SUM_BYTES * (at / CHUNK_BYTES);
+        uint8_t number[8];
+        uLong crc;
+
+        if (is_zero(mem->base + at))
+                return false;
+        le64_store(number, at / MEMMAP_PAGE_SIZE);
+        crc = crc32(le32_load(sum), number, sizeof(number));
+        le32_store(sum, (uint32_t) crc32(crc, mem->base + at, MEMMAP_PAGE_SIZE));
+        return true;
 }
 
 /* ---- writing ---- */
@@ -45,46 +86,24 @@ static int write_all(int fd, const void *bytes, size_t len, uint64_t at) {
         return 0;
 }
 
-static bool is_zero(const uint8_t *page) {
-        /* Each byte is that before it, and the first is zero. */
-        return page[0] == 0 && memcmp(page, page + 1, MEMMAP_PAGE_SIZE - 1) == 0;
-}
-
 /* The pages of [@from, @to) that are not all zeros, in runs. */
-static int write_pages(int fd, const GuestMem *mem, uint64_t ram_at, uint64_t from, uint64_t to) {
-        while (from < to) {
-                uint64_t end = from;
-                int r;
+static int write_pages(int fd, const GuestMem *mem, uint8_t *table, uint64_t ram_at, uint64_t from,
+                       uint64_t to) {
+        int r;
 
-                while (end < to && !is_zero(mem->base + end))
-                        end += MEMMAP_PAGE_SIZE;
-                r = write_all(fd, mem->base + from, end - from, ram_at + from);
+        for (uint64_t at = from; at <= to; at += MEMMAP_PAGE_SIZE) {
+                if (at < to && sum_page(table, mem, at))
+                        continue;
+                r = write_all(fd, mem->base + from, at - from, ram_at + from);
                 if (r < 0)
                         return r;
-                from = end;
-                while (from < to && is_zero(mem->base + from))
-                        from += MEMMAP_PAGE_SIZE;
+                from = at + MEMMAP_PAGE_SIZE;
         }
         return 0;
 }
 
-/* The next range of @fd from @at on that is no hole. Return: false when there is none. */
-static int next_data(int fd, uint64_t at, uint64_t size, uint64_t *ret_from, uint64_t *ret_to) {
-        off_t from = lseek(fd, (off_t) at, SEEK_DATA), to;
-
-        if (from < 0)
-                return errno == ENXIO ? 0 : -errno;
-        if ((uint64_t) from >= size)
-                return 0;
-        to = lseek(fd, from, SEEK_HOLE);
-        if (to < 0)
-                return -errno;
-        *ret_from = (uint64_t) from;
-        *ret_to = MIN((uint64_t) to, size);
-        return 1;
-}
-
-static int write_memory(int fd, const GuestMem *mem, uint64_t ram_at, const _Atomic bool *cancel) {
+static int write_memory(int fd, const GuestMem *mem, uint8_t *table, uint64_t ram_at,
+                        const _Atomic bool *cancel) {
         uint64_t at = 0, from = 0, to = 0;
         int r;
 
@@ -94,10 +113,10 @@ static int write_memory(int fd, const GuestMem *mem, uint64_t ram_at, const _Ato
                         return r;
                 from = align_down(from, MEMMAP_PAGE_SIZE);
                 at = MIN(align_up(to, MEMMAP_PAGE_SIZE), mem->size_bytes);
-                for (; from < at; from += STEP_BYTES) {
+                for (; from < at; from += CHUNK_BYTES) {
                         if (atomic_load(cancel))
                                 return -ECANCELED;
-                        r = write_pages(fd, mem, ram_at, from, MIN(from + STEP_BYTES, at));
+                        r = write_pages(fd, mem, table, ram_at, from, MIN(from + CHUNK_BYTES, at));
                         if (r < 0)
                                 return r;
                 }
@@ -110,10 +129,12 @@ static int write_header(int fd, const Header *header) {
 
         memcpy(raw, magic, sizeof(magic));
         le32_store(raw + 8, header->version);
-        le32_store(raw + 12, header->crc);
+        le32_store(raw + 12, header->state_crc);
         le64_store(raw + 16, header->state_len);
         le64_store(raw + 24, header->ram_at);
         le64_store(raw + 32, header->ram_len);
+        le32_store(raw + 40, header->table_crc);
+        le32_store(raw + HEADER_CRC_AT, crc_of(raw, HEADER_CRC_AT));
         return write_all(fd, raw, sizeof(raw), 0);
 }
 
@@ -128,22 +149,29 @@ static int write_header(int fd, const Header *header) {
  */
 int snapshot_file_write(int fd, const Snapshot *state, const GuestMem *mem,
                         const _Atomic bool *cancel) {
-        const Header header = {
+        _cleanup_(freep) uint8_t *table = NULL;
+        Header header = {
                 .version = SNAPSHOT_VERSION,
-                .crc = crc_of(state->bytes, state->len),
+                .state_crc = crc_of(state->bytes, state->len),
                 .state_len = state->len,
-                .ram_at = align_up(HEADER_SIZE + state->len, MEMMAP_PAGE_SIZE),
+                .ram_at = ram_offset(state->len, mem->size_bytes),
                 .ram_len = mem->size_bytes,
         };
         int r;
 
+        table = calloc(1, table_len(&header));
+        if (!table)
+                return -ENOMEM;
         if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t) (header.ram_at + header.ram_len)) < 0)
                 return -errno;
         r = write_all(fd, state->bytes, state->len, HEADER_SIZE);
         if (r >= 0)
-                r = write_memory(fd, mem, header.ram_at, cancel);
+                r = write_memory(fd, mem, table, header.ram_at, cancel);
+        if (r >= 0)
+                r = write_all(fd, table, table_len(&header), table_offset(&header));
         if (r >= 0 && fdatasync(fd) < 0)
                 r = -errno;
+        header.table_crc = crc_of(table, table_len(&header));
         if (r >= 0)
                 r = write_header(fd, &header);
         if (r >= 0 && fdatasync(fd) < 0)
@@ -170,15 +198,15 @@ static int read_all(int fd, void *bytes, size_t len, uint64_t at) {
         return 0;
 }
 
+static int damaged(TextError *reterr, const char *part) {
+        return text_error_set(reterr, -EBADMSG, "damaged: the checksum of its %s is wrong", part);
+}
+
 static int check_header(const Header *header, uint64_t file_len, TextError *reterr) {
         uint64_t end;
 
-        if (header->version != SNAPSHOT_VERSION)
-                return text_error_set(reterr, -EBADMSG, "of version %" PRIu32 ", not %u",
-                                      header->version, SNAPSHOT_VERSION);
         if (header->state_len == 0 || header->state_len > SNAPSHOT_STATE_MAX ||
-            header->ram_at < HEADER_SIZE + header->state_len ||
-            header->ram_at % MEMMAP_PAGE_SIZE != 0 ||
+            header->ram_at != ram_offset(header->state_len, header->ram_len) ||
             !ADD_CHECKED(header->ram_at, header->ram_len, &end))
                 return text_error_set(reterr, -EBADMSG, "its header makes no sense");
         if (end != file_len)
@@ -204,9 +232,15 @@ static int read_header(int fd, Header *ret, TextError *reterr) {
         if (r < 0 || memcmp(raw, magic, sizeof(magic)) != 0)
                 return text_error_set(reterr, -EBADMSG,
                                       "no snapshot, or one that was not finished");
+        if (le32_load(raw + 8) != SNAPSHOT_VERSION)
+                return text_error_set(reterr, -EBADMSG, "of version %" PRIu32 ", not %u",
+                                      le32_load(raw + 8), SNAPSHOT_VERSION);
+        if (crc_of(raw, HEADER_CRC_AT) != le32_load(raw + HEADER_CRC_AT))
+                return damaged(reterr, "header");
         *ret = (Header){
-                .version = le32_load(raw + 8),
-                .crc = le32_load(raw + 12),
+                .version = SNAPSHOT_VERSION,
+                .state_crc = le32_load(raw + 12),
+                .table_crc = le32_load(raw + 40),
                 .state_len = le64_load(raw + 16),
                 .ram_at = le64_load(raw + 24),
                 .ram_len = le64_load(raw + 32),
@@ -234,20 +268,82 @@ int snapshot_file_read_state(int fd, uint8_t **ret, size_t *ret_len, TextError *
         r = read_all(fd, state, header.state_len, HEADER_SIZE);
         if (r < 0)
                 return r;
-        if (crc_of(state, header.state_len) != header.crc)
-                return text_error_set(reterr, -EBADMSG, "damaged: its checksum is wrong");
+        if (crc_of(state, header.state_len) != header.state_crc)
+                return damaged(reterr, "state");
         *ret = TAKE(state);
         *ret_len = header.state_len;
+        return 0;
+}
+
+/* The next range of @fd from @at on that is no hole. Return: false when there is none. */
+static int next_data(int fd, uint64_t at, uint64_t size, uint64_t *ret_from, uint64_t *ret_to) {
+        off_t from = lseek(fd, (off_t) at, SEEK_DATA), to;
+
+        if (from < 0)
+                return errno == ENXIO ? 0 : -errno;
+        if ((uint64_t) from >= size)
+                return 0;
+        to = lseek(fd, from, SEEK_HOLE);
+        if (to < 0)
+                return -errno;
+        *ret_from = (uint64_t) from;
+        *ret_to = MIN((uint64_t) to, size);
+        return 1;
+}
+
+static int read_table(int fd, const Header *header, uint8_t *table, TextError *reterr) {
+        int r = read_all(fd, table, table_len(header), table_offset(header));
+
+        if (r < 0)
+                return r;
+        return crc_of(table, table_len(header)) == header->table_crc
+                       ? 0
+                       : damaged(reterr, "table of checksums");
+}
+
+/* @table: of zeros; has the checksums of what was read then. */
+static int read_pages(int fd, const Header *header, const GuestMem *mem, uint8_t *table) {
+        uint64_t at = 0, from = 0, to = 0;
+        int r;
+
+        while (at < header->ram_len) {
+                r = next_data(fd, header->ram_at + at, header->ram_at + header->ram_len, &from,
+                              &to);
+                if (r <= 0)
+                        return r;
+                /* A file system's blocks may be smaller than a page, of which none may count twice. */
+                from = align_down(from - header->ram_at, MEMMAP_PAGE_SIZE);
+                at = MIN(align_up(to - header->ram_at, MEMMAP_PAGE_SIZE), header->ram_len);
+                while (from < at) {
+                        to = MIN(from + CHUNK_BYTES, at);
+                        r = read_all(fd, mem->base + from, to - from, header->ram_at + from);
+                        if (r < 0)
+                                return r;
+                        for (; from < to; from += MEMMAP_PAGE_SIZE)
+                                (void) sum_page(table, mem, from);
+                }
+        }
+        return 0;
+}
+
+static int compare_tables(const uint8_t *written, const uint8_t *read, size_t len,
+                          TextError *reterr) {
+        for (size_t at = 0; at < len; at += SUM_BYTES)
+                if (memcmp(written + at, read + at, MIN(SUM_BYTES, len - at)) != 0)
+                        return text_error_set(reterr, -EBADMSG,
+                                              "damaged: the checksum of its memory at %zu MiB "
+                                              "is wrong",
+                                              at / SUM_BYTES * (size_t) (CHUNK_BYTES >> 20));
         return 0;
 }
 
 /**
  * snapshot_file_read_memory() - fill RAM, in which nothing was written yet, with that of a snapshot
  *
- * Return: 0; negative errno, -EBADMSG with a sentence when it is not as long.
+ * Return: 0; negative errno, -EBADMSG with a sentence when it is not as long or damaged: no guest may see it then.
  */
 int snapshot_file_read_memory(int fd, const GuestMem *mem, TextError *reterr) {
-        uint64_t at, from = 0, to = 0;
+        _cleanup_(freep) uint8_t *written = NULL, *read = NULL;
         Header header = {0};
         int r;
 
@@ -258,13 +354,12 @@ int snapshot_file_read_memory(int fd, const GuestMem *mem, TextError *reterr) {
                 return text_error_set(reterr, -EBADMSG,
                                       "of a machine with %" PRIu64 " MiB of memory, not %" PRIu64,
                                       header.ram_len >> 20, mem->size_bytes >> 20);
-        for (at = header.ram_at;;) {
-                r = next_data(fd, at, header.ram_at + header.ram_len, &from, &to);
-                if (r <= 0)
-                        return r;
-                r = read_all(fd, mem->base + (from - header.ram_at), to - from, from);
-                if (r < 0)
-                        return r;
-                at = to;
-        }
+        written = malloc(table_len(&header));
+        read = calloc(1, table_len(&header));
+        if (!written || !read)
+                return -ENOMEM;
+        r = read_table(fd, &header, written, reterr);
+        if (r >= 0)
+                r = read_pages(fd, &header, mem, read);
+        return r < 0 ? r : compare_tables(written, read, table_len(&header), reterr);
 }

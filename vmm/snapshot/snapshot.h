@@ -20,8 +20,8 @@
 #include "base/cleanup.h"
 #include "base/text_error.h"
 
-/* Changes with every change of any description: there is no reading of other versions. */
-#define SNAPSHOT_VERSION 2u
+/* Changes with every change of any description, and of the file (file.h): there is no reading of other versions. */
+#define SNAPSHOT_VERSION 3u
 
 #define SNAPSHOT_STATE_MAX (UINT32_C(16) << 20) /* bytes */
 #define SNAPSHOT_NAME_MAX 32u                   /* of a section */

@@ -118,8 +118,12 @@ scenario_snapshot_refusals() {
                 try_restore small.snap "${small[@]}" --vsock cid=7,socket-dir=.
         refused_because "a disk of another size is refused" 'disk in sectors is 2048 in the snapshot and 4096 here' \
                 try_restore small.snap "${small[@]}" --block two.img
+        cp --sparse=always small.snap bad.snap
+        printf X | dd of=bad.snap bs=1 seek=$(($(stat -c %s bad.snap) - 9)) conv=notrunc status=none
+        refused_because "one byte of memory that is wrong is refused" 'bad.snap.*the checksum of its memory at 63 MiB is wrong' \
+                try_restore bad.snap "${small[@]}" --block one.img
         printf X | dd of=small.snap bs=1 seek=200 conv=notrunc status=none
-        refused_because "a damaged snapshot is refused" 'checksum' try_restore small.snap "${small[@]}" --block one.img
+        refused_because "a damaged snapshot is refused" 'the checksum of its state is wrong' try_restore small.snap "${small[@]}" --block one.img
         for bytes in 0 63 64 4096 70000; do
                 head -c $bytes small.snap >cut.snap
                 refused_because "its first $bytes bytes are refused" 'no snapshot|not finished|bytes and not the|too short' \

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/fd.h"
 #include "base/le.h"
@@ -71,10 +72,14 @@ static int read_state(Fixture *f, const char *why) {
         return 0;
 }
 
-static int read_memory(Fixture *f, const GuestMem *mem) {
+/* @why: part of the sentence if it is refused; NULL: it is not */
+static int read_memory(Fixture *f, const GuestMem *mem, const char *why) {
         _cleanup_(text_error_deinit) TextError error = {0};
+        int r = snapshot_file_read_memory(f->fd, mem, &error);
 
-        return snapshot_file_read_memory(f->fd, mem, &error);
+        if (r < 0 && (!why || !strstr(text_error_message(&error, r), why)))
+                fail_msg("%s", text_error_message(&error, r));
+        return r;
 }
 
 static void put(Fixture *f, uint64_t at, uint64_t value, unsigned width) {
@@ -82,6 +87,21 @@ static void put(Fixture *f, uint64_t at, uint64_t value, unsigned width) {
 
         le64_store(raw, value);
         assert_int_equal(pwrite(f->fd, raw, width, (off_t) at), width);
+}
+
+/* What a header says of itself is right again. */
+static void sign_header(Fixture *f) {
+        uint8_t raw[60];
+
+        assert_int_equal(pread(f->fd, raw, sizeof(raw), 0), sizeof(raw));
+        put(f, sizeof(raw), crc32(0, raw, sizeof(raw)), 4);
+}
+
+static void flip(Fixture *f, uint64_t at, unsigned bit) {
+        uint8_t byte;
+
+        assert_int_equal(pread(f->fd, &byte, 1, (off_t) at), 1);
+        put(f, at, byte ^ (1u << bit), 1);
 }
 
 static void test_state_and_memory_come_back(void **state) {
@@ -95,7 +115,7 @@ static void test_state_and_memory_come_back(void **state) {
         write_file(f);
         assert_int_equal(read_state(f, NULL), 0);
         assert_int_equal(guest_mem_new(RAM_BYTES, &other), 0);
-        assert_int_equal(read_memory(f, other), 0);
+        assert_int_equal(read_memory(f, other, NULL), 0);
         assert_memory_equal(other->base, f->mem->base, RAM_BYTES);
         assert_int_equal(guest_mem_read(other, RAM_BYTES - sizeof(text), back, sizeof(back)), 0);
         assert_string_equal(back, text);
@@ -118,7 +138,7 @@ static void test_memory_that_holds_nothing_takes_no_room_on_either_side(void **s
         write_file(f);
         assert_int_equal(blocks(f->fd), 3 * PAGE - PAGE); /* header with state, and the one page */
         assert_int_equal(guest_mem_new(RAM_BYTES, &other), 0);
-        assert_int_equal(read_memory(f, other), 0);
+        assert_int_equal(read_memory(f, other, NULL), 0);
         assert_int_equal(blocks(other->fd), PAGE);
 }
 
@@ -136,7 +156,7 @@ static void test_a_file_without_holes_is_as_good(void **state) {
         assert_int_equal(pread(f->fd, all, (size_t) st.st_size, 0), st.st_size);
         assert_int_equal(pwrite(f->fd, all, (size_t) st.st_size, 0), st.st_size);
         assert_int_equal(guest_mem_new(RAM_BYTES, &other), 0);
-        assert_int_equal(read_memory(f, other), 0);
+        assert_int_equal(read_memory(f, other, NULL), 0);
         assert_memory_equal(other->base, f->mem->base, RAM_BYTES);
 }
 
@@ -165,25 +185,103 @@ static void test_every_part_of_the_header_is_checked(void **state) {
                 const char *why;
         } changes[] = {
                 {0, 'X', 1, "no snapshot"},
-                {8, SNAPSHOT_VERSION + 1, 4, "of version 3, not 2"},
-                {12, 0, 4, "checksum"},
+                {8, 2, 4, "of version 2, not 3"},
+                {8, SNAPSHOT_VERSION + 1, 4, "of version 4, not 3"},
+                {12, 0, 4, "checksum of its state"},
                 {16, 0, 8, "makes no sense"},
                 {16, SNAPSHOT_STATE_MAX + 1, 8, "makes no sense"},
                 {16, UINT64_MAX, 8, "makes no sense"},
                 {24, 0, 8, "makes no sense"},
                 {24, 4097, 8, "makes no sense"},
-                {24, 8192, 8, "bytes and not the"},
+                {24, 8192, 8, "makes no sense"},
                 {32, UINT64_MAX, 8, "makes no sense"},
                 {32, RAM_BYTES + 4096, 8, "bytes and not the"},
-                {64, 0xff, 1, "checksum"},
+                {64, 0xff, 1, "checksum of its state"},
         };
         Fixture *f = *state;
 
         for (size_t i = 0; i < ELEMENTSOF(changes); i++) {
                 write_file(f);
                 put(f, changes[i].at, changes[i].value, changes[i].width);
+                sign_header(f);
                 assert_int_equal(read_state(f, changes[i].why), -EBADMSG);
         }
+}
+
+/* The sentence of a file whose byte at @at is wrong. */
+static const char *part_of(const Fixture *f, uint64_t at) {
+        const uint64_t table = 64 + f->saved.len;
+
+        if (at < 8)
+                return "no snapshot";
+        if (at < 12)
+                return "of version";
+        if (at < 64)
+                return "checksum of its header";
+        if (at < table)
+                return "checksum of its state";
+        if (at < PAGE)
+                return "checksum of its table of checksums";
+        return at < PAGE + (3u << 20) ? "checksum of its memory at 2 MiB"
+                                      : "checksum of its memory at 7 MiB";
+}
+
+static void a_flipped_bit_is_noticed(Fixture *f, uint64_t at, unsigned bit) {
+        _cleanup_(guest_mem_freep) GuestMem *other = NULL;
+        const char *part = part_of(f, at);
+
+        flip(f, at, bit);
+        if (at < 64 + f->saved.len) {
+                assert_int_equal(read_state(f, part), -EBADMSG);
+        } else {
+                assert_int_equal(read_state(f, NULL), 0);
+                assert_int_equal(guest_mem_new(RAM_BYTES, &other), 0);
+                assert_int_equal(read_memory(f, other, part), -EBADMSG);
+        }
+        flip(f, at, bit);
+}
+
+static void test_a_bit_that_flips_anywhere_is_noticed(void **state) {
+        static const uint64_t data = UINT64_C(2) << 20, last = RAM_BYTES - 1;
+        const uint64_t places[] = {
+                PAGE - 1,               /* behind the table */
+                PAGE + data,            /* a page of a pattern */
+                PAGE + data + PAGE - 1, /* its end */
+                PAGE + data + PAGE,     /* one that the guest cleared */
+                PAGE + data + 3 * PAGE, /* one that it never wrote */
+                PAGE + data + 5 * PAGE, /* the only byte of its page that is not zero */
+                PAGE + last,            /* likewise, and the last one of all */
+        };
+        _cleanup_(guest_mem_freep) GuestMem *other = NULL;
+        Fixture *f = *state;
+
+        memset(f->mem->base + data, 0x5a, PAGE);
+        memset(f->mem->base + data + PAGE, 0, PAGE);
+        f->mem->base[data + 5 * PAGE] = 1;
+        f->mem->base[last] = 1;
+        write_file(f);
+        for (uint64_t at = 0; at < 64 + f->saved.len + 32; at++)
+                a_flipped_bit_is_noticed(f, at, at % 8);
+        for (size_t i = 0; i < ELEMENTSOF(places); i++)
+                for (unsigned bit = 0; bit < 8; bit++)
+                        a_flipped_bit_is_noticed(f, places[i], bit);
+        assert_int_equal(guest_mem_new(RAM_BYTES, &other), 0);
+        assert_int_equal(read_memory(f, other, NULL), 0);
+}
+
+static void test_pages_that_changed_places_are_noticed(void **state) {
+        _cleanup_(guest_mem_freep) GuestMem *other = NULL;
+        Fixture *f = *state;
+        uint8_t page[PAGE];
+
+        memset(f->mem->base, 1, PAGE);
+        write_file(f);
+        assert_int_equal(pread(f->fd, page, PAGE, PAGE), PAGE);
+        assert_int_equal(pwrite(f->fd, page, PAGE, 2 * PAGE), PAGE);
+        memset(page, 0, PAGE);
+        assert_int_equal(pwrite(f->fd, page, PAGE, PAGE), PAGE);
+        assert_int_equal(guest_mem_new(RAM_BYTES, &other), 0);
+        assert_int_equal(read_memory(f, other, "checksum of its memory at 0 MiB"), -EBADMSG);
 }
 
 static void test_a_shorter_file_is_refused(void **state) {
@@ -203,7 +301,7 @@ static void test_memory_of_another_size_is_refused(void **state) {
 
         write_file(f);
         assert_int_equal(guest_mem_new(2 * RAM_BYTES, &other), 0);
-        assert_int_equal(read_memory(f, other), -EBADMSG);
+        assert_int_equal(read_memory(f, other, "MiB of memory"), -EBADMSG);
 }
 
 static void test_a_pipe_is_no_snapshot(void **state) {
@@ -227,6 +325,8 @@ int main(void) {
                 TEST(test_one_that_was_given_up_is_none),
                 TEST(test_what_was_in_the_file_before_is_gone),
                 TEST(test_every_part_of_the_header_is_checked),
+                TEST(test_a_bit_that_flips_anywhere_is_noticed),
+                TEST(test_pages_that_changed_places_are_noticed),
                 TEST(test_a_shorter_file_is_refused),
                 TEST(test_memory_of_another_size_is_refused),
                 TEST(test_a_pipe_is_no_snapshot),
