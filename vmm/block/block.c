@@ -62,20 +62,17 @@ const char *block_format_refused(const uint8_t *head, size_t len) {
 }
 
 static int read_head(int fd, uint8_t head[static BLOCK_SNIFF_BYTES], size_t *ret_len) {
-        size_t len = 0;
+        /* Whoever passed the descriptor may have opened it for direct access, which takes whole blocks alone. */
+        _Alignas(DIRECT_ALIGN_MAX) uint8_t block[DIRECT_ALIGN_MAX];
+        ssize_t n;
 
-        while (len < BLOCK_SNIFF_BYTES) {
-                ssize_t n = pread(fd, head + len, BLOCK_SNIFF_BYTES - len, (off_t) len);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                len += (size_t) n;
-        }
-        *ret_len = len;
+        do
+                n = pread(fd, block, sizeof(block), 0);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+        *ret_len = MIN((size_t) n, BLOCK_SNIFF_BYTES);
+        memcpy(head, block, *ret_len);
         return 0;
 }
 
