@@ -138,7 +138,7 @@ void crosvm_flags_help(FILE *out) {
                 "                           (this key is not crosvm's)\n"
                 "\n"
                 "--vhost-user LIST, keys:\n"
-                "  type=block|fs|net|rng|vsock  (first key, may be left out)\n"
+                "  type=block|console|fs|net|rng|vsock  (first key, may be left out)\n"
                 "  socket=PATH              where the process listens; /proc/self/fd/N is "
                 "connected to it\n"
                 "  max-queue-size=N         requests in a queue, a power of two\n"

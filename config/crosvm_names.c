@@ -17,7 +17,6 @@
 #define DRIVER(what) "Linux has no driver for " what
 #define HWP "KVM has no registers of hardware-controlled performance states (IA32_HWP_*) for guests"
 #define WORKING_SETS "the balloon of Linux knows of no working sets"
-#define VHOST_USER "of vhost-user devices only block, fs, net, rng and vsock"
 #define NO_VIRTIO_IOMMU                                                                            \
         "guests get no virtio-iommu, so that all of their functions share one address space"
 #define REMOVED "removed from crosvm"
@@ -104,9 +103,9 @@ static const Refused run_options[] = {
         {"vfio-platform", PLATFORM},
         {"vfio-platform-pm", PLATFORM},
         {"vhost-scmi", ARM},
-        {"vhost-user-console", VHOST_USER},
         {"vhost-user-gpu", MEDIA},
-        {"vhost-user-mac80211-hwsim", VHOST_USER},
+        {"vhost-user-mac80211-hwsim",
+         "Debian's kernels for virtual machines have no wireless networks"},
         {"vhost-user-snd", MEDIA},
         {"vhost-user-wl", DRIVER("virtio-wl")},
         {"video-decoder", MEDIA},

@@ -89,6 +89,8 @@ const Flag crosvm_old_flags[] = {
         OLD_NET_FLAG("vhost-net-device", "PATH", crosvm_old_vhost_net_device_parse, "its device="),
         OLD_FLAG("vhost-user-blk", 0, "LIST", crosvm_vhost_user_blk_parse,
                  "--vhost-user block,LIST"),
+        OLD_FLAG("vhost-user-console", 0, "LIST", crosvm_vhost_user_console_parse,
+                 "--vhost-user console,LIST"),
         OLD_FLAG("vhost-user-net", 0, "LIST", crosvm_vhost_user_net_parse, "--vhost-user net,LIST"),
         OLD_FLAG("vhost-user-vsock", 0, "LIST", crosvm_vhost_user_vsock_parse,
                  "--vhost-user vsock,LIST"),

@@ -9,6 +9,9 @@
 /* The first key of --vhost-user. Folders have a type of their own. */
 #define TYPE_FOLDER VMM_VHOST_USER_TYPES
 
+#define MEDIA "no display, GPU, input, camera or sound device yet"
+#define DRIVER(what) "Linux has no driver for " what
+
 /* What the keys say, before it is known what the type makes of it. */
 typedef struct Draft {
         VmmVhostUser device;
@@ -19,15 +22,29 @@ static void draft_deinit(Draft *draft) {
         vmm_vhost_user_deinit(&draft->device);
 }
 
+/* What crosvm knows besides, and why not. */
+static const struct {
+        const char *name, *reason;
+} refused[] = {
+        {"9p", "no process is known that serves it; see fs"},
+        {"balloon", "only the VMM can give memory back to the host"},
+        {"gpu", MEDIA},
+        {"input", MEDIA},
+        {"iommu", "guests get no virtio-iommu"},
+        {"mac80211-hwsim", "Debian's kernels for virtual machines have no wireless networks"},
+        {"media", MEDIA},
+        {"pmem", "its memory would be the process's, which guests cannot map; see --pmem"},
+        {"pvclock", DRIVER("virtio-pvclock")},
+        {"scmi", "of the firmware of Arm processors"},
+        {"scsi", "not seen with any process; see --scsi-block"},
+        {"sound", MEDIA},
+        {"tpm", DRIVER("virtio-tpm")},
+        {"video-decoder", MEDIA},
+        {"video-encoder", MEDIA},
+        {"wl", DRIVER("virtio-wl")},
+};
+
 static int set_type(void *object, const KvItem *item, TextError *reterr) {
-        /* What crosvm knows besides; there was no process of Debian's to try it with, or it has no driver. */
-        static const char *const others[] = {
-                "9p",    "balloon", "console",        "gpu",
-                "input", "iommu",   "mac80211-hwsim", "media",
-                "pmem",  "pvclock", "scmi",           "scsi",
-                "sound", "tpm",     "video-decoder",  "video-encoder",
-                "wl",
-        };
         const char *name = item->value ?: "";
         Draft *draft = object;
 
@@ -36,13 +53,13 @@ static int set_type(void *object, const KvItem *item, TextError *reterr) {
                         return 0;
         if (strcmp(name, "fs") == 0)
                 return 0; /* TYPE_FOLDER */
-        for (size_t i = 0; i < ELEMENTSOF(others); i++)
-                if (strcmp(name, others[i]) == 0)
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++)
+                if (strcmp(name, refused[i].name) == 0)
                         return text_error_set(reterr, -EINVAL,
-                                              "crosvm type, not supported by this version: only "
-                                              "block, fs, net, rng and vsock");
-        return text_error_set(reterr, -EINVAL, "expected block, fs, net, rng or vsock, not '%s'",
-                              name);
+                                              "%s: crosvm type, not supported by this version: %s",
+                                              name, refused[i].reason);
+        return text_error_set(reterr, -EINVAL,
+                              "expected block, console, fs, net, rng or vsock, not '%s'", name);
 }
 
 static int set_socket(void *object, const KvItem *item, TextError *reterr) {
@@ -132,9 +149,14 @@ static int parse_old(VmmConfig *config, const char *value, VmmVhostUserType type
         return r < 0 ? r : add_device(config, &draft.device, type, reterr);
 }
 
-/** crosvm_vhost_user_blk_parse() - --vhost-user-blk, as crosvm had it until April 2025; so the next two */
+/** crosvm_vhost_user_blk_parse() - --vhost-user-blk, as crosvm had it until April 2025; so the next three */
 int crosvm_vhost_user_blk_parse(VmmConfig *config, const char *value, TextError *reterr) {
         return parse_old(config, value, VMM_VHOST_USER_BLOCK, reterr);
+}
+
+/** crosvm_vhost_user_console_parse() - --vhost-user-console */
+int crosvm_vhost_user_console_parse(VmmConfig *config, const char *value, TextError *reterr) {
+        return parse_old(config, value, VMM_VHOST_USER_CONSOLE, reterr);
 }
 
 /** crosvm_vhost_user_net_parse() - --vhost-user-net */

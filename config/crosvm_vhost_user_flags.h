@@ -8,6 +8,7 @@
 
 int crosvm_vhost_user_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_vhost_user_blk_parse(VmmConfig *config, const char *value, TextError *reterr);
+int crosvm_vhost_user_console_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_vhost_user_net_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_vhost_user_vsock_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_vhost_user_timeout_parse(VmmConfig *config, const char *value, TextError *reterr);

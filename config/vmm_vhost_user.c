@@ -5,9 +5,8 @@
 #include <stdlib.h>
 
 const char *const vmm_vhost_user_type_names[VMM_VHOST_USER_TYPES] = {
-        [VMM_VHOST_USER_BLOCK] = "block",
-        [VMM_VHOST_USER_NET] = "net",
-        [VMM_VHOST_USER_RNG] = "rng",
+        [VMM_VHOST_USER_BLOCK] = "block", [VMM_VHOST_USER_CONSOLE] = "console",
+        [VMM_VHOST_USER_NET] = "net",     [VMM_VHOST_USER_RNG] = "rng",
         [VMM_VHOST_USER_VSOCK] = "vsock",
 };
 

@@ -12,14 +12,15 @@
 
 typedef enum VmmVhostUserType {
         VMM_VHOST_USER_BLOCK,
+        VMM_VHOST_USER_CONSOLE,
         VMM_VHOST_USER_NET,
         VMM_VHOST_USER_RNG,
         VMM_VHOST_USER_VSOCK,
 } VmmVhostUserType;
 
-#define VMM_VHOST_USER_TYPES 4u
+#define VMM_VHOST_USER_TYPES 5u
 
-/* "block", "net", "rng", "vsock" */
+/* "block", "console", "net", "rng", "vsock" */
 extern const char *const vmm_vhost_user_type_names[VMM_VHOST_USER_TYPES];
 
 typedef struct VmmVhostUser {

@@ -82,6 +82,12 @@ ALL_SRCS += tests/fake/fake_vmm.c
 $(FAKE_VMM): %: %.o $(O)/libvmm.a $(O)/libconfig.a $(O)/libbase.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(call pkg_libs,json-c libseccomp)
 
+# A process that serves a console to a VMM.
+VHOST_CONSOLE := $(O)/tests/fake/vhost_console
+ALL_SRCS += tests/fake/vhost_console.c
+$(VHOST_CONSOLE): %: %.o
+	$(Q)$(CC) $(LDFLAGS) -o $@ $<
+
 # A library that makes calls of the daemon fail. Not fortified, for it stands in for what the fortified functions call.
 FAULTS := $(O)/tests/fake/faults.so
 $(FAULTS): tests/fake/faults.c tests/fake/faults.h
@@ -91,7 +97,7 @@ $(FAULTS): tests/fake/faults.c tests/fake/faults.h
 
 ## integration: the real daemon, launcher and VMM on a private bus (ONLY=substring for some)
 .PHONY: integration
-integration: all guest $(FAKE_VMM) $(FAULTS) $(INTEGRATION_TESTS)
+integration: all guest $(FAKE_VMM) $(VHOST_CONSOLE) $(FAULTS) $(INTEGRATION_TESTS)
 	@VIVARIUM_BUILD=$(CURDIR)/$(O) VIVARIUM_GUEST=$(CURDIR)/o/guest tests/run-unit.sh --name integration $(call only,$(INTEGRATION_TESTS) \
 	        $(wildcard tests/integration/test_*.sh))
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A disk, a network card or a socket device between a guest that does what it likes and a process that ends requests which it
+ * A disk, a network card, a console and so on between a guest that does what it likes and a process that ends requests which it
  * may not have been given, answers what it likes when it likes, scribbles into the rings that it shares with us, and dies.
  * Input: a byte that chooses the device, then the script of tests/fake/vmm_virtio_fuzz.h.
  */
@@ -25,10 +25,9 @@ static const struct {
         unsigned n_queues;
         size_t config_len;
 } devices[] = {
-        {VIRTIO_TYPE_BLOCK, 2, CONFIG_MAX},
-        {VIRTIO_TYPE_NET, 2, 12},
-        {VIRTIO_TYPE_VSOCK, 2, 8},
-        {VIRTIO_TYPE_RNG, 1, 0},
+        {VIRTIO_TYPE_BLOCK, 2, CONFIG_MAX}, {VIRTIO_TYPE_NET, 2, 12},
+        {VIRTIO_TYPE_VSOCK, 2, 8},          {VIRTIO_TYPE_RNG, 1, 0},
+        {VIRTIO_TYPE_CONSOLE, 6, 8}, /* of two ports */
 };
 
 /* A word on one of the sockets. The frontend hangs up on what is wrong, so that it may not be heard. */
@@ -48,7 +47,7 @@ static void answer(FakeVhost *process, uint32_t offset, uint64_t value) {
         memset(payload, (uint8_t) value, sizeof(payload));
         switch (offset % 4) {
         case 0: /* a queue has stopped */
-                le64_store(payload, value % 3);
+                le64_store(payload, value % 8);
                 say(process->fd, VHOST_GET_VRING_BASE, FAKE_VHOST_REPLY, payload, 8);
                 break;
         case 1: /* the configuration */

@@ -20,6 +20,7 @@ scenario_served_sockets
 scenario_served_rng
 scenario_served_card
 scenario_served_folder
+VIVARIUM_VHOST_CONSOLE=$VIVARIUM_BUILD/tests/fake/vhost_console scenario_served_console
 vm_begin gone poweroff --vhost-user block,socket=gone.sock
 ends_with "a process that is not there is an error at the start" 1
 check "which names the device" grep -q -- '--vhost-user block,socket=gone.sock: cannot connect' gone.log

@@ -67,6 +67,8 @@ static uint16_t type_of(VmmVhostUserType type) {
         switch (type) {
         case VMM_VHOST_USER_BLOCK:
                 return VIRTIO_TYPE_BLOCK;
+        case VMM_VHOST_USER_CONSOLE:
+                return VIRTIO_TYPE_CONSOLE;
         case VMM_VHOST_USER_NET:
                 return VIRTIO_TYPE_NET;
         case VMM_VHOST_USER_RNG:

@@ -382,12 +382,14 @@ VirtioDevice *virtio_vhost_user_free(VirtioDevice *dev) {
 
 static int connect_consume(int fd, const VhostUserKind *kind, const VirtioVhostUserConfig *config,
                            VhostUser **ret, TextError *reterr) {
+        const unsigned most =
+                kind->queue_per_vcpu ? MIN(kind->max_queues, config->n_vcpus) : kind->max_queues;
         const VhostUserConfig wanted = {
                 .mem = config->mem,
                 .loop = config->loop,
                 .features = kind->features,
                 .min_queues = kind->min_queues,
-                .max_queues = MAX(MIN(kind->max_queues, config->n_vcpus), kind->min_queues),
+                .max_queues = MAX(most, kind->min_queues),
                 .ring_size = (uint16_t) config->queue_size,
                 .config_len = kind->config_len,
         };

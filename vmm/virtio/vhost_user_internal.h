@@ -40,6 +40,7 @@ struct VhostUserKind {
         uint64_t features;        /* that can be passed on */
         uint64_t config_features; /* those of them that are about the configuration */
         unsigned min_queues, max_queues;
+        bool queue_per_vcpu; /* more than that, but for @min_queues, do no good */
         unsigned own_queues; /* that the process does not have */
         size_t config_len;
         bool needs_config; /* the device makes no sense without it */

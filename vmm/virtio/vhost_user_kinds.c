@@ -126,6 +126,34 @@ static void vsock_lost(VhostUserDevice *vd) {
         virtio_device_interrupt(&vd->dev, VSOCK_QUEUE_EVENT);
 }
 
+/* ---- consoles (section 5.3) ---- */
+
+#define CONSOLE_F_SIZE BIT(0)
+#define CONSOLE_F_MULTIPORT BIT(1)
+
+#define CONSOLE_MAX_NR_PORTS 4u
+#define CONSOLE_CONFIG_LEN 8u /* emergency writes, which are events and no state, come after it */
+#define CONSOLE_QUEUES 2u     /* of each port, and of the control messages of several */
+
+/* Two queues for the first port, two for control messages, two for each port besides; or the first two alone. */
+static unsigned console_count_queues(const VhostUser *vhost) {
+        size_t len;
+        const uint8_t *config = vhost_user_config(vhost, &len);
+        unsigned most = vhost_user_queues(vhost) / CONSOLE_QUEUES;
+        uint32_t told = le32_load(config + CONSOLE_MAX_NR_PORTS);
+
+        if (len == 0 || !(vhost_user_features(vhost) & CONSOLE_F_MULTIPORT) || most < 2)
+                return CONSOLE_QUEUES;
+        return CONSOLE_QUEUES * (MIN(MAX(told, 1u), most - 1) + 1);
+}
+
+/* The driver sets up queues for as many ports as it reads here, and fails if one of them is not there. */
+static void console_adapt(VhostUserDevice *vd) {
+        if (vd->n_queues == CONSOLE_QUEUES)
+                vd->dev.offered &= ~CONSOLE_F_MULTIPORT;
+        le32_store(vd->config + CONSOLE_MAX_NR_PORTS, MAX(vd->n_queues / CONSOLE_QUEUES, 2u) - 1);
+}
+
 /* ---- all ---- */
 
 static const VhostUserKind kinds[] = {
@@ -136,6 +164,7 @@ static const VhostUserKind kinds[] = {
                             BLK_F_MQ | BLK_F_DISCARD | BLK_F_WRITE_ZEROES,
                 .min_queues = 1,
                 .max_queues = VHOST_USER_QUEUES_MAX,
+                .queue_per_vcpu = true,
                 .config_len = BLK_CONFIG_LEN,
                 .needs_config = true,
                 .ends = true,
@@ -175,6 +204,16 @@ static const VhostUserKind kinds[] = {
                 .min_queues = 1,
                 .max_queues = 1,
                 .ends = true,
+        },
+        {
+                .ops = {.name = "vhost-user console", .type = VIRTIO_TYPE_CONSOLE, COMMON_OPS},
+                .features = CONSOLE_F_SIZE | CONSOLE_F_MULTIPORT,
+                .config_features = CONSOLE_F_SIZE | CONSOLE_F_MULTIPORT,
+                .min_queues = CONSOLE_QUEUES,
+                .max_queues = VHOST_USER_QUEUES_MAX,
+                .config_len = CONSOLE_CONFIG_LEN,
+                .count_queues = console_count_queues,
+                .adapt = console_adapt,
         },
 };
 

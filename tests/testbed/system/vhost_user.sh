@@ -129,6 +129,49 @@ scenario_served_card() {
         kill $server 2>>kill.log
 }
 
+# Consoles of tests/fake/vhost_console.c: one with a port, whose driver is taken off and put back, and one with three, whose
+# process is killed.
+scenario_served_console() {
+        local server served=${VIVARIUM_VHOST_CONSOLE:-vhost_console}
+        local rebind='cd+/sys/bus/virtio/drivers/virtio_console&&d=$(echo+virtio*)&&echo+$d>unbind&&echo+$d>bind'
+        type -P "$served" >console.path || { skip "a console of another process" "no $served"; return; }
+        rm -f hvc.in
+        mkfifo hvc.in
+        "$served" hvc.socket <>hvc.in >hvc.out 2>hvc.log &
+        server=$!
+        vm_begin console "run:eval+stty+size+</dev/hvc0,run:eval+echo+hello>/dev/hvc0,run:eval+read+l</dev/hvc0&&echo+got+\$l,$(
+        )run:eval+$rebind,run:eval+echo+again>/dev/hvc0,run:eval+read+l</dev/hvc0&&echo+got+\$l,poweroff" \
+                "${waits[@]}" --vhost-user console,socket=hvc.socket
+        expect "a guest has a console of another process, whose size changes" console '^40 100'
+        check "the process has what the guest writes" file_says hvc.out '^hello'
+        echo 'from the host' >hvc.in
+        expect "the guest has what the process writes" console '^got from the host'
+        check "after its driver was taken off and put back, too" file_says hvc.out again
+        echo 'once more' >hvc.in
+        expect "both ways" console '^got once more'
+        ends_with "it powers off" 0
+        wait $server
+        same "the process sees the end of its client" 0 $?
+
+        : >hvcs.out
+        "$served" hvcs.socket 3 </dev/null >hvcs.out 2>hvcs.log &
+        server=$!
+        vm_begin ports "run:eval+dd+if=/dev/zero+bs=1k+count=100|tr+'\\000'+x>/dev/hvc0,run:eval+echo+done>/dev/hvc0,$(
+        )run:cat+/sys/class/virtio-ports/vport0p1/name,$(
+        )run:eval+exec+3<>/dev/vport0p2&&echo+there+and+back>&3&&read+l<&3&&echo+\$l,gpe:02,$(
+        )run:eval+echo+lost>/dev/hvc0,run:echo+alive,poweroff" "${waits[@]}" --vhost-user-console hvcs.socket
+        check "the process of a console with more ports has what the guest writes" file_says hvcs.out 'done'
+        same "all of it" 102400 "$(tr -dc x <hvcs.out | wc -c)"
+        expect "another port has a name" ports '^echo'
+        expect "and gives back what is written to it" ports '^there and back'
+        expect "the guest waits" ports '^waiting for event 02'
+        kill -KILL $server
+        wait $server 2>>kill.log
+        ask ports gpe 2
+        expect "it writes to a console whose process is lost" ports '^step run: ok .*lost'
+        ends_with "it powers off" 0
+}
+
 scenario_served_folder() {
         local virtiofsd=${VIVARIUM_VIRTIOFSD:-/usr/libexec/virtiofsd}
         [ -x "$virtiofsd" ] || { skip "a folder whose process tells the tag" "no $virtiofsd"; return; }

@@ -144,7 +144,7 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"run|--vsock|5,device=/d|--vhost-vsock-device=/e|k", "is given twice"},
                 {"run|--vhost-user|vsock,socket=/s|--vsock|5|k", "a guest has one socket device"},
                 {"run|--vhost-user-vsock|/s|--vhost-user|vsock,socket=/t|k", "one socket device"},
-                {"run|--vhost-user|console,socket=/s|k", "--vhost-user: type: crosvm type, not"},
+                {"run|--vhost-user|scsi,socket=/s|k", "--vhost-user: type: scsi: crosvm type, not"},
                 {"run|--vhost-user-gpu|/s|k", "--vhost-user-gpu: crosvm option, not supported"},
                 {"run|--vsock|5,max-queue-sizes=[4]|k", "--vsock: max-queue-sizes: not supp"},
                 {"run|--cid|5|--vsock|cid=5,socket-dir=/d|k",

@@ -29,6 +29,7 @@ static void assert_refused(const char *value, const char *words) {
 static void test_what_is_emitted_is_what_was_parsed(void **state) {
         static const char *const values[] = {
                 "type=block,socket=/run/a",
+                "type=console,socket=/run/a",
                 "type=net,socket=/proc/self/fd/7,max-queue-size=256",
                 "type=rng,socket=\"/run/a,b\"",
                 "type=vsock,socket=/run/a,max-queue-size=32768,pci-address=00:0f.0",
@@ -62,9 +63,11 @@ static void test_older_spellings_name_the_type(void **state) {
         assert_int_equal(crosvm_vhost_user_blk_parse(&config, "/a,max-queue-size=16", NULL), 0);
         assert_int_equal(crosvm_vhost_user_net_parse(&config, "socket=/b", NULL), 0);
         assert_int_equal(crosvm_vhost_user_vsock_parse(&config, "/c", NULL), 0);
-        assert_int_equal(config.n_vhost_users, 3);
+        assert_int_equal(crosvm_vhost_user_console_parse(&config, "/d", NULL), 0);
+        assert_int_equal(config.n_vhost_users, 4);
         assert_int_equal(config.vhost_users[0].type, VMM_VHOST_USER_BLOCK);
         assert_int_equal(config.vhost_users[0].max_queue_size, 16);
+        assert_int_equal(config.vhost_users[3].type, VMM_VHOST_USER_CONSOLE);
         assert_string_equal(config.vhost_users[0].socket, "/a");
         assert_int_equal(config.vhost_users[1].type, VMM_VHOST_USER_NET);
         assert_int_equal(config.vhost_users[2].type, VMM_VHOST_USER_VSOCK);
@@ -92,9 +95,11 @@ static void test_what_is_wrong_is_said(void **state) {
         assert_refused("block", "socket= is needed");
         assert_refused("block,socket=", "socket");
         assert_refused("fs", "socket path");
-        assert_refused("gpu,socket=/s", "only block, fs, net, rng and vsock");
-        assert_refused("console,socket=/s", "crosvm type, not supported");
-        assert_refused("disk,socket=/s", "not 'disk'");
+        assert_refused("gpu,socket=/s", "gpu: crosvm type, not supported by this version: no dis");
+        assert_refused("scsi,socket=/s", "see --scsi-block");
+        assert_refused("tpm,socket=/s", "Linux has no driver for virtio-tpm");
+        assert_refused("disk,socket=/s",
+                       "expected block, console, fs, net, rng or vsock, not 'disk'");
         assert_refused("block,socket=/s,max-queue-size=15", "max-queue-size");
         assert_refused("block,socket=/s,max-queue-size=48", "power of two");
         assert_refused("block,socket=/s,max-queue-size=65536", "max-queue-size");

@@ -26,6 +26,9 @@
 #define NET_STATUS (UINT64_C(1) << 16)
 #define NET_CTRL_VQ (UINT64_C(1) << 17)
 #define VSOCK_EVENTS 2u
+#define CONSOLE_SIZE (UINT64_C(1) << 0)
+#define CONSOLE_MULTIPORT (UINT64_C(1) << 1)
+#define CONSOLE_EMERG_WRITE (UINT64_C(1) << 2)
 #define CONFIG_CHANGE 2u
 #define STATUS 0x14
 #define NEEDS_RESET 0x40
@@ -155,6 +158,52 @@ static void test_a_card_without_configuration_has_a_link_but_no_address(void **s
         assert_int_equal(f->driver.offered & 0xffffff, NET_MRG_RXBUF | NET_STATUS);
         assert_int_equal(fake_read(&f->driver, f->driver.device + 6, 2), 1);
         assert_int_equal(f->process.features & 0xffffff, 0);
+}
+
+/* A console of 80 columns and 25 rows. */
+static const uint8_t *console_config(uint32_t ports) {
+        static uint8_t config[8];
+
+        le16_store(config, 80);
+        le16_store(config + 2, 25);
+        le32_store(config + 4, ports);
+        return config;
+}
+
+/* What a guest is told of a console whose process has @told ports and @n_queues queues. */
+static void assert_console(VhostGuest *f, uint32_t told, unsigned n_queues, uint64_t features,
+                           uint32_t ports, unsigned queues) {
+        VirtioDevice *dev;
+        const VirtioVhostUserConfig config = config_of(f, VIRTIO_TYPE_CONSOLE);
+        const FakeVhostOptions options = {.features = CONSOLE_SIZE | CONSOLE_MULTIPORT |
+                                                      CONSOLE_EMERG_WRITE,
+                                          .n_queues = n_queues,
+                                          .config = console_config(told),
+                                          .config_len = told > 0 ? 8 : 0};
+
+        assert_int_equal(virtio_vhost_user_new_consume(fake_vhost_connect_as(&f->process, &options),
+                                                       &config, &dev, NULL),
+                         0);
+        assert_int_equal(dev->offered, features);
+        assert_int_equal(dev->n_queues, queues);
+        assert_int_equal(le16_load(dev->config), told > 0 ? 80 : 0);
+        assert_int_equal(le32_load(dev->config + 4), ports);
+        (void) virtio_device_free(dev);
+        fake_vhost_deinit(&f->process);
+        fake_vhost_init(&f->process);
+}
+
+static void test_a_console_has_as_many_ports_as_the_process_has_queues_for(void **state) {
+        const uint64_t several = CONSOLE_SIZE | CONSOLE_MULTIPORT;
+
+        assert_console(*state, 3, 8, several, 3, 8);
+        assert_console(*state, 3, 16, several, 3, 8);
+        assert_console(*state, 3, 7, several, 2, 6);
+        assert_console(*state, 1, 4, several, 1, 4);
+        assert_console(*state, 0xffffffff, 16, several, 7, 16);
+        assert_console(*state, 3, 3, CONSOLE_SIZE, 1, 2);
+        assert_console(*state, 3, 2, CONSOLE_SIZE, 1, 2);
+        assert_console(*state, 0, 8, 0, 1, 2);
 }
 
 static void assert_refused(VhostGuest *f, uint16_t type, const FakeVhostOptions *options,
@@ -366,6 +415,25 @@ static void test_a_card_whose_process_is_lost_has_no_link(void **state) {
         assert_reset(f);
 }
 
+static void test_output_to_a_console_whose_process_is_lost_is_dropped(void **state) {
+        VhostGuest *f = *state;
+        const FakeBuffer text = {f->out, 64, false};
+        uint16_t head;
+        uint32_t len;
+
+        attach(f, VIRTIO_TYPE_CONSOLE, &(FakeVhostOptions){.n_queues = 2});
+        start(f, 0, 2, 2);
+        (void) fake_queue_add(f->driver.queues + 1, &text, 1);
+        fake_queue_kick(f->driver.queues + 1);
+        assert_true(fake_vhost_take(&f->process, 1, &head));
+        fake_vhost_hang_up(&f->process);
+        assert_true(fake_queue_wait(f->driver.queues + 1, &head, &len));
+        (void) fake_queue_add(f->driver.queues + 1, &text, 1);
+        fake_queue_kick(f->driver.queues + 1);
+        assert_true(fake_queue_wait(f->driver.queues + 1, &head, &len));
+        assert_int_equal(len, 0);
+}
+
 static void test_sockets_whose_process_is_lost_are_reset(void **state) {
         const uint8_t cid[8] = {42};
         VhostGuest *f = *state;
@@ -482,6 +550,7 @@ int main(void) {
                 TEST(test_the_guest_is_offered_what_the_process_and_the_frontend_know),
                 TEST(test_the_process_hears_what_the_driver_accepted),
                 TEST(test_a_card_without_configuration_has_a_link_but_no_address),
+                TEST(test_a_console_has_as_many_ports_as_the_process_has_queues_for),
                 TEST(test_a_process_that_cannot_be_the_device_is_refused),
                 TEST(test_requests_go_to_the_process_and_their_ends_come_back),
                 TEST(test_a_reset_waits_until_the_process_lets_go_of_the_buffers),
@@ -494,6 +563,7 @@ int main(void) {
                 TEST(test_the_rest_of_the_configuration_is_not_the_drivers),
                 TEST(test_a_disk_whose_process_is_lost_fails),
                 TEST(test_a_card_whose_process_is_lost_has_no_link),
+                TEST(test_output_to_a_console_whose_process_is_lost_is_dropped),
                 TEST(test_sockets_whose_process_is_lost_are_reset),
                 TEST(test_a_process_that_ends_what_it_was_not_given_is_lost),
                 TEST(test_the_process_is_lost_if_it_would_answer_unasked),
