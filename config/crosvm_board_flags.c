@@ -136,6 +136,24 @@ static int parse_swiotlb(VmmConfig *config, const char *value, TextError *reterr
         return 0;
 }
 
+static int parse_bus_locks(VmmConfig *config, const char *value, TextError *reterr) {
+        if (parse_u32(value, &config->board.bus_locks_per_sec) < 0)
+                return text_error_set(reterr, -EINVAL, "expected a number from 0 to %u, not '%s'",
+                                      UINT32_MAX, value);
+        return 0;
+}
+
+static int emit_bus_locks(const VmmConfig *config, const Flag *flag, StrVec *argv) {
+        int r = 0;
+
+        if (config->board.bus_locks_per_sec > 0) {
+                r = strvec_addf(argv, "--%s", flag->name);
+                if (r == 0)
+                        r = strvec_addf(argv, "%u", config->board.bus_locks_per_sec);
+        }
+        return r;
+}
+
 static int parse_hotplug_slots(VmmConfig *config, const char *value, TextError *reterr) {
         uint32_t n;
 
@@ -237,6 +255,14 @@ const Flag crosvm_board_flags[] = {
                      "virtio devices have no interrupt pin, only messages"),
         BOARD_SWITCH("break-linux-pci-config-io", no_config_ports,
                      "configuration space is not at ports 0xcf8, 0xcfc"),
+        {.name = "bus-lock-ratelimit",
+         .scope = SCOPE_RUN,
+         .group = GROUP_BOARD,
+         .kind = FLAG_CUSTOM,
+         .metavar = "N",
+         .parse = parse_bus_locks,
+         .emit = emit_bus_locks,
+         .help = "vCPUs rest when they make more bus locks a second; 0: never"},
         {.name = "pci",
          .scope = SCOPE_RUN,
          .group = GROUP_BOARD,

@@ -33,7 +33,6 @@ static const Refused run_options[] = {
         {"balloon-ws-num-bins", WORKING_SETS},
         {"balloon-ws-reporting", WORKING_SETS},
         {"battery", "Debian's kernels are built without the driver of the Goldfish battery"},
-        {"bus-lock-ratelimit", "needs a processor that tells of bus locks"},
         {"cfg", REMOVED},
         {"coiommu", DRIVER("a CoIOMMU")},
         {"cpu-capacity", DEVICE_TREE},

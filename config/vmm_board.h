@@ -44,7 +44,8 @@ typedef struct VmmBoard {
         bool no_config_ports; /* configuration space is at ECAM alone */
         bool no_pmu;
         bool nested;
-        bool tsc_leaf; /* CPUID says how fast the TSC is */
+        bool tsc_leaf;              /* CPUID says how fast the TSC is */
+        uint32_t bus_locks_per_sec; /* 0: any number */
 
         VmmRange pci_mem;                          /* the window below 4 GiB */
         VmmRange pci_ecam;                         /* configuration space */

@@ -11,11 +11,17 @@
 
 /* A guest whose first processor is bound to this thread, in real mode as tiny_guest_start() leaves it. */
 int soft_guest_new(unsigned n_vcpus, SoftGuest *ret) {
+        const HvConfig config = {.n_vcpus = n_vcpus, .threads_per_core = 1};
+
+        return soft_guest_new_with(&config, ret);
+}
+
+int soft_guest_new_with(const HvConfig *config, SoftGuest *ret) {
         _cleanup_(text_error_deinit) TextError error = {0};
         SoftGuest guest = {.tables_used = SOFT_PAGE_TABLES};
         int r;
 
-        r = tiny_guest_new(&soft_hv_ops, n_vcpus, &guest.tiny, &error);
+        r = tiny_guest_new_with(&soft_hv_ops, config, &guest.tiny, &error);
         if (r < 0)
                 return r;
         r = tiny_guest_start(guest.tiny, "\xf4", 1);

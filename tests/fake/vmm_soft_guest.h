@@ -25,6 +25,7 @@ typedef struct SoftGuest {
 } SoftGuest;
 
 int soft_guest_new(unsigned n_vcpus, SoftGuest *ret);
+int soft_guest_new_with(const HvConfig *config, SoftGuest *ret);
 void soft_guest_deinit(SoftGuest *guest);
 void soft_guest_map(SoftGuest *guest, uint64_t va, uint64_t gpa, unsigned flags);
 void soft_guest_long_mode(SoftGuest *guest, unsigned cpl);

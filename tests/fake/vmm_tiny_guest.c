@@ -59,8 +59,20 @@ static void tiny_handle_eoi(void *machine, uint8_t vector) {
         guest->eoi_vector = vector;
 }
 
+static void tiny_count_bus_locks(void *machine, uint64_t n) {
+        TinyGuest *guest = machine;
+
+        guest->n_bus_locks += n;
+}
+
 int tiny_guest_new(const HvOps *hv, unsigned n_vcpus, TinyGuest **ret, TextError *reterr) {
         const HvConfig config = {.n_vcpus = n_vcpus, .threads_per_core = 1};
+
+        return tiny_guest_new_with(hv, &config, ret, reterr);
+}
+
+int tiny_guest_new_with(const HvOps *hv, const HvConfig *config, TinyGuest **ret,
+                        TextError *reterr) {
         _cleanup_(tiny_guest_freep) TinyGuest *guest = calloc(1, sizeof(*guest));
         _cleanup_(proto_partition_freep) ProtoPartition *proto = NULL;
         int r;
@@ -76,11 +88,12 @@ int tiny_guest_new(const HvOps *hv, unsigned n_vcpus, TinyGuest **ret, TextError
                 .pio_write = tiny_pio_write,
                 .acknowledge_pic = tiny_acknowledge_pic,
                 .handle_eoi = tiny_handle_eoi,
+                .count_bus_locks = tiny_count_bus_locks,
         };
         r = guest_mem_new(TINY_MEMORY, &guest->mem);
         if (r < 0)
                 return r;
-        r = hv->proto_new(&config, &proto, reterr);
+        r = hv->proto_new(config, &proto, reterr);
         if (r < 0)
                 return r;
         r = hv->proto_build(proto, guest->mem, &guest->partition, reterr);

@@ -28,12 +28,15 @@ typedef struct TinyGuest {
         uint16_t stop_port;  /* a write here sets @stop */
         int pic_vector;      /* what acknowledge_pic answers */
         unsigned n_acks;
+        uint64_t n_bus_locks;
         uint8_t eoi_vector;
         atomic_uint n_events;
         TinyEvent events[TINY_EVENTS_MAX];
 } TinyGuest;
 
 int tiny_guest_new(const HvOps *hv, unsigned n_vcpus, TinyGuest **ret, TextError *reterr);
+int tiny_guest_new_with(const HvOps *hv, const HvConfig *config, TinyGuest **ret,
+                        TextError *reterr);
 TinyGuest *tiny_guest_free(TinyGuest *guest);
 DEFINE_CLEANUP(TinyGuest *, tiny_guest_free)
 int tiny_guest_start(TinyGuest *guest, const void *code, size_t len);

@@ -93,6 +93,7 @@ for peer in netpeer vsock_peer; do
         gcc -std=gnu17 -D_GNU_SOURCE -O2 -march=x86-64 -static -o "$out/$peer" "$here/$peer.c"
         cp "$out/$peer" "$tree/bin/"
 done
+gcc -std=gnu17 -D_GNU_SOURCE -O2 -march=x86-64 -static -o "$tree/bin/splitlock" "$here/splitlock.c"
 copy_modules "$out" "$tree" virtio_pci virtio_blk virtio_console virtio-rng virtio_balloon virtio_net virtiofs virtio_pmem nd_pmem \
         virtio_scsi sd_mod \
         pvpanic-mmio pvpanic-pci ramoops wdat_wdt button evdev vmw_vsock_virtio_transport

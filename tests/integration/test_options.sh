@@ -97,6 +97,9 @@ fi
 "$vmm" stop later.sock
 wait $!
 
+boot locks run:splitlock+40+1900,poweroff --bus-lock-ratelimit 20
+check "with --bus-lock-ratelimit a program's bus locks take their time" grep -q "step run: ok splitlock" locks
+
 # ---- the board ----
 # An SSDT with Name (VIVX, 42): a header, whose checksum is put in behind, and seven bytes.
 printf 'SSDT\053\0\0\0\002\0VIVARMVIVATEST\001\0\0\0TEST\001\0\0\0\010VIVX\012\052' >ssdt

@@ -41,6 +41,9 @@ typedef struct HvConfig {
         bool nested;          /* guests may run guests; -EOPNOTSUPP where they cannot */
         bool no_pmu;          /* no performance counters */
         bool tsc_leaf;        /* leaf 0x15 says how fast the TSC is */
+        uint32_t
+                bus_locks_per_sec; /* of all vCPUs together, who rest when they make more; 0: any number;
+                                     * -EOPNOTSUPP where nothing tells of them */
         bool foreign_writers; /* devices of the host write guest memory, which nobody is told */
         CpuFeatureChange cpu_features; /* to the model that guests see by default */
         const char *
@@ -68,6 +71,8 @@ typedef struct CpuIo {
         int (*acknowledge_pic)(void *machine);
         /* A level-triggered vector was completed on some local APIC. */
         void (*handle_eoi)(void *machine, uint8_t vector);
+        /* The processor made @n locked operations across cache lines; only where HvConfig limits them. */
+        void (*count_bus_locks)(void *machine, uint64_t n);
 } CpuIo;
 
 /* ---- optional features of a partition ---- */

@@ -30,6 +30,7 @@ static HvConfig hv_config_from(const VmmConfig *config) {
                 .nested = config->board.nested,
                 .no_pmu = config->board.no_pmu,
                 .tsc_leaf = config->board.tsc_leaf,
+                .bus_locks_per_sec = config->board.bus_locks_per_sec,
                 .foreign_writers = config->n_vfios > 0 || config->vfio_hotplug,
                 .cpu_features = config->cpu_features,
                 .device = config->kvm_device,

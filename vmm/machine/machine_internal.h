@@ -49,6 +49,7 @@ typedef enum MachineVcpuPlace {
         X(mmio_writes)                                                                             \
         X(pic_acknowledges)                                                                        \
         X(level_eois)                                                                              \
+        X(bus_locks)                                                                               \
         X(runs)
 
 typedef struct MachineExits {

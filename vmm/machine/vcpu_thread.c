@@ -55,6 +55,12 @@ static void io_handle_eoi(void *userdata, uint8_t vector) {
         irqchip_handle_eoi(vcpu->machine->irqchip, vector);
 }
 
+static void io_count_bus_locks(void *userdata, uint64_t n) {
+        MachineVcpu *vcpu = userdata;
+
+        counter_add(&vcpu->exits.bus_locks, n);
+}
+
 /* Reports the outcome of binding and waits until all vCPUs did. Return: whether to run. */
 static bool gate_pass(MachineGate *gate, int r, const char *option) {
         bool run;
@@ -83,6 +89,7 @@ static void vcpu_run(MachineVcpu *self, Vcpu *vcpu) {
                 .pio_write = io_pio_write,
                 .acknowledge_pic = io_acknowledge_pic,
                 .handle_eoi = io_handle_eoi,
+                .count_bus_locks = io_count_bus_locks,
         };
         HaltReason reason = HALT_STOP;
 

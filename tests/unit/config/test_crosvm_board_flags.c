@@ -194,6 +194,10 @@ static void test_switches_of_the_board(void **state) {
         assert_emitted(line, line);
         assert_refused("--bios|b|--break-linux-pci-config-io", "needs the ports");
         assert_emitted("--pci-hotplug-slots|4", "--pci-hotplug-slots|4|");
+        assert_emitted("--bus-lock-ratelimit|100", "--bus-lock-ratelimit|100|");
+        assert_emitted("--bus-lock-ratelimit|0", "run|--mem|");
+        assert_refused("--bus-lock-ratelimit|-1", "from 0 to 4294967295");
+        assert_refused("--bus-lock-ratelimit|4294967296", "from 0 to 4294967295");
         assert_refused("--pci-hotplug-slots|30", "the bus takes 31");
         assert_refused("--pci-hotplug-slots|32", "from 0 to 31");
         assert_emitted("--acpi-table|a|--acpi-table|b", "--acpi-table|a|--acpi-table|b|");

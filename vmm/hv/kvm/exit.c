@@ -159,6 +159,10 @@ static HaltReason handle_unexpected(KvmVcpu *vcpu) {
  */
 HaltReason kvm_vcpu_handle_exit(KvmVcpu *vcpu, const CpuIo *io) {
         vcpu->completion_pending = false;
+        /* A bus lock is either all that there is to tell, or came before something else. */
+        if (vcpu->run->exit_reason == KVM_EXIT_X86_BUS_LOCK ||
+            (vcpu->run->flags & KVM_RUN_X86_BUS_LOCK))
+                kvm_bus_lock_count(vcpu, io);
         switch (vcpu->run->exit_reason) {
         case KVM_EXIT_IO:
                 vcpu->completion_pending = true;
@@ -180,6 +184,7 @@ HaltReason kvm_vcpu_handle_exit(KvmVcpu *vcpu, const CpuIo *io) {
                 io->handle_eoi(io->machine, vcpu->run->eoi.vector);
                 return HALT_NONE;
         case KVM_EXIT_INTR:
+        case KVM_EXIT_X86_BUS_LOCK:
         case KVM_EXIT_IRQ_WINDOW_OPEN:
                 return HALT_NONE;
         case KVM_EXIT_SHUTDOWN:

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "vmm/hv/bus_lock.h"
 #include "vmm/hv/hv.h"
 #include "vmm/mem/memmap.h"
 
@@ -23,6 +24,8 @@ typedef struct KvmPartition KvmPartition;
 /* Lets each vCPU be kicked from any thread while its own thread comes and goes. */
 typedef struct KvmVcpuSlot {
         pthread_mutex_t lock;
+        pthread_cond_t kick; /* of one that @rests; CLOCK_MONOTONIC */
+        bool rests;          /* for its bus locks, outside of KVM */
         int fd;              /* owned */
         struct kvm_run *run; /* owned mapping of KvmPartition.run_size bytes */
         pthread_t thread;    /* valid while @bound */
@@ -62,6 +65,7 @@ struct KvmPartition {
         uint64_t paused_nsec, paused_tsc; /* kvmclock and the host's TSC when it was paused */
         pthread_mutex_t clock_lock;
         atomic_bool extint;
+        BusLockLimit bus_locks;
         KvmRouting routing;
         pthread_mutex_t device_lock; /* of the next */
         uint64_t device_slots;       /* that have memory of a device of the host, a bit each */
@@ -75,12 +79,13 @@ struct KvmPartition {
 
 struct KvmVcpu {
         Vcpu base;
-        KvmPartition *partition; /* weak */
-        KvmVcpuSlot *slot;       /* borrowed */
-        int fd;                  /* borrowed */
-        struct kvm_run *run;     /* borrowed */
-        unsigned n_breaks;       /* of the debugger, in DR0 and up */
-        bool completion_pending; /* KVM commits the last exit on the next KVM_RUN */
+        KvmPartition *partition;  /* weak */
+        KvmVcpuSlot *slot;        /* borrowed */
+        int fd;                   /* borrowed */
+        struct kvm_run *run;      /* borrowed */
+        unsigned n_breaks;        /* of the debugger, in DR0 and up */
+        uint64_t rest_until_nsec; /* CLOCK_MONOTONIC; it made too many bus locks */
+        bool completion_pending;  /* KVM commits the last exit on the next KVM_RUN */
 };
 
 static inline KvmPartition *kvm_partition_from_proto(ProtoPartition *proto) {
@@ -109,6 +114,7 @@ struct kvm_cpuid_entry2 *kvm_cpuid_find(struct kvm_cpuid2 *cpuid, uint32_t funct
 int kvm_probe(const char *device, TextError *reterr);
 
 /* proto.c */
+int kvm_enable_cap(int vm_fd, uint32_t capability, uint64_t argument);
 int kvm_proto_new(const HvConfig *config, ProtoPartition **ret, TextError *reterr);
 
 /* partition.c */
@@ -140,6 +146,12 @@ int kvm_set_other_msrs(const KvmVcpu *vcpu, const VcpuOtherMsrs *state);
 /* debug.c */
 extern const DebugOps kvm_debug_ops;
 VcpuDebugStop kvm_debug_stop(const KvmVcpu *vcpu, const struct kvm_debug_exit_arch *exit);
+
+/* bus_lock.c */
+void kvm_bus_lock_init_slot(KvmVcpuSlot *slot);
+int kvm_bus_lock_enable(int kvm_fd, int vm_fd, TextError *reterr);
+void kvm_bus_lock_count(KvmVcpu *vcpu, const CpuIo *io);
+bool kvm_bus_lock_rest(KvmVcpu *vcpu);
 
 /* vcpu.c, exit.c, vcpu_state.c */
 int kvm_vcpu_bind(Partition *base, unsigned index, Vcpu **ret);

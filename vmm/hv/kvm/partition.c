@@ -101,6 +101,7 @@ static int kvm_create_vcpu(KvmPartition *partition, unsigned index) {
         void *run;
 
         pthread_mutex_init(&slot->lock, NULL);
+        kvm_bus_lock_init_slot(slot);
         slot->fd = ioctl(partition->vm_fd, KVM_CREATE_VCPU, (unsigned long) index);
         partition->n_slots = index + 1;
         if (slot->fd < 0)
@@ -138,6 +139,7 @@ KvmPartition *kvm_partition_destroy(KvmPartition *partition) {
                 if (slot->run)
                         (void) munmap(slot->run, partition->run_size);
                 (void) fd_close(slot->fd);
+                pthread_cond_destroy(&slot->kick);
                 pthread_mutex_destroy(&slot->lock);
         }
         free(partition->slots);
@@ -145,6 +147,7 @@ KvmPartition *kvm_partition_destroy(KvmPartition *partition) {
         (void) fd_close(partition->vm_fd);
         (void) fd_close(partition->kvm_fd);
         free(partition->cpuid);
+        bus_lock_limit_deinit(&partition->bus_locks);
         pthread_mutex_destroy(&partition->clock_lock);
         pthread_mutex_destroy(&partition->device_lock);
         free(partition);

@@ -66,7 +66,8 @@ static int kvm_open(const char *device, int *ret_fd, TextError *reterr) {
         return 0;
 }
 
-static int kvm_enable_cap(int vm_fd, uint32_t capability, uint64_t argument) {
+/** kvm_enable_cap() - let the VM have @capability. Return: 0 or negative errno. */
+int kvm_enable_cap(int vm_fd, uint32_t capability, uint64_t argument) {
         struct kvm_enable_cap cap = {.cap = capability, .args = {argument}};
 
         return kvm_ioctl(vm_fd, KVM_ENABLE_CAP, &cap);
@@ -103,7 +104,7 @@ static int kvm_configure_vm(int kvm_fd, int vm_fd, const HvConfig *config, TextE
         /* Kernels before 5.18 leave AMD's first four counters, which CPUID does not tell of. */
         if (config->no_pmu && kvm_check_extension(kvm_fd, KVM_CAP_PMU_CAPABILITY))
                 (void) kvm_enable_cap(vm_fd, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE);
-        return 0;
+        return config->bus_locks_per_sec > 0 ? kvm_bus_lock_enable(kvm_fd, vm_fd, reterr) : 0;
 }
 
 static int kvm_create_vm(int kvm_fd) {
@@ -149,6 +150,7 @@ int kvm_proto_new(const HvConfig *config, ProtoPartition **ret, TextError *reter
         partition->kvm_fd = partition->vm_fd = partition->vfio_fd = -EBADF;
         partition->config = *config;
         partition->config.device = NULL;
+        bus_lock_limit_init(&partition->bus_locks, config->bus_locks_per_sec);
         pthread_mutex_init(&partition->clock_lock, NULL);
         pthread_mutex_init(&partition->device_lock, NULL);
 

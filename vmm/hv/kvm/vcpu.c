@@ -29,6 +29,8 @@ void kvm_vcpu_kick(Partition *base, unsigned index) {
         if (slot->bound && !atomic_exchange(&slot->kicked, true)) {
                 __atomic_store_n(&slot->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
                 (void) pthread_kill(slot->thread, KVM_KICK_SIGNAL);
+                if (slot->rests)
+                        pthread_cond_signal(&slot->kick);
         }
         pthread_mutex_unlock(&slot->lock);
 }
@@ -76,6 +78,8 @@ static HaltReason kvm_vcpu_run(Vcpu *base, const CpuIo *io, const atomic_bool *s
                         vcpu_complete_exit(vcpu);
                         return HALT_STOP;
                 }
+                if (vcpu->rest_until_nsec != 0 && kvm_bus_lock_rest(vcpu))
+                        continue;
                 vcpu_inject_extint(vcpu, io);
                 if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
                         vcpu->completion_pending = false;

@@ -7,6 +7,8 @@
 
 #include "vmm/hv/soft/cpu.h"
 
+#define CACHE_LINE 64u
+
 typedef uint16_t u16u __attribute__((aligned(1), may_alias));
 typedef uint32_t u32u __attribute__((aligned(1), may_alias));
 typedef uint64_t u64u __attribute__((aligned(1), may_alias));
@@ -61,11 +63,25 @@ static inline uint8_t *mem_begin(SoftCpu *c, const Uop *u, uint64_t va, unsigned
         return likely(p) ? p : mem_begin_slow(c, u, va, size, false);
 }
 
-/* The same for what LOCK, or XCHG, makes one operation: where there is RAM, that place is no copy. */
-static inline uint8_t *mem_begin_locked(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
+/* The same for what may be one operation to everybody else: where there is RAM, that place is no copy. */
+static inline uint8_t *mem_begin_in_place(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
         uint8_t *p = tlb_hit(c->tlb->write, va, size);
 
         return likely(p) ? p : mem_begin_slow(c, u, va, size, true);
+}
+
+/* And for what LOCK, or XCHG, makes one: across cache lines that is a bus lock. */
+static inline uint8_t *mem_begin_locked(SoftCpu *c, const Uop *u, uint64_t va, unsigned size) {
+        uint8_t *p = mem_begin_in_place(c, u, va, size);
+
+        if (unlikely(va % CACHE_LINE + size > CACHE_LINE))
+                split_count_bus_lock(c);
+        return p;
+}
+
+static inline uint8_t *mem_begin_maybe_locked(SoftCpu *c, const Uop *u, uint64_t va, unsigned size,
+                                              bool lock) {
+        return lock ? mem_begin_locked(c, u, va, size) : mem_begin_in_place(c, u, va, size);
 }
 
 static inline void mem_end(SoftCpu *c, const Uop *u) {

@@ -386,6 +386,8 @@ struct SoftCpu {
         bool post_bounce;
         uint8_t *split_window; /* owned, NULL until it is needed */
         bool split_mapped;
+        uint64_t bus_locks;       /* made since they were last counted, where they are limited */
+        uint64_t rest_until_nsec; /* CLOCK_MONOTONIC; made too many of them */
 
         Tlb tlbs[MMU_ROLES];
         unsigned n_tlbs;                  /* that have been used: the last only with SMAP */
@@ -428,6 +430,7 @@ struct SoftCpu {
 #define ATTENTION_EXTINT 64u
 #define ATTENTION_TIMER 128u
 #define ATTENTION_FLUSH_ALL 256u /* drop all translations: what lies at an address changed */
+#define ATTENTION_BUS_LOCK 512u  /* the processor's own */
 
 static inline bool soft_has(const SoftCpu *c, CpuFeature feature) {
         return cpu_feature_set_has(&c->model->features, feature);
@@ -535,6 +538,7 @@ uint64_t ea_slow(SoftCpu *c, const Uop *u);
 uint8_t *split_begin(SoftCpu *c, uint8_t *first, uint8_t *second);
 void split_end(SoftCpu *c);
 void split_free(SoftCpu *c);
+void split_count_bus_lock(SoftCpu *c);
 
 /* keys.c */
 unsigned keys_of(const SoftCpu *c, uint64_t entry, bool user_page);

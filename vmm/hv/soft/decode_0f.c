@@ -137,6 +137,7 @@ static void group9(Decoder *d) {
                         decode_invalid(d);
                 else
                         decode_set(d, d->rex & 8 ? op_cmpxchg16b : op_cmpxchg8b);
+                d->u->imm = d->lock;
                 d->lock = false;
         } else if (!decode_is_mem(d) && (d->reg & 7) == 6 && d->rep == 0 &&
                    thunk_host_has(d->thunks, HOST_RDRAND)) {

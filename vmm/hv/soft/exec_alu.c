@@ -472,7 +472,7 @@ const UopFn div_r[4] = TABLE4(div_r), div_m[4] = TABLE4(div_m), idiv_r[4] = TABL
                 NEXT(c, u);                                                                        \
         }                                                                                          \
         static inline void xadd_mem_##s(SoftCpu *c, const Uop *u, bool lock) {                     \
-                uint8_t *p = mem_begin_locked(c, u, ea(c, u), sizeof(T_##s));                      \
+                uint8_t *p = mem_begin_maybe_locked(c, u, ea(c, u), sizeof(T_##s), lock);          \
                 T_##s a = GET_##s(c, u->reg);                                                      \
                 uint32_t fl;                                                                       \
                 if (lock)                                                                          \
@@ -509,7 +509,7 @@ const UopFn div_r[4] = TABLE4(div_r), div_m[4] = TABLE4(div_m), idiv_r[4] = TABL
                 NEXT(c, u);                                                                        \
         }                                                                                          \
         static inline void cmpxchg_mem_##s(SoftCpu *c, const Uop *u, bool lock) {                  \
-                uint8_t *p = mem_begin_locked(c, u, ea(c, u), sizeof(T_##s));                      \
+                uint8_t *p = mem_begin_maybe_locked(c, u, ea(c, u), sizeof(T_##s), lock);          \
                 T_##s want = GET_##s(c, RAX), have = want, cmp = want, next = GET_##s(c, u->reg);  \
                 uint32_t fl;                                                                       \
                 if (lock)                                                                          \
@@ -564,7 +564,7 @@ const UopFn cmpxchg_rr[4] = TABLE4(cmpxchg_rr), cmpxchg_mr[4] = TABLE4(cmpxchg_m
                 if (!(writes)) {                                                                   \
                         (void) op##_value_##s(c, READ_##s(c, u, va), bit);                         \
                 } else {                                                                           \
-                        uint8_t *p = mem_begin_locked(c, u, va, sizeof(T_##s));                    \
+                        uint8_t *p = mem_begin_maybe_locked(c, u, va, sizeof(T_##s), lock);        \
                         T_##s mask = (T_##s)(sizeof(T_##s) * 8 - 1);                               \
                         uint32_t fl;                                                               \
                         bit &= mask;                                                               \

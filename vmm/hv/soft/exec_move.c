@@ -625,7 +625,7 @@ void op_jcxz_rel(SoftCpu *c, const Uop *u) {
 /* ---- exchanges of two words ---- */
 
 void op_cmpxchg8b(SoftCpu *c, const Uop *u) {
-        u64u *p = (u64u *) mem_begin_locked(c, u, ea(c, u), 8);
+        u64u *p = (u64u *) mem_begin_maybe_locked(c, u, ea(c, u), 8, u->imm);
         uint64_t want = (uint64_t) R32(c, RDX) << 32 | R32(c, RAX), have = want;
         uint64_t next = (uint64_t) R32(c, RCX) << 32 | R32(c, RBX);
 

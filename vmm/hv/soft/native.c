@@ -35,7 +35,8 @@ struct NativeCache {
         CodeArea area;
         size_t used, used_at_start; /* behind the common code */
         bool reused;                /* code has been replaced */
-        const uint8_t *uops;        /* where the blocks lie that are translated; borrowed */
+        bool locks_stay; /* locked operations are left to their handlers, which count bus locks */
+        const uint8_t *uops; /* where the blocks lie that are translated; borrowed */
         const uint8_t *common[COMMON_CODES];
         uint8_t *links;
         size_t links_used;
@@ -70,6 +71,8 @@ void native_add_form(struct NativeCache *cache, UopFn handler, NativeFn *transla
 /** native_add_sizes() - the same for a table by operand size, from size @first on */
 void native_add_sizes(struct NativeCache *cache, const UopFn handlers[4], unsigned first,
                       NativeFn *translate, uint32_t op) {
+        if (cache->locks_stay && (op & OP_LOCK))
+                return;
         for (unsigned size = first; size < 4; size++)
                 native_add_form(cache, handlers[size], translate, op, size);
 }
@@ -167,11 +170,12 @@ NativeLink *native_add_link(struct NativeCache *cache, uint64_t page) {
 
 /**
  * native_cache_new() - room for the translations of one processor
- * @blocks: those that it keeps are translated; borrowed, and must outlive the result
+ * @blocks:     those that it keeps are translated; borrowed, and must outlive the result
+ * @locks_stay: locked operations are left to their handlers, which count bus locks
  *
  * Return: 0 or negative errno.
  */
-int native_cache_new(const struct BlockCache *blocks, struct NativeCache **ret) {
+int native_cache_new(const struct BlockCache *blocks, bool locks_stay, struct NativeCache **ret) {
         struct NativeCache *cache = calloc(1, sizeof(*cache));
         void *links;
         int r;
@@ -185,6 +189,7 @@ int native_cache_new(const struct BlockCache *blocks, struct NativeCache **ret) 
                 return -ENOMEM;
         }
         cache->links = links;
+        cache->locks_stay = locks_stay;
         cache->uops = blocks->kept;
         r = code_area_init(&cache->area, "vivarium-native", CODE_SIZE);
         if (r < 0) {

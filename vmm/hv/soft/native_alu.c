@@ -516,7 +516,7 @@ void native_add_alu(struct NativeCache *cache) {
         native_add_sizes(cache, scan_rr[SCAN_POPCNT], 2, scan_reg, 0xb8 | OP_0F | OP_F3);
         native_add_sizes(cache, xadd_mr, 2, exchange_add, 0);
         native_add_sizes(cache, xadd_mr_lock, 2, exchange_add, OP_LOCK);
-        native_add_sizes(cache, xchg_mr, 2, exchange_mem, 0);
+        native_add_sizes(cache, xchg_mr, 2, exchange_mem, OP_LOCK); /* without a prefix, too */
         native_add_sizes(cache, cmpxchg_mr, 2, compare_exchange, 0);
         native_add_sizes(cache, cmpxchg_mr_lock, 2, compare_exchange, OP_LOCK);
         native_add_form(cache, op_clc, set_carry, 0xf8, 0);

@@ -18,6 +18,7 @@ typedef struct SoftProto {
         ProtoPartition proto;
         SoftModel model;
         bool foreign_writers;
+        uint32_t bus_locks_per_sec;
 } SoftProto;
 
 /** soft_n_cpus() - how many processors the partition is made for */
@@ -320,6 +321,7 @@ static int soft_show_rom(Partition *partition, unsigned rom, bool shown) {
 
 static void soft_partition_free_tables(SoftPartition *p) {
         (void) pthread_mutex_destroy(&p->code_lock);
+        bus_lock_limit_deinit(&p->bus_locks);
         free((void *) (uintptr_t) p->page_version);
         free((void *) (uintptr_t) p->page_code);
         free((void *) (uintptr_t) p->page_request);
@@ -493,6 +495,7 @@ static int soft_proto_new(const HvConfig *config, ProtoPartition **ret, TextErro
         proto->model.threads_per_core = config->threads_per_core;
         proto->model.cluster_size = config->cluster_size;
         proto->foreign_writers = config->foreign_writers;
+        proto->bus_locks_per_sec = config->bus_locks_per_sec;
         if (r < 0) {
                 free(proto);
                 return r;
@@ -533,6 +536,7 @@ static int soft_proto_build(ProtoPartition *proto, GuestMem *mem, Partition **re
         p->page_request = calloc(p->n_pages, sizeof(*p->page_request));
         p->time_base_nsec = clock_monotonic_nsec();
         (void) pthread_mutex_init(&p->code_lock, NULL);
+        bus_lock_limit_init(&p->bus_locks, ((SoftProto *) proto)->bus_locks_per_sec);
         if (!p->page_version || !p->page_code || !p->page_request) {
                 soft_partition_free_tables(p);
                 return text_error_set(reterr, -ENOMEM,

@@ -156,12 +156,13 @@ static void start_ap(SoftCpu *c) {
         cpu_mode_changed(c);
 }
 
-/* Sleeps until somebody wants the processor or its timer is due. */
-static void wait(SoftCpu *c) {
+/* Sleeps until somebody wants the processor, its timer is due or @until_nsec has come. */
+static void wait(SoftCpu *c, uint64_t until_nsec) {
         uint64_t due = lapic_timer_due(c->lapic);
 
         if (!ADD_CHECKED(due, c->partition->time_base_nsec, &due))
                 due = UINT64_MAX;
+        due = MIN(due, until_nsec);
         atomic_store(&c->partition->in_guest[c->index], false);
         atomic_store(&c->sleeping, true);
         if (atomic_load(&c->attention) == 0)
@@ -173,6 +174,25 @@ static void wait(SoftCpu *c) {
             atomic_load(&c->partition->flush_request))
                 atomic_fetch_or(&c->attention, ATTENTION_FLUSH);
         lapic_timer_poll(c->lapic, soft_time_nsec(c->partition));
+}
+
+static void count_bus_locks(SoftCpu *c) {
+        const uint64_t until =
+                bus_lock_limit_add(&c->partition->bus_locks, clock_monotonic_nsec(), c->bus_locks);
+
+        c->io->count_bus_locks(c->io->machine, c->bus_locks);
+        c->bus_locks = 0;
+        c->rest_until_nsec = MAX(c->rest_until_nsec, until);
+}
+
+/* Return: whether the processor did rest for its bus locks, and others may have come with something. */
+static bool rest(SoftCpu *c) {
+        if (clock_monotonic_nsec() >= c->rest_until_nsec) {
+                c->rest_until_nsec = 0;
+                return false;
+        }
+        wait(c, c->rest_until_nsec);
+        return true;
 }
 
 static bool interrupt_now(SoftCpu *c) {
@@ -293,14 +313,18 @@ static bool service(SoftCpu *c) {
                 if (what & ATTENTION_TIMER)
                         lapic_timer_poll(c->lapic, soft_time_nsec(c->partition));
                 take_signals(c, what);
+                if (what & ATTENTION_BUS_LOCK)
+                        count_bus_locks(c);
                 if (c->activity >= ACTIVITY_WAIT_FOR_INIT) {
-                        wait(c);
+                        wait(c, UINT64_MAX);
                         continue;
                 }
+                if (unlikely(c->rest_until_nsec) && rest(c))
+                        continue;
                 if (!c->debugged || !c->debug.block_interrupts)
                         deliver_waiting(c, held);
                 if (c->activity == ACTIVITY_HALTED) {
-                        wait(c);
+                        wait(c, UINT64_MAX);
                         continue;
                 }
                 return true;
@@ -511,7 +535,7 @@ int soft_cpu_new(SoftPartition *p, unsigned index, SoftCpu **ret) {
         if (r >= 0)
                 r = thunk_cache_new(&c->thunks);
         if (r >= 0)
-                r = native_cache_new(c->cache, &c->native);
+                r = native_cache_new(c->cache, bus_lock_limit_is_on(&p->bus_locks), &c->native);
         if (r < 0) {
                 soft_cpu_free(c);
                 return r;

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "vmm/hv/bus_lock.h"
 #include "vmm/hv/soft/cpu.h"
 
 typedef struct SoftVcpu {
@@ -17,7 +18,8 @@ struct SoftPartition {
         GuestMem *mem; /* borrowed */
         unsigned n_vcpus;
         SoftModel model;
-        bool foreign_writers;                  /* as in HvConfig */
+        bool foreign_writers; /* as in HvConfig */
+        BusLockLimit bus_locks;
         _Atomic(SoftCpu *) cpus[HV_VCPUS_MAX]; /* owned; once bound, there to the end */
         _Atomic bool rom_hidden[GUEST_MEM_ROMS_MAX];
         uint64_t n_pages;

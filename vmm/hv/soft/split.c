@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "vmm/hv/soft/access.h"
+#include "vmm/hv/soft/soft_internal.h"
 
 #define PAGE 0x1000u
 #define WINDOW (2 * PAGE)
@@ -65,4 +66,12 @@ void split_free(SoftCpu *c) {
         if (c->split_window)
                 (void) munmap(c->split_window, WINDOW);
         c->split_window = NULL;
+}
+
+/** split_count_bus_lock() - the instruction at hand locks memory in two cache lines; it is accounted for when its block ends */
+void split_count_bus_lock(SoftCpu *c) {
+        if (!bus_lock_limit_is_on(&c->partition->bus_locks))
+                return;
+        c->bus_locks++;
+        atomic_fetch_or(&c->attention, ATTENTION_BUS_LOCK);
 }
