@@ -3,7 +3,7 @@
 /*
  * Snapshots as somebody else wrote them. The first byte says of what, the rest is the state:
  *
- *   0 the chips of the board   1 functions on its PCI bus   2 the file, header and all
+ *   0 the chips of the board   1 functions on its PCI bus   2 the file, header and all   3 a SCSI controller with two disks
  *
  * What is taken for good is then used: registers are read and written, time passes, queues run. Wrong is what the
  * sanitizers say, a crash, an alarm too many, and a state that is not written again as it was read.
@@ -13,11 +13,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/fd.h"
+#include "base/le.h"
 #include "tests/fake/vmm_chips_fake.h"
 #include "tests/fake/vmm_clock_fake.h"
 #include "tests/fake/vmm_virtio_driver.h"
+#include "vmm/block/block_internal.h"
 #include "vmm/irq/irqchip.h"
 #include "vmm/irq/pit.h"
 #include "vmm/legacy/devices.h"
@@ -27,6 +30,7 @@
 #include "vmm/virtio/devices.h"
 
 #define TIMERS_MAX 4u
+#define DISK_BYTES 65536u
 #define WALL_USEC (UINT64_C(1709209845) * USEC_PER_SEC)
 #define NOW_NSEC (1000 * NSEC_PER_SEC)
 #define TURN_NSEC 20000u
@@ -173,8 +177,9 @@ static uint64_t bar_of(FakeBoard *board, unsigned slot) {
                (uint64_t) fake_config_read(board, slot, PCI_BAR0 + 4, 4) << 32;
 }
 
-static void use_functions(FakeBoard *board, LoopSource *stop) {
-        for (unsigned slot = 1; slot <= 3; slot++) {
+/* Of the slots from 1 to @n_slots. */
+static void use_functions(FakeBoard *board, unsigned n_slots, LoopSource *stop) {
+        for (unsigned slot = 1; slot <= n_slots; slot++) {
                 const uint64_t bar = bar_of(board, slot);
 
                 for (unsigned at = 0; at < 56; at += 4)
@@ -185,8 +190,31 @@ static void use_functions(FakeBoard *board, LoopSource *stop) {
         }
         (void) loop_set_timer(stop, clock_monotonic_nsec() + TURN_NSEC);
         (void) loop_run(board->loop);
-        for (unsigned slot = 1; slot <= 3; slot++)
+        for (unsigned slot = 1; slot <= n_slots; slot++)
                 bus_write(board->mmio, bar_of(board, slot) + 0x14, 1, 0); /* reset */
+}
+
+/* What the bus of @board is in. Return: whether it was taken for good, and used then. */
+static bool restore_functions(FakeBoard *board, unsigned n_slots, const uint8_t *data,
+                              size_t size) {
+        LoopSource *stop;
+        Snapshot s, again;
+        bool good;
+
+        check(loop_add_timer(board->loop, end_turn, board->loop, &stop) == 0);
+        snapshot_init_restoring(&s, data, size);
+        pci_root_snapshot(board->root, &s);
+        good = snapshot_restored(&s);
+        if (good) {
+                snapshot_init_saving(&again);
+                pci_root_snapshot(board->root, &again);
+                check(again.error == 0 && again.len == s.at);
+                snapshot_deinit(&again);
+                use_functions(board, n_slots, stop);
+        }
+        snapshot_deinit(&s);
+        loop_remove(stop);
+        return good;
 }
 
 static void fuzz_functions(const uint8_t *data, size_t size) {
@@ -195,37 +223,70 @@ static void fuzz_functions(const uint8_t *data, size_t size) {
         const VirtioBalloonConfig config = {.loop = board->loop, .reporting = true};
         VirtioDevice *rng, *console, *balloon;
         CharDev *chardev;
-        LoopSource *stop;
-        Snapshot s, again;
 
         check(char_new(&sink, board->loop, &chardev, NULL) == 0);
-        check(virtio_rng_new(&rng) == 0 && virtio_console_new(chardev, &console) == 0 &&
-              virtio_balloon_new(&config, &balloon) == 0);
+        check(virtio_rng_new(&rng) == 0);
+        check(virtio_console_new(chardev, &console) == 0);
+        check(virtio_balloon_new(&config, &balloon) == 0);
         rng->offered |= VIRTIO_F_RING_PACKED;
         fake_board_add(board, rng, 1);
         fake_board_add(board, console, 2);
         fake_board_add(board, balloon, 3);
-        check(loop_add_timer(board->loop, end_turn, board->loop, &stop) == 0);
-        snapshot_init_restoring(&s, data, size);
-        pci_root_snapshot(board->root, &s);
-        if (snapshot_restored(&s)) {
-                snapshot_init_saving(&again);
-                pci_root_snapshot(board->root, &again);
-                check(again.error == 0 && again.len == s.at);
-                snapshot_deinit(&again);
-                use_functions(board, stop);
-                if (balloon->running)
-                        (void) virtio_balloon_request_stats(balloon);
-        }
-        snapshot_deinit(&s);
-        loop_remove(stop);
+        if (restore_functions(board, 3, data, size) && balloon->running)
+                (void) virtio_balloon_request_stats(balloon);
         pci_root_free(board->root);
         board->root = NULL;
         char_free(chardev);
         fake_board_free(board);
 }
 
+/* ---- disks ---- */
+
+static void add_disk(Loop *loop, VirtioDevice *dev, bool read_only) {
+        BlockFile file = {.fd = memfd_create("disk", MFD_CLOEXEC),
+                          .size_bytes = DISK_BYTES,
+                          .align_bytes = 1,
+                          .sparse = true,
+                          .read_only = read_only};
+        BlockDev *disk;
+        Aio *aio;
+
+        check(file.fd >= 0 && ftruncate(file.fd, DISK_BYTES) == 0);
+        check(aio_workers_new(loop, &aio) == 0);
+        check(raw_new(&file, aio, &disk) == 0);
+        aio_unref(aio);
+        check(virtio_scsi_add(dev, disk, 512, "fuzz", NULL) == 0);
+}
+
+static void fuzz_disks(const uint8_t *data, size_t size) {
+        FakeBoard *board = fake_board_new(FAKE_DOORBELLS | FAKE_ROUTES);
+        VirtioDevice *scsi;
+
+        check(virtio_scsi_new(1, &scsi) == 0);
+        add_disk(board->loop, scsi, /* read_only= */ false);
+        add_disk(board->loop, scsi, /* read_only= */ true);
+        fake_board_add(board, scsi, 1);
+        if (restore_functions(board, 1, data, size))
+                (void) virtio_scsi_resize(scsi, 0, DISK_BYTES / 2); /* a queue of events */
+        pci_root_free(board->root);
+        board->root = NULL;
+        fake_board_free(board);
+}
+
 /* ---- the file ---- */
+
+/* The checksums of a file whose RAM is behind its first page. */
+static void put_checksums(int fd) {
+        uint8_t page[MEMMAP_PAGE_SIZE] = {0};
+        uint64_t len;
+
+        check(pread(fd, page, sizeof(page), 0) >= 0);
+        len = MIN(le64_load(page + 16), sizeof(page) - 64);
+        le32_store(page + 12, (uint32_t) crc32(0, page + 64, (unsigned) len));
+        le32_store(page + 40, (uint32_t) crc32(0, page + 64 + len, (unsigned) (4032 - len)));
+        le32_store(page + 60, (uint32_t) crc32(0, page, 60));
+        check(pwrite(fd, page, sizeof(page), 0) == (ssize_t) sizeof(page));
+}
 
 static void fuzz_file(const uint8_t *data, size_t size) {
         _cleanup_(fd_closep) int fd = memfd_create("snapshot", MFD_CLOEXEC);
@@ -239,6 +300,9 @@ static void fuzz_file(const uint8_t *data, size_t size) {
         /* The length is what the header says more often than by chance. */
         if (size > 0 && (data[size - 1] & 1))
                 check(ftruncate(fd, (off_t) (MEMMAP_PAGE_SIZE + mem->size_bytes)) == 0);
+        /* So are the checksums. */
+        if (size > 0 && (data[size - 1] & 2))
+                put_checksums(fd);
         (void) snapshot_file_read_state(fd, &state, &len, &error);
         (void) snapshot_file_read_memory(fd, mem, &more);
 }
@@ -246,12 +310,15 @@ static void fuzz_file(const uint8_t *data, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (size == 0)
                 return 0;
-        switch (data[0] % 3) {
+        switch (data[0] % 4) {
         case 0:
                 fuzz_chips(data + 1, size - 1);
                 break;
         case 1:
                 fuzz_functions(data + 1, size - 1);
+                break;
+        case 3:
+                fuzz_disks(data + 1, size - 1);
                 break;
         default:
                 fuzz_file(data + 1, size - 1);
