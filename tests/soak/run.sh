@@ -134,7 +134,7 @@ devices_in_testbed() { # PARTS...
 }
 
 devices() {
-        local parts=(tcp packed user folder disk sockets balloon reporting suspend all)
+        local parts=(tcp packed user folder disk sockets balloon reporting suspend swap all)
         devices_here soft "${parts[@]}"
         wanted devices-kvm- || [[ $only == devices-kvm-* ]] || return 0
         if timeout 60 "$build/vivarium-vmm" --extended-status run --hypervisor kvm --initrd o/guest/initrd.img \

@@ -14,6 +14,8 @@ mib=${SOAK_MIB:-1024} connections=${SOAK_CONNECTIONS:-10000}
 . "$scenarios/sockets.sh"
 # shellcheck source=tests/testbed/system/devices.sh
 . "$scenarios/devices.sh"
+# shellcheck source=tests/testbed/system/swap.sh
+. "$scenarios/swap.sh"
 
 # part NAME: one of those that follow
 part() {
@@ -30,6 +32,7 @@ part() {
         balloon) scenario_balloon "${SOAK_BALLOONS:-100}" ;;
         reporting) scenario_reporting ;;
         suspend) scenario_suspend_card "${SOAK_SUSPENDS:-1000}" ;;
+        swap) scenario_swap ;;
         all) scenario_devices ;;
         vhost) scenario_vhost ;;
         vhost_sockets) scenario_vhost_sockets "$connections" $((mib << 20)) ;;
