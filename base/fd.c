@@ -105,6 +105,28 @@ int fd_pread_all(int fd, void *data, size_t len, uint64_t offset) {
 }
 
 /**
+ * fd_pwrite_all() - write all @len bytes at @offset
+ *
+ * Return: 0; -EIO when the file takes no more; other negative errno.
+ */
+int fd_pwrite_all(int fd, const void *data, size_t len, uint64_t offset) {
+        const char *p = data;
+
+        while (len > 0) {
+                ssize_t n = pwrite(fd, p, len, (off_t) offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                p += n;
+                len -= (size_t) n;
+                offset += (uint64_t) n;
+        }
+        return 0;
+}
+
+/**
  * fd_read_bounded() - read @fd from its position to end of file
  * @max_bytes:  the most that is accepted
  * @ret:        NUL-terminated copy, owned by the caller

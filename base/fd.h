@@ -14,6 +14,7 @@ int fd_set_cloexec(int fd, bool on);
 int fd_set_nonblock(int fd, bool on);
 int fd_write_all(int fd, const void *data, size_t len);
 int fd_pread_all(int fd, void *data, size_t len, uint64_t offset);
+int fd_pwrite_all(int fd, const void *data, size_t len, uint64_t offset);
 int fd_read_bounded(int fd, size_t max_bytes, char **ret, size_t *ret_len);
 int fd_memfd_from(const char *name, const void *data, size_t len);
 int fd_describe(int fd, char *buf, size_t size);

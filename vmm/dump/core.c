@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "vmm/dump/page_walk.h"
 
 #define PAGE_BYTES 4096u
@@ -199,23 +200,6 @@ static Elf64_Phdr load_header(const GuestMem *mem, const Layout *layout, uint64_
                             .p_align = 0}; /* crash takes aligned segments for a dump by network */
 }
 
-static int write_all(int fd, const void *data, size_t len, uint64_t at) {
-        const uint8_t *bytes = data;
-
-        while (len > 0) {
-                ssize_t n = pwrite(fd, bytes, len, (off_t) at);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                bytes += n;
-                at += (uint64_t) n;
-                len -= (size_t) n;
-        }
-        return 0;
-}
-
 /* Physical ranges come first: tools that look by physical address stop at the first one that fits. */
 static int write_headers(int fd, const GuestMem *mem, const PageWalk *walk, const Layout *layout) {
         const Elf64_Ehdr head = {
@@ -245,8 +229,8 @@ static int write_headers(int fd, const GuestMem *mem, const PageWalk *walk, cons
         for (size_t i = 0; i < walk->n; i++)
                 headers[n++] = load_header(mem, layout, walk->ranges[i].gva, walk->ranges[i].gpa,
                                            walk->ranges[i].len);
-        r = write_all(fd, &head, sizeof(head), 0);
-        return r < 0 ? r : write_all(fd, headers, n * sizeof(*headers), sizeof(head));
+        r = fd_pwrite_all(fd, &head, sizeof(head), 0);
+        return r < 0 ? r : fd_pwrite_all(fd, headers, n * sizeof(*headers), sizeof(head));
 }
 
 static int write_notes(int fd, const DumpCpu *cpus, unsigned n_cpus, const Layout *layout) {
@@ -255,7 +239,7 @@ static int write_notes(int fd, const DumpCpu *cpus, unsigned n_cpus, const Layou
                 int r;
 
                 fill_notes(&cpus[i], i, &notes);
-                r = write_all(fd, &notes, sizeof(notes), layout->notes_at + i * sizeof(notes));
+                r = fd_pwrite_all(fd, &notes, sizeof(notes), layout->notes_at + i * sizeof(notes));
                 if (r < 0)
                         return r;
         }
@@ -273,7 +257,7 @@ static int copy_extent(int fd, const GuestMem *mem, uint64_t from, uint64_t to, 
 
                 if (atomic_load(cancel))
                         return -ECANCELED;
-                r = write_all(fd, mem->base + from, len, memory_at + from);
+                r = fd_pwrite_all(fd, mem->base + from, len, memory_at + from);
                 if (r < 0)
                         return r;
                 from += len;

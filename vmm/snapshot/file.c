@@ -9,6 +9,7 @@
 #include <zlib.h>
 
 #include "base/checked.h"
+#include "base/fd.h"
 #include "base/le.h"
 #include "vmm/mem/memmap.h"
 
@@ -69,23 +70,6 @@ static bool sum_page(uint8_t *table, const GuestMem *mem, uint64_t at) {
 
 /* ---- writing ---- */
 
-static int write_all(int fd, const void *bytes, size_t len, uint64_t at) {
-        const uint8_t *p = bytes;
-
-        while (len > 0) {
-                ssize_t n = pwrite(fd, p, len, (off_t) at);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return n < 0 ? -errno : -EIO;
-                p += n;
-                at += (uint64_t) n;
-                len -= (size_t) n;
-        }
-        return 0;
-}
-
 /* The pages of [@from, @to) that are not all zeros, in runs. */
 static int write_pages(int fd, const GuestMem *mem, uint8_t *table, uint64_t ram_at, uint64_t from,
                        uint64_t to) {
@@ -94,7 +78,7 @@ static int write_pages(int fd, const GuestMem *mem, uint8_t *table, uint64_t ram
         for (uint64_t at = from; at <= to; at += MEMMAP_PAGE_SIZE) {
                 if (at < to && sum_page(table, mem, at))
                         continue;
-                r = write_all(fd, mem->base + from, at - from, ram_at + from);
+                r = fd_pwrite_all(fd, mem->base + from, at - from, ram_at + from);
                 if (r < 0)
                         return r;
                 from = at + MEMMAP_PAGE_SIZE;
@@ -135,7 +119,7 @@ static int write_header(int fd, const Header *header) {
         le64_store(raw + 32, header->ram_len);
         le32_store(raw + 40, header->table_crc);
         le32_store(raw + HEADER_CRC_AT, crc_of(raw, HEADER_CRC_AT));
-        return write_all(fd, raw, sizeof(raw), 0);
+        return fd_pwrite_all(fd, raw, sizeof(raw), 0);
 }
 
 /**
@@ -164,11 +148,11 @@ int snapshot_file_write(int fd, const Snapshot *state, const GuestMem *mem,
                 return -ENOMEM;
         if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t) (header.ram_at + header.ram_len)) < 0)
                 return -errno;
-        r = write_all(fd, state->bytes, state->len, HEADER_SIZE);
+        r = fd_pwrite_all(fd, state->bytes, state->len, HEADER_SIZE);
         if (r >= 0)
                 r = write_memory(fd, mem, table, header.ram_at, cancel);
         if (r >= 0)
-                r = write_all(fd, table, table_len(&header), table_offset(&header));
+                r = fd_pwrite_all(fd, table, table_len(&header), table_offset(&header));
         if (r >= 0 && fdatasync(fd) < 0)
                 r = -errno;
         header.table_crc = crc_of(table, table_len(&header));

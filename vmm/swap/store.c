@@ -163,24 +163,6 @@ static uint64_t leave_run(SwapStore *store, uint64_t page, uint64_t end, SwapPla
         return n;
 }
 
-static int transfer(int fd, void *bytes, uint64_t len, uint64_t at, bool writing) {
-        uint8_t *p = bytes;
-
-        while (len > 0) {
-                ssize_t n =
-                        writing ? pwrite(fd, p, len, (off_t) at) : pread(fd, p, len, (off_t) at);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return n < 0 ? -errno : -EIO;
-                p += n;
-                at += (uint64_t) n;
-                len -= (uint64_t) n;
-        }
-        return 0;
-}
-
 static int punch(int fd, uint64_t page, uint64_t n) {
         return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                          (off_t) (page * SWAP_PAGE_SIZE), (off_t) (n * SWAP_PAGE_SIZE)) < 0
@@ -197,8 +179,8 @@ void swap_store_turn_back(SwapStore *store, uint64_t page, uint64_t n, SwapPlace
 
 /* [@page, @page + @n) are on their way to staging memory. The memfd is read, not the mapping, which may be followed. */
 static int stage_run(SwapStore *store, uint64_t page, uint64_t n, uint64_t *ret_moved) {
-        int r = transfer(store->guest_fd, staging_of(store, page), n * SWAP_PAGE_SIZE,
-                         page * SWAP_PAGE_SIZE, /* writing= */ false);
+        int r = fd_pread_all(store->guest_fd, staging_of(store, page), n * SWAP_PAGE_SIZE,
+                             page * SWAP_PAGE_SIZE);
 
         if (r < 0) {
                 drop_staging(store, page, n);
@@ -257,8 +239,8 @@ static bool is_zero(const uint8_t *page) {
 /* Whether the file has just this: then it need not be written. */
 static bool is_in_file(SwapStore *store, uint64_t page) {
         return (atomic_load(&store->pages[page]) & COPIED) &&
-               transfer(store->file_fd, store->run, SWAP_PAGE_SIZE, page * SWAP_PAGE_SIZE,
-                        /* writing= */ false) == 0 &&
+               fd_pread_all(store->file_fd, store->run, SWAP_PAGE_SIZE, page * SWAP_PAGE_SIZE) ==
+                       0 &&
                memcmp(store->run, staging_of(store, page), SWAP_PAGE_SIZE) == 0;
 }
 
@@ -307,8 +289,8 @@ int swap_store_write_out(SwapStore *store, uint64_t first, uint64_t n, uint64_t 
                         page++;
                         continue;
                 }
-                r = transfer(store->file_fd, staging_of(store, page), run * SWAP_PAGE_SIZE,
-                             page * SWAP_PAGE_SIZE, /* writing= */ true);
+                r = fd_pwrite_all(store->file_fd, staging_of(store, page), run * SWAP_PAGE_SIZE,
+                                  page * SWAP_PAGE_SIZE);
                 if (r < 0) {
                         swap_store_turn_back(store, page, run, SWAP_STAGED);
                         return r;
@@ -345,8 +327,8 @@ int swap_store_fetch(SwapStore *store, uint64_t page, uint64_t max, const uint8_
         *ret_from = SWAP_FILED;
         *ret_n = leave_run(store, page, end, SWAP_FILED);
         *ret_bytes = store->run;
-        r = transfer(store->file_fd, store->run, *ret_n * SWAP_PAGE_SIZE, page * SWAP_PAGE_SIZE,
-                     /* writing= */ false);
+        r = fd_pread_all(store->file_fd, store->run, *ret_n * SWAP_PAGE_SIZE,
+                         page * SWAP_PAGE_SIZE);
         if (r < 0)
                 swap_store_turn_back(store, page, *ret_n, SWAP_FILED);
         return r;
