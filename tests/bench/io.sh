@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by what races disks, network cards and sockets: ours and QEMU's q35 with virtio-blk-pci, virtio-net-pci and
 # vhost-vsock-pci take turns on the same kernel, initrd, image, interface, memory, one vCPU and kind of accelerator. The image goes through the host's
-# page cache in both. The caller sets: vmm, qemu (a command), guest (a folder), suite (disk_suite).
+# page cache in both. The caller sets: vmm, qemu (a command), guest (a folder), suite (an initramfs with bin/disk_suite in it).
 # shellcheck disable=SC2154 # those
 io_params="console=ttyS0 quiet panic=-1 cryptomgr.notests=1"
 
@@ -36,11 +36,9 @@ io_median() { awk -v name="$1" '$1 == name { print $2 }' "$2" | sort -n | awk '{
 
 race_disks() { # PREFIX HYPERVISOR ACCELERATOR CPU ROUNDS DIRECTORY
         local image=$6/disk.img initrd=$6/initrd steps=run:disk_suite+/dev/vda+${BENCH_DISK_MSEC:-700},poweroff
-        mkdir -p "$6/tree/bin"
-        cp "$suite" "$6/tree/bin/disk_suite"
         cp "$guest/initrd.img" "$initrd"
         truncate -s %4 "$initrd" # where the kernel looks for a second archive
-        (cd "$6/tree" && find . | cpio -o -H newc --quiet) | cat >>"$initrd"
+        cat "$suite" >>"$initrd"
         dd if=/dev/urandom of="$image" bs=1M count=256 2>/dev/null
         for _ in $(seq "$5"); do
                 io_ours "$2" "$initrd" "$steps" --block "$image" >>"$6/ours.console"

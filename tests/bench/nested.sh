@@ -33,12 +33,10 @@ race() { # FUNCTION PREFIX
         "$@" kvm kvm host "${rounds:-3}" "$work"
         rm -rf "$work"
 }
-case $only in
-"" | b | bl | blk | blk.r* | blk.seq*)
-        suite=$bench/disk_suite
+if wanted blk.rand || wanted blk.seqread; then
+        suite=$bench/disk_suite.cpio
         race race_disks blk
-        ;;
-esac
+fi
 if wanted net.tcp || wanted net.rr; then
         modprobe tun
         race race_cards net

@@ -12,12 +12,15 @@ mkdir -p $out
 
 # What bench_scale() measures has no name in common; PREFIX "scale" is all of it.
 scale="daemon.rss.per_vm daemon.cpu.idle1000 dbus.list1000 metrics.sweep1000 death.latency cycle.fake.rate"
+# What a race on disks and one on cards tell, after a prefix.
+disks="randread.qd1 randread.qd32 randwrite.qd1 randwrite.qd32 seqread"
+cards="tcp.tx tcp.rx rr"
 wanted() {
         case $1 in "$only"*) return 0 ;; esac
         [ "$only" = scale ] && case " $scale " in *" $1 "*) return 0 ;; esac
         return 1
 }
-any_wanted() { # whether ONLY selects one of the names, or names one of them more exactly
+any_wanted() { # whether ONLY selects one of the names
         local name
         for name in "$@"; do
                 wanted "$name" && return 0
@@ -151,6 +154,12 @@ bench_scale() {
         rm -rf "$work"
 }
 
+# The program that races disks, for a guest to unpack after its initrd.
+pack_disk_suite() { # ARCHIVE
+        (cd "$build/tests/bench/guest" && mkdir -p initramfs/bin && cp disk_suite initramfs/bin/ && cd initramfs &&
+                find . | cpio -o -H newc --quiet) >"$1"
+}
+
 # Boots and VMs need a real /dev/kvm, which the testbed's host has; QEMU comes along with its libraries and firmware.
 bench_nested() {
         local overlay=$out/overlay bench lib file
@@ -165,7 +174,8 @@ bench_nested() {
         for file in bios-256k.bin bios-microvm.bin kvmvapic.bin linuxboot_dma.bin; do
                 find /usr/share/qemu /usr/share/seabios -name $file -exec cp -L {} "$bench/share/" \; -quit
         done
-        cp tests/bench/boots.sh tests/bench/io.sh tests/bench/snapshots.sh "$build/tests/bench/guest/disk_suite" "$bench/"
+        cp tests/bench/boots.sh tests/bench/io.sh tests/bench/snapshots.sh "$bench/"
+        pack_disk_suite "$bench/disk_suite.cpio"
         cp tests/bench/nested.sh "$overlay/usr/lib/vivarium-testbed/"
         tests/testbed/boot.sh "$build" $out "testbed.script=/usr/lib/vivarium-testbed/nested.sh bench.only=$only \
 bench.rounds=${BENCH_ROUNDS:-}" "$overlay"
@@ -205,7 +215,8 @@ bench_soft_io() { # FUNCTION PREFIX: what io.sh or snapshots.sh races
         local work
         work=$(mktemp -d)
         (
-                vmm=$build/vivarium-vmm qemu=qemu-system-x86_64 guest=o/guest suite=$build/tests/bench/guest/disk_suite
+                vmm=$build/vivarium-vmm qemu=qemu-system-x86_64 guest=o/guest suite=$work/disk_suite.cpio
+                pack_disk_suite "$suite"
                 runner=$build/tests/bench/bench_run
                 . tests/bench/io.sh
                 . tests/bench/snapshots.sh
@@ -289,20 +300,18 @@ if any_wanted $scale; then bench_scale; fi
 if any_wanted restart.adopt10; then bench_adopt; fi
 if any_wanted boot.soft.q35 boot.soft.microvm boot.soft.rss boot.soft.rss2 boot.soft.rss4; then bench_soft_boots; fi
 if any_wanted vmm.devices.rss.soft; then bench_soft_devices; fi
-case $only in
-"" | b | bl | blk | blk.s*) bench_soft_io race_disks blk.soft ;;
-esac
-case $only in
-"" | n | ne | net | net.s*) bench_soft_cards ;;
-esac
+# shellcheck disable=SC2046,SC2086
+if any_wanted $(printf 'blk.soft.%s ' $disks); then bench_soft_io race_disks blk.soft; fi
+# shellcheck disable=SC2046,SC2086
+if any_wanted $(printf 'net.soft.%s ' $cards); then bench_soft_cards; fi
 if any_wanted vsock.soft.tx; then bench_soft_io race_sockets vsock.soft; fi
 if any_wanted snapshot.soft.save snapshot.soft.restore; then bench_soft_io race_snapshots snapshot.soft; fi
 case $only in
 "" | c | cp | cpu*) bench_cpu ;;
 esac
-if any_wanted boot.kvm.q35 boot.kvm.microvm vmm.overhead.rss vmm.devices.rss.kvm cycle.rate blk.randread.qd1 blk.randread.qd32 \
-        blk.randwrite.qd1 blk.randwrite.qd32 blk.seqread net.tcp.tx net.tcp.rx net.rr vsock.tx vsock.vhost.tx snapshot.save \
-        snapshot.restore; then bench_nested; fi
+# shellcheck disable=SC2046,SC2086
+if any_wanted boot.kvm.q35 boot.kvm.microvm vmm.overhead.rss vmm.devices.rss.kvm cycle.rate $(printf 'blk.%s ' $disks) \
+        $(printf 'net.%s ' $cards) vsock.tx vsock.vhost.tx snapshot.save snapshot.restore; then bench_nested; fi
 
 printf '\n%-22s %12s %-5s %-14s %12s %7s\n' name value unit peer "peer's" ratio
 jq -r '[.name, .value, .unit, .peer // "-", .peer_value // "-", .ratio // "-"] | @tsv' $out/results.jsonl |

@@ -9,13 +9,13 @@ logs=/run/vivarium-testbed
 mkdir -p $logs
 # Whoever booted this host hears from it as long as its processors run.
 (while sleep 5; do echo; done) >/dev/ttyS2 2>$logs/heartbeat.log &
+depmod 2>$logs/depmod.log # the modules came with an index that only busybox reads
 # Another script may have the host for itself, such as the benchmark's.
 script=$(sed -n 's/.*testbed\.script=\([^ ]*\).*/\1/p' /proc/cmdline)
 [ -z "$script" ] || exec "$script" 2>$logs/script.log
 only=$(sed -n 's/.*testbed\.only=\([^ ]*\).*/\1/p' /proc/cmdline)
 jobs=$(sed -n 's/.*testbed\.jobs=\([^ ]*\).*/\1/p' /proc/cmdline)
 stty -F /dev/ttyS1 raw 2>/dev/null
-depmod 2>$logs/depmod.log # the modules came with an index that only busybox reads
 
 run_one() {
         local script=$1 name start status
