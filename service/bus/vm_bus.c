@@ -175,6 +175,11 @@ static int method_release(sd_bus_message *message, void *userdata, sd_bus_error 
         return sd_bus_reply_method_return(message, NULL);
 }
 
+static int get_id(sd_bus *bus, const char *path, const char *interface, const char *property,
+                  sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append_basic(reply, 's', userdata);
+}
+
 static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
                      sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const VmState *state = userdata;
@@ -310,7 +315,7 @@ const sd_bus_vtable vm_bus_vtable[] = {
         SD_BUS_SIGNAL_WITH_ARGS("PayloadFinished", SD_BUS_ARGS("i", exit_code), 0),
         SD_BUS_SIGNAL_WITH_ARGS("PayloadError", SD_BUS_ARGS("i", code, "s", message), 0),
         SD_BUS_SIGNAL_WITH_ARGS("Died", SD_BUS_ARGS("s", reason, "i", code, "a{sv}", record), 0),
-        FIXED("Id", "s", NULL, id),
+        FIXED("Id", "s", get_id, id),
         FIXED("Name", "s", NULL, name),
         FIXED("Cid", "u", NULL, cid),
         CHANGING("State", "s", get_state, state),

@@ -150,9 +150,8 @@ static int get_identity(const Fields *fields, VmInfo *info) {
                 return r;
         (void) GET_NAMED(fields, "PAYLOAD_STATE", VmPayloadState, VM_PAYLOAD_STATE_COUNT,
                          vm_payload_state_to_string, &info->payload);
-        r = get_text(fields, "ID", "", &info->id);
-        if (r == 0)
-                r = get_text(fields, "NAME", "", &info->name);
+        memcpy(info->id, id, sizeof(info->id));
+        r = get_text(fields, "NAME", "", &info->name);
         if (r == 0)
                 r = get_text(fields, "OWNER_BUS_NAME", "", &info->owner_bus_name);
         if (r == 0)
@@ -261,7 +260,6 @@ int vm_info_from_fields(const Fields *fields, VmInfo *ret) {
 /** vm_info_deinit() - release what it owns, finished or not */
 void vm_info_deinit(VmInfo *info) {
         death_record_deinit(&info->record);
-        free(info->id);
         free(info->name);
         free(info->owner_bus_name);
         free(info->owner_bus_id);

@@ -59,9 +59,9 @@ typedef struct VmConsoleEnds {
 } VmConsoleEnds;
 
 struct Vm {
+        void *holder; /* weak; the owner's own */
         VmInfo info;
         const VmEnv *env;  /* borrowed */
-        void *holder;      /* weak; the owner's own */
         VmRequest request; /* emptied when the VMM runs */
         VmPhase phase;
         char *dir;       /* owned; NULL once removed */

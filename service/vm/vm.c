@@ -43,19 +43,14 @@ static int choose_name(const VmRequest *request, uint32_t cid, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int make_id(char **ret) {
+static int make_id(char ret[static SD_ID128_STRING_MAX]) {
         sd_id128_t id;
-        char *text;
         int r;
 
         r = sd_id128_randomize(&id);
-        if (r < 0)
-                return r;
-        text = malloc(SD_ID128_STRING_MAX);
-        if (!text)
-                return -ENOMEM;
-        *ret = sd_id128_to_string(id, text);
-        return 0;
+        if (r >= 0)
+                (void) sd_id128_to_string(id, ret);
+        return r;
 }
 
 /* After the id, which nobody else has and every unit name can hold. */
@@ -121,7 +116,7 @@ int vm_new(const VmEnv *env, VmRequest *request, uint32_t cid, const VmOwner *ow
         r = choose_name(request, cid, &vm->info.name);
         if (r < 0)
                 return r;
-        r = make_id(&vm->info.id);
+        r = make_id(vm->info.id);
         if (r < 0)
                 return r;
         r = name_unit(vm);

@@ -36,13 +36,16 @@
 
 typedef struct Vm Vm;
 
-/* What may be seen of a VM; the bus serves its properties from here. */
+/* What may be seen of a VM; the bus serves its properties from here. What a list of all VMs tells of each comes first: it
+ * is waited for by as many lines of the processor's cache as there are VMs, and not a multiple of it. */
 typedef struct VmInfo {
-        char *id;   /* owned; VM_ID_LEN hexadecimal digits */
-        char *name; /* owned */
+        char id[VM_ID_LEN + 1]; /* hexadecimal digits */
         uint32_t cid;
         VmState state;
         VmPayloadState payload;
+        VmmHypervisor hypervisor;
+        uint32_t owner_uid;
+        char *name;              /* owned */
         int suspended;           /* boolean, in the width that sd-bus reads */
         uint64_t balloon_bytes;  /* that the guest was last asked to give up */
         uint64_t balloon_choice; /* likewise, by its owner; the host's pressure asks for no less */
@@ -50,8 +53,6 @@ typedef struct VmInfo {
         int payload_exit_code;   /* 0 unless the guest named one */
         char *payload_status;    /* owned; the guest's words about it; NULL if there are none */
         usec_t payload_started_usec, payload_started_monotonic_usec;
-        VmmHypervisor hypervisor;
-        uint32_t owner_uid;
         uint32_t owner_pid;
         char *owner_bus_name; /* owned; unique name of the owner's connection */
         char *owner_bus_id; /* owned; of the bus that has that name; another one may have it too */
