@@ -5,7 +5,6 @@
 
 #include <stddef.h>
 
-#include "base/cleanup.h"
 #include "base/text_error.h"
 
 #define ASSIGNABLE_JSON_MAX 65536u

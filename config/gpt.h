@@ -3,11 +3,9 @@
 
 /* A GUID partition table around given partitions: UEFI specification 2.10, section 5.3. */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/cleanup.h"
 #include "base/text_error.h"
 
 #define GPT_SECTOR_SIZE 512u

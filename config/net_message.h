@@ -7,10 +7,8 @@
  */
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include "base/cleanup.h"
 #include "base/text_error.h"
 #include "config/vm_config.h"
 

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "config/utf8.h"
 #include "config/vm_config_json.h"
 
 static int read_tag(const JsonValue *value, const JsonField *field, void *object,

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "config/semver.h"
-#include "config/utf8.h"
 #include "config/vm_config_json.h"
 
 static int set_string(char **member, const char *text) {

@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/cleanup.h"
 #include "base/str.h"
 #include "base/text_error.h"
 #include "config/mac.h"

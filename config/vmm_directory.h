@@ -4,10 +4,7 @@
 /* The typed form of options that give a guest a directory of the host: --pmem-ext2 and --shared-dir. */
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-
-#include "base/text_error.h"
 
 #define VMM_SHARED_DIRS_MAX 8u
 #define VMM_ID_MAP_LINES_MAX 340u /* the kernel takes no more */

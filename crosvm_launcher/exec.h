@@ -3,9 +3,9 @@
 
 /* From "everything is known" to the VMM: narrow this process, and become it. */
 
-#include "base/str.h"
 #include "base/text_error.h"
-#include "config/launch_plan.h"
+
+#include <stdbool.h>
 #include "crosvm_launcher/fd_map.h"
 
 typedef struct LaunchExec {

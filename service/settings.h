@@ -3,7 +3,6 @@
 
 /* What the administrator sets in vivariumd.conf(5). */
 
-#include "base/cleanup.h"
 #include "base/text_error.h"
 #include "service/policy/quota.h"
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/text.h"
 
-#include <errno.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "base/str.h"
 

@@ -3,7 +3,6 @@
 
 /* Numbers with units, for people. All write a terminated text into @buf and return it. */
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/clock.h"

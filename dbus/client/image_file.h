@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/cleanup.h"
 #include "base/text_error.h"
 
 /* A file being made; .fd = -EBADF is none. */

@@ -3,6 +3,7 @@
 
 /* A disk made of files that become its partitions, with a GUID partition table around them. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/text_error.h"

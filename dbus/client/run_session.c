@@ -7,10 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "dbus/client/errors.h"
 #include "dbus/client/reasons.h"
 #include "dbus/client/record.h"

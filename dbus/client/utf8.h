@@ -3,7 +3,6 @@
 
 /* Bytes of unknown origin made fit for terminals and JSON. */
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/str.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 
 #include "config/vm_config_files.h"
-#include "dbus/client/errors.h"
 #include "dbus/client/verbs.h"
 #include "dbus/names.h"
 

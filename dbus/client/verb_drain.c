@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
-#include <string.h>
 
 #include "dbus/client/errors.h"
 #include "dbus/client/stop_timeout.h"

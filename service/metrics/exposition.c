@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/metrics/exposition.h"
 
-#include <errno.h>
 #include <inttypes.h>
 
 #include "base/clock.h"

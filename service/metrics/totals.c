@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/metrics/totals.h"
 
+#include "base/cleanup.h"
+
 /* A guest is up in a second or two on hardware, and within the boot timeout of 300 s on the software processor. */
 static const usec_t boot_bounds[] = {USEC_PER_SEC / 10, USEC_PER_SEC / 4,  USEC_PER_SEC / 2,
                                      USEC_PER_SEC,      2 * USEC_PER_SEC,  5 * USEC_PER_SEC,

@@ -8,7 +8,6 @@
 
 #include <systemd/sd-event.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "config/control_message.h"
 

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/fd.h"
 #include "service/netd/tun.h"
 
 /*

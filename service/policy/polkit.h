@@ -6,7 +6,6 @@
 #include <systemd/sd-bus.h>
 
 #include "base/cleanup.h"
-#include "base/text_error.h"
 #include "service/policy/action.h"
 
 typedef enum Verdict {

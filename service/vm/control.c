@@ -15,7 +15,6 @@
 #include "service/monitor/control.h"
 #include "service/monitor/dial.h"
 #include "service/monitor/unix_name.h"
-#include "service/store/fdstore.h"
 #include "service/vm/internal.h"
 
 /*

@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "service/vm/stop_ladder.h"
 

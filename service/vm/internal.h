@@ -16,7 +16,6 @@
 #include "service/net/tap_job.h"
 #include "service/share/share_sockets.h"
 #include "service/vm/stop_ladder.h"
-#include "service/store/fields.h"
 #include "service/unit/scope.h"
 #include "service/vm/vm.h"
 

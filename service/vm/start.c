@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "config/launch_plan.h"
-#include "service/store/fdstore.h"
 #include "service/text.h"
 #include "service/unit/controllers.h"
 #include "service/unit/scope.h"

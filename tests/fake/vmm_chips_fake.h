@@ -4,7 +4,6 @@
 /* What stands around a chip in a test: an interrupt wire, a halt sink and a partition, all of which only remember. */
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "vmm/hv/hv.h"
 #include "vmm/irq/irq_line.h"

@@ -2,7 +2,6 @@
 #include "tests/fake/vmm_soft_guest.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <string.h>
 
 #include "base/le.h"

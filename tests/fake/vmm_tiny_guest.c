@@ -3,7 +3,6 @@
 
 #include <cpuid.h>
 #include <errno.h>
-#include <string.h>
 
 #define TINY_MEMORY UINT64_C(0x200000)
 

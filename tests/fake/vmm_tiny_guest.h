@@ -3,7 +3,6 @@
 
 /* A few bytes of machine code on a real hypervisor backend, and a record of what they did. */
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 

@@ -2,7 +2,6 @@
 #include "tests/fake/vmm_virtio_fuzz.h"
 
 #include <assert.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/le.h"

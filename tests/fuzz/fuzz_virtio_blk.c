@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/le.h"
 #include "tests/fake/vmm_virtio_driver.h"
 #include "vmm/block/block_internal.h"

@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "tests/fake/vmm_virtio_fuzz.h"

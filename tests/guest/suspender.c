@@ -8,7 +8,6 @@
  * answer was `"Ok"`. Static, as its neighbours are.
  */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

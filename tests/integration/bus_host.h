@@ -8,12 +8,10 @@
 
 #include <systemd/sd-bus.h>
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/cleanup.h"
 #include "tests/integration/notify_host.h"
 
 #define HOST_TIMEOUT_USEC ((uint64_t) 120 * 1000 * 1000)

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"

@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starts that fail: one record, a sentence, and nothing left behind. And many that do not, which leave nothing either. */
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "base/fd.h"
 #include "base/str.h"
 #include "dbus/names.h"
 #include "tests/integration/vm_client.h"

@@ -8,11 +8,8 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <pty.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

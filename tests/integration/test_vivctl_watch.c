@@ -14,7 +14,6 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "tests/integration/bus_host.h"
 #include "tests/integration/vivctl_process.h"
 

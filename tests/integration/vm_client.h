@@ -5,6 +5,8 @@
 
 #include "tests/integration/bus_host.h"
 
+#include <stdbool.h>
+
 /* What CreateVm is given; zero-initialised is a VM with a kernel and nothing else. */
 typedef struct VmSpec {
         const char *params; /* kernel parameters: orders to the fake VMM */

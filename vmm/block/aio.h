@@ -7,7 +7,6 @@
  * ended; @done too.
  */
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <malloc.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/fd.h"

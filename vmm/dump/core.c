@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/procfs.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"

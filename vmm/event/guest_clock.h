@@ -7,6 +7,7 @@
  * alarm comes due; the time of day goes on. Tests put a clock in place that they move by hand.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"

@@ -7,11 +7,9 @@
  * libsystemd and what it pulls in would cost each VM more memory than all its devices.
  */
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 
 typedef struct Loop Loop;
 typedef struct LoopSource LoopSource;

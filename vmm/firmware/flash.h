@@ -6,7 +6,6 @@
  * that keeps the firmware's variables in a file.
  */
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"

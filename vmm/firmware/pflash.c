@@ -25,7 +25,6 @@
 #include "base/log.h"
 #include "base/ratelimit.h"
 #include "vmm/mem/bus_bytes.h"
-#include "vmm/mem/memmap.h"
 
 #define BUFFER_SIZE 64u /* of the "write to buffer" command */
 #define CFI_SIZE 0x31u

@@ -6,7 +6,6 @@
  * the last vCPU and the loop have ended. Buses, clocks and halt sinks are borrowed and outlive the devices.
  */
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"

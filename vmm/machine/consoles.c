@@ -2,7 +2,6 @@
 
 /* Serial ports and virtio-consoles, as crosvm completes what its command line leaves out. */
 
-#include <errno.h>
 #include <stdio.h>
 
 #include "vmm/machine/machine_internal.h"

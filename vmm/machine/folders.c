@@ -2,7 +2,6 @@
 
 /* Shared folders: which process serves them. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
 

@@ -2,8 +2,6 @@
 
 /* The machine's SCSI disks: all on one controller, each a target of its own. */
 
-#include <errno.h>
-
 #include "vmm/machine/machine_internal.h"
 #include "vmm/virtio/devices.h"
 

@@ -2,7 +2,6 @@
 /* Which pages of guest RAM were written: by devices always, by processors where the backend has no log of its own. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "vmm/mem/guest_mem.h"
 #include "vmm/mem/memmap.h"

@@ -6,7 +6,6 @@
 #include <linux/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
 
 #include "base/be.h"
 #include "vmm/scsi/scsi_internal.h"

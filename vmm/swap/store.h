@@ -9,9 +9,7 @@
  * page that is on its way is marked, and the mover finds the mark gone when it arrives.
  */
 
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"

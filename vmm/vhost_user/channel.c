@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/le.h"
 #include "vmm/vhost_user/vhost_user_internal.h"

@@ -2,7 +2,6 @@
 #include "vmm/virtio/queue.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stddef.h>
 
 #include "base/checked.h"

@@ -3,6 +3,7 @@
 
 /* The muxer's state, shared by the files of this folder. */
 
+#include "base/clock.h"
 #include "vmm/vsock/conn.h"
 #include "vmm/vsock/conn_table.h"
 #include "vmm/vsock/muxer.h"

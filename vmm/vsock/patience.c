@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "vmm/vsock/muxer_internal.h"
 
 /*

@@ -9,8 +9,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "config/composite.h"

@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>

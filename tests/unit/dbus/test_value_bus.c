@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "dbus/client/value_bus.h"
 #include "dbus/client/value_json.h"

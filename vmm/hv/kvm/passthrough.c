@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <sys/ioctl.h>
 
-#include "base/fd.h"
 #include "vmm/hv/kvm/kvm_internal.h"
 
 #define DEVICE_SLOT_FIRST 64u /* behind those of RAM and ROM */

@@ -3,8 +3,6 @@
 
 /* Guest memory as handlers see it: one compare on the way to the host's memory, everything else out of line. */
 
-#include <string.h>
-
 #include "vmm/hv/soft/cpu.h"
 
 #define CACHE_LINE 64u

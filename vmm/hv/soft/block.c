@@ -4,6 +4,8 @@
  * good as long as the version of its page is the one it was decoded at.
  */
 #include "base/cleanup.h"
+
+#include <string.h>
 #include "vmm/hv/soft/access.h"
 #include "vmm/hv/soft/block_cache.h"
 #include "vmm/hv/soft/handlers.h"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SSE with a result, its control and status, and CRC32. */
 #include "vmm/hv/soft/fpu.h"
+
+#include <string.h>
 #include "vmm/hv/soft/handlers.h"
 
 /* Unmasked underflow means a tiny result and nothing else: it does not have to be inexact, and none is flushed. */

@@ -4,6 +4,8 @@
  * runs when the processor is wanted, with rip still on the instruction and the registers saying how far it came.
  */
 #include "vmm/hv/soft/access.h"
+
+#include <string.h>
 #include "vmm/hv/soft/handlers.h"
 #include "vmm/hv/soft/operand.h"
 

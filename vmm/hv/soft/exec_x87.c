@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* x87; op: bytes of the memory operand. */
 #include "vmm/hv/soft/fpu.h"
+
+#include <string.h>
 #include "vmm/hv/soft/handlers.h"
 
 void op_x87_r(SoftCpu *c, const Uop *u) {

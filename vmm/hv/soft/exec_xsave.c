@@ -5,6 +5,8 @@
  * were is not kept.
  */
 #include "vmm/hv/soft/access.h"
+
+#include <string.h>
 #include "vmm/hv/soft/handlers.h"
 
 #define MXCSR_MASK 0xffffu

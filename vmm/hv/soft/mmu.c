@@ -6,6 +6,7 @@
  * so that what is cached needs no second look; see keys.c.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "vmm/hv/soft/access.h"

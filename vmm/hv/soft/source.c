@@ -10,6 +10,8 @@
  */
 #include "vmm/hv/soft/source.h"
 
+#include <string.h>
+
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "vmm/hv/soft/access.h"

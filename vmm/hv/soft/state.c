@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The processor's state in the neutral form of vmm/hv/state.h. */
 #include <errno.h>
+#include <string.h>
 
 #include "vmm/hv/soft/access.h"
 #include "vmm/hv/soft/soft_internal.h"

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vmm/hv/soft/access.h"
 #include "vmm/hv/soft/code_area.h"

@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include <string.h>
-#include <unistd.h>
 
 #include "service/net/cards.h"
 #include "service/net/stable_id.h"

@@ -10,10 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "service/netd/addresses.h"
 #include "service/netd/networks.h"
 

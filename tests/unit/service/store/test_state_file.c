@@ -7,13 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include <fcntl.h>
-
-#include "base/fd.h"
 #include "service/store/state_file.h"
 
 static void make_frame(StrBuf *out) {

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <systemd/sd-id128.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/str.h"

@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include <signal.h>
 
+#include "base/cleanup.h"
 #include "service/vm/death.h"
 
 static DeathReason decide(DeathFacts facts) {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +8,6 @@
 
 #include <string.h>
 
-#include "base/le.h"
 #include "vmm/boot/acpi.h"
 #include "vmm/mem/memmap.h"
 

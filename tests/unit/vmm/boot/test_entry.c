@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 
-#include "base/le.h"
 #include "vmm/boot/entry.h"
 #include "vmm/mem/memmap.h"
 

@@ -11,8 +11,8 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "vmm/event/loop.h"
 

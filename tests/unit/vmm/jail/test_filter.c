@@ -2,7 +2,6 @@
 
 /* Filters as the kernel sees them: each test makes a process, takes one there and does something. */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -23,7 +22,6 @@
 
 #include <cmocka.h>
 
-#include "base/fd.h"
 #include "vmm/jail/jail_internal.h"
 
 #define TEXT_MAX 512u

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +7,6 @@
 
 #include <cmocka.h>
 
-#include "base/be.h"
 #include "tests/fake/vmm_scsi.h"
 
 #define INVALID_COMMAND FAKE_SENSE(5, 0x20, 0)

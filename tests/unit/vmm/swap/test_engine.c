@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include "base/fd.h"
 #include "tests/fake/vmm_swap_faults.h"
 #include "tests/fake/vmm_swap_pages.h"
 #include "vmm/swap/engine.h"

@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-#include "base/fd.h"
 #include "tests/fake/vmm_swap_pages.h"
 
 static int setup(void **state) {

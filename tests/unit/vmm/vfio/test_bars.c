@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/le.h"
-#include "base/text_error.h"
 #include "tests/fake/vmm_vfio_guest.h"
 #include "vmm/vfio/vfio_internal.h"
 

@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
