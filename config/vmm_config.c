@@ -232,9 +232,11 @@ static int check_disks(const VmmConfig *config, TextError *reterr) {
                 r = check_disk(config, "--scsi-block", &config->scsi_disks[i], &roots, reterr);
         if (r < 0)
                 return r;
+        for (size_t i = 0; i < config->n_pmems; i++)
+                roots += config->pmems[i].root;
         if (roots > 1)
                 return text_error_set(reterr, -EINVAL,
-                                      "--block, --scsi-block: only one disk can be root");
+                                      "--block, --scsi-block, --pmem: only one disk can be root");
         return 0;
 }
 

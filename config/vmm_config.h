@@ -109,14 +109,22 @@ typedef enum VmmHypervisor {
 #define VMM_CID_MIN 3u
 #define VMM_CID_MAX UINT32_C(0xfffffffe)
 
-/* --pmem: a file that the guest has as persistent memory; --pmem-ext2: one that is made of a directory. */
+/*
+ * --pmem: a file that the guest has as persistent memory, or memory of the host that is lost at the end; --pmem-ext2: a
+ * file that is made of a directory.
+ */
 typedef struct VmmPmem {
-        char *path; /* owned */
+        char *path; /* owned; with @vma_bytes only the name of that memory */
         bool read_only;
+        bool root;                 /* root= of the kernel command line */
+        uint64_t vma_bytes;        /* of memory instead of a file; 0: it is a file */
+        uint64_t swap_interval_ms; /* the host takes the guest's pages of it so often; 0: never */
         VmmExt2 *ext2; /* owned; what becomes of the directory @path; NULL: it is a file */
 } VmmPmem;
 
 #define VMM_PMEMS_MAX 8u
+#define VMM_PMEM_BYTES_MAX (UINT64_C(1) << 46)
+#define VMM_PMEM_INTERVAL_MS_MAX (UINT64_C(1) << 40)
 
 /* --vfio: a PCI function of the host that the guest drives itself. */
 typedef struct VmmVfio {

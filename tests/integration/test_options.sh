@@ -100,6 +100,21 @@ wait $!
 boot locks run:splitlock+40+1900,poweroff --bus-lock-ratelimit 20
 check "with --bus-lock-ratelimit a program's bus locks take their time" grep -q "step run: ok splitlock" locks
 
+# ---- memory of the host as persistent memory ----
+steps=module:virtio_pmem,module:nd_pmem,run:dd+if=/dev/urandom+of=/dev/pmem0+bs=1M+count=32
+boot "$work/paged" "$steps,run:md5sum+/dev/pmem0,button:Power_Button,run:md5sum+/dev/pmem0,poweroff" \
+        --socket paged.sock --pmem paged_out_memory,root,vma-size=33554432,swap-interval-ms=100 &
+waits() { grep -q "waiting for the Power Button" paged 2>>grep.log || ! kill -0 "$1" 2>kill.log; } # PROCESS
+resident() { # KiB of that memory in the page tables of its VMM
+        cat /proc/[0-9]*/smaps 2>>cat.log | sed -n '/memfd:paged_out_memory/,/^Rss:/s/^Rss: *\([0-9]*\) kB/\1/p'
+}
+gone() { kib=$(resident) && [ -n "$kib" ] && [ "$kib" -lt 8192 ]; }
+eventually waits $!
+check "pages of --pmem vma-size= leave the VMM by swap-interval-ms=" eventually gone
+"$vmm" powerbtn paged.sock
+wait $!
+same "and come back as they were" 2 "$(sed -n 's/^\([0-9a-f]\{32\}\) .*/\1/p' paged | uniq -c | awk '{ print $1 }')"
+
 # ---- the board ----
 # An SSDT with Name (VIVX, 42): a header, whose checksum is put in behind, and seven bytes.
 printf 'SSDT\053\0\0\0\002\0VIVARMVIVATEST\001\0\0\0TEST\001\0\0\0\010VIVX\012\052' >ssdt

@@ -21,6 +21,7 @@ typedef enum AioKind {
         AIO_WRITE,
         AIO_SYNC,     /* fdatasync */
         AIO_ALLOCATE, /* fallocate */
+        AIO_PAGEOUT,  /* madvise(MADV_PAGEOUT) of mapped memory */
 } AioKind;
 
 /* Embedded in what the caller keeps of a request; untouched by the caller from aio_start() to @done. */
@@ -28,7 +29,8 @@ struct AioRequest {
         AioKind kind;
         int fd;
         uint64_t offset;
-        const struct iovec *iov; /* AIO_READ, AIO_WRITE; borrowed with its buffers */
+        /* AIO_READ, AIO_WRITE; AIO_PAGEOUT: one, the range of whole pages; borrowed with its buffers */
+        const struct iovec *iov;
         unsigned n_iov;
         int mode;     /* AIO_ALLOCATE: FALLOC_FL_* */
         uint64_t len; /* AIO_ALLOCATE: bytes */

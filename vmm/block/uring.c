@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,6 +47,10 @@ static void prepare(struct io_uring_sqe *sqe, const AioRequest *req) {
         case AIO_ALLOCATE:
                 io_uring_prep_fallocate(sqe, req->fd, req->mode, (off_t) req->offset,
                                         (off_t) req->len);
+                break;
+        case AIO_PAGEOUT:
+                io_uring_prep_madvise(sqe, req->iov->iov_base, (off_t) req->iov->iov_len,
+                                      MADV_PAGEOUT);
                 break;
         }
 }
@@ -170,7 +175,7 @@ static void uring_cleanup(Uring **uring) {
 }
 
 static const uint8_t operations[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
-                                     IORING_OP_FALLOCATE};
+                                     IORING_OP_FALLOCATE, IORING_OP_MADVISE};
 
 static bool knows_operations(struct io_uring *ring) {
         struct io_uring_probe *probe = io_uring_get_probe_ring(ring);

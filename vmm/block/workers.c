@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -50,6 +51,9 @@ static int64_t perform(const AioRequest *req) {
                 break;
         case AIO_ALLOCATE:
                 n = fallocate(req->fd, req->mode, (off_t) req->offset, (off_t) req->len);
+                break;
+        case AIO_PAGEOUT:
+                n = madvise(req->iov->iov_base, req->iov->iov_len, MADV_PAGEOUT);
                 break;
         }
         return n < 0 ? -errno : n;

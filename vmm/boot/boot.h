@@ -13,6 +13,14 @@
 #include "vmm/hv/hv.h"
 #include "vmm/mem/guest_mem.h"
 
+/* The kinds of disk, by the names that Linux has for them. */
+typedef enum BootRoot {
+        BOOT_ROOT_NONE,
+        BOOT_ROOT_BLOCK, /* /dev/vda */
+        BOOT_ROOT_SCSI,  /* /dev/sda */
+        BOOT_ROOT_PMEM,  /* /dev/pmem0 */
+} BootRoot;
+
 typedef struct BootConfig {
         const GuestMem *mem; /* borrowed; still all zero, as it was allocated */
         BoardInfo board;
@@ -26,8 +34,8 @@ typedef struct BootConfig {
         const char *console; /* "ttyS0", "hvc0", …: console= unless @params have one; NULL = none */
         const char
                 *earlycon; /* "uart8250,io,0x3f8": earlycon= unless @params have one; NULL = none */
-        int root_disk; /* index of the disk for root=/dev/vdX unless @params have one; −1 = none */
-        bool root_scsi; /* it is /dev/sdX */
+        BootRoot root;     /* for root= unless @params have one */
+        unsigned root_index; /* among the disks of its kind */
         bool root_read_only;
 } BootConfig;
 

@@ -22,10 +22,14 @@ static bool cmdline_params_have(const StrVec *params, const char *key) {
 }
 
 static void cmdline_add_root(StrBuf *line, const BootConfig *config) {
-        if (config->root_disk < 0 || cmdline_params_have(config->params, "root="))
+        if (config->root == BOOT_ROOT_NONE || cmdline_params_have(config->params, "root="))
                 return;
-        strbuf_printf(line, " root=/dev/%cd%c %s", config->root_scsi ? 's' : 'v',
-                      'a' + config->root_disk, config->root_read_only ? "ro" : "rw");
+        if (config->root == BOOT_ROOT_PMEM)
+                strbuf_printf(line, " root=/dev/pmem%u", config->root_index);
+        else
+                strbuf_printf(line, " root=/dev/%cd%c", config->root == BOOT_ROOT_SCSI ? 's' : 'v',
+                              (int) ('a' + config->root_index));
+        strbuf_append(line, config->root_read_only ? " ro" : " rw");
 }
 
 static void cmdline_add_console(StrBuf *line, const BootConfig *config) {

@@ -283,7 +283,7 @@ static int add_pci_devices(Machine *machine, const VmmConfig *config, TextError 
         r = machine_add_scsi(machine, config, &slot, reterr);
         if (r < 0)
                 return r;
-        r = machine_add_pmems(machine, config->executor, &slot);
+        r = machine_add_pmems(machine, config, &slot);
         if (r < 0)
                 return r;
         r = machine_add_networks(machine, config, &slot, reterr);
@@ -326,6 +326,28 @@ static void populate_top(const GuestMem *mem) {
         guest_mem_populate(mem, last->gpa + last->size_bytes - len, len);
 }
 
+/* The one disk that is to be it: the options are checked for a second one. */
+static void choose_root(const VmmConfig *config, BootConfig *boot) {
+        for (size_t i = 0; i < config->n_disks; i++)
+                if (config->disks[i].root) {
+                        boot->root = BOOT_ROOT_BLOCK;
+                        boot->root_index = (unsigned) i;
+                        boot->root_read_only = config->disks[i].read_only;
+                }
+        for (size_t i = 0; i < config->n_scsi_disks; i++)
+                if (config->scsi_disks[i].root) {
+                        boot->root = BOOT_ROOT_SCSI;
+                        boot->root_index = (unsigned) i;
+                        boot->root_read_only = config->scsi_disks[i].read_only;
+                }
+        for (size_t i = 0; i < config->n_pmems; i++)
+                if (config->pmems[i].root) {
+                        boot->root = BOOT_ROOT_PMEM;
+                        boot->root_index = (unsigned) i;
+                        boot->root_read_only = config->pmems[i].read_only;
+                }
+}
+
 static int load(Machine *machine, const VmmConfig *config, TextError *reterr) {
         char console[16], earlycon[32];
         BootConfig boot = {
@@ -359,24 +381,13 @@ static int load(Machine *machine, const VmmConfig *config, TextError *reterr) {
                 .pstore = machine->pstore,
                 .console = machine_console_name(config, console, sizeof(console)),
                 .earlycon = machine_earlycon_name(config, earlycon, sizeof(earlycon)),
-                .root_disk = -1,
         };
         int r;
 
         r = acpi_user_tables_load(&config->board.acpi_tables, &machine->acpi_tables, reterr);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < config->n_disks; i++)
-                if (config->disks[i].root) {
-                        boot.root_disk = (int) i;
-                        boot.root_read_only = config->disks[i].read_only;
-                }
-        for (size_t i = 0; i < config->n_scsi_disks; i++)
-                if (config->scsi_disks[i].root) {
-                        boot.root_disk = (int) i;
-                        boot.root_scsi = true;
-                        boot.root_read_only = config->scsi_disks[i].read_only;
-                }
+        choose_root(config, &boot);
         r = machine_add_firmware(machine, config, &boot, (HaltSink){sink_halt, machine}, reterr);
         if (r < 0 || config->bios)
                 return r;

@@ -371,7 +371,7 @@ void machine_handle_vfio_requests(Machine *machine);
 /* pmem.c */
 int machine_map_pmems(Machine *machine, const VmmConfig *config, gpa_t *end, TextError *reterr);
 void machine_free_pmems(Machine *machine);
-int machine_add_pmems(Machine *machine, VmmExecutor executor, unsigned *slot);
+int machine_add_pmems(Machine *machine, const VmmConfig *config, unsigned *slot);
 
 /* placement.c */
 int machine_init_placement(MachinePlacement *placement, const VmmConfig *config, TextError *reterr);

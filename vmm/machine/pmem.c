@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Files that the guest has as persistent memory: mapped above RAM, and a device that says where. */
+/* Files, and memory of the host, that the guest has as persistent memory: mapped above RAM, and a device that says where. */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/fd_path.h"
 #include "vmm/machine/directories.h"
@@ -38,9 +40,27 @@ static int map_file(const VmmPmem *config, MachinePmem *pmem, uint64_t file_byte
         return 0;
 }
 
+/* A memfd's name, which the kernel limits. */
+#define MEMFD_NAME_MAX 249
+
+static int make_memory(const VmmPmem *config, TextError *reterr) {
+        const uint64_t size = align_up(config->vma_bytes, PMEM_SIZE_ALIGN);
+        _cleanup_(fd_closep) int fd = -EBADF;
+        char name[MEMFD_NAME_MAX + 1];
+
+        (void) snprintf(name, sizeof(name), "%s", config->path);
+        fd = memfd_create(name, MFD_CLOEXEC);
+        if (fd < 0 || ftruncate(fd, (off_t) size) < 0)
+                return text_error_set(reterr, -errno, "--pmem: cannot have memory for %s: %s",
+                                      config->path, strerror(errno));
+        return TAKE_FD(fd);
+}
+
 static int open_pmem(const VmmPmem *config, bool sandbox, TextError *reterr) {
         int fd;
 
+        if (config->vma_bytes > 0)
+                return make_memory(config, reterr);
         if (config->ext2) {
                 fd = ext2_image_new(config, sandbox, reterr);
                 return fd < 0 ? text_error_prefix(reterr, fd, "--pmem-ext2: %s", config->path) : fd;
@@ -120,24 +140,25 @@ void machine_free_pmems(Machine *machine) {
 
 /**
  * machine_add_pmems() - the devices that tell the guest of them
- * @executor: who writes their files back
  * @slot: first PCI slot to use; advanced past those used
  *
  * Return: 0 or negative errno.
  */
-int machine_add_pmems(Machine *machine, VmmExecutor executor, unsigned *slot) {
+int machine_add_pmems(Machine *machine, const VmmConfig *config, unsigned *slot) {
         for (unsigned i = 0; i < machine->n_pmems; i++) {
-                const VirtioPmemConfig config = {
+                const VirtioPmemConfig device_config = {
                         .loop = machine->loop,
                         .gpa = machine->pmems[i].gpa,
                         .size_bytes = machine->pmems[i].size_bytes,
                         .fd = machine->pmems[i].fd,
-                        .engine = machine_aio_engine(executor),
+                        .engine = machine_aio_engine(config->executor),
+                        .host = machine->pmems[i].host,
+                        .pageout_nsec = config->pmems[i].swap_interval_ms * NSEC_PER_MSEC,
                 };
                 VirtioDevice *device;
                 int r;
 
-                r = virtio_pmem_new(&config, &device);
+                r = virtio_pmem_new(&device_config, &device);
                 if (r == 0)
                         r = machine_add_virtio(machine, device,
                                                machine_next_slot(machine, slot, 0));

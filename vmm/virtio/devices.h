@@ -96,11 +96,13 @@ void virtio_net_set_link(VirtioDevice *dev, bool up);
 
 int virtio_fs_new(VhostUser *vhost, const char *tag, VirtioDevice **ret, TextError *reterr);
 typedef struct VirtioPmemConfig {
-        Loop *loop;          /* the device's; borrowed */
-        gpa_t gpa;           /* where the guest has the file's bytes */
-        uint64_t size_bytes; /* and how many */
-        int fd;              /* of the file; borrowed, outlives the device */
-        AioEngine engine;    /* that makes its bytes last */
+        Loop *loop;            /* the device's; borrowed */
+        gpa_t gpa;             /* where the guest has the file's bytes */
+        uint64_t size_bytes;   /* and how many */
+        int fd;                /* of the file; borrowed, outlives the device */
+        AioEngine engine;      /* that makes its bytes last */
+        uint8_t *host;         /* our mapping of all of it; borrowed, outlives the device */
+        uint64_t pageout_nsec; /* how often its pages go to the host's swap or file; 0: never */
 } VirtioPmemConfig;
 
 int virtio_pmem_new(const VirtioPmemConfig *config, VirtioDevice **ret);

@@ -6,6 +6,7 @@
 #include "base/le.h"
 #include "vmm/block/aio.h"
 #include "vmm/virtio/devices.h"
+#include "vmm/virtio/pageout.h"
 
 /*
  * The persistent memory device (virtio 1.2 section 5.19). The guest reads and writes the file's pages as its memory;
@@ -34,7 +35,8 @@ struct VirtioPmem {
         VirtioDevice dev;
         uint8_t config[PMEM_CONFIG_LEN];
         int fd;
-        Aio *aio; /* owned */
+        Aio *aio;         /* owned */
+        Pageout *pageout; /* owned, optional */
         unsigned n_pending;
         bool resetting; /* until @n_pending is 0 */
         bool closing;
@@ -133,7 +135,9 @@ static VirtioDevice *pmem_free(VirtioDevice *dev) {
         VirtioPmem *pmem = (VirtioPmem *) dev;
 
         pmem->closing = true;
-        aio_drain(pmem->aio);
+        if (pmem->aio)
+                aio_drain(pmem->aio);
+        (void) pageout_free(pmem->pageout);
         (void) aio_unref(pmem->aio);
         free(pmem);
         return NULL;
@@ -148,6 +152,18 @@ static const VirtioOps pmem_ops = {
         .free = pmem_free,
 };
 
+static int begin_pageout(VirtioPmem *pmem, const VirtioPmemConfig *config) {
+        const PageoutConfig pageout = {
+                .loop = config->loop,
+                .aio = pmem->aio,
+                .host = config->host,
+                .size_bytes = config->size_bytes,
+                .interval_nsec = config->pageout_nsec,
+        };
+
+        return config->pageout_nsec > 0 ? pageout_new(&pageout, &pmem->pageout) : 0;
+}
+
 /** virtio_pmem_new() - persistent memory at a place that the guest has already. Return: 0 or negative errno. */
 int virtio_pmem_new(const VirtioPmemConfig *config, VirtioDevice **ret) {
         VirtioPmem *pmem = calloc(1, sizeof(*pmem));
@@ -156,8 +172,10 @@ int virtio_pmem_new(const VirtioPmemConfig *config, VirtioDevice **ret) {
         if (!pmem)
                 return -ENOMEM;
         r = aio_new(config->engine, config->loop, &pmem->aio);
+        if (r >= 0)
+                r = begin_pageout(pmem, config);
         if (r < 0) {
-                free(pmem);
+                (void) pmem_free(&pmem->dev);
                 return r;
         }
         le64_store(pmem->config, config->gpa);

@@ -40,7 +40,6 @@ static BootConfig config_for(const GuestMem *mem, const char *kernel, const char
                 .kernel = kernel,
                 .initrd = initrd,
                 .console = "ttyS0",
-                .root_disk = -1,
         };
 }
 

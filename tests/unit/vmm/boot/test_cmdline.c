@@ -22,7 +22,7 @@ static void assert_line(const BootConfig *config, const char *want) {
 
 static void test_params_follow_in_order_and_come_last(void **state) {
         _cleanup_(strvec_deinit) StrVec params = {0};
-        BootConfig config = {.params = &params, .root_disk = -1};
+        BootConfig config = {.params = &params};
 
         assert_line(&config, "panic=-1");
         assert_int_equal(strvec_add(&params, "quiet panic=5"), 0);
@@ -36,7 +36,6 @@ static void test_the_console_is_named_unless_params_do(void **state) {
         _cleanup_(strvec_deinit) StrVec params = {0};
         BootConfig config = {
                 .params = &params,
-                .root_disk = -1,
                 .console = "hvc0",
                 .earlycon = "uart8250,io,0x3f8",
         };
@@ -50,14 +49,19 @@ static void test_the_console_is_named_unless_params_do(void **state) {
 
 static void test_the_root_disk_is_named_unless_params_do(void **state) {
         _cleanup_(strvec_deinit) StrVec params = {0};
-        BootConfig config = {.params = &params, .root_disk = 2, .root_read_only = true};
+        BootConfig config = {.params = &params,
+                             .root = BOOT_ROOT_BLOCK,
+                             .root_index = 2,
+                             .root_read_only = true};
 
         assert_line(&config, "panic=-1 root=/dev/vdc ro");
         config.root_read_only = false;
-        config.root_disk = 0;
+        config.root_index = 0;
         assert_line(&config, "panic=-1 root=/dev/vda rw");
-        config.root_scsi = true;
+        config.root = BOOT_ROOT_SCSI;
         assert_line(&config, "panic=-1 root=/dev/sda rw");
+        config.root = BOOT_ROOT_PMEM;
+        assert_line(&config, "panic=-1 root=/dev/pmem0 rw");
         assert_int_equal(strvec_add(&params, "root=/dev/vdb"), 0);
         assert_line(&config, "panic=-1 root=/dev/vdb");
 }
@@ -66,7 +70,7 @@ static void test_a_line_at_the_limit_passes_and_one_more_byte_does_not(void **st
         _cleanup_(strvec_deinit) StrVec params = {0};
         _cleanup_(text_error_deinit) TextError error = {0};
         _cleanup_(freep) char *line = NULL;
-        BootConfig config = {.params = &params, .root_disk = -1};
+        BootConfig config = {.params = &params};
 
         assert_int_equal(strvec_add(&params, "0123456789"), 0);
         assert_int_equal(cmdline_build(&config, 19, &line, &error), 0);

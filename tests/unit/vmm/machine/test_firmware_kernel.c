@@ -86,7 +86,6 @@ static int try_serve(Fixture *f) {
                 .mem = f->mem,
                 .kernel = f->kernel,
                 .initrd = f->initrd_fd >= 0 ? f->initrd : NULL,
-                .root_disk = -1,
         };
 
         f->kernel_fd = make_file(f->image.data, f->image.len, f->kernel);
