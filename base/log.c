@@ -41,6 +41,7 @@ void log_set_level(LogLevel level) {
         log_threshold = level;
 }
 
+/** log_level() - the general threshold; modules may have others */
 LogLevel log_level(void) {
         return log_threshold;
 }
@@ -99,6 +100,7 @@ int log_level_from_string(const char *text, LogLevel *ret) {
         return -EINVAL;
 }
 
+/** log_level_to_string() - the name that log_level_from_string() takes; static */
 const char *log_level_to_string(LogLevel level) {
         for (size_t i = 0; i < ELEMENTSOF(level_names); i++)
                 if (level_names[i].level == level)

@@ -47,10 +47,12 @@ void strbuf_append_bytes(StrBuf *buf, const void *data, size_t len) {
         buf->data[buf->len] = '\0';
 }
 
+/** strbuf_append() - append a string */
 void strbuf_append(StrBuf *buf, const char *text) {
         strbuf_append_bytes(buf, text, strlen(text));
 }
 
+/** strbuf_printf() - append formatted text */
 void strbuf_printf(StrBuf *buf, const char *format, ...) {
         va_list ap;
         int n;

@@ -8,6 +8,7 @@
 #include "config/json_reader.h"
 #include "config/vm_config.h"
 
+/** assignable_list_deinit() - release what the list owns */
 void assignable_list_deinit(AssignableList *list) {
         for (size_t i = 0; i < list->n; i++) {
                 free(list->items[i].path);

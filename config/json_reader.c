@@ -67,6 +67,7 @@ int json_error(const JsonValue *value, TextError *reterr, const char *format, ..
                               text);
 }
 
+/** json_is_null() - whether @value is null */
 bool json_is_null(const JsonValue *value) {
         return !value->json;
 }
@@ -170,6 +171,7 @@ int json_read_array(const JsonValue *value, size_t max, JsonElementFn fn, void *
         return 0;
 }
 
+/** json_read_bool() - a boolean. Return: 0; -EINVAL with a sentence. */
 int json_read_bool(const JsonValue *value, bool *ret, TextError *reterr) {
         int r = expect(value, json_type_boolean, "true or false", reterr);
 

@@ -32,6 +32,7 @@ static const char *const end_names[] = {[KEEPER_END_EXITED] = "exited",
                                         [KEEPER_END_KILLED] = "killed",
                                         [KEEPER_END_DUMPED] = "dumped"};
 
+/** keeper_record_deinit() - release what it owns */
 void keeper_record_deinit(KeeperRecord *record) {
         free(record->failed);
         *record = (KeeperRecord){0};
@@ -252,19 +253,23 @@ int keeper_write_self(int fd, const KeeperProcess *self, const KeeperFds *fds) {
                           MAX(fds->keys, -1));
 }
 
+/** keeper_write_spawned() - the VMM has a process */
 int keeper_write_spawned(int fd, const KeeperProcess *vmm) {
         return write_line(fd, "spawned %d %" PRIu64 "\n", vmm->pid, vmm->start_time);
 }
 
+/** keeper_write_server() - so has the server of the folder number @index */
 int keeper_write_server(int fd, const KeeperProcess *server, size_t index) {
         return write_line(fd, "server %zu %d %" PRIu64 "\n", index, server->pid,
                           server->start_time);
 }
 
+/** keeper_write_server_ended() - a server ended, with an exit status or a signal's number */
 int keeper_write_server_ended(int fd, size_t index, KeeperEnd end, int status) {
         return write_line(fd, "server-ended %zu %s %d\n", index, end_names[end], status);
 }
 
+/** keeper_write_executed() - the VMM's program runs in its process */
 int keeper_write_executed(int fd) {
         return write_line(fd, "executed\n");
 }
@@ -275,6 +280,7 @@ int keeper_write_failed(int fd, const char *error) {
                           (int) MIN(strcspn(error, "\n"), (size_t) KEEPER_ERROR_MAX), error);
 }
 
+/** keeper_write_ended() - the VMM ended; the last line */
 int keeper_write_ended(int fd, const KeeperRecord *record) {
         return write_line(fd, "ended %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
                           end_names[record->end], record->status, record->guest_ticks,

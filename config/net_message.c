@@ -202,6 +202,7 @@ int net_answer_parse(const char *json, NetAnswer *ret, TextError *reterr) {
         return 0;
 }
 
+/** net_answer_deinit() - release what it owns */
 void net_answer_deinit(NetAnswer *answer) {
         free(answer->error);
         *answer = (NetAnswer){0};

@@ -40,6 +40,7 @@ int vm_draft_new(const char *json, VmDraft **ret, TextError *reterr) {
         return 0;
 }
 
+/** vm_draft_free() - release @draft, which may be NULL. Return: NULL. */
 VmDraft *vm_draft_free(VmDraft *draft) {
         if (!draft)
                 return NULL;

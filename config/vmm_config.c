@@ -92,6 +92,7 @@ void vmm_serial_init(VmmSerial *serial) {
         };
 }
 
+/** vmm_serial_deinit() - release what it owns */
 void vmm_serial_deinit(VmmSerial *serial) {
         free(serial->path);
         free(serial->input);
@@ -108,6 +109,7 @@ void vmm_disk_init(VmmDisk *disk) {
         };
 }
 
+/** vmm_disk_deinit() - release what it owns */
 void vmm_disk_deinit(VmmDisk *disk) {
         free(disk->path);
         free(disk->id);

@@ -36,6 +36,7 @@ void vmm_shared_dir_init(VmmSharedDir *dir) {
         *dir = (VmmSharedDir){.timeout_sec = VMM_SHARED_TIMEOUT_DEFAULT};
 }
 
+/** vmm_shared_dir_deinit() - release what it owns */
 void vmm_shared_dir_deinit(VmmSharedDir *dir) {
         free(dir->path);
         free(dir->tag);

@@ -10,6 +10,7 @@ void vmm_folder_init(VmmFolder *folder) {
         *folder = (VmmFolder){.socket_fd = -EBADF};
 }
 
+/** vmm_folder_deinit() - release what it owns; a descriptor in it is borrowed */
 void vmm_folder_deinit(VmmFolder *folder) {
         free(folder->tag);
         free(folder->socket);

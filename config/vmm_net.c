@@ -12,6 +12,7 @@ void vmm_net_init(VmmNet *net) {
         *net = (VmmNet){.n_pairs = 1, .mergeable = true};
 }
 
+/** vmm_net_deinit() - release what it owns */
 void vmm_net_deinit(VmmNet *net) {
         for (size_t i = 0; i < net->n_forwards; i++)
                 free(net->forwards[i].address);

@@ -10,6 +10,7 @@ const char *const vmm_vhost_user_type_names[VMM_VHOST_USER_TYPES] = {
         [VMM_VHOST_USER_VSOCK] = "vsock",
 };
 
+/** vmm_vhost_user_deinit() - release what it owns */
 void vmm_vhost_user_deinit(VmmVhostUser *device) {
         free(device->socket);
         *device = (VmmVhostUser){0};

@@ -15,6 +15,7 @@
 
 #define RAMDUMP_RESERVED_MIB 17u
 
+/** launch_args_deinit() - release what it owns, with the descriptors that were opened for the VMM */
 void launch_args_deinit(LaunchArgs *args) {
         vmm_config_deinit(&args->vmm);
         fd_map_deinit(&args->map);

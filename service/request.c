@@ -29,6 +29,7 @@ void request_init(VmRequest *request) {
         vm_config_init(&request->config);
 }
 
+/** request_deinit() - release what it owns, and close its descriptors */
 void request_deinit(VmRequest *request) {
         vm_config_deinit(&request->config);
         for (size_t i = 0; i < request->n_files; i++) {

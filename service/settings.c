@@ -32,6 +32,7 @@ int settings_init(Settings *settings) {
         return settings->group ? 0 : -ENOMEM;
 }
 
+/** settings_deinit() - release what it owns */
 void settings_deinit(Settings *settings) {
         free(settings->group);
         *settings = (Settings){0};

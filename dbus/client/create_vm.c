@@ -9,6 +9,7 @@
 #include "dbus/client/verbs.h"
 #include "dbus/names.h"
 
+/** new_vm_deinit() - release what it owns; the VM itself stays */
 void new_vm_deinit(NewVm *vm) {
         free(vm->path);
         free(vm->name);

@@ -44,6 +44,7 @@ void image_file_keep(ImageFile *image) {
         free(TAKE(image->path));
 }
 
+/** image_file_deinit() - remove the file unless it was kept, and close it */
 void image_file_deinit(ImageFile *image) {
         if (image->path)
                 (void) unlink(image->path);

@@ -278,6 +278,7 @@ int args_parse(int argc, const char *const *argv, const Verb *verbs, Args *ret, 
         return 0;
 }
 
+/** args_deinit() - release what it owns; the words of the command line are borrowed */
 void args_deinit(Args *args) {
         free(args->options);
         free(args->operands);

@@ -21,6 +21,7 @@
 
 #define READ_ONLY_SUFFIX ":ro"
 
+/** partitioned_disk_deinit() - release what it owns, and close the partitions */
 void partitioned_disk_deinit(PartitionedDisk *disk) {
         for (size_t i = 0; i < disk->n; i++) {
                 free(disk->partitions[i].label);

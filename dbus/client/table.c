@@ -16,6 +16,7 @@ void table_init(Table *table, const TableColumn *columns, size_t n_columns) {
         *table = (Table){.columns = columns, .n_columns = n_columns};
 }
 
+/** table_deinit() - release the cells */
 void table_deinit(Table *table) {
         strvec_deinit(&table->cells);
 }
@@ -105,6 +106,7 @@ void table_print(const Table *table, bool legend, StrBuf *out) {
                         print_cell(table, c, cell_at(table, row, c), width[c], out);
 }
 
+/** block_deinit() - release the lines */
 void block_deinit(Block *block) {
         strvec_deinit(&block->keys);
         strvec_deinit(&block->values);

@@ -9,6 +9,7 @@
 
 #define MEMBERS 10u
 
+/** usage_deinit() - release what it owns */
 void usage_deinit(UsageLook *look) {
         (void) value_free(look->answer);
         free(look->rows);

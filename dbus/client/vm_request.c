@@ -24,6 +24,7 @@ typedef struct Opener {
         int dir_fd;         /* borrowed; of the config file, or AT_FDCWD */
 } Opener;
 
+/** vm_request_deinit() - release what it owns, and close its files */
 void vm_request_deinit(VmRequest *request) {
         for (size_t i = 0; i < request->n_files; i++) {
                 (void) fd_close(request->files[i].fd);

@@ -130,6 +130,7 @@ int changed_new(sd_bus *bus, sd_event *event, Changed **ret) {
         return 0;
 }
 
+/** changed_free() - drop what has not been sent. @changed may be NULL. Return: NULL. */
 Changed *changed_free(Changed *changed) {
         if (!changed)
                 return NULL;

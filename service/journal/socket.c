@@ -33,6 +33,7 @@ int journal_socket_open(const char *path, JournalSocket *ret) {
         return 0;
 }
 
+/** journal_socket_deinit() - close the socket */
 void journal_socket_deinit(JournalSocket *journal) {
         journal->fd = fd_close(journal->fd);
 }

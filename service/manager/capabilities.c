@@ -205,6 +205,7 @@ int capabilities_new(sd_event *event, const char *vmm_path, VmmDialect dialect,
         return 0;
 }
 
+/** capabilities_free() - release @caps, which may be NULL; a probe that is under way ends. Return: NULL. */
 Capabilities *capabilities_free(Capabilities *caps) {
         if (!caps)
                 return NULL;

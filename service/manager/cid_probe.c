@@ -26,6 +26,7 @@ void cid_probe_init(CidProbe *probe, const char *device) {
         *probe = (CidProbe){.fd = fd < 0 ? -EBADF : fd};
 }
 
+/** cid_probe_deinit() - close the device; every CID counts as free from then on */
 void cid_probe_deinit(CidProbe *probe) {
         (void) fd_close(probe->fd);
         probe->fd = -EBADF;

@@ -30,6 +30,7 @@ Vm *manager_first_vm(const Manager *manager) {
         return skip_doomed(TAILQ_FIRST(&manager->all));
 }
 
+/** manager_next_vm() - the VM made after @vm, or NULL; see manager_first_vm() */
 Vm *manager_next_vm(const Manager *manager, const Vm *vm) {
         const Entry *entry = vm_holder(vm);
 

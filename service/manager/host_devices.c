@@ -19,6 +19,7 @@
  * path of a client's is ever followed.
  */
 
+/** host_devices_deinit() - release the list */
 void host_devices_deinit(HostDevices *devices) {
         for (size_t i = 0; i < devices->n; i++) {
                 free(devices->items[i].listed);

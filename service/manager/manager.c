@@ -287,6 +287,7 @@ void manager_set_observer(Manager *manager, const ManagerObserver *observer) {
         manager->observer = *observer;
 }
 
+/** manager_capabilities() - which hypervisors work here; borrowed, lives as long as @manager */
 const Capabilities *manager_capabilities(const Manager *manager) {
         return manager->capabilities;
 }
@@ -301,6 +302,7 @@ void manager_set_journal(Manager *manager, bool journal) {
         manager->journal = journal;
 }
 
+/** manager_journal() - see manager_set_journal() */
 bool manager_journal(const Manager *manager) {
         return manager->journal;
 }

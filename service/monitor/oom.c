@@ -76,6 +76,7 @@ int oom_watch_init(OomWatch *watch, const char *proc_cgroup_path, const char *cg
         return 0;
 }
 
+/** oom_watch_deinit() - release what it owns */
 void oom_watch_deinit(OomWatch *watch) {
         free(watch->events_path);
         *watch = (OomWatch){0};

@@ -231,6 +231,7 @@ Process *process_free(Process *process) {
         return NULL;
 }
 
+/** process_pid() - its pid, which may be another's once it was reaped */
 pid_t process_pid(const Process *process) {
         return process->pid;
 }

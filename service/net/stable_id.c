@@ -23,6 +23,8 @@ static uint64_t finish(uint64_t hash) {
 
 /**
  * stable_id() - 64 evenly spread bits for the thing called @name
+ * @kind:  what sort of thing it is, so that namesakes of two sorts differ
+ * @index: which of the several that @name has
  *
  * Without an id of the machine they last until it boots anew.
  */
@@ -40,7 +42,7 @@ uint64_t stable_id(const char *kind, const char *name, unsigned index) {
         return finish(mix(hash, number, sizeof(number)));
 }
 
-/** stable_mac() - an address of one card, locally administered */
+/** stable_mac() - an address of one card, of stable_id()'s bits: locally administered and of one interface */
 void stable_mac(const char *kind, const char *name, unsigned index, uint8_t ret[static MAC_LEN]) {
         uint64_t id = stable_id(kind, name, index);
 

@@ -54,6 +54,7 @@ int networks_new(const Kernel *kernel, const Settings *settings, const char *net
         return 0;
 }
 
+/** networks_free() - release @networks, which may be NULL; the bridges stay. Return: NULL. */
 Networks *networks_free(Networks *networks) {
         if (!networks)
                 return NULL;
@@ -70,6 +71,7 @@ bool networks_take_reload(Networks *networks) {
         return reload;
 }
 
+/** tap_close() - close the queues; the interface goes with the last descriptor of any */
 void tap_close(Tap *tap) {
         while (tap->n_fds > 0)
                 (void) fd_close(tap->fds[--tap->n_fds]);

@@ -292,6 +292,7 @@ int rtnl_new(Rtnl **ret) {
         return 0;
 }
 
+/** rtnl_free() - close both sockets. @rtnl may be NULL. Return: NULL. */
 Rtnl *rtnl_free(Rtnl *rtnl) {
         if (!rtnl)
                 return NULL;

@@ -219,6 +219,7 @@ int netd_server_new(sd_event *event, int fd, Networks *networks, NetdServedFn se
         return 0;
 }
 
+/** netd_server_free() - drop all connections. @server may be NULL. Return: NULL. */
 NetdServer *netd_server_free(NetdServer *server) {
         Connection *connection;
 

@@ -25,6 +25,7 @@ int trim_level_from_string(const char *text, TrimLevel *ret) {
         return -EINVAL;
 }
 
+/** trim_level_to_string() - its name on the bus; static */
 const char *trim_level_to_string(TrimLevel level) {
         return names[level];
 }

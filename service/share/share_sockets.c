@@ -62,6 +62,7 @@ int share_sockets_make(const char *dir, const VmConfig *config, ShareSockets *re
         return 0;
 }
 
+/** share_sockets_close() - close both ends of all that are there */
 void share_sockets_close(ShareSockets *sockets) {
         while (sockets->n > 0) {
                 LaunchShare *share = &sockets->items[--sockets->n];

@@ -68,6 +68,7 @@ int fdstore_new(FdStore **ret) {
         return 0;
 }
 
+/** fdstore_free() - close what was received and not asked for. @store may be NULL. Return: NULL. */
 FdStore *fdstore_free(FdStore *store) {
         if (!store)
                 return NULL;

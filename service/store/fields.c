@@ -11,6 +11,7 @@
 #define FIELDS_MAX 4096u
 #define KEY_MAX 64u
 
+/** fields_deinit() - release all fields; the set is empty again */
 void fields_deinit(Fields *fields) {
         for (size_t i = 0; i < fields->n; i++) {
                 free(fields->items[i].key);

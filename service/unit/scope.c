@@ -220,6 +220,7 @@ int scopes_new(sd_bus *bus, Scopes **ret) {
         return 0;
 }
 
+/** scopes_free() - forget all jobs, whose scopes stay. @scopes may be NULL. Return: NULL. */
 Scopes *scopes_free(Scopes *scopes) {
         ScopeJob *job;
 

@@ -64,6 +64,7 @@ void vm_store_files(Vm *vm) {
         vm->files_stored = true;
 }
 
+/** vm_unstore_files() - take back what vm_store_files() gave, if it did */
 void vm_unstore_files(Vm *vm) {
         VmRequest none;
         const char *name;
@@ -100,6 +101,7 @@ void vm_store_processes(Vm *vm) {
         vm->processes_stored = true;
 }
 
+/** vm_unstore_processes() - take back what vm_store_processes() gave, if it did */
 void vm_unstore_processes(Vm *vm) {
         if (!vm->processes_stored)
                 return;

@@ -206,6 +206,7 @@ void vm_set_holder(Vm *vm, void *holder) {
         vm->holder = holder;
 }
 
+/** vm_holder() - what vm_set_holder() was told; borrowed */
 void *vm_holder(const Vm *vm) {
         return vm->holder;
 }

@@ -97,6 +97,7 @@ int page_walk(const GuestMem *mem, const VcpuSystemRegisters *cpu, PageWalk *ret
         return walk_table(&walker, cpu->cr3 & ENTRY_ADDRESS, TOP_LEVEL, 0);
 }
 
+/** page_walk_deinit() - release the ranges */
 void page_walk_deinit(PageWalk *walk) {
         free(walk->ranges);
         *walk = (PageWalk){0};

@@ -15,6 +15,7 @@ void stub_answer_bytes(GdbStub *stub, const char *data, size_t len) {
         stub->send(stub->userdata, stub->frame, stub->n_frame);
 }
 
+/** stub_answer() - send a packet of text */
 void stub_answer(GdbStub *stub, const char *text) {
         stub_answer_bytes(stub, text, strlen(text));
 }

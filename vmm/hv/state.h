@@ -184,6 +184,7 @@ bool vcpu_state_present(VcpuStateId id, const VcpuResetInfo *info);
 int vcpu_state_reset_all(Vcpu *vcpu);
 const char *vcpu_state_check_reset(Vcpu *vcpu);
 
+/* vcpu_NAME_at_reset(): what element NAME is after RESET#, Intel SDM volume 3 table 10-1. */
 #define VCPU_STATE_RESET_DECLARE(id, NAME, type, name)                                             \
         void vcpu_##name##_at_reset(const VcpuResetInfo *info, type *ret);
 VCPU_STATE_TABLE(VCPU_STATE_RESET_DECLARE)

@@ -295,6 +295,7 @@ static void on_config_changed(void *userdata) {
         virtio_device_unlock(&vd->dev);
 }
 
+/** virtio_vhost_user_config_write() - VirtioOps.config_write: the process is told on the loop */
 void virtio_vhost_user_config_write(VirtioDevice *dev, uint64_t offset, unsigned size,
                                     uint64_t value) {
         VhostUserDevice *vd = (VhostUserDevice *) dev;
@@ -345,6 +346,7 @@ static void woken(void *userdata, int fd, uint32_t events) {
         virtio_device_unlock(&vd->dev);
 }
 
+/** virtio_vhost_user_suspend() - VirtioOps.suspend: stop the process; busy until it has ended its requests */
 void virtio_vhost_user_suspend(VirtioDevice *dev) {
         VhostUserDevice *vd = (VhostUserDevice *) dev;
 
@@ -352,6 +354,7 @@ void virtio_vhost_user_suspend(VirtioDevice *dev) {
         update(vd);
 }
 
+/** virtio_vhost_user_resume() - VirtioOps.resume: let the process serve again */
 void virtio_vhost_user_resume(VirtioDevice *dev) {
         VhostUserDevice *vd = (VhostUserDevice *) dev;
 
@@ -361,12 +364,14 @@ void virtio_vhost_user_resume(VirtioDevice *dev) {
         update(vd);
 }
 
+/** virtio_vhost_user_busy() - VirtioOps.busy: whether the process still serves */
 bool virtio_vhost_user_busy(const VirtioDevice *dev) {
         const VhostUserDevice *vd = (const VhostUserDevice *) dev;
 
         return vd->started || vd->stopping;
 }
 
+/** virtio_vhost_user_free() - VirtioOps.free: release the device. Return: NULL. */
 VirtioDevice *virtio_vhost_user_free(VirtioDevice *dev) {
         VhostUserDevice *vd = (VhostUserDevice *) dev;
 

@@ -165,6 +165,7 @@ static void bits(Decoder *d, unsigned kind, bool imm) {
         }
 }
 
+/** decode_far_pointer() - LES, LDS, LSS, LFS, LGS: a register and segment @seg from memory, and from nowhere else */
 void decode_far_pointer(Decoder *d, unsigned seg) {
         decode_modrm(d);
         decode_operands(d, d->osize);

@@ -37,6 +37,7 @@ void decode_sse(Decoder *d, unsigned map, uint8_t op, unsigned size, int imm) {
         decode_thunk(d, THUNK_XMM, map, op, M_RSI, imm);
 }
 
+/** decode_mmx() - an instruction of map @map on MMX registers or memory, run by a thunk; @imm below 0: none */
 void decode_mmx(Decoder *d, unsigned map, uint8_t op, int imm) {
         d->u->size = map == 0 && op >= 0x60 && op <= 0x62 ? 2 : 3; /* the low halves are unpacked */
         decode_choose(d, op_mmx_rr, op_mmx_rm);
@@ -46,6 +47,7 @@ void decode_mmx(Decoder *d, unsigned map, uint8_t op, int imm) {
                      imm);
 }
 
+/** decode_sse_or_mmx() - the same opcode is SSE with prefix 66, MMX without one, and nothing else */
 void decode_sse_or_mmx(Decoder *d, unsigned map, uint8_t op, int imm) {
         if (d->prefix == 1)
                 decode_sse(d, map, op, 4, imm);
