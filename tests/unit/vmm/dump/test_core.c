@@ -99,6 +99,22 @@ static void test_tables_that_loop_end(void **state) {
         page_walk_deinit(&walk);
 }
 
+static void test_more_ranges_than_a_core_may_have_are_cut(void **state) {
+        const GuestMem *mem = *state;
+        PageWalk walk;
+
+        /* No two pages follow each other in memory, and the same table stands for each 2 MiB. */
+        make_tables(mem);
+        for (unsigned i = 0; i < 512; i++) {
+                set_entry(mem, 0x4000, i, (i % 2 ? UINT64_C(0x10000) : 0x20000) | PRESENT);
+                set_entry(mem, 0x3000, i, 0x4000 | PRESENT);
+        }
+        assert_int_equal(page_walk(mem, &long_mode, &walk), 0);
+        assert_int_equal(walk.n, PAGE_WALK_RANGES_MAX);
+        assert_true(walk.cut);
+        page_walk_deinit(&walk);
+}
+
 static void test_other_modes_have_no_ranges(void **state) {
         VcpuSystemRegisters real = long_mode, five = long_mode, wild = long_mode;
         PageWalk walk;
@@ -191,6 +207,7 @@ int main(void) {
                 TEST(test_neighbours_become_one_range),
                 TEST(test_the_user_half_and_what_is_no_ram_are_left_out),
                 TEST(test_tables_that_loop_end),
+                TEST(test_more_ranges_than_a_core_may_have_are_cut),
                 TEST(test_other_modes_have_no_ranges),
                 TEST(test_the_core_has_memory_and_registers),
                 TEST(test_a_dump_that_nobody_wants_ends),

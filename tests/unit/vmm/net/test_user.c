@@ -23,6 +23,7 @@
 
 /* A helper that reads nothing before it is told to, and then says how much there was. */
 static const char helper[] = "#!/bin/sh\n"
+                             "echo \"$*\" >arguments\n"
                              "read go <go\n"
                              "dd iflag=nonblock bs=4096 <&3 2>/dev/null | wc -c >count\n"
                              "exec sleep 1000\n";
@@ -34,12 +35,17 @@ typedef struct Fixture {
         NetDev *net;
 } Fixture;
 
+static char loopback[] = "127.0.0.1";
+
 static int setup(void **state) {
         _cleanup_(fd_closep) int fd = -EBADF;
         Fixture *f = calloc(1, sizeof(*f));
         _cleanup_(freep) char *path = NULL;
         TextError error = {0};
-        const VmmNet config = {0};
+        VmmForward forwards[] = {
+                {.host_port = 8080, .guest_port = 80},
+                {.udp = true, .address = loopback, .host_port = 53, .guest_port = 5353}};
+        const VmmNet config = {.forwards = forwards, .n_forwards = ELEMENTSOF(forwards)};
 
         assert_non_null(f);
         strcpy(f->dir, "/tmp/test_user.XXXXXX");
@@ -61,7 +67,7 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
-        static const char *const files[] = {"go", "count", "passt"};
+        static const char *const files[] = {"go", "count", "arguments", "passt"};
         Fixture *f = *state;
 
         net_free(f->net);
@@ -101,10 +107,24 @@ static void test_a_helper_that_falls_behind_finds_whole_frames(void **state) {
         assert_int_equal(bytes_at_the_helper(), n * (PREFIX + FRAME));
 }
 
+static void test_the_helper_is_told_of_forwards_and_kept_from_the_hosts_loopback(void **state) {
+        _cleanup_(fd_closep) int fd = -EBADF;
+        char text[256] = "";
+
+        (void) bytes_at_the_helper(); /* it has written its arguments by then */
+        fd = open("arguments", O_RDONLY | O_CLOEXEC);
+        assert_true(read(fd, text, sizeof(text) - 1) > 0);
+        assert_string_equal(text, "--foreground --quiet --no-map-gw --mtu=65520 --fd=3 "
+                                  "--tcp-ports 8080:80 --udp-ports 127.0.0.1/53:5353\n");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_a_helper_that_falls_behind_finds_whole_frames,
                                                 setup, teardown),
+                cmocka_unit_test_setup_teardown(
+                        test_the_helper_is_told_of_forwards_and_kept_from_the_hosts_loopback, setup,
+                        teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,8 @@ static void test_ecam_shows_bridge_devices_and_empty_slots(void **state) {
         assert_int_equal(fake_config_read(board, 4, PCI_DEVICE_ID, 1), 0x78);
         assert_int_equal(fake_config_read(board, 4, PCI_INTERRUPT_LINE, 2), 0x0100 + 20);
         assert_int_equal(fake_config_read(board, 5, PCI_VENDOR_ID, 4), 0xffffffff);
+        /* Firmware's chipset is for firmware alone. */
+        assert_int_equal(fake_config_read(board, PCI_SLOT_LPC, PCI_VENDOR_ID, 4), 0xffffffff);
         /* Past conventional configuration space, and the second function. */
         assert_int_equal(fake_config_read(board, 4, 0x100, 4), 0xffffffff);
         assert_int_equal(fake_config_read(board, 4, 0x1000, 2), 0xffff);

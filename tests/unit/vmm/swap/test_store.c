@@ -162,6 +162,8 @@ static void test_a_page_that_was_forgotten_does_not_come_back(void **state) {
         assert_int_equal(swap_store_write_out(pages->store, 6, 1, &n), 0);
         swap_store_forget(pages->store, 5 * SWAP_PAGE_SIZE, 2 * SWAP_PAGE_SIZE);
         assert_int_equal(swap_store_staged(pages->store) + swap_store_filed(pages->store), 0);
+        assert_int_equal(swap_store_place(pages->store, 5), SWAP_GUEST);
+        assert_int_equal(swap_store_place(pages->store, 6), SWAP_GUEST);
         assert_int_equal(swap_store_fetch(pages->store, 5, 2, &bytes, &n, &from), 0);
         assert_int_equal(n, 0);
 
