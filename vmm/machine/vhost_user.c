@@ -7,36 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/fd_path.h"
+#include "base/unix_socket.h"
 #include "vmm/machine/machine_internal.h"
 #include "vmm/virtio/devices.h"
 
-/* A socket that is there but not listened to gives no event; so it is tried again, as often as crosvm does. */
-#define RETRY_NSEC 1000000
-
 static int connect_path(const char *path, int type, unsigned timeout_ms, TextError *reterr) {
-        const uint64_t deadline = clock_monotonic_nsec() + timeout_ms * UINT64_C(1000000);
-        _cleanup_(fd_closep) int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = unix_socket_connect(path, type, timeout_ms * NSEC_PER_MSEC);
 
-        if (fd < 0)
-                return -errno;
-        if (strlen(path) >= sizeof(address.sun_path))
-                return text_error_set(reterr, -ENAMETOOLONG, "socket path %s is too long", path);
-        memcpy(address.sun_path, path, strlen(path));
-        while (connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0) {
-                if ((errno != ENOENT && errno != ECONNREFUSED) ||
-                    clock_monotonic_nsec() >= deadline)
-                        return text_error_set(reterr, -errno, "cannot connect to %s: %s", path,
-                                              strerror(errno));
-                (void) nanosleep(&(struct timespec){.tv_nsec = RETRY_NSEC}, NULL);
-        }
-        return TAKE_FD(fd);
+        return fd >= 0 ? fd
+                       : text_error_set(reterr, fd, "cannot connect to %s: %s", path,
+                                        strerror(-fd));
 }
 
 /**
