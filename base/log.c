@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOG_LINE_MAX 2048
-
 static void log_to_stderr(LogLevel level, const char *vm, const char *line);
 
 /* The process-wide log state is the one global that style allows. */
@@ -26,13 +24,36 @@ static const struct {
         {LOG_LEVEL_INFO, "info"},   {LOG_LEVEL_DEBUG, "debug"},
 };
 
+static void replace_control_characters(char *text, size_t len) {
+        for (size_t i = 0; i < len; i++)
+                if ((unsigned char) text[i] < 0x20 || text[i] == 0x7f)
+                        text[i] = '?';
+}
+
+/**
+ * log_format() - a line as it is on standard error, with its newline, for whoever writes it there without waiting
+ * @text: @len bytes, of a guest maybe: control characters are replaced
+ * @size: of @buf; LOG_FORMAT_MAX has room for all
+ *
+ * Return: bytes in @buf.
+ */
+size_t log_format(LogLevel level, const char *vm, const char *text, size_t len, char *buf,
+                  size_t size) {
+        int n = snprintf(buf, size, "%s: %s: %s%s%.*s\n", log_program, log_level_to_string(level),
+                         vm ? vm : "", vm ? ": " : "", (int) MIN(len, (size_t) LOG_LINE_MAX), text);
+        const size_t written = n > 0 ? MIN((size_t) n, size - 1) : 0;
+
+        if (written > 0)
+                replace_control_characters(buf, written - 1);
+        return written;
+}
+
 static void log_to_stderr(LogLevel level, const char *vm, const char *line) {
-        char buf[LOG_LINE_MAX + 128];
-        int n = snprintf(buf, sizeof(buf), "%s: %s: %s%s%s\n", log_program,
-                         log_level_to_string(level), vm ? vm : "", vm ? ": " : "", line);
+        char buf[LOG_FORMAT_MAX];
+        const size_t n = log_format(level, vm, line, strlen(line), buf, sizeof(buf));
 
         /* One write keeps lines of several threads and processes whole. */
-        if (n > 0 && write(STDERR_FILENO, buf, MIN((size_t) n, sizeof(buf) - 1)) < 0)
+        if (write(STDERR_FILENO, buf, n) < 0)
                 return; /* nowhere left to say so */
 }
 
@@ -135,9 +156,7 @@ void log_line_at(const char *file, LogLevel level, const char *vm, const char *f
         va_start(ap, format);
         (void) vsnprintf(line, sizeof(line), format, ap);
         va_end(ap);
-        for (char *p = line; *p; p++)
-                if ((unsigned char) *p < 0x20 || *p == 0x7f)
-                        *p = '?';
+        replace_control_characters(line, strlen(line));
         log_sink(level, vm, line);
         errno = saved;
 }

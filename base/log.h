@@ -41,6 +41,11 @@ typedef struct LogRule {
         LogLevel level;
 } LogRule;
 
+#define LOG_LINE_MAX 2048u                   /* bytes of a line; the rest is cut off */
+#define LOG_FORMAT_MAX (LOG_LINE_MAX + 128u) /* with what stands before it */
+
+size_t log_format(LogLevel level, const char *vm, const char *text, size_t len, char *buf,
+                  size_t size);
 void log_set_level(LogLevel level);
 void log_set_rules(const LogRule *rules, size_t n);
 LogLevel log_level(void);

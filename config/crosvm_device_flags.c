@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "config/crosvm_pci_flags.h"
+#include "config/crosvm_queue_sizes.h"
 #include "config/kv_list.h"
 
 /* --serial */
@@ -12,10 +14,18 @@ static const struct {
         const char *name;
         VmmSerialType type;
 } serial_types[] = {
-        {"sink", VMM_SERIAL_SINK},
-        {"file", VMM_SERIAL_FILE},
-        {"stdout", VMM_SERIAL_STDOUT},
+        {"sink", VMM_SERIAL_SINK},     {"file", VMM_SERIAL_FILE},
+        {"stdout", VMM_SERIAL_STDOUT}, {"syslog", VMM_SERIAL_SYSLOG},
+        {"unix", VMM_SERIAL_UNIX},     {"unix-stream", VMM_SERIAL_UNIX_STREAM},
 };
+
+/** crosvm_serial_type_name() - how --serial calls @type */
+const char *crosvm_serial_type_name(VmmSerialType type) {
+        for (size_t i = 0; i < ELEMENTSOF(serial_types); i++)
+                if (serial_types[i].type == type)
+                        return serial_types[i].name;
+        return "";
+}
 
 static const struct {
         const char *name;
@@ -23,11 +33,20 @@ static const struct {
 } serial_hardware[] = {
         {"serial", VMM_SERIAL_HARDWARE_16550},
         {"virtio-console", VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE},
+        {"legacy-virtio-console",
+         VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE}, /* crosvm's old name for it */
         {"debugcon", VMM_SERIAL_HARDWARE_DEBUGCON},
 };
 
+/** crosvm_serial_hardware_name() - how --serial calls @hardware */
+const char *crosvm_serial_hardware_name(VmmSerialHardware hardware) {
+        for (size_t i = 0; i < ELEMENTSOF(serial_hardware); i++)
+                if (serial_hardware[i].hardware == hardware)
+                        return serial_hardware[i].name;
+        return "";
+}
+
 static int set_serial_type(void *object, const KvItem *item, TextError *reterr) {
-        static const char *const others[] = {"syslog", "unix", "unix-stream", "unix-dgram"};
         const char *value = item->value ?: "";
         VmmSerial *serial = object;
 
@@ -36,11 +55,9 @@ static int set_serial_type(void *object, const KvItem *item, TextError *reterr) 
                         serial->type = serial_types[i].type;
                         return 0;
                 }
-        for (size_t i = 0; i < ELEMENTSOF(others); i++)
-                if (str_eq(others[i], value))
-                        return text_error_set(reterr, -EINVAL, "%s: not supported by this version",
-                                              value);
-        return text_error_set(reterr, -EINVAL, "expected file, stdout or sink, not '%s'", value);
+        return text_error_set(reterr, -EINVAL,
+                              "expected file, stdout, sink, syslog, unix or unix-stream, not '%s'",
+                              value);
 }
 
 static int set_serial_hardware(void *object, const KvItem *item, TextError *reterr) {
@@ -52,8 +69,6 @@ static int set_serial_hardware(void *object, const KvItem *item, TextError *rete
                         serial->hardware = serial_hardware[i].hardware;
                         return 0;
                 }
-        if (str_eq(value, "legacy-virtio-console"))
-                return text_error_set(reterr, -EINVAL, "%s: not supported by this version", value);
         return text_error_set(reterr, -EINVAL,
                               "expected serial, virtio-console or debugcon, not '%s'", value);
 }
@@ -90,6 +105,23 @@ static int set_serial_stdin(void *object, const KvItem *item, TextError *reterr)
         return kv_get_bool(item, &((VmmSerial *) object)->std_in, reterr);
 }
 
+static int set_serial_input_stream(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmSerial *) object)->input_unix_stream, reterr);
+}
+
+static int set_serial_timestamp(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmSerial *) object)->out_timestamp, reterr);
+}
+
+static int set_serial_address(void *object, const KvItem *item, TextError *reterr) {
+        return crosvm_pci_address_set(item, &((VmmSerial *) object)->pci_slot, reterr);
+}
+
+static int set_serial_queue_sizes(void *object, const KvItem *item, TextError *reterr) {
+        return crosvm_queue_sizes_set(item, ((VmmSerial *) object)->queue_sizes, VMM_CONSOLE_QUEUES,
+                                      reterr);
+}
+
 static int set_debugcon_port(void *object, const KvItem *item, TextError *reterr) {
         VmmSerial *serial = object;
         uint64_t port;
@@ -112,11 +144,11 @@ static const KvField serial_fields[] = {
         {"earlycon", set_serial_earlycon},
         {"stdin", set_serial_stdin},
         {"name", NULL},
-        {"input-unix-stream", NULL},
-        {"out-timestamp", NULL},
+        {"input-unix-stream", set_serial_input_stream},
+        {"out-timestamp", set_serial_timestamp},
         {"debugcon-port", set_debugcon_port},
-        {"pci-address", NULL},
-        {"max-queue-sizes", NULL},
+        {"pci-address", set_serial_address},
+        {"max-queue-sizes", set_serial_queue_sizes, KV_LIST},
 };
 
 /** crosvm_serial_parse() - add the port that one --serial value describes */
@@ -139,16 +171,12 @@ int crosvm_serial_parse(VmmConfig *config, const char *value, TextError *reterr)
 int crosvm_serial_emit(const VmmSerial *serial, char **ret) {
         _cleanup_(strbuf_deinit) StrBuf buf = {0};
 
-        for (size_t i = 0; i < ELEMENTSOF(serial_types); i++)
-                if (serial_types[i].type == serial->type)
-                        kv_append(&buf, "type", serial_types[i].name);
+        kv_append(&buf, "type", crosvm_serial_type_name(serial->type));
         if (serial->path)
                 kv_append(&buf, "path", serial->path);
         if (serial->input)
                 kv_append(&buf, "input", serial->input);
-        for (size_t i = 0; i < ELEMENTSOF(serial_hardware); i++)
-                if (serial_hardware[i].hardware == serial->hardware)
-                        kv_append(&buf, "hardware", serial_hardware[i].name);
+        kv_append(&buf, "hardware", crosvm_serial_hardware_name(serial->hardware));
         strbuf_printf(&buf, ",num=%u", serial->num);
         if (serial->debugcon_port != VMM_DEBUGCON_PORT)
                 strbuf_printf(&buf, ",debugcon-port=%u", serial->debugcon_port);
@@ -158,6 +186,12 @@ int crosvm_serial_emit(const VmmSerial *serial, char **ret) {
                 kv_append_flag(&buf, "earlycon");
         if (serial->std_in)
                 kv_append_flag(&buf, "stdin");
+        if (serial->input_unix_stream)
+                kv_append_flag(&buf, "input-unix-stream");
+        if (serial->out_timestamp)
+                kv_append_flag(&buf, "out-timestamp");
+        crosvm_pci_address_append(&buf, serial->pci_slot);
+        crosvm_queue_sizes_append(&buf, serial->queue_sizes, VMM_CONSOLE_QUEUES);
         return strbuf_finish(&buf, ret);
 }
 

@@ -5,6 +5,8 @@
 
 #include "config/vmm_config.h"
 
+const char *crosvm_serial_type_name(VmmSerialType type);
+const char *crosvm_serial_hardware_name(VmmSerialHardware hardware);
 int crosvm_serial_parse(VmmConfig *config, const char *value, TextError *reterr);
 int crosvm_serial_emit(const VmmSerial *serial, char **ret);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/crosvm_device_flags.h"
+#include "config/crosvm_queue_sizes.h"
 #include "config/kv_list.h"
 
 /* --vsock, and crosvm's older spellings: --cid, --vhost-vsock-device, --vhost-vsock-fd */
@@ -33,11 +34,16 @@ static int set_device(void *object, const KvItem *item, TextError *reterr) {
         return kv_get_string(item, &config->vsock_device, reterr);
 }
 
+static int set_queue_sizes(void *object, const KvItem *item, TextError *reterr) {
+        return crosvm_queue_sizes_set(item, ((VmmConfig *) object)->vsock_queue_sizes,
+                                      VMM_VSOCK_QUEUES, reterr);
+}
+
 static const KvField vsock_fields[] = {
         {"cid", set_cid},
         {"socket-dir", set_socket_dir},
         {"device", set_device},
-        {"max-queue-sizes", NULL},
+        {"max-queue-sizes", set_queue_sizes, KV_LIST},
 };
 
 static int parse(VmmConfig *config, const char *value, size_t n_fields, TextError *reterr) {
@@ -93,5 +99,6 @@ int crosvm_vsock_emit(const VmmConfig *config, char **ret) {
                 kv_append(&buf, "socket-dir", config->vsock_socket_dir);
         if (config->vsock_device)
                 kv_append(&buf, "device", config->vsock_device);
+        crosvm_queue_sizes_append(&buf, config->vsock_queue_sizes, VMM_VSOCK_QUEUES);
         return strbuf_finish(&buf, ret);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/crosvm_device_flags.h"
 #include "config/vm_config.h"
 #include "config/vmm_swap.h"
 
@@ -129,16 +130,9 @@ void vmm_vfio_deinit(VmmVfio *vfio) {
         *vfio = (VmmVfio){0};
 }
 
-static const char *hardware_name(VmmSerialHardware hardware) {
-        switch (hardware) {
-        case VMM_SERIAL_HARDWARE_16550:
-                return "serial";
-        case VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE:
-                return "virtio-console";
-        case VMM_SERIAL_HARDWARE_DEBUGCON:
-                return "debugcon";
-        }
-        return "?";
+/** vmm_serial_has_path() - whether ports of @type go to something that path= names */
+bool vmm_serial_has_path(VmmSerialType type) {
+        return type == VMM_SERIAL_FILE || type == VMM_SERIAL_UNIX || type == VMM_SERIAL_UNIX_STREAM;
 }
 
 static int check_serial(const VmmSerial *serial, TextError *reterr) {
@@ -150,20 +144,30 @@ static int check_serial(const VmmSerial *serial, TextError *reterr) {
         const unsigned max = counts[serial->hardware];
 
         if (serial->num < 1 || serial->num > max)
+                return text_error_set(
+                        reterr, -EINVAL, "--serial: num: hardware=%s has ports 1 to %u, not %u",
+                        crosvm_serial_hardware_name(serial->hardware), max, serial->num);
+        if (vmm_serial_has_path(serial->type) && !serial->path)
+                return text_error_set(reterr, -EINVAL, "--serial: type=%s needs path=",
+                                      crosvm_serial_type_name(serial->type));
+        if (!vmm_serial_has_path(serial->type) && serial->path)
                 return text_error_set(reterr, -EINVAL,
-                                      "--serial: num: hardware=%s has ports 1 to %u, not %u",
-                                      hardware_name(serial->hardware), max, serial->num);
-        if (serial->type == VMM_SERIAL_FILE && !serial->path)
-                return text_error_set(reterr, -EINVAL, "--serial: type=file needs path=");
-        if (serial->type != VMM_SERIAL_FILE && serial->path)
-                return text_error_set(reterr, -EINVAL, "--serial: path= needs type=file");
-        if (serial->input && serial->std_in)
+                                      "--serial: path= needs type=file, unix or unix-stream");
+        if (serial->input_unix_stream && serial->type != VMM_SERIAL_UNIX_STREAM)
                 return text_error_set(reterr, -EINVAL,
-                                      "--serial: input= and stdin exclude each other");
+                                      "--serial: input-unix-stream needs type=unix-stream");
+        if ((serial->input != NULL) + serial->std_in + serial->input_unix_stream > 1)
+                return text_error_set(
+                        reterr, -EINVAL,
+                        "--serial: input=, stdin and input-unix-stream exclude each other");
+        if (serial->hardware != VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE &&
+            (serial->pci_slot || serial->queue_sizes[0]))
+                return text_error_set(reterr, -EINVAL, "--serial: %s needs hardware=virtio-console",
+                                      serial->pci_slot ? "pci-address=" : "max-queue-sizes=");
         if (serial->earlycon && serial->hardware != VMM_SERIAL_HARDWARE_16550)
                 return text_error_set(reterr, -EINVAL, "--serial: earlycon needs hardware=serial");
         if (serial->hardware == VMM_SERIAL_HARDWARE_DEBUGCON &&
-            (serial->console || serial->input || serial->std_in))
+            (serial->console || serial->input || serial->std_in || serial->input_unix_stream))
                 return text_error_set(reterr, -EINVAL,
                                       "--serial: hardware=debugcon is for output, and no console");
         return 0;
@@ -184,7 +188,8 @@ static int check_serials(const VmmConfig *config, TextError *reterr) {
                             config->serials[j].num == serial->num)
                                 return text_error_set(reterr, -EINVAL,
                                                       "--serial: hardware=%s,num=%u is given twice",
-                                                      hardware_name(serial->hardware), serial->num);
+                                                      crosvm_serial_hardware_name(serial->hardware),
+                                                      serial->num);
                 consoles += serial->console;
                 earlycons += serial->earlycon;
                 std_ins += serial->std_in;
@@ -258,6 +263,8 @@ static bool collect_slots(const VmmConfig *config, uint32_t *ret) {
         *ret = 0;
         for (size_t i = 0; i < config->board.n_stubs; i++)
                 ok &= take_slot(ret, config->board.stubs[i].slot);
+        for (size_t i = 0; i < config->n_serials; i++)
+                ok &= take_slot(ret, config->serials[i].pci_slot);
         for (size_t i = 0; i < config->n_disks; i++)
                 ok &= take_slot(ret, config->disks[i].pci_slot);
         for (size_t i = 0; i < config->n_nets; i++)

@@ -24,9 +24,12 @@
 #include "config/vmm_net.h"
 
 typedef enum VmmSerialType {
-        VMM_SERIAL_SINK,   /* output is dropped */
-        VMM_SERIAL_FILE,   /* appended to @path */
-        VMM_SERIAL_STDOUT, /* standard output, input from standard input if @std_in */
+        VMM_SERIAL_SINK,        /* output is dropped */
+        VMM_SERIAL_FILE,        /* appended to @path */
+        VMM_SERIAL_STDOUT,      /* standard output, input from standard input if @std_in */
+        VMM_SERIAL_SYSLOG,      /* each line is one of the VMM's log */
+        VMM_SERIAL_UNIX,        /* each line is a message to the datagram socket @path */
+        VMM_SERIAL_UNIX_STREAM, /* the stream socket @path, also for input if @input_unix_stream */
 } VmmSerialType;
 
 typedef enum VmmSerialHardware {
@@ -35,14 +38,22 @@ typedef enum VmmSerialHardware {
         VMM_SERIAL_HARDWARE_DEBUGCON, /* hardware=debugcon: a port that firmware writes its log to */
 } VmmSerialHardware;
 
+#define VMM_CONSOLE_QUEUES 2u /* receive, transmit */
+#define VMM_VSOCK_QUEUES 3u   /* receive, transmit, events */
+
 typedef struct VmmSerial {
         VmmSerialType type;
         VmmSerialHardware hardware;
         unsigned num; /* 1-based: 1..4 for 16550, 1..VMM_CONSOLES_MAX for virtio-console */
-        char *path;   /* owned; for VMM_SERIAL_FILE */
+        char *path;   /* owned; of a file or socket */
         char *input;  /* owned; optional file or descriptor that input is read from */
-        bool std_in;  /* input from standard input */
-        bool console; /* the kernel's console= unless params name one */
+        bool input_unix_stream; /* input from the socket that output goes to */
+        bool out_timestamp;     /* each line begins with the time */
+        unsigned pci_slot;      /* of a virtio-console; 1..VMM_PCI_SLOT_MAX, 0: any */
+        uint16_t queue_sizes
+                [VMM_CONSOLE_QUEUES]; /* of a virtio-console, at most; powers of two, or 0: as is best */
+        bool std_in;                  /* input from standard input */
+        bool console;                 /* the kernel's console= unless params name one */
         bool earlycon;
         unsigned debugcon_port; /* default 0x402 */
 } VmmSerial;
@@ -170,8 +181,9 @@ typedef struct VmmConfig {
         bool no_rng;
         uint32_t vsock_cid;     /* VMM_CID_MIN..MAX; 0: no sockets */
         char *vsock_socket_dir; /* owned; where the host's ends are; NULL: in the host's kernel */
-        char *vsock_device;     /* owned, optional: of the kernel's; /dev/vhost-vsock if NULL */
-        bool test_device; /* what test programs for processors expect: exit port and the like */
+        uint16_t vsock_queue_sizes[VMM_VSOCK_QUEUES]; /* at most; powers of two, or 0: as is best */
+        char *vsock_device; /* owned, optional: of the kernel's; /dev/vhost-vsock if NULL */
+        bool test_device;   /* what test programs for processors expect: exit port and the like */
         bool hugepages;
         bool lock_guest_memory;
         char *swap; /* owned, optional: directory for the file that guest memory may be moved to */
@@ -218,6 +230,7 @@ int vmm_config_validate(const VmmConfig *config, TextError *reterr);
 
 void vmm_serial_init(VmmSerial *serial);
 void vmm_serial_deinit(VmmSerial *serial);
+bool vmm_serial_has_path(VmmSerialType type);
 void vmm_disk_init(VmmDisk *disk);
 void vmm_disk_deinit(VmmDisk *disk);
 void vmm_pmem_deinit(VmmPmem *pmem);

@@ -3,11 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/fd_path.h"
+#include "base/unix_socket.h"
 #include "vmm/chardev/input.h"
 #include "vmm/chardev/output.h"
 
@@ -16,6 +22,9 @@
 struct CharDev {
         CharOutput *output; /* owned; NULL: a sink */
         CharInput *input;   /* owned; NULL: nothing to read */
+        bool timestamps;
+        pthread_mutex_t lock; /* with @timestamps: covers what follows, and the order of output */
+        bool inside_line;
 };
 
 /*
@@ -30,7 +39,7 @@ static int open_output(const char *path) {
         return fd;
 }
 
-static int char_add_output(CharDev *dev, Loop *loop, int fd) {
+static int char_add_output(CharDev *dev, Loop *loop, int fd, CharFormat format) {
         int r;
 
         dev->output = calloc(1, sizeof(*dev->output));
@@ -38,7 +47,7 @@ static int char_add_output(CharDev *dev, Loop *loop, int fd) {
                 (void) fd_close(fd);
                 return -ENOMEM;
         }
-        r = char_output_init_consume(dev->output, loop, fd);
+        r = char_output_init_consume(dev->output, loop, fd, format);
         if (r < 0) {
                 free(dev->output);
                 dev->output = NULL;
@@ -62,24 +71,61 @@ static int char_add_input(CharDev *dev, Loop *loop, int fd) {
         return r;
 }
 
+/* As crosvm, a datagram socket is waited for: whoever collects logs may start later. */
+static int open_socket(const VmmSerial *config) {
+        const bool datagrams = config->type == VMM_SERIAL_UNIX;
+        int fd;
+
+        if (fd_path_parse(config->path, &fd))
+                return fd_path_open(config->path, O_RDWR, 0);
+        return unix_socket_connect(config->path, datagrams ? SOCK_DGRAM : SOCK_STREAM,
+                                   datagrams ? UNIX_SOCKET_WAIT_FOREVER : 0);
+}
+
+static int open_stream(CharDev *dev, const VmmSerial *config, Loop *loop) {
+        _cleanup_(fd_closep) int fd = open_socket(config);
+        int r;
+
+        if (fd < 0 || !config->input_unix_stream)
+                return fd < 0 ? fd : char_add_output(dev, loop, TAKE_FD(fd), CHAR_BYTES);
+        r = fd_dup_cloexec(fd);
+        if (r >= 0)
+                r = char_add_input(dev, loop, r);
+        return r < 0 ? r : char_add_output(dev, loop, TAKE_FD(fd), CHAR_BYTES);
+}
+
 static int char_open_output(CharDev *dev, const VmmSerial *config, Loop *loop, TextError *reterr) {
         const char *path = config->path;
-        int fd = -EBADF, r;
+        CharFormat format = CHAR_BYTES;
+        int fd = -EBADF, r = 0;
+
+        if (vmm_serial_has_path(config->type) && !path)
+                return text_error_set(reterr, -EINVAL, "the type of the port needs a path");
 
         switch (config->type) {
         case VMM_SERIAL_SINK:
                 return 0;
         case VMM_SERIAL_FILE:
-                if (!path)
-                        return text_error_set(reterr, -EINVAL, "serial type file needs a path");
                 fd = open_output(path);
                 break;
         case VMM_SERIAL_STDOUT:
                 path = "standard output";
                 fd = fd_dup_cloexec(STDOUT_FILENO);
                 break;
+        case VMM_SERIAL_SYSLOG:
+                path = "the log";
+                fd = fd_dup_cloexec(STDERR_FILENO);
+                format = CHAR_LOG;
+                break;
+        case VMM_SERIAL_UNIX:
+                fd = open_socket(config);
+                format = CHAR_DATAGRAMS;
+                break;
+        case VMM_SERIAL_UNIX_STREAM:
+                r = open_stream(dev, config, loop);
+                return r < 0 ? text_error_prefix(reterr, r, "cannot connect to %s", path) : 0;
         }
-        r = fd < 0 ? fd : char_add_output(dev, loop, fd);
+        r = fd < 0 ? fd : char_add_output(dev, loop, fd, format);
         if (r < 0)
                 return text_error_prefix(reterr, r, "cannot write serial output to %s", path);
         return 0;
@@ -91,8 +137,8 @@ static int char_open_input(CharDev *dev, const VmmSerial *config, Loop *loop, Te
 
         if (!config->std_in && !path)
                 return 0;
-        if (config->std_in && path)
-                return text_error_set(reterr, -EINVAL, "serial has both stdin and input=%s", path);
+        if (dev->input || (config->std_in && path))
+                return text_error_set(reterr, -EINVAL, "the port has two inputs");
         if (config->std_in)
                 path = "standard input";
         fd = config->std_in ? fd_dup_cloexec(STDIN_FILENO)
@@ -110,7 +156,8 @@ static int char_open_input(CharDev *dev, const VmmSerial *config, Loop *loop, Te
  * @reterr: set on failure; names the file and the cause
  *
  * Kinds: a sink drops output; a file is appended to and created, /proc/self/fd/N is duplicated; standard output and
- * input are duplicated, and a terminal as input is in raw mode until char_free().
+ * input are duplicated, and a terminal as input is in raw mode until char_free(); a socket is connected to, and a
+ * datagram socket waited for; the log is standard error.
  *
  * Return: 0 or negative errno.
  */
@@ -120,6 +167,10 @@ int char_new(const VmmSerial *config, Loop *loop, CharDev **ret, TextError *rete
 
         if (!dev)
                 return -ENOMEM;
+        pthread_mutex_init(&dev->lock, NULL);
+        dev->timestamps = config->out_timestamp;
+        if (dev->timestamps) /* the C library reads the host's time zone, while it may */
+                tzset();
         r = char_open_output(dev, config, loop, reterr);
         if (r < 0)
                 return r;
@@ -140,13 +191,48 @@ CharDev *char_free(CharDev *dev) {
                 char_output_deinit(dev->output);
         free(dev->input);
         free(dev->output);
+        pthread_mutex_destroy(&dev->lock);
         free(dev);
         return NULL;
 }
 
+/* crosvm's: "[ 2026-01-31 23:59:59.123456789 ]: ", in UTC */
+static void write_timestamp(CharDev *dev) {
+        char text[64];
+        struct timespec now;
+        struct tm tm;
+        size_t n;
+
+        if (clock_gettime(CLOCK_REALTIME, &now) < 0 || !gmtime_r(&now.tv_sec, &tm))
+                return;
+        n = strftime(text, sizeof(text), "[ %F %T", &tm);
+        n += (size_t) snprintf(text + n, sizeof(text) - n, ".%09ld ]: ", now.tv_nsec);
+        char_output_write(dev->output, (const uint8_t *) text, n);
+}
+
+static void write_with_timestamps(CharDev *dev, const uint8_t *data, size_t len) {
+        pthread_mutex_lock(&dev->lock);
+        while (len > 0) {
+                const uint8_t *end = memchr(data, '\n', len);
+                const size_t n = end ? (size_t) (end - data) + 1 : len;
+
+                if (!dev->inside_line)
+                        write_timestamp(dev);
+                dev->inside_line = !end;
+                char_output_write(dev->output, data, n);
+                data += n;
+                len -= n;
+        }
+        pthread_mutex_unlock(&dev->lock);
+}
+
 /** char_write() - output of the guest; any thread, never waits; see CHAR_BACKLOG_MAX for what may be dropped */
 void char_write(CharDev *dev, const uint8_t *data, size_t len) {
-        if (dev->output && len > 0)
+        if (!dev->output || len == 0)
+                return;
+        if (dev->timestamps)
+                write_with_timestamps(dev, data, len);
+        else
                 char_output_write(dev->output, data, len);
 }
 

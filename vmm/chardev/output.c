@@ -23,6 +23,12 @@
 #define OUTPUT_IDLE ((uint32_t) EPOLLONESHOT)
 #define OUTPUT_WAITING ((uint32_t) (EPOLLOUT | EPOLLONESHOT))
 
+static ssize_t write_now(const CharOutput *output, struct iovec *iov, size_t n) {
+        return output->format == CHAR_BYTES
+                       ? host_fd_writev(&output->host, iov, n)
+                       : char_record_write(&output->host, output->format, iov, n);
+}
+
 /* Writes as much of @data as the host takes now. Return: bytes taken; the rest is for the backlog, or lost. */
 static size_t output_write_some(CharOutput *output, const uint8_t *data, size_t len,
                                 bool *ret_full) {
@@ -32,7 +38,7 @@ static size_t output_write_some(CharOutput *output, const uint8_t *data, size_t 
         while (done < len) {
                 struct iovec iov = {.iov_base = (void *) (uintptr_t) (data + done),
                                     .iov_len = len - done};
-                ssize_t n = host_fd_writev(&output->host, &iov, 1);
+                ssize_t n = write_now(output, &iov, 1);
 
                 if (n <= 0) {
                         *ret_full = n == -EAGAIN && output->source;
@@ -77,7 +83,7 @@ static void backlog_flush(CharOutput *output) {
                         {.iov_base = output->backlog + output->backlog_start, .iov_len = first},
                         {.iov_base = output->backlog, .iov_len = output->backlog_len - first},
                 };
-                ssize_t n = host_fd_writev(&output->host, iov, ELEMENTSOF(iov));
+                ssize_t n = write_now(output, iov, ELEMENTSOF(iov));
 
                 if (n == -EAGAIN)
                         return;
@@ -91,24 +97,38 @@ static void backlog_flush(CharOutput *output) {
         backlog_clear(output);
 }
 
-/* Passes on what was gathered. Lock held. */
-static void output_flush(CharOutput *output) {
+/* How much of what was gathered goes now: a line stays until its end comes, or there is no more room for it. */
+static size_t ready_bytes(const CharOutput *output) {
+        const uint8_t *end = memrchr(output->gathered, '\n', output->n_gathered);
+
+        if (output->format == CHAR_BYTES || (!end && output->n_gathered == CHAR_GATHER_SIZE))
+                return output->n_gathered;
+        return end ? (size_t) (end - output->gathered) + 1 : 0;
+}
+
+/* Passes on the first @len bytes that were gathered. Lock held. */
+static void output_pass_on(CharOutput *output, size_t len) {
         size_t done = 0, kept = 0;
         bool full = output->backlog_len > 0;
 
-        if (output->n_gathered == 0)
+        if (len == 0)
                 return;
         if (!full)
-                done = output_write_some(output, output->gathered, output->n_gathered, &full);
+                done = output_write_some(output, output->gathered, len, &full);
         if (full) {
                 bool was_empty = output->backlog_len == 0;
 
-                kept = backlog_put(output, output->gathered + done, output->n_gathered - done);
+                kept = backlog_put(output, output->gathered + done, len - done);
                 if (was_empty && kept > 0)
                         (void) loop_set_events(output->source, OUTPUT_WAITING);
         }
-        output->dropped_bytes += output->n_gathered - done - kept;
-        output->n_gathered = 0;
+        output->dropped_bytes += len - done - kept;
+        output->n_gathered -= len;
+        memmove(output->gathered, output->gathered + len, output->n_gathered);
+}
+
+static void output_flush(CharOutput *output) {
+        output_pass_on(output, ready_bytes(output));
 }
 
 /* LoopFdFn: the host has room again, or its reader is gone. */
@@ -136,12 +156,14 @@ static void output_gathered_long_enough(void *userdata) {
  * char_output_init_consume() - write to @fd
  * @output: zero-initialised
  * @fd:     consumed on success and failure
+ * @format: of lines: what has no end yet waits for it
  *
  * Return: 0 or negative errno; on failure @output needs no deinit.
  */
-int char_output_init_consume(CharOutput *output, Loop *loop, int fd) {
+int char_output_init_consume(CharOutput *output, Loop *loop, int fd, CharFormat format) {
         int r;
 
+        output->format = format;
         pthread_mutex_init(&output->lock, NULL);
         r = host_fd_init_consume(&output->host, fd, O_WRONLY);
         if (r < 0)
@@ -184,7 +206,7 @@ void char_output_write(CharOutput *output, const uint8_t *data, size_t len) {
         }
         if (line_ends)
                 output_flush(output);
-        if (output->n_gathered > 0 && !output->timer_armed) {
+        if (output->format == CHAR_BYTES && output->n_gathered > 0 && !output->timer_armed) {
                 output->timer_armed = true;
                 (void) loop_set_timer(output->timer, clock_monotonic_nsec() + CHAR_GATHER_NSEC);
         }
@@ -196,7 +218,7 @@ void char_output_drain(CharOutput *output, uint64_t due_nsec) {
         struct pollfd ready = {.fd = output->host.fd, .events = POLLOUT};
 
         pthread_mutex_lock(&output->lock);
-        output_flush(output);
+        output_pass_on(output, output->n_gathered);
         while (output->backlog_len > 0) {
                 uint64_t now = clock_monotonic_nsec();
 

@@ -9,12 +9,14 @@
 #include <stdint.h>
 
 #include "vmm/chardev/host_fd.h"
+#include "vmm/chardev/record.h"
 #include "vmm/event/loop.h"
 
 #define CHAR_GATHER_SIZE 1024u
 
 typedef struct CharOutput {
         HostFd host;
+        CharFormat format;
         LoopSource *source; /* owned; NULL for files that are always ready */
         LoopSource *timer;  /* owned; ends the gathering */
         pthread_mutex_t lock;
@@ -27,7 +29,7 @@ typedef struct CharOutput {
         uint64_t dropped_bytes;
 } CharOutput;
 
-int char_output_init_consume(CharOutput *output, Loop *loop, int fd);
+int char_output_init_consume(CharOutput *output, Loop *loop, int fd, CharFormat format);
 void char_output_deinit(CharOutput *output);
 void char_output_write(CharOutput *output, const uint8_t *data, size_t len);
 void char_output_drain(CharOutput *output, uint64_t due_nsec);

@@ -87,7 +87,10 @@ static int add_virtio_console(Machine *machine, const VmmSerial *serial, unsigne
         if (r < 0)
                 return text_error_prefix(reterr, r, "virtio-console %u", serial->num);
         r = virtio_console_new(chardev, &device);
-        return r < 0 ? r : machine_add_virtio(machine, device, slot);
+        if (r < 0)
+                return r;
+        virtio_device_limit_queues(device, serial->queue_sizes, VMM_CONSOLE_QUEUES);
+        return machine_add_virtio(machine, device, slot);
 }
 
 static int add_debugcon(Machine *machine, const VmmConfig *config, TextError *reterr) {
@@ -132,31 +135,34 @@ int machine_add_consoles(Machine *machine, const VmmConfig *config, unsigned *sl
 
                 if (!serial)
                         continue;
-                r = add_virtio_console(machine, serial, machine_next_slot(machine, slot, 0),
-                                       reterr);
+                machine->console_slots[num - 1] =
+                        machine_next_slot(machine, slot, serial->pci_slot);
+                r = add_virtio_console(machine, serial, machine->console_slots[num - 1], reterr);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-/* Its rank among the consoles there are: the guest counts those it finds. */
-static unsigned hvc_index(const VmmConfig *config, unsigned num) {
+/* Its rank among the consoles there are: the guest counts those it finds on the bus. */
+static unsigned hvc_index(const Machine *machine, unsigned num) {
         unsigned index = 0;
 
-        for (unsigned n = 1; n < num; n++)
-                if (find_serial(config, VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE, n))
+        for (unsigned i = 0; i < VMM_CONSOLES_MAX; i++)
+                if (machine->console_slots[i] != 0 &&
+                    machine->console_slots[i] < machine->console_slots[num - 1])
                         index++;
         return index;
 }
 
-/** machine_console_name() - the device for console=, "ttyS0" or "hvc0", written to @buf */
-const char *machine_console_name(const VmmConfig *config, char *buf, size_t size) {
+/** machine_console_name() - the device for console=, "ttyS0" or "hvc0", written to @buf; consoles are on the bus */
+const char *machine_console_name(const Machine *machine, const VmmConfig *config, char *buf,
+                                 size_t size) {
         const VmmSerial *serial = find_console(config);
         int n;
 
         if (serial && serial->hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE)
-                n = snprintf(buf, size, "hvc%u", hvc_index(config, serial->num));
+                n = snprintf(buf, size, "hvc%u", hvc_index(machine, serial->num));
         else if (serial)
                 n = snprintf(buf, size, "ttyS%u", serial->num - 1);
         else if (!find_serial(config, VMM_SERIAL_HARDWARE_16550, 1))

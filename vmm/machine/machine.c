@@ -379,7 +379,7 @@ static int load(Machine *machine, const VmmConfig *config, TextError *reterr) {
                 .initrd = config->initrd,
                 .params = &config->params,
                 .pstore = machine->pstore,
-                .console = machine_console_name(config, console, sizeof(console)),
+                .console = machine_console_name(machine, config, console, sizeof(console)),
                 .earlycon = machine_earlycon_name(config, earlycon, sizeof(earlycon)),
         };
         int r;

@@ -202,7 +202,8 @@ struct Machine {
         Loop *loop;
         GuestClock *clock;
         GuestMem *mem;
-        MachineSwap *swap; /* NULL without --swap */
+        MachineSwap *swap;                        /* NULL without --swap */
+        unsigned console_slots[VMM_CONSOLES_MAX]; /* by number from 1 on; 0: there is none */
         MachinePmem pmems[VMM_PMEMS_MAX];
         unsigned n_pmems;
         MachineFile files[VMM_FILE_MAPPINGS_MAX + 1];
@@ -289,7 +290,8 @@ int machine_add_balloon(Machine *machine, const VmmConfig *config, unsigned *slo
 /* consoles.c */
 int machine_add_consoles(Machine *machine, const VmmConfig *config, unsigned *slot,
                          TextError *reterr);
-const char *machine_console_name(const VmmConfig *config, char *buf, size_t size);
+const char *machine_console_name(const Machine *machine, const VmmConfig *config, char *buf,
+                                 size_t size);
 const char *machine_earlycon_name(const VmmConfig *config, char *buf, size_t size);
 
 /* firmware_boot.c */

@@ -40,5 +40,6 @@ int machine_add_vsock(Machine *machine, const VmmConfig *config, unsigned *slot,
         r = new_device(machine, config, &device, reterr);
         if (r < 0)
                 return text_error_prefix(reterr, r, "cannot make the socket device");
+        virtio_device_limit_queues(device, config->vsock_queue_sizes, VMM_VSOCK_QUEUES);
         return machine_add_virtio(machine, device, machine_next_slot(machine, slot, 0));
 }

@@ -104,6 +104,16 @@ void virtio_device_take_back(VirtioDevice *dev, unsigned queue) {
         dev->transport_ops->take_back(dev->transport, queue);
 }
 
+/**
+ * virtio_device_limit_queues() - what the owner says of how long queues may be; before the device is on a bus
+ * @sizes: of the first @n queues, powers of two up to VIRTQ_SIZE_MAX; 0: as the device has it
+ */
+void virtio_device_limit_queues(VirtioDevice *dev, const uint16_t *sizes, unsigned n) {
+        for (unsigned i = 0; i < n && i < dev->n_queues; i++)
+                if (sizes[i] != 0)
+                        dev->queue_size_max[i] = sizes[i];
+}
+
 /** virtio_device_has_no_more() - VirtioOps.snapshot of a device that is its features and queues */
 void virtio_device_has_no_more(VirtioDevice *dev, Snapshot *s) {
 }

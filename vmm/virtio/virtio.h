@@ -127,6 +127,7 @@ static inline bool virtio_device_has(const VirtioDevice *dev, uint64_t feature) 
 
 void virtio_device_lock(VirtioDevice *dev);
 void virtio_device_unlock(VirtioDevice *dev);
+void virtio_device_limit_queues(VirtioDevice *dev, const uint16_t *sizes, unsigned n);
 void virtio_device_has_no_more(VirtioDevice *dev, Snapshot *s);
 typedef void (*VirtioChainFn)(VirtioDevice *dev, unsigned queue, const VirtqChain *chain);
 

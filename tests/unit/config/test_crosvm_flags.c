@@ -146,7 +146,6 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"run|--vhost-user-vsock|/s|--vhost-user|vsock,socket=/t|k", "one socket device"},
                 {"run|--vhost-user|scsi,socket=/s|k", "--vhost-user: type: scsi: crosvm type, not"},
                 {"run|--vhost-user-gpu|/s|k", "--vhost-user-gpu: crosvm option, not supported"},
-                {"run|--vsock|5,max-queue-sizes=[4]|k", "--vsock: max-queue-sizes: not supp"},
                 {"run|--cid|5|--vsock|cid=5,socket-dir=/d|k",
                  "--cid and --vsock exclude each other"},
                 {"run|--cid|5,socket-dir=/d|k", "--cid: socket-dir: unknown key"},
@@ -184,13 +183,18 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"run|k|--cpus|num-cores=[2]", "--cpus: num-cores: a list is not accepted"},
                 {"run|k|--no-rng=true", "--no-rng: takes no value"},
                 {"run|k|--name|", "--name: the value is empty"},
-                {"run|k|--serial|tape", "--serial: type: expected file, stdout or sink"},
-                {"run|k|--serial|syslog", "--serial: type: syslog: not supported"},
+                {"run|k|--serial|tape", "--serial: type: expected file, stdout, sink, syslog"},
+                {"run|k|--serial|unix", "--serial: type=unix needs path="},
+                {"run|k|--serial|unix-stream", "--serial: type=unix-stream needs path="},
+                {"run|k|--serial|syslog,path=x", "--serial: path= needs type=file"},
+                {"run|k|--serial|unix,path=x,input-unix-stream", "needs type=unix-stream"},
+                {"run|k|--serial|unix-stream,path=x,input=y,input-unix-stream",
+                 "exclude each other"},
+                {"run|k|--serial|sink,pci-address=00:04.0", "pci-address= needs hardware=virtio"},
+                {"run|k|--serial|sink,max-queue-sizes=[2,32]", "max-queue-sizes= needs hardware="},
                 {"run|k|--serial|type=file", "--serial: type=file needs path="},
                 {"run|k|--serial|type=sink,path=x", "--serial: path= needs type=file"},
                 {"run|k|--serial|hardware=serial,num=5", "hardware=serial has ports 1 to 4, not 5"},
-                {"run|k|--serial|hardware=legacy-virtio-console",
-                 "legacy-virtio-console: not supported"},
                 {"run|k|--serial|hardware=debugcon,console", "--serial: hardware=debugcon is for"},
                 {"run|k|--serial|hardware=debugcon,num=2", "ports 1 to 1, not 2"},
                 {"run|k|--serial|hardware=tty",
@@ -199,13 +203,18 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                 {"run|k|--serial|sink|--serial|sink", "hardware=serial,num=1 is given twice"},
                 {"run|k|--serial|sink,console|--serial|sink,num=2,console",
                  "only one port can be the console"},
-                {"run|k|--serial|stdout,stdin,input=x", "input= and stdin exclude each other"},
+                {"run|k|--serial|stdout,stdin,input=x",
+                 "input=, stdin and input-unix-stream exclude"},
                 {"run|k|--serial|stdout,stdin|--serial|sink,num=2,stdin", "only one port can read"},
                 {"run|k|--serial|sink,hardware=virtio-console,earlycon", "earlycon needs hardware"},
                 {"run|k|--serial|sink,num=1,num=2", "--serial: num: given twice"},
                 {"run|k|--serial|sink,console=yes", "console: expected true or false, not 'yes'"},
                 {"run|k|--serial|sink,colour=red", "--serial: colour: unknown key"},
-                {"run|k|--serial|sink,max-queue-sizes=[2,32]", "max-queue-sizes: not supported"},
+                {"run|k|--serial|hardware=virtio-console,max-queue-sizes=[2]",
+                 "expected 2 sizes, not 1"},
+                {"run|k|--serial|hardware=virtio-console,max-queue-sizes=[2,3]", "powers of two"},
+                {"run|k|--serial|hardware=virtio-console,max-queue-sizes=[2,2048]", "to 1024"},
+                {"run|k|--vsock|5,max-queue-sizes=[2,2]", "expected 3 sizes"},
                 {"run|k|--serial|sink,", "a key or value is missing before the end"},
                 {"run|k|--serial|sink,,num=2", "a key or value is missing before ,"},
                 {"run|k|--serial|type=file,path=\"x", "the quote \" is not closed"},
@@ -326,13 +335,20 @@ static void random_serials(uint32_t *seed, VmmConfig *c) {
                 s->hardware =
                         i < 4 ? VMM_SERIAL_HARDWARE_16550 : VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE;
                 s->num = i < 4 ? i + 1 : i - 3;
-                s->type = (VmmSerialType) (next_random(seed) % 3);
-                if (s->type == VMM_SERIAL_FILE)
+                s->type = (VmmSerialType) (next_random(seed) % (VMM_SERIAL_UNIX_STREAM + 1));
+                s->out_timestamp = coin(seed);
+                if (s->hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE && coin(seed)) {
+                        s->queue_sizes[0] = 2;
+                        s->queue_sizes[1] = 1024;
+                }
+                if (vmm_serial_has_path(s->type))
                         s->path = random_text(seed, 30);
                 s->console = console && i == n / 2;
                 s->earlycon = earlycon && i == 1;
                 s->std_in = std_in && i == 2;
-                if (!s->std_in && coin(seed))
+                s->input_unix_stream =
+                        s->type == VMM_SERIAL_UNIX_STREAM && !s->std_in && coin(seed);
+                if (!s->std_in && !s->input_unix_stream && coin(seed))
                         s->input = random_text(seed, 30);
         }
 }
@@ -466,6 +482,9 @@ static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
                 assert_int_equal(x->console, y->console);
                 assert_int_equal(x->earlycon, y->earlycon);
                 assert_int_equal(x->std_in, y->std_in);
+                assert_int_equal(x->input_unix_stream, y->input_unix_stream);
+                assert_int_equal(x->out_timestamp, y->out_timestamp);
+                assert_memory_equal(x->queue_sizes, y->queue_sizes, sizeof(x->queue_sizes));
         }
         assert_int_equal(a->n_disks, b->n_disks);
         for (size_t i = 0; i < a->n_disks; i++) {

@@ -37,7 +37,7 @@ static int setup(void **state) {
         f = (Fixture){0};
         assert_int_equal(pipe2(p, O_CLOEXEC), 0);
         assert_int_equal(loop_new(&f.loop), 0);
-        assert_int_equal(char_output_init_consume(&f.output, f.loop, p[1]), 0);
+        assert_int_equal(char_output_init_consume(&f.output, f.loop, p[1], CHAR_BYTES), 0);
         f.reader = p[0];
         fd_set_nonblock(f.reader, true);
         *state = &f;
@@ -188,7 +188,7 @@ static void test_regular_files_are_written_directly(void **state) {
 
         assert_true(fd >= 0);
         kept = dup(fd);
-        assert_int_equal(char_output_init_consume(&output, f->loop, fd), 0);
+        assert_int_equal(char_output_init_consume(&output, f->loop, fd, CHAR_BYTES), 0);
         assert_null(output.source);
         char_output_write(&output, (const uint8_t *) "to a file\n", 10);
         assert_int_equal(pread(kept, text, sizeof(text), 0), 10);
@@ -206,7 +206,7 @@ static void test_a_file_that_takes_no_more_drops_and_counts(void **state) {
                 print_message("no /dev/full\n");
                 skip();
         }
-        assert_int_equal(char_output_init_consume(&output, f->loop, fd), 0);
+        assert_int_equal(char_output_init_consume(&output, f->loop, fd, CHAR_BYTES), 0);
         char_output_write(&output, (const uint8_t *) "line\n", 5);
         assert_int_equal(char_output_dropped_bytes(&output), 5);
         char_output_deinit(&output);

@@ -17,10 +17,22 @@ static VmmSerial *add(VmmConfig *config, VmmSerialHardware hardware, unsigned nu
         return serial;
 }
 
-static const char *console(const VmmConfig *config) {
+/* In a machine whose consoles are on the bus in the order of their numbers, but for @first, which is before them. */
+static const char *console_with_first(const VmmConfig *config, unsigned first) {
+        static Machine machine;
         static char buf[16];
 
-        return machine_console_name(config, buf, sizeof(buf));
+        for (unsigned i = 0; i < VMM_CONSOLES_MAX; i++)
+                machine.console_slots[i] = 0;
+        for (size_t i = 0; i < config->n_serials; i++)
+                if (config->serials[i].hardware == VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE)
+                        machine.console_slots[config->serials[i].num - 1] =
+                                config->serials[i].num == first ? 1 : 4 + config->serials[i].num;
+        return machine_console_name(&machine, config, buf, sizeof(buf));
+}
+
+static const char *console(const VmmConfig *config) {
+        return console_with_first(config, 0);
 }
 
 static void test_without_any_console_com1_becomes_it(void **state) {
@@ -54,6 +66,8 @@ static void test_hvc_numbers_count_present_consoles(void **state) {
         add(&config, VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE, 1);
         add(&config, VMM_SERIAL_HARDWARE_VIRTIO_CONSOLE, 7);
         assert_string_equal(console(&config), "hvc1");
+        assert_string_equal(console_with_first(&config, 4), "hvc0");
+        assert_string_equal(console_with_first(&config, 7), "hvc2");
         vmm_config_deinit(&config);
 }
 
