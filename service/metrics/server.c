@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/unix_bind.h"
 
 /* A scraper asks at once and reads at once; one that does not must not keep others out. */
 #define CLIENT_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -193,27 +194,13 @@ static int on_connection(sd_event_source *source, int fd, uint32_t events, void 
         return 0;
 }
 
-/* A socket that an earlier daemon left is replaced; anything else at @path is not ours to remove. */
 static int bind_path(int fd, const char *path) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
-        struct sockaddr *generic = (struct sockaddr *) &address;
-        _cleanup_(fd_closep) int probe = -EBADF;
 
         if (strlen(path) >= sizeof(address.sun_path))
                 return -ENAMETOOLONG;
         (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-        if (bind(fd, generic, sizeof(address)) == 0)
-                return 0;
-        if (errno != EADDRINUSE)
-                return -errno;
-        probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (probe < 0)
-                return -errno;
-        if (connect(probe, generic, sizeof(address)) == 0 || errno != ECONNREFUSED)
-                return -EADDRINUSE;
-        if (unlink(path) < 0)
-                return -errno;
-        return bind(fd, generic, sizeof(address)) < 0 ? -errno : 0;
+        return unix_bind(fd, &address);
 }
 
 /**

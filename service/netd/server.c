@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/unix_bind.h"
 
 #define BACKLOG 64
 
@@ -34,7 +35,7 @@ struct NetdServer {
 };
 
 /**
- * netd_server_listen() - a socket at @path, in the place of one that is there; for root and this user alone
+ * netd_server_listen() - a socket at @path, in the place of one that nobody listens at; for root and this user alone
  * @ret_fd: non-blocking, owned by the caller
  *
  * Return: 0 or negative errno.
@@ -51,10 +52,8 @@ int netd_server_listen(const char *path, int *ret_fd) {
         if (strlen(path) >= sizeof(address.sun_path))
                 return -ENAMETOOLONG;
         memcpy(address.sun_path, path, strlen(path) + 1);
-        if (unlink(path) < 0 && errno != ENOENT)
-                return -errno;
         mask = umask(0177);
-        r = bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+        r = unix_bind(fd, &address);
         (void) umask(mask);
         if (r == 0 && listen(fd, BACKLOG) < 0)
                 r = -errno;

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/fd_path.h"
+#include "base/unix_bind.h"
 
 #define BACKLOG 16
 
@@ -32,25 +33,6 @@ static int adopt(const char *path, int fd, ControlListener *ret, TextError *rete
         *ret = CONTROL_LISTENER_NONE;
         ret->fd = TAKE_FD(own);
         return 0;
-}
-
-/* A socket that nobody listens at is what a VMM left behind that was killed. */
-static bool is_stale(const struct sockaddr_un *address) {
-        _cleanup_(fd_closep) int fd =
-                socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-        return fd >= 0 && connect(fd, (const struct sockaddr *) address, sizeof(*address)) < 0 &&
-               errno == ECONNREFUSED;
-}
-
-static int bind_new(int fd, const struct sockaddr_un *address) {
-        if (bind(fd, (const struct sockaddr *) address, sizeof(*address)) == 0)
-                return 0;
-        if (errno != EADDRINUSE || !is_stale(address))
-                return -errno;
-        if (unlink(address->sun_path) < 0)
-                return -errno;
-        return bind(fd, (const struct sockaddr *) address, sizeof(*address)) < 0 ? -errno : 0;
 }
 
 /* @path itself, or, for a directory, a name in it that no other VMM has. */
@@ -88,7 +70,10 @@ int control_listener_open(const char *path, ControlListener *ret, TextError *ret
         fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
-        r = bind_new(fd, &address);
+        r = unix_bind(fd, &address);
+        if (r == -EADDRINUSE)
+                return text_error_set(reterr, r, "%s: somebody listens there, or it is no socket",
+                                      name);
         if (r < 0)
                 return text_error_set(reterr, r, "%s: %s", name, strerror(-r));
         /* Whoever connects rules the machine. */

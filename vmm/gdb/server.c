@@ -18,6 +18,7 @@
 #include "base/fd_path.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/unix_bind.h"
 #include "vmm/gdb/rsp.h"
 
 /* gdb waits for one answer before it asks on, so that more than a few unread ones mean that it reads no more. */
@@ -161,18 +162,19 @@ static int listen_unix(const char *path, int *ret_fd) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         _cleanup_(fd_closep) int fd =
                 socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int r;
 
         if (fd < 0)
                 return -errno;
         if (strlen(path) >= sizeof(address.sun_path))
                 return -ENAMETOOLONG;
         memcpy(address.sun_path, path, strlen(path));
-        if (bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
-                return -errno;
+        r = unix_bind(fd, &address);
+        if (r < 0)
+                return r;
         /* Whoever connects rules the machine. */
         if (chmod(path, 0600) < 0 || listen(fd, 1) < 0) {
-                int r = -errno;
-
+                r = -errno;
                 (void) unlink(path);
                 return r;
         }

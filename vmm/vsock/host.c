@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/str.h"
+#include "base/unix_bind.h"
 #include "vmm/vsock/muxer_internal.h"
 
 /* The Unix sockets in the directory: the one that host clients come to, and those that the guest's connections go to. */
@@ -156,13 +157,6 @@ void vsock_host_hear_again(VsockMuxer *muxer) {
         (void) loop_set_events(muxer->listening, EPOLLIN);
 }
 
-/* A socket that a VMM left behind when it was killed answers nobody. */
-static bool is_stale(const VsockMuxer *muxer) {
-        _cleanup_(fd_closep) int fd = connect_name(muxer, LISTEN_NAME);
-
-        return fd == -ECONNREFUSED;
-}
-
 static int bind_listener(VsockMuxer *muxer) {
         struct sockaddr_un address;
         int r;
@@ -170,14 +164,7 @@ static int bind_listener(VsockMuxer *muxer) {
         r = address_of(muxer, LISTEN_NAME, &address);
         if (r < 0)
                 return r;
-        if (bind(muxer->listen_fd, (const struct sockaddr *) &address, sizeof(address)) == 0)
-                return 0;
-        if (errno != EADDRINUSE || !is_stale(muxer))
-                return -errno;
-        if (unlinkat(muxer->dir_fd, LISTEN_NAME, 0) < 0 ||
-            bind(muxer->listen_fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
-                return -errno;
-        return 0;
+        return unix_bind(muxer->listen_fd, &address);
 }
 
 /** vsock_host_listen() - make DIR/vsock and wait for clients. Return: 0; negative errno with a sentence. */
