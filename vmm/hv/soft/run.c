@@ -221,6 +221,11 @@ static bool interrupt_waits(SoftCpu *c) {
                                            lapic_accepts_extint(c->lapic));
 }
 
+/* What would end HLT is there. */
+static bool wakes(SoftCpu *c) {
+        return (c->nmi_pending && !c->nmi_masked) || ((c->flags & FLAG_IF) && interrupt_waits(c));
+}
+
 /* One may wait while a handler runs, and two that arrive together are both delivered. */
 static void take_nmi_requests(SoftCpu *c) {
         const unsigned max = c->nmi_masked ? 1 : 2;
@@ -324,6 +329,8 @@ static bool service(SoftCpu *c) {
                         continue;
                 if (!c->debugged || !c->debug.block_interrupts)
                         deliver_waiting(c, held);
+                else if (c->activity == ACTIVITY_HALTED && wakes(c))
+                        c->activity = ACTIVITY_RUNNING; /* the step goes on, the interrupt waits */
                 if (c->activity == ACTIVITY_HALTED) {
                         wait(c, UINT64_MAX);
                         continue;

@@ -194,6 +194,26 @@ static void test_blocked_interrupts_wait_for_the_debugger(void **state) {
         assert_stops(guest, VCPU_DEBUG_STEP, 0, vector + 1);
 }
 
+/* hlt; nop; hlt; handler of the NMI: nop; hlt */
+static const uint8_t halt_code[] = {0xf4, 0x90, 0xf4, 0x90, 0xf4};
+
+static void test_a_blocked_interrupt_ends_a_halt_that_is_stepped(void **state) {
+        _cleanup_(tiny_guest_freep) TinyGuest *guest = start(halt_code, sizeof(halt_code));
+        VcpuDebug want = {.single_step = true, .block_interrupts = true};
+        const uint32_t vector = TINY_CODE + 3;
+
+        assert_int_equal(guest_mem_write(guest->mem, 2 * 4, &vector, sizeof(vector)), 0);
+        assert_int_equal(debug(guest, &want), 0);
+        assert_stops(guest, VCPU_DEBUG_STEP, 0, TINY_CODE + 1);
+        guest->partition->ops->pulse_nmi(guest->partition, 0);
+        assert_stops(guest, VCPU_DEBUG_STEP, 0, TINY_CODE + 2);
+        if (backend != &soft_hv_ops)
+                return; /* as above */
+        want.block_interrupts = false;
+        assert_int_equal(debug(guest, &want), 0);
+        assert_stops(guest, VCPU_DEBUG_STEP, 0, vector + 1);
+}
+
 static void test_what_no_processor_can_watch_is_refused(void **state) {
         _cleanup_(tiny_guest_freep) TinyGuest *guest = start(plain_code, sizeof(plain_code));
         VcpuDebug want = {.n_breaks = VCPU_BREAKS_MAX + 1};
@@ -266,6 +286,7 @@ int main(void) {
                 cmocka_unit_test(test_watches_stop_after_the_access_that_they_are_for),
                 cmocka_unit_test(test_a_breakpoint_instruction_is_caught_or_given_back),
                 cmocka_unit_test(test_blocked_interrupts_wait_for_the_debugger),
+                cmocka_unit_test(test_a_blocked_interrupt_ends_a_halt_that_is_stepped),
                 cmocka_unit_test(test_what_no_processor_can_watch_is_refused),
                 cmocka_unit_test(test_addresses_translate_as_the_processor_would),
                 cmocka_unit_test(test_pages_that_a_processor_or_a_device_wrote_are_told_once),
