@@ -23,7 +23,8 @@
 
 /*
  * A pipe is gone with its last reader, and what is in it too. So a keeper that finds something in one when the VMM has
- * ended stays until a daemon has read it and says so, KEEPER_DISMISS_TIMEOUT_SEC at the most.
+ * ended stays until a daemon has read it and says so, or the record has no name any more, by which a daemon would find it;
+ * KEEPER_DISMISS_TIMEOUT_SEC at the most.
  */
 #define KEEPER_DISMISS_SIGNAL SIGUSR2
 #define KEEPER_DISMISS_TIMEOUT_SEC (24 * 3600)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -304,18 +305,50 @@ static bool has_bytes(int fd) {
         return fd >= 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0;
 }
 
-/* Until somebody has read what the VMM wrote last. */
-static void wait_for_readers(const KeeperFds *fds) {
+/*
+ * Who gives the VM up removes the record's name: then SIGIO comes. Without a watch, for there may be too many of the user,
+ * the wait ends later. Return: descriptor, owned by the caller; negative errno.
+ */
+static int watch_name(const Keeper *keeper) {
+        _cleanup_(fd_closep) int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        char path[32];
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", keeper->fds.record);
+        if (fd < 0 || inotify_add_watch(fd, path, IN_ATTRIB) < 0 ||
+            fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+/* An event that is like the last one which nobody took brings no signal. */
+static void take_events(int watch) {
+        char events[512];
+
+        while (watch >= 0 && read(watch, events, sizeof(events)) > 0)
+                ;
+}
+
+/* Until somebody has read what the VMM wrote last, or nobody ever will. */
+static void wait_for_readers(const Keeper *keeper) {
         const struct timespec timeout = {.tv_sec = KEEPER_DISMISS_TIMEOUT_SEC};
-        sigset_t dismiss;
+        const KeeperFds *fds = &keeper->fds;
+        _cleanup_(fd_closep) int watch = -EBADF;
+        sigset_t awaited;
+        int r;
 
         if (!has_bytes(fds->failure) && !has_bytes(fds->console) && !has_bytes(fds->err) &&
             !has_bytes(fds->log))
                 return;
-        (void) sigemptyset(&dismiss);
-        (void) sigaddset(&dismiss, KEEPER_DISMISS_SIGNAL);
-        while (sigtimedwait(&dismiss, NULL, &timeout) < 0 && errno == EINTR)
-                ;
+        (void) sigemptyset(&awaited);
+        (void) sigaddset(&awaited, KEEPER_DISMISS_SIGNAL);
+        (void) sigaddset(&awaited, SIGIO);
+        watch = watch_name(keeper);
+        do {
+                take_events(watch);
+                if (check_wanted(keeper) < 0)
+                        return;
+                r = sigtimedwait(&awaited, NULL, &timeout);
+        } while (r == SIGIO || (r < 0 && errno == EINTR));
 }
 
 /**
@@ -366,6 +399,6 @@ int keeper_watch(Keeper *keeper, pid_t child, const char *launcher_name) {
                 r = record_end(keeper, &info);
         (void) waitid(P_PID, (id_t) child, &info, WEXITED);
         end_orphans();
-        wait_for_readers(&keeper->fds);
+        wait_for_readers(keeper);
         return r;
 }
