@@ -12,6 +12,7 @@
 #include "service/bus/bus_service.h"
 #include "service/bus/changed.h"
 #include "service/bus/gate.h"
+#include "service/bus/history_bus.h"
 #include "service/manager/manager.h"
 #include "service/policy/caller.h"
 
@@ -30,8 +31,9 @@ struct BusService {
         Manager *manager; /* borrowed; outlives the service */
         uid_t uid;        /* the daemon's own */
         CallerCache callers;
-        Changed *changed; /* owned */
-        Gate *gate;       /* owned */
+        Changed *changed;      /* owned */
+        Gate *gate;            /* owned */
+        HistoryCalls *history; /* owned */
         PendingCallList pending;
 };
 

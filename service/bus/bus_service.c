@@ -266,6 +266,9 @@ int bus_service_new(sd_bus *bus, sd_event *event, Manager *manager, gid_t group,
         r = gate_new(service, event, group, &service->gate);
         if (r < 0)
                 return r;
+        r = history_calls_new(service, &service->history);
+        if (r < 0)
+                return r;
         r = add_objects(service);
         if (r < 0)
                 return r;
@@ -329,6 +332,7 @@ BusService *bus_service_free(BusService *service) {
                 changed_flush(service->changed);
         (void) changed_free(service->changed);
         (void) gate_free(service->gate);
+        (void) history_calls_free(service->history);
         while ((call = TAILQ_FIRST(&service->pending)))
                 (void) pending_call_free(call);
         free(service);

@@ -101,18 +101,11 @@ void manager_vm_ended(Manager *manager, Vm *vm) {
         manager_check_drained(manager);
 }
 
-/** manager_history_n() - records of deaths that are kept, of VMs that are gone too */
-size_t manager_history_n(const Manager *manager) {
-        return history_n(manager->history_log);
-}
-
 /**
- * manager_history_read() - one of them, see vm_fields.h
- * @age: the youngest is 0
- * @ret: release with fields_deinit()
+ * manager_read_history() - tell @listener of the deaths that are kept, of VMs that are gone too, in fields as of vm/fields.h
  *
- * Return: 0 or negative errno.
+ * Return: as history_read_all().
  */
-int manager_history_read(const Manager *manager, size_t age, Fields *ret) {
-        return history_read(manager->history_log, age, ret);
+int manager_read_history(Manager *manager, const HistoryListener *listener, HistoryReader **ret) {
+        return history_read_all(manager->history_log, listener, ret);
 }

@@ -15,6 +15,7 @@
 #include "service/manager/host_devices.h"
 #include "service/policy/quota.h"
 #include "service/metrics/totals.h"
+#include "service/store/history.h"
 #include "service/vm/vm.h"
 
 #define MANAGER_VMS_MAX_DEFAULT 1000u
@@ -87,8 +88,7 @@ int manager_drain(Manager *manager, const StopRequest *by, usec_t timeout_usec,
 void manager_cancel_drain(Manager *manager);
 int manager_pressure_error(const Manager *manager);
 bool manager_is_draining(const Manager *manager);
-size_t manager_history_n(const Manager *manager);
-int manager_history_read(const Manager *manager, size_t age, Fields *ret);
+int manager_read_history(Manager *manager, const HistoryListener *listener, HistoryReader **ret);
 
 unsigned manager_n_vms(const Manager *manager);
 unsigned manager_n_active(const Manager *manager);

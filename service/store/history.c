@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "service/store/history_file.h"
+#include "service/store/history_reader.h"
 #include "service/store/state_file.h"
 
 /* A thousand records of the longest texts are half of it. */
@@ -449,6 +450,52 @@ int history_read(const History *history, size_t age, Fields *ret) {
                 return state_unframe(place->text, place->len, ret, NULL);
         r = history_file_read(history->file, place, &frame);
         return r < 0 ? r : state_unframe(frame.data, frame.len, ret, NULL);
+}
+
+/* Return: 0; 1 if that is enough; negative errno. */
+static int tell_unwritten(const History *history, const HistoryListener *listener) {
+        int r = 0;
+
+        for (size_t i = history->n; r == 0 && i > n_written(history); i--) {
+                const HistoryPlace *place = slot(history, i - 1);
+                _cleanup_(fields_deinit) Fields record = {0};
+
+                r = state_unframe(place->text, place->len, &record, NULL);
+                if (r == 0)
+                        r = listener->found(listener->userdata, &record);
+        }
+        return r;
+}
+
+/**
+ * history_read_all() - tell @listener of the records that there are now
+ * @listener: copied; it is told of what is in memory in this call already, and never of the end
+ * @ret:      what reads the rest: valid until the end is told or it is cancelled; NULL when there is no rest, nor an end told
+ *
+ * Return: 0 or negative errno, and then there is no rest either.
+ */
+int history_read_all(History *history, const HistoryListener *listener, HistoryReader **ret) {
+        const size_t n = n_written(history);
+        _cleanup_(history_reader_freep) HistoryReader *reader = NULL;
+        HistoryPlace *places;
+        int r;
+
+        assert(history->worker);
+        *ret = NULL;
+        r = tell_unwritten(history, listener);
+        if (r != 0 || n == 0)
+                return MIN(r, 0);
+        r = history_reader_new(history->worker, history->file, listener, n, &reader);
+        if (r < 0)
+                return r;
+        places = history_reader_places(reader);
+        for (size_t i = 0; i < n; i++)
+                places[i] = *slot(history, i);
+        r = history_reader_go_on(reader);
+        if (r < 0)
+                return r;
+        *ret = TAKE(reader);
+        return 0;
 }
 
 /** history_has() - whether there is one with that value of the key; the youngest are looked at first */

@@ -22,6 +22,17 @@ typedef struct HistorySpec {
         Worker *worker; /* borrowed; must be freed before the history is; NULL: who adds waits */
 } HistorySpec;
 
+/* Who reads it all, on the loop. */
+typedef struct HistoryListener {
+        /* A record, the youngest first. Return: 0 for more; 1, that is enough; negative errno, likewise. */
+        int (*found)(void *userdata, const Fields *record);
+        /* There is no more to come. @r: 0 or negative errno, also of @found. */
+        void (*ended)(void *userdata, int r);
+        void *userdata;
+} HistoryListener;
+
+typedef struct HistoryReader HistoryReader;
+
 int history_open(const HistorySpec *spec, History **ret);
 History *history_free(History *history);
 DEFINE_CLEANUP(History *, history_free)
@@ -29,4 +40,6 @@ DEFINE_CLEANUP(History *, history_free)
 int history_add(History *history, const Fields *record);
 size_t history_n(const History *history);
 int history_read(const History *history, size_t age, Fields *ret);
+int history_read_all(History *history, const HistoryListener *listener, HistoryReader **ret);
+void history_reader_cancel(HistoryReader *reader);
 bool history_has(const History *history, const char *value);

@@ -32,6 +32,19 @@ int history_file_read(int file, const HistoryPlace *place, StrBuf *out) {
         return out->failed ? -ENOMEM : 0;
 }
 
+/** history_file_read_several() - as many as there are places; into memory of the loop's, for the thread has none of its own */
+void history_file_read_several(HistoryRead *read) {
+        char *text = read->text;
+
+        read->r = 0;
+        for (size_t i = 0; read->r == 0 && i < read->n; i++) {
+                const HistoryPlace *place = &read->places[i];
+
+                read->r = fd_pread_all(read->file, text, place->len, place->offset);
+                text += place->len;
+        }
+}
+
 static int write_at(int file, const char *text, size_t len, uint64_t offset) {
         while (len > 0) {
                 ssize_t n = pwrite(file, text, len, (off_t) offset);

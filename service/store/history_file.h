@@ -36,7 +36,17 @@ typedef struct HistoryRewrite {
         int r;        /* 0 or negative errno, with the file as it was */
 } HistoryRewrite;
 
+typedef struct HistoryRead {
+        WorkerJob job;
+        int file;                   /* borrowed */
+        const HistoryPlace *places; /* borrowed; of what is in the file */
+        size_t n;
+        char *text; /* borrowed; gets them all, one behind the other */
+        int r;      /* 0 or negative errno */
+} HistoryRead;
+
 int history_file_open(int dir);
 int history_file_read(int file, const HistoryPlace *place, StrBuf *out);
+void history_file_read_several(HistoryRead *read);
 void history_file_append(HistoryAppend *append);
 void history_file_rewrite(HistoryRewrite *rewrite);

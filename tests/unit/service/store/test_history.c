@@ -281,6 +281,165 @@ static void test_a_full_disk_costs_what_it_does_not_take_and_no_more(void **stat
         (void) history_free(history);
 }
 
+/* Who was told what. */
+typedef struct Told {
+        char ids[64][16];
+        size_t n, enough;
+        unsigned n_ends;
+        int r;
+} Told;
+
+static int on_found(void *userdata, const Fields *record) {
+        Told *told = userdata;
+
+        assert_int_equal(told->n_ends, 0);
+        assert_true(told->n < ELEMENTSOF(told->ids));
+        (void) snprintf(told->ids[told->n++], sizeof(told->ids[0]), "%s", fields_get(record, "ID"));
+        return told->n == told->enough;
+}
+
+static void on_ended(void *userdata, int r) {
+        Told *told = userdata;
+
+        told->n_ends++;
+        told->r = r;
+}
+
+static HistoryReader *read_all(History *history, Told *told) {
+        HistoryReader *reader = NULL;
+
+        assert_int_equal(
+                history_read_all(history, &(HistoryListener){on_found, on_ended, told}, &reader),
+                0);
+        return reader;
+}
+
+static void assert_told(const Told *told, unsigned youngest, size_t n) {
+        char id[16];
+
+        assert_int_equal(told->n, n);
+        for (size_t i = 0; i < n; i++) {
+                (void) snprintf(id, sizeof(id), "vm%zu", youngest - i);
+                assert_string_equal(told->ids[i], id);
+        }
+}
+
+static void run_until_written(const Disk *disk) {
+        while (size_of(disk, "ahead/history") > 0)
+                assert_true(sd_event_run(disk->event, UINT64_MAX) >= 0);
+}
+
+static void run_until_ended(const Disk *disk, const Told *told) {
+        while (told->n_ends == 0)
+                assert_true(sd_event_run(disk->event, UINT64_MAX) >= 0);
+        assert_int_equal(told->r, 0);
+}
+
+static void test_who_reads_it_all_gets_the_rest_when_the_disk_has_it(void **state) {
+        Disk *disk = *state;
+        History *history = open_history(disk, 60, disk->worker);
+        Told told = {0};
+
+        add_many(history, 0, 40);
+        run_until_written(disk);
+        get_stuck(disk);
+        add_many(history, 40, 2);
+        assert_non_null(read_all(history, &told));
+        assert_told(&told, 41, 2);
+        add(history, "too late");
+        go_on(disk);
+        run_until_ended(disk, &told);
+        assert_told(&told, 41, 42);
+        finish(disk, history);
+        assert_int_equal(told.n_ends, 1);
+}
+
+static void test_who_has_enough_is_told_no_more(void **state) {
+        Disk *disk = *state;
+        History *history = open_history(disk, 60, disk->worker);
+        Told told = {.enough = 20};
+
+        add_many(history, 0, 40);
+        run_until_written(disk);
+        assert_non_null(read_all(history, &told));
+        run_until_ended(disk, &told);
+        assert_told(&told, 39, 20);
+        get_stuck(disk);
+        add_many(history, 40, 2);
+        told = (Told){.enough = 1};
+        /* That is in memory, and so the disk is not even asked. */
+        assert_null(read_all(history, &told));
+        assert_told(&told, 41, 1);
+        go_on(disk);
+        finish(disk, history);
+        assert_int_equal(told.n_ends, 0);
+}
+
+static void test_a_file_that_is_written_anew_meanwhile_is_read_to_the_end(void **state) {
+        Disk *disk = *state;
+        History *history = open_history(disk, 40, disk->worker);
+        Told told = {0};
+        off_t size;
+
+        for (unsigned i = 0; i < 79; i++) {
+                add_many(history, i, 1);
+                run_until_written(disk);
+        }
+        size = size_of(disk, "history");
+        get_stuck(disk);
+        assert_non_null(read_all(history, &told));
+        add(history,
+            "vm79"); /* with which the file is to be shortened, between two pieces of what is read */
+        go_on(disk);
+        run_until_ended(disk, &told);
+        assert_told(&told, 78, 40);
+        assert_true(size_of(disk, "history") < size);
+        assert_record(history, 0, "vm79");
+        finish(disk, history);
+}
+
+static void test_who_cancels_is_told_nothing(void **state) {
+        Disk *disk = *state;
+        History *history = open_history(disk, 60, disk->worker);
+        Told told = {0};
+
+        add_many(history, 0, 40);
+        run_until_written(disk);
+        get_stuck(disk);
+        history_reader_cancel(read_all(history, &told));
+        go_on(disk);
+        finish(disk, history);
+        assert_int_equal(told.n, 0);
+        assert_int_equal(told.n_ends, 0);
+}
+
+static void test_a_damaged_record_costs_who_reads_it_all_no_other(void **state) {
+        Disk *disk = *state;
+        History *history = open_history(disk, 10, disk->worker);
+        _cleanup_(fd_closep) int fd = -EBADF;
+        Told told = {0};
+        char path[96];
+
+        add_many(history, 0, 3);
+        run_until_written(disk);
+        (void) snprintf(path, sizeof(path), "%s/history", disk->dir);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        assert_int_equal(pwrite(fd, "X", 1, 45), 1); /* in the second */
+        assert_non_null(read_all(history, &told));
+        run_until_ended(disk, &told);
+        assert_int_equal(told.n, 2);
+        assert_string_equal(told.ids[0], "vm2");
+        assert_string_equal(told.ids[1], "vm0");
+        /* Of one that lost its end, nobody knows what it was. */
+        assert_int_equal(ftruncate(fd, 60), 0);
+        told = (Told){0};
+        assert_non_null(read_all(history, &told));
+        while (told.n_ends == 0)
+                assert_true(sd_event_run(disk->event, UINT64_MAX) >= 0);
+        assert_int_equal(told.r, -EIO);
+        finish(disk, history);
+}
+
 static LateFile *open_late(const Disk *disk, Worker *worker) {
         LateFile *file = NULL;
 
@@ -340,6 +499,11 @@ int main(void) {
                 TEST(test_a_killed_daemon_s_deaths_are_written_by_the_next_one_once),
                 TEST(test_what_was_written_but_not_heard_of_is_not_written_twice),
                 TEST(test_a_full_disk_costs_what_it_does_not_take_and_no_more),
+                TEST(test_who_reads_it_all_gets_the_rest_when_the_disk_has_it),
+                TEST(test_who_has_enough_is_told_no_more),
+                TEST(test_a_file_that_is_written_anew_meanwhile_is_read_to_the_end),
+                TEST(test_who_cancels_is_told_nothing),
+                TEST(test_a_damaged_record_costs_who_reads_it_all_no_other),
                 TEST(test_the_last_content_is_read_at_once_and_written_late),
         };
 
