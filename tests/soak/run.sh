@@ -153,6 +153,13 @@ cycles() {
         grep -a '^# ' $logs/cycles
 }
 
+pressure() {
+        wanted pressure || return 0
+        tests/soak/pressure.sh "$build" o/guest >$logs/pressure 2>&1
+        count_lines $logs/pressure
+        grep -a '^# ' $logs/pressure
+}
+
 # A disk of its own, made without the rest.
 firmware() {
         local status=0
@@ -178,9 +185,10 @@ finish() {
 tests/guest/build.sh o/guest || exit 1
 devices
 cycles
+pressure
 firmware
 vfio
-case $only in devices* | cycles | firmware | vfio) finish ;; esac
+case $only in devices* | cycles | pressure | firmware | vfio) finish ;; esac
 tests/soak/build.sh $out || exit 1
 for cpus in 1 2 4; do
         many_boots "boots-$cpus" "$boots" o/guest/vmlinuz $out/initrd.img $cpus
