@@ -83,7 +83,7 @@ void soft_guest_long_mode(SoftGuest *guest, unsigned cpl) {
                                    .attr = (uint16_t) (0xa09b | dpl)};
         c->seg[SEG_SS].selector = (uint16_t) (0x28 | cpl);
         cpu_mode_changed(c);
-        mmu_flush_all(c);
+        tlb_flush_all(c);
 }
 
 /* As the run loop does, minus everything that is not the guest's own. Return: 1 after an exception, 0 after @n blocks. */

@@ -104,7 +104,7 @@ static Block *decode_once(SoftCpu *c, uint64_t lin, uint64_t phys, const uint8_t
         if (n == 0) {
                 uint64_t phys2;
                 bool global;
-                const uint8_t *host2 = mmu_fetch_page(c, (lin | 0xfff) + 1, &phys2, &global);
+                const uint8_t *host2 = tlb_fetch_page(c, (lin | 0xfff) + 1, &phys2, &global);
 
                 n = decode_two(c, host + offset, avail, host2, b->uops, &bytes);
         }
@@ -133,7 +133,7 @@ static Block *find_straddler(SoftCpu *c, uint64_t lin, uint64_t phys, const uint
         unsigned avail = 0x1000 - (lin & 0xfff), n, bytes;
         uint64_t phys2;
         bool global;
-        const uint8_t *host2 = mmu_fetch_page(c, (lin | 0xfff) + 1, &phys2, &global);
+        const uint8_t *host2 = tlb_fetch_page(c, (lin | 0xfff) + 1, &phys2, &global);
 
         if (known_straddler(c, phys) && s->phys2 == phys2 && *s->version_at2 == s->version2)
                 return b;
@@ -210,7 +210,7 @@ static Block *find_in_segment(SoftCpu *c, uint8_t *ret_which) {
                 return j->block;
         }
 
-        host = mmu_fetch_page(c, lin, &phys, &global);
+        host = tlb_fetch_page(c, lin, &phys, &global);
         phys |= lin & 0xfff;
         if (unlikely(!host || c->single))
                 return decode_once(c, lin, phys, host, 1);
@@ -234,7 +234,7 @@ static Block *find_last(SoftCpu *c, uint64_t room) {
         const uint64_t lin = linear_rip(c);
         uint64_t phys;
         bool global;
-        const uint8_t *host = mmu_fetch_page(c, lin, &phys, &global);
+        const uint8_t *host = tlb_fetch_page(c, lin, &phys, &global);
         Uop uops[2];
         unsigned bytes;
         Block *b;

@@ -513,13 +513,23 @@ typedef struct MmuWalk {
         uint32_t error; /* the page fault's, if there is one */
 } MmuWalk;
 bool mmu_translate(SoftCpu *c, uint64_t va, unsigned access, unsigned role, MmuWalk *ret);
+void mmu_translate_or_fault(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, unsigned role,
+                            MmuWalk *ret);
+_Noreturn void mmu_not_canonical(SoftCpu *c, const Uop *u);
 bool mmu_pdptes_valid(SoftCpu *c, uint64_t cr3);
-void mmu_role_changed(SoftCpu *c);
-void mmu_flush_all(SoftCpu *c);
-void mmu_flush_nonglobal(SoftCpu *c);
-void mmu_flush_page(SoftCpu *c, uint64_t va);
-void mmu_drop_writes(SoftCpu *c, const uint8_t *host_page);
-void mmu_flush_keyed(SoftCpu *c);
+
+/* tlb.c */
+void tlb_role_changed(SoftCpu *c);
+uint8_t *tlb_miss(SoftCpu *c, const Uop *u, uint64_t va, unsigned access, unsigned role,
+                  uint64_t *ret_pa);
+void tlb_flush_all(SoftCpu *c);
+void tlb_flush_nonglobal(SoftCpu *c);
+void tlb_flush_page(SoftCpu *c, uint64_t va);
+void tlb_drop_writes(SoftCpu *c, const uint8_t *host_page);
+void tlb_flush_keyed(SoftCpu *c);
+const uint8_t *tlb_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys, bool *ret_global);
+
+/* access.c; the fast paths are in access.h */
 uint64_t mem_read_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
 uint8_t *mem_begin_slow(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, bool locked);
@@ -531,7 +541,6 @@ void mem_read_bytes(SoftCpu *c, const Uop *u, uint64_t va, void *data, unsigned 
 void mem_write_bytes(SoftCpu *c, const Uop *u, uint64_t va, const void *data, unsigned len);
 uint64_t mem_read_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size);
 void mem_write_system(SoftCpu *c, const Uop *u, uint64_t va, unsigned size, uint64_t value);
-const uint8_t *mmu_fetch_page(SoftCpu *c, uint64_t va, uint64_t *ret_phys, bool *ret_global);
 uint64_t ea_slow(SoftCpu *c, const Uop *u);
 
 /* split.c */

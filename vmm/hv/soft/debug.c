@@ -70,7 +70,7 @@ void debug_changed(SoftCpu *c) {
                 c->debug_watches |= watches(&b);
         }
         if (watched || c->debug_watches)
-                mmu_flush_all(c);
+                tlb_flush_all(c);
 }
 
 /** debug_page_watched() - whether accesses to the page at @va must be looked at one by one */

@@ -30,7 +30,7 @@ static void write_cr0(SoftCpu *c, const Uop *u, uint64_t v) {
         }
         c->cr0 = v;
         if ((old ^ v) & (CR0_PG | CR0_WP | CR0_PE))
-                mmu_flush_all(c);
+                tlb_flush_all(c);
         cpu_mode_changed(c);
 }
 
@@ -52,7 +52,7 @@ static void write_cr3(SoftCpu *c, const Uop *u, uint64_t v) {
         need_pdptes(c, u, c->cr0, v, c->cr4);
         c->cr3 = v;
         if (!keep)
-                mmu_flush_nonglobal(c);
+                tlb_flush_nonglobal(c);
 }
 
 static void write_cr4(SoftCpu *c, const Uop *u, uint64_t v) {
@@ -69,8 +69,8 @@ static void write_cr4(SoftCpu *c, const Uop *u, uint64_t v) {
         c->cr4 = v;
         if (changed &
             (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS))
-                mmu_flush_all(c);
-        mmu_role_changed(c);
+                tlb_flush_all(c);
+        tlb_role_changed(c);
         if (changed & CR4_DE)
                 debug_changed(c);
 }

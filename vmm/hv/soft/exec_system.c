@@ -218,7 +218,7 @@ void op_out_i(SoftCpu *c, const Uop *u) {
 
 void op_invlpg(SoftCpu *c, const Uop *u) {
         need_cpl0(c, u);
-        mmu_flush_page(c,
+        tlb_flush_page(c,
                        ea_offset(c, u) +
                                (u->ea == (EA_PLAIN | 3u << 4) ? 0 : c->seg_base_effective[u->seg]));
         GOTO(c, uop_next_rip(c, u));
@@ -257,15 +257,15 @@ void op_invpcid(SoftCpu *c, const Uop *u) {
         if (type == INVPCID_ADDRESS && !is_canonical(descriptor[1]))
                 cpu_raise_code(c, u, EXC_GP, 0);
         if (type == INVPCID_ALL_GLOBAL)
-                mmu_flush_all(c);
+                tlb_flush_all(c);
         else if (type == INVPCID_ALL)
-                mmu_flush_nonglobal(c);
+                tlb_flush_nonglobal(c);
         else if ((c->cr4 & CR4_PCIDE ? c->cr3 & CR3_PCID : 0) != descriptor[0])
                 GOTO(c, uop_next_rip(c, u));
         else if (type == INVPCID_ADDRESS)
-                mmu_flush_page(c, descriptor[1]);
+                tlb_flush_page(c, descriptor[1]);
         else
-                mmu_flush_nonglobal(c);
+                tlb_flush_nonglobal(c);
         GOTO(c, uop_next_rip(c, u));
 }
 

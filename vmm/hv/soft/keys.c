@@ -43,9 +43,9 @@ static void set(SoftCpu *c, uint32_t *keys, uint32_t v, uint64_t enabled) {
         if (!(c->cr4 & enabled))
                 return;
         if (less & (KEY_ACCESS_DISABLE | KEY_WRITE_DISABLE))
-                mmu_flush_all(c);
+                tlb_flush_all(c);
         else if (less)
-                mmu_flush_keyed(c);
+                tlb_flush_keyed(c);
 }
 
 /** keys_set_user() - a new PKRU */

@@ -99,7 +99,7 @@ bool lapic_set_base(Lapic *l, uint64_t v) {
         if (lapic_is_x2apic(l))
                 l->ldr = (l->id >> 4) << 16 | 1u << (l->id & 15);
         pthread_mutex_unlock(&l->lock);
-        mmu_flush_all(l->cpu); /* the page may have moved */
+        tlb_flush_all(l->cpu); /* the page may have moved */
         return true;
 }
 

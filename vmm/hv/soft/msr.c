@@ -148,7 +148,7 @@ static bool write_efer(SoftCpu *c, uint64_t v) {
                 return false;
         v = (v & ~(uint64_t) EFER_LMA) | (c->efer & EFER_LMA);
         if ((v ^ c->efer) & EFER_NX)
-                mmu_flush_all(c);
+                tlb_flush_all(c);
         c->efer = v;
         cpu_mode_changed(c);
         return true;

@@ -158,7 +158,7 @@ static void make_code_page(SoftCpu *c, uint64_t page, const uint8_t *host_page) 
                 atomic_store(&p->page_request[page],
                              atomic_load(&p->flush_request) + REQUEST_TO_COME);
                 atomic_store(&p->page_code[page], 1);
-                mmu_drop_writes(c, host_page);
+                tlb_drop_writes(c, host_page);
                 if (p->n_vcpus > 1) {
                         atomic_store(&p->page_request[page],
                                      atomic_fetch_add(&p->flush_request, 1) + 1);
@@ -201,7 +201,7 @@ bool ram_page_add_code(SoftCpu *c, uint64_t pa, const uint8_t *host_page) {
         request = atomic_load(&p->page_request[page]);
         /* Another processor may have asked, and we have not looked yet. */
         if ((int32_t) (atomic_load(&p->flush_done[c->index]) - request) < 0)
-                mmu_drop_writes(c, host_page);
+                tlb_drop_writes(c, host_page);
         return settled(p, c->index, request);
 }
 
@@ -284,7 +284,7 @@ static int soft_set_time(Partition *partition, uint64_t nsec) {
         return 0;
 }
 
-/* Whoever enters the guest again has no write translations: each first write to a page comes by mmu.c. */
+/* Whoever enters the guest again has no write translations: each first write to a page comes by access.c. */
 static int soft_dirty_start(Partition *partition) {
         return guest_mem_dirty_start(((SoftPartition *) partition)->mem);
 }

@@ -39,7 +39,7 @@ void cpu_set_flags(SoftCpu *c, uint32_t flags, uint32_t mask) {
                 (v & FLAG_ZF ? AF_ZF : 0) | (v & FLAG_SF ? AF_SF : 0) | (v & FLAG_OF ? AF_OF : 0);
         if (unlikely((v ^ c->flags) & FLAG_AC & mask)) {
                 c->flags = v & ~(FLAGS_ARITH | FLAG_FIXED);
-                mmu_role_changed(c);
+                tlb_role_changed(c);
                 return;
         }
         c->flags = v & ~(FLAGS_ARITH | FLAG_FIXED);
@@ -61,7 +61,7 @@ void cpu_mode_changed(SoftCpu *c) {
         for (unsigned i = 0; i < N_SEGS; i++)
                 c->seg_base_effective[i] =
                         mode == MODE_64 && i != SEG_FS && i != SEG_GS ? 0 : c->seg[i].base;
-        mmu_role_changed(c);
+        tlb_role_changed(c);
         c->jump_mode = mode | (c->cpl == 3 ? JUMP_USER : 0);
 }
 
@@ -311,11 +311,11 @@ static bool service(SoftCpu *c) {
                 if (what & ATTENTION_FLUSH) {
                         uint32_t request = atomic_load(&c->partition->flush_request);
 
-                        mmu_drop_writes(c, NULL);
+                        tlb_drop_writes(c, NULL);
                         atomic_store(&c->partition->flush_done[c->index], request);
                 }
                 if (what & ATTENTION_FLUSH_ALL)
-                        mmu_flush_all(c);
+                        tlb_flush_all(c);
                 if (what & ATTENTION_TIMER)
                         lapic_timer_poll(c->lapic, soft_time_nsec(c->partition));
                 take_signals(c, what);
@@ -620,5 +620,5 @@ void soft_cpu_reset(SoftCpu *c, bool init) {
                                     : ACTIVITY_WAIT_FOR_INIT;
         lapic_reset(c->lapic, c->index == 0, init);
         cpu_mode_changed(c);
-        mmu_flush_all(c);
+        tlb_flush_all(c);
 }

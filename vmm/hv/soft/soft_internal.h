@@ -37,6 +37,14 @@ struct SoftPartition {
         uint64_t paused_at_nsec;
 };
 
+/* The processor itself changes the page of RAM at @pa. */
+static inline void ram_note_dirty(const SoftCpu *c, uint64_t pa) {
+        const GuestMem *mem = c->partition->mem;
+
+        if (unlikely(guest_mem_dirty_on(mem)))
+                guest_mem_dirty_mark(mem, pa, 1);
+}
+
 unsigned soft_n_cpus(const SoftPartition *p);
 SoftCpu *soft_cpu(SoftPartition *p, unsigned index);
 uint64_t soft_time_nsec(SoftPartition *p);

@@ -98,7 +98,7 @@ static void set_system(SoftCpu *c, const VcpuSystemRegisters *s) {
         c->cpl = (uint8_t) (c->cr0 & CR0_PE ? SEG_ATTR_DPL(c->seg[SEG_SS].attr) : 0);
         lapic_set_tpr(c->lapic, s->cr8 << 4);
         cpu_mode_changed(c);
-        mmu_flush_all(c);
+        tlb_flush_all(c);
 }
 
 static void get_xsave(SoftCpu *c, VcpuXsave *x) {

@@ -159,7 +159,7 @@ static void load_segments(SoftCpu *c, const uint16_t selectors[N_SEGS], unsigned
 static void load_task(SoftCpu *c, const TaskState *s, bool is32, unsigned ext) {
         if (is32 && (c->cr0 & CR0_PG)) {
                 c->cr3 = s->cr3;
-                mmu_flush_nonglobal(c);
+                tlb_flush_nonglobal(c);
         }
         for (unsigned i = 0; i < ELEMENTSOF(s->regs); i++)
                 c->r[i] = s->regs[i] | (is32 ? 0 : UPPER_OF_16BIT);

@@ -89,7 +89,7 @@ static inline void protected_mode(SoftGuest *g, unsigned cpl) {
         c->ldtr = (Segment){0};
         c->r[RSP] = cpl ? STACK3 : STACK0;
         cpu_mode_changed(c);
-        mmu_flush_all(c);
+        tlb_flush_all(c);
 }
 
 static inline int legacy_setup(void **state) {

@@ -164,7 +164,7 @@ static void test_new_mapping_of_the_page_runs_the_new_code(void **state) {
         assert_int_equal(run(g, CODE).r[RAX], 1);
         soft_guest_map(g, CODE, CODE_GPA + 0x1000, SOFT_MAP_USER);
         assert_int_equal(run(g, CODE).r[RAX], 1); /* still translated */
-        mmu_flush_page(g->cpu, CODE);
+        tlb_flush_page(g->cpu, CODE);
         assert_int_equal(run(g, CODE).r[RAX], 2);
 }
 

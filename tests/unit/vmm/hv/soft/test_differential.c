@@ -663,7 +663,7 @@ static void one_case(Differ *d, unsigned form) {
         random_data(d);
         random_instruction(d);
         if (one_in(d, 64))
-                mmu_flush_all(d->guest.cpu);
+                tlb_flush_all(d->guest.cpu);
         d->guest.cpu->native_heat = one_in(d, 2) ? 1 : NATIVE_HEAT_NEVER;
         if (d->len > 15)
                 return;

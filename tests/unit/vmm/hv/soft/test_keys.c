@@ -41,7 +41,7 @@ static uint8_t *entry_of(SoftGuest *g, uint64_t va) {
 
 static void set_key(SoftGuest *g, uint64_t va, uint64_t key) {
         le64_store(entry_of(g, va), le64_load(entry_of(g, va)) | key << 59);
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
 }
 
 static int setup(void **state) {
@@ -81,7 +81,7 @@ static uint32_t access(SoftGuest *g, uint64_t va, unsigned kind, unsigned cpl) {
                 uint64_t phys;
                 bool global;
 
-                (void) mmu_fetch_page(c, va, &phys, &global);
+                (void) tlb_fetch_page(c, va, &phys, &global);
         } else if (kind == ACCESS_WRITE) {
                 mem_write8(c, NULL, va, 0x5a);
         } else {
@@ -113,7 +113,7 @@ static void test_write_disable_holds_for_the_supervisor_with_wp_only(void **stat
         assert_int_equal(access(g, USER_VA, ACCESS_WRITE, 0), PRESENT | WRITE | BY_KEY);
         g->cpu->cr0 &= ~(uint64_t) CR0_WP;
         assert_int_equal(access(g, USER_VA, ACCESS_WRITE, 0), NO_FAULT);
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         assert_int_equal(access(g, USER_VA, ACCESS_WRITE, 3), PRESENT | WRITE | USER | BY_KEY);
 }
 
@@ -139,12 +139,12 @@ static void test_the_fault_tells_of_the_key_beside_other_causes(void **state) {
 
         keys_set_user(g->cpu, AD);
         le64_store(entry_of(g, USER_VA), le64_load(entry_of(g, USER_VA)) & ~UINT64_C(2));
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         assert_int_equal(access(g, USER_VA, ACCESS_WRITE, 3), PRESENT | WRITE | USER | BY_KEY);
         keys_set_user(g->cpu, 0);
         assert_int_equal(access(g, USER_VA, ACCESS_WRITE, 3), PRESENT | WRITE | USER);
         le64_store(entry_of(g, USER_VA), le64_load(entry_of(g, USER_VA)) & ~UINT64_C(1));
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         keys_set_user(g->cpu, AD);
         assert_int_equal(access(g, USER_VA, ACCESS_WRITE, 3), WRITE | USER);
 }
@@ -155,11 +155,11 @@ static void test_keys_mean_nothing_while_they_are_off(void **state) {
         keys_set_user(g->cpu, UINT32_MAX);
         keys_set_supervisor(g->cpu, UINT32_MAX);
         g->cpu->cr4 &= ~(uint64_t) CR4_PKE;
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         assert_int_equal(access(g, USER_VA, ACCESS_WRITE, 3), NO_FAULT);
         assert_int_equal(access(g, SUPERVISOR_VA, ACCESS_READ, 0), PRESENT | BY_KEY);
         g->cpu->cr4 &= ~(uint64_t) CR4_PKS;
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         assert_int_equal(access(g, SUPERVISOR_VA, ACCESS_WRITE, 0), NO_FAULT);
 }
 
@@ -196,7 +196,7 @@ static void test_large_pages_have_keys(void **state) {
                         PAGE_MASK;
         le64_store(soft_guest_memory(g, table + (USER_VA >> 21 & 511) * 8),
                    UINT64_C(0x87) | (uint64_t) KEY << 59);
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         assert_int_equal(access(g, USER_VA, ACCESS_WRITE, 3), NO_FAULT);
         keys_set_user(g->cpu, AD);
         assert_int_equal(access(g, USER_VA, ACCESS_READ, 3), PRESENT | USER | BY_KEY);

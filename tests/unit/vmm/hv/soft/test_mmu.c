@@ -83,7 +83,7 @@ static uint32_t access(SoftGuest *g, uint64_t va, unsigned kind, unsigned cpl) {
                 return c->fault_code;
         }
         if (kind == ACCESS_EXEC)
-                (void) mmu_fetch_page(c, va, &phys, &global);
+                (void) tlb_fetch_page(c, va, &phys, &global);
         else if (kind == ACCESS_WRITE)
                 mem_write8(c, NULL, va, 0x5a);
         else
@@ -100,28 +100,28 @@ static void test_rights_are_those_of_all_levels_together(void **state) {
                 uint64_t was = entry(g, levels[i]);
 
                 set_entry(g, levels[i], was & ~UINT64_C(4));
-                mmu_flush_all(g->cpu);
+                tlb_flush_all(g->cpu);
                 assert_int_equal(access(g, VA, ACCESS_READ, 3), FAULT_PRESENT | FAULT_USER);
                 assert_int_equal(access(g, VA, ACCESS_READ, 0), NO_FAULT);
 
                 set_entry(g, levels[i], was & ~UINT64_C(2));
-                mmu_flush_all(g->cpu);
+                tlb_flush_all(g->cpu);
                 assert_int_equal(access(g, VA, ACCESS_WRITE, 3),
                                  FAULT_PRESENT | FAULT_WRITE | FAULT_USER);
                 assert_int_equal(access(g, VA, ACCESS_READ, 3), NO_FAULT);
 
                 set_entry(g, levels[i], was | NX);
-                mmu_flush_all(g->cpu);
+                tlb_flush_all(g->cpu);
                 assert_int_equal(access(g, VA, ACCESS_EXEC, 3),
                                  FAULT_PRESENT | FAULT_USER | FAULT_FETCH);
                 assert_int_equal(access(g, VA, ACCESS_READ, 3), NO_FAULT);
 
                 set_entry(g, levels[i], was & ~UINT64_C(1));
-                mmu_flush_all(g->cpu);
+                tlb_flush_all(g->cpu);
                 assert_int_equal(access(g, VA + 5, ACCESS_WRITE, 3), FAULT_WRITE | FAULT_USER);
                 assert_int_equal(g->cpu->cr2, VA + 5);
                 set_entry(g, levels[i], was);
-                mmu_flush_all(g->cpu);
+                tlb_flush_all(g->cpu);
                 assert_int_equal(access(g, VA, ACCESS_WRITE, 3), NO_FAULT);
         }
 }
@@ -189,7 +189,7 @@ static void test_large_page_maps_two_megabytes(void **state) {
         assert_int_equal(*soft_guest_memory(g, GPA + 0x123), 0x5a);
         assert_int_equal(entry(g, t.pde) & (ACCESSED | DIRTY), ACCESSED | DIRTY);
         set_entry(g, t.pde, LARGE | 7 | 0x2000); /* below the page's size */
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         assert_int_equal(access(g, VA, ACCESS_READ, 3),
                          FAULT_PRESENT | FAULT_RESERVED | FAULT_USER);
 }
@@ -207,7 +207,7 @@ static void test_gigabyte_page_is_reserved_unless_offered(void **state) {
         assert_int_equal(access(g, VA + GPA + 0x123, ACCESS_WRITE, 3), NO_FAULT);
         assert_int_equal(*soft_guest_memory(g, GPA + 0x123), 0x5a);
         set_entry(g, t.pdpte, LARGE | 7 | 0x2000);
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         assert_int_equal(access(g, VA, ACCESS_READ, 3),
                          FAULT_PRESENT | FAULT_RESERVED | FAULT_USER);
 }
@@ -220,7 +220,7 @@ static void test_one_flush_is_for_a_whole_gigabyte_page(void **state) {
         set_entry(g, t.pdpte, LARGE | 7);
         assert_int_equal(access(g, VA + GPA, ACCESS_READ, 3), NO_FAULT);
         set_entry(g, t.pdpte, 0);
-        mmu_flush_page(g->cpu, VA + 0x20000000);
+        tlb_flush_page(g->cpu, VA + 0x20000000);
         assert_int_equal(access(g, VA + GPA, ACCESS_READ, 3), FAULT_USER);
 }
 
@@ -230,14 +230,14 @@ static void test_smep_keeps_the_supervisor_from_executing_user_pages(void **stat
 
         assert_int_equal(access(g, VA, ACCESS_EXEC, 0), NO_FAULT);
         g->cpu->cr4 |= CR4_SMEP;
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         assert_int_equal(access(g, VA, ACCESS_EXEC, 0), FAULT_PRESENT | FAULT_FETCH);
         assert_int_equal(access(g, VA, ACCESS_EXEC, 3), NO_FAULT);
         assert_int_equal(access(g, VA, ACCESS_READ, 0), NO_FAULT);
         g->cpu->efer &= ~(uint64_t) EFER_NX; /* the code still says that it was a fetch */
         assert_int_equal(access(g, VA, ACCESS_EXEC, 0), FAULT_PRESENT | FAULT_FETCH);
         set_entry(g, t.pte, GPA | 3);
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         assert_int_equal(access(g, VA, ACCESS_EXEC, 0), NO_FAULT);
 }
 
@@ -246,14 +246,14 @@ static void test_smap_keeps_the_supervisor_from_user_data_unless_ac_is_set(void 
         SoftCpu *c = g->cpu;
 
         c->cr4 |= CR4_SMAP;
-        mmu_flush_all(c);
+        tlb_flush_all(c);
         assert_int_equal(access(g, VA, ACCESS_WRITE, 3), NO_FAULT);
         assert_int_equal(access(g, VA, ACCESS_READ, 0), FAULT_PRESENT);
         assert_int_equal(access(g, VA, ACCESS_WRITE, 0), FAULT_PRESENT | FAULT_WRITE);
         assert_int_equal(access(g, VA, ACCESS_EXEC, 0), NO_FAULT);
         cpu_set_flags(c, FLAG_AC, FLAG_AC);
         assert_int_equal(access(g, VA, ACCESS_WRITE, 0), NO_FAULT);
-        mmu_flush_page(c, VA); /* reaches what was filled under AC, too */
+        tlb_flush_page(c, VA); /* reaches what was filled under AC, too */
         cpu_set_flags(c, 0, FLAG_AC);
         assert_int_equal(access(g, VA, ACCESS_READ, 0), FAULT_PRESENT);
 }
@@ -265,7 +265,7 @@ static void test_smap_holds_for_implicit_accesses_whatever_ac_says(void **state)
         c->cr4 |= CR4_SMAP;
         cpu_set_flags(c, FLAG_AC, FLAG_AC);
         cpu_mode_changed(c);
-        mmu_flush_all(c);
+        tlb_flush_all(c);
         if (setjmp(c->on_fault) == 0) {
                 (void) mem_read_system(c, NULL, VA, 8);
                 fail();
@@ -300,10 +300,10 @@ static void test_translations_last_until_they_are_flushed(void **state) {
         assert_int_equal(mem_read8(c, NULL, VA), 1);
         set_entry(g, t.pte, OTHER_GPA | 7);
         assert_int_equal(mem_read8(c, NULL, VA), 1);
-        mmu_flush_page(c, VA + 0xfff);
+        tlb_flush_page(c, VA + 0xfff);
         assert_int_equal(mem_read8(c, NULL, VA), 2);
         set_entry(g, t.pte, GPA | 7);
-        mmu_flush_nonglobal(c);
+        tlb_flush_nonglobal(c);
         assert_int_equal(mem_read8(c, NULL, VA), 1);
 }
 
@@ -317,15 +317,15 @@ static void test_global_translation_survives_a_new_address_space(void **state) {
         set_entry(g, t.pte, GPA | GLOBAL | 7);
         assert_int_equal(mem_read8(c, NULL, VA), 1);
         set_entry(g, t.pte, OTHER_GPA | GLOBAL | 7);
-        mmu_flush_nonglobal(c);
+        tlb_flush_nonglobal(c);
         assert_int_equal(mem_read8(c, NULL, VA), 1);
-        mmu_flush_all(c);
+        tlb_flush_all(c);
         assert_int_equal(mem_read8(c, NULL, VA), 2);
         c->cr4 &= ~(uint64_t) CR4_PGE; /* without PGE the bit means nothing */
-        mmu_flush_all(c);
+        tlb_flush_all(c);
         assert_int_equal(mem_read8(c, NULL, VA), 2);
         set_entry(g, t.pte, GPA | GLOBAL | 7);
-        mmu_flush_nonglobal(c);
+        tlb_flush_nonglobal(c);
         assert_int_equal(mem_read8(c, NULL, VA), 1);
 }
 
@@ -369,7 +369,7 @@ static void legacy(SoftGuest *g, uint64_t cr4) {
         c->cr3 = 0x30000;
         c->seg[SEG_CS].attr = 0xc09b;
         cpu_mode_changed(c);
-        mmu_flush_all(c);
+        tlb_flush_all(c);
 }
 
 static void test_two_level_tables_have_four_byte_entries(void **state) {
@@ -384,7 +384,7 @@ static void test_two_level_tables_have_four_byte_entries(void **state) {
         assert_int_equal(access(g, VA, ACCESS_EXEC, 3), NO_FAULT);
         assert_int_equal(le32_load(soft_guest_memory(g, pte)), GPA | 5 | ACCESSED);
         le32_store(soft_guest_memory(g, pde), 0x87); /* 4 MiB */
-        mmu_flush_all(g->cpu);
+        tlb_flush_all(g->cpu);
         assert_int_equal(access(g, VA + GPA + 7, ACCESS_WRITE, 3), NO_FAULT);
         assert_int_equal(*soft_guest_memory(g, GPA + 7), 0x5a);
         assert_int_equal(le32_load(soft_guest_memory(g, pde)), 0x87 | ACCESSED | DIRTY);

@@ -351,7 +351,7 @@ static void test_nothing_is_fetched_behind_the_code_segment(void **state) {
                            i << 12 == end ? 0 : i << 12 | 3);
         c->cr3 = tables;
         c->cr0 |= CR0_PG;
-        mmu_flush_all(c);
+        tlb_flush_all(c);
         assert_int_equal(legacy_run(g, end - 1, end - 1, "\x89", 1), EXC_PF);
         assert_int_equal(c->cr2, end);
         c->seg[SEG_CS].limit = end - 1;
