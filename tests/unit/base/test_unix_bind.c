@@ -79,9 +79,9 @@ static void test_a_socket_in_use_stays(void **state) {
         assert_int_equal(unix_bind(first, &place->address), 0);
         assert_int_equal(listen(first, 1), 0);
         assert_int_equal(unix_bind(second, &place->address), -EADDRINUSE);
-        assert_int_equal(connect(client, (const struct sockaddr *) &place->address,
-                                 sizeof(place->address)),
-                         0);
+        assert_int_equal(
+                connect(client, (const struct sockaddr *) &place->address, sizeof(place->address)),
+                0);
 }
 
 static void test_a_file_that_is_no_socket_stays(void **state) {
