@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
 #include "dbus/client/errors.h"
@@ -141,11 +142,19 @@ static int on_died(sd_bus_message *message, void *userdata, sd_bus_error *ret_er
         return r < 0 ? console_finish(session->console) : 0;
 }
 
+/* Of vm@.service: what is ordered behind the unit finds a VM that runs, and a start that failed is the unit's failure. */
+static void tell_unit(const RunSession *session) {
+        (void) sd_notifyf(/* unset_environment= */ 0,
+                          "READY=1\nSTATUS=VM \"%s\" runs, CID %" PRIu64, session->vm->name,
+                          session->vm->cid);
+}
+
 static int on_started(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *error = sd_bus_message_get_error(reply);
         RunSession *session = userdata;
 
         if (!error) {
+                tell_unit(session);
                 if (!session->record)
                         say(session, "VM \"%s\" runs", session->vm->name);
                 return 0;
@@ -180,6 +189,9 @@ static int on_found_again(sd_bus_message *reply, void *userdata, sd_bus_error *r
         if (error)
                 return 0; /* it left again */
         r = sd_bus_message_read(reply, "v", "s", &state);
+        if (r >= 0 && str_eq(state, "running"))
+                tell_unit(
+                        session); /* the answer to Start went to the grave with the service before */
         if (r < 0 || !str_eq(state, "not-started"))
                 return 0;
         /* The call to start it may have been lost; if it was not, this one is refused. */
