@@ -17,7 +17,8 @@
 #define INSTANCE_ID_BYTES 64u
 
 /* Kinds of device that a config can ask for or that every VM has. */
-static const char *const devices[] = {"disk", "console", "log", "rng", NULL};
+static const char *const devices[] = {"disk",    "network", "console", "log", "vsock",
+                                      "balloon", "share",   "pci",     "rng", NULL};
 
 /* bus_identify() - who sent @message. Return: 0; negative errno, which was logged. */
 int bus_identify(BusService *service, sd_bus_message *message, Caller *ret) {

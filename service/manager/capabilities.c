@@ -141,11 +141,24 @@ static int start_probe(Capabilities *caps) {
         return process_spawn(caps->event, &spec, on_probe_ended, caps, &caps->process);
 }
 
+static void set_not_executable(Capabilities *caps, int r) {
+        char reason[sizeof(caps->found[0].reason)];
+
+        (void) snprintf(reason, sizeof(reason), "execute %.128s: %s", caps->vmm_path, strerror(-r));
+        set_all_unavailable(caps, reason);
+}
+
 /* A crosvm has no verb for it, and only its own guests tell whether a /dev/kvm is any good. */
 static void look_for_crosvm(Capabilities *caps) {
         HypervisorProbe *kvm = &caps->found[probe_index(VMM_HYPERVISOR_KVM)];
-        const int r = access(KVM_DEVICE, R_OK | W_OK) < 0 ? -errno : 0;
+        int r = access(caps->vmm_path, X_OK) < 0 ? -errno : 0;
 
+        if (r < 0) {
+                set_not_executable(caps, r);
+                finish(caps);
+                return;
+        }
+        r = access(KVM_DEVICE, R_OK | W_OK) < 0 ? -errno : 0;
         set_all_unavailable(caps, "the VMM is a crosvm, which has no software processor");
         kvm->available = r == 0;
         (void) snprintf(kvm->reason, sizeof(kvm->reason), KVM_DEVICE "%s%s",
@@ -161,7 +174,6 @@ static void look_for_crosvm(Capabilities *caps) {
  * executed.
  */
 void capabilities_probe_again(Capabilities *caps) {
-        char reason[sizeof(caps->found[0].reason)];
         int r;
 
         if (caps->process)
@@ -173,9 +185,7 @@ void capabilities_probe_again(Capabilities *caps) {
         set_all_unavailable(caps, "the VMM has no such hypervisor");
         r = start_probe(caps);
         if (r < 0) {
-                (void) snprintf(reason, sizeof(reason), "execute %.128s: %s", caps->vmm_path,
-                                strerror(-r));
-                set_all_unavailable(caps, reason);
+                set_not_executable(caps, r);
                 finish(caps);
         }
 }
