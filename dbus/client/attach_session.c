@@ -213,6 +213,11 @@ static void on_output_closed(void *userdata) {
         leave(userdata, EXIT_STATUS_OK);
 }
 
+static int on_reader_gone(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        leave(userdata, EXIT_STATUS_OK);
+        return 0;
+}
+
 static void on_drained(void *userdata) {
 }
 
@@ -253,6 +258,8 @@ static int begin(Attachment *a) {
                 r = sd_event_new(&a->event);
         if (r >= 0)
                 r = session_watch_signals(a->event, on_signal, a);
+        if (r >= 0)
+                r = session_watch_reader(a->event, on_reader_gone, a);
         if (r >= 0)
                 r = watch_bus(a);
         if (r < 0 && !a->reterr->message)

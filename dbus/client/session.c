@@ -36,6 +36,34 @@ int session_watch_signals(sd_event *event, sd_event_signal_handler_t handler, vo
         return 0;
 }
 
+/**
+ * session_watch_reader() - have the loop tell when nobody reads standard output any more
+ *
+ * A guest may be silent for days, and only the next write would tell: vivctl events | head should not wait for it. Files
+ * have no reader. Return: 0 or negative errno.
+ */
+int session_watch_reader(sd_event *event, sd_event_io_handler_t handler, void *userdata) {
+        /* A number of its own: the loop may wait for room in standard output, too. */
+        _cleanup_(fd_closep) int fd = fd_dup_cloexec(STDOUT_FILENO);
+        sd_event_source *source;
+        int r;
+
+        if (fd < 0)
+                return fd == -EBADF ? 0 : fd;
+        r = sd_event_add_io(event, &source, fd, /* events= */ 0, handler, userdata);
+        if (r == -EPERM)
+                return 0; /* what epoll refuses is a file */
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_floating(source, true);
+        if (r >= 0)
+                r = sd_event_source_set_io_fd_own(source, true);
+        if (r >= 0)
+                fd = -EBADF;
+        (void) sd_event_source_unref(source);
+        return r < 0 ? r : 0;
+}
+
 /** session_say() - a line on standard error; the terminal's own output processing is on even in raw mode */
 void session_say(Console *console, const char *format, ...) {
         _cleanup_(strbuf_deinit) StrBuf line = {0};

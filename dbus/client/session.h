@@ -9,4 +9,5 @@
 #include "dbus/client/console.h"
 
 int session_watch_signals(sd_event *event, sd_event_signal_handler_t handler, void *userdata);
+int session_watch_reader(sd_event *event, sd_event_io_handler_t handler, void *userdata);
 void session_say(Console *console, const char *format, ...) _printf_(2, 3);

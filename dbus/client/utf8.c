@@ -92,3 +92,17 @@ size_t utf8_columns(const char *text) {
                 n += ((unsigned char) *text & 0xc0) != 0x80;
         return n;
 }
+
+/** utf8_append_cut() - append valid @text, of each line no more than @columns code points */
+void utf8_append_cut(StrBuf *buf, const char *text, size_t columns) {
+        size_t column = 0;
+
+        for (; *text; text++) {
+                if (*text == '\n')
+                        column = 0;
+                else
+                        column += ((unsigned char) *text & 0xc0) != 0x80;
+                if (column <= columns)
+                        strbuf_append_bytes(buf, text, 1);
+        }
+}

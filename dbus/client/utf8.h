@@ -10,4 +10,5 @@
 size_t utf8_sequence_len(const unsigned char *bytes, size_t len);
 void utf8_append_valid(StrBuf *buf, const void *bytes, size_t len);
 void utf8_append_printable(StrBuf *buf, const char *text);
+void utf8_append_cut(StrBuf *buf, const char *text, size_t columns);
 size_t utf8_columns(const char *text);

@@ -175,6 +175,12 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
         return sd_event_exit(events->event, EXIT_STATUS_INTERRUPTED);
 }
 
+static int on_reader_gone(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Events *events = userdata;
+
+        return sd_event_exit(events->event, EXIT_STATUS_OK);
+}
+
 /* What happens from now on is seen, so who is learnt of next missed nothing. */
 static int watch(Events *events) {
         sd_bus *bus = events->client->bus;
@@ -194,6 +200,8 @@ static int watch(Events *events) {
                                         on_disconnected, events);
         if (r >= 0)
                 r = session_watch_signals(events->event, on_signal, events);
+        if (r >= 0)
+                r = session_watch_reader(events->event, on_reader_gone, events);
         return r;
 }
 

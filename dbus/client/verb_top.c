@@ -12,6 +12,7 @@
 #include "dbus/client/session.h"
 #include "dbus/client/table.h"
 #include "dbus/client/usage.h"
+#include "dbus/client/utf8.h"
 #include "dbus/client/verbs.h"
 
 #define DELAY_SEC_MAX 3600u
@@ -78,21 +79,32 @@ static void add_totals(const UsageLook *look, StrBuf *out) {
                       format_bytes(vmm, vmm_bytes));
 }
 
-/* As many lines as the terminal shows, behind those of the head. */
-static size_t rows_that_fit(const Top *top) {
+/* What the screen shows of a table: a line that is wrapped would push the last ones off it. */
+typedef struct Room {
+        size_t rows; /* behind those of the head */
+        size_t columns;
+} Room;
+
+static Room room_of_screen(const Top *top) {
+        Room room = {.rows = SIZE_MAX, .columns = SIZE_MAX};
         struct winsize size;
 
-        if (!top->live || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 6)
-                return SIZE_MAX;
-        return size.ws_row - 5u;
+        if (!top->live || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+                return room;
+        if (size.ws_row >= 6)
+                room.rows = size.ws_row - 5u;
+        if (size.ws_col > 0)
+                room.columns = size.ws_col;
+        return room;
 }
 
 static int print_table(const Top *top, const UsageLook *look) {
         static const TableColumn columns[] = {{"NAME", false}, {"VCPUS", true}, {"%CPU", true},
                                               {"TIME", true},  {"GUEST", true}, {"OF", true},
                                               {"VMM", true},   {"UP", true}};
-        size_t n = MIN(look->n, rows_that_fit(top));
-        _cleanup_(strbuf_deinit) StrBuf text = {0};
+        const Room room = room_of_screen(top);
+        size_t n = MIN(look->n, room.rows);
+        _cleanup_(strbuf_deinit) StrBuf text = {0}, screen = {0};
         _cleanup_(table_deinit) Table table;
         int r = 0;
 
@@ -101,14 +113,17 @@ static int print_table(const Top *top, const UsageLook *look) {
                 r = add_row(&look->rows[i], &table);
         if (r < 0)
                 return r;
-        strbuf_append(&text, top->live ? CLEAR : top->first ? "" : "\n");
         if (top->client->legend)
                 add_totals(look, &text);
         if (top->live)
                 strbuf_append(&text, KEYS_HELP "\n\n");
         if (look->n > 0)
                 table_print(&table, top->client->legend, &text);
-        return client_print_text(&text);
+        if (text.failed)
+                return -ENOMEM;
+        strbuf_append(&screen, top->live ? CLEAR : top->first ? "" : "\n");
+        utf8_append_cut(&screen, text.data ? text.data : "", room.columns);
+        return client_print_text(&screen);
 }
 
 static int print_json(const Top *top, const UsageLook *look) {
@@ -186,11 +201,18 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
         return 0;
 }
 
+static int on_reader_gone(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        leave(userdata, EXIT_STATUS_OK);
+        return 0;
+}
+
 static int run(Top *top) {
         int r = sd_event_new(&top->event);
 
         if (r >= 0)
                 r = session_watch_signals(top->event, on_signal, top);
+        if (r >= 0)
+                r = session_watch_reader(top->event, on_reader_gone, top);
         if (r >= 0 && top->live)
                 r = terminal_enter_raw(&top->terminal, STDIN_FILENO);
         if (r >= 0 && top->live)

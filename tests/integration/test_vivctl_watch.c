@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "tests/integration/bus_host.h"
 #include "tests/integration/vivctl_process.h"
 
@@ -97,6 +99,21 @@ static void test_events_are_told_in_their_order(void **state) {
         stop_events(&vivctl);
 }
 
+static void test_events_end_with_their_reader_though_nothing_happens(void **state) {
+        _cleanup_(strbuf_deinit) StrBuf out = {0};
+        Vivctl vivctl = start_events(state, &out, (const char *const[]){"events", "probe", NULL});
+        struct pollfd p = {.fd = vivctl.err, .events = POLLIN};
+        char byte;
+        int status;
+
+        (void) fd_close(vivctl.out);
+        assert_int_equal(poll(&p, 1, HOST_TIMEOUT_USEC / 1000), 1);
+        assert_int_equal(read(vivctl.err, &byte, 1), 0);
+        assert_int_equal(waitpid(vivctl.pid, &status, 0), vivctl.pid);
+        assert_int_equal(status, 0);
+        (void) fd_close(vivctl.err);
+}
+
 static void test_events_can_be_json_lines_of_chosen_vms(void **state) {
         _cleanup_(strbuf_deinit) StrBuf out = {0};
         Vivctl vivctl = start_events(
@@ -151,6 +168,7 @@ static void test_top_shows_what_runs(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_events_are_told_in_their_order),
+                TEST(test_events_end_with_their_reader_though_nothing_happens),
                 TEST(test_events_can_be_json_lines_of_chosen_vms),
                 TEST(test_top_shows_what_runs),
         };

@@ -58,6 +58,16 @@ static void test_columns_count_characters_not_bytes(void **state) {
         assert_int_equal(utf8_columns("a\xc3\xa4\xe2\x82\xac"), 3);
 }
 
+static void test_lines_are_cut_at_a_screens_width(void **state) {
+        _cleanup_(strbuf_deinit) StrBuf out = {0}, whole = {0};
+        static const char text[] = "a\xc3\xa4\xe2\x82\xac!\n\nab\nabc";
+
+        utf8_append_cut(&out, text, 2);
+        assert_string_equal(out.data, "a\xc3\xa4\n\nab\nab");
+        utf8_append_cut(&whole, text, SIZE_MAX);
+        assert_string_equal(whole.data, text);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_valid_text_is_kept),
@@ -65,6 +75,7 @@ int main(void) {
                 cmocka_unit_test(test_nul_is_no_text),
                 cmocka_unit_test(test_nothing_that_moves_a_cursor_is_printed),
                 cmocka_unit_test(test_columns_count_characters_not_bytes),
+                cmocka_unit_test(test_lines_are_cut_at_a_screens_width),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
