@@ -11,6 +11,13 @@
 /* Of a tail of 4 KiB so many lines are shown to people; JSON has it all. */
 #define TAIL_LINES_MAX 10u
 
+/* The VMM's status is that of a guest that powered off, where it was the service who had it leave. */
+static bool vmm_was_told(const Value *record) {
+        const char *step = value_get_string(record, "stop-step");
+
+        return str_eq(step, "vmm-stop") || str_eq(step, "sigterm");
+}
+
 /**
  * record_headline() - append "SHUTDOWN after 9.81 s: the guest powered off"
  * @record: as in the Died signal
@@ -24,7 +31,10 @@ void record_headline(const Value *record, StrBuf *out) {
         if (run_time > 0)
                 strbuf_printf(out, " after %s", format_timespan(span, run_time));
         if (known)
-                strbuf_printf(out, ": %s", known->meaning);
+                strbuf_printf(out, ": %s",
+                              known->code == DEATH_REASON_SHUTDOWN && vmm_was_told(record)
+                                      ? "its VMM was told to stop"
+                                      : known->meaning);
 }
 
 static int describe_exit(const Value *record, Block *block) {

@@ -41,6 +41,23 @@ static void test_the_headline_names_reason_time_and_meaning(void **state) {
         assert_string_equal(out.data, "SHUTDOWN after 9.81 s: the guest powered off");
 }
 
+static void test_a_vmm_that_was_told_to_stop_is_not_a_guest_that_powered_off(void **state) {
+        static const struct {
+                const char *step, *headline;
+        } cases[] = {{"power-button", "SHUTDOWN: the guest powered off"},
+                     {"vmm-stop", "SHUTDOWN: its VMM was told to stop"},
+                     {"sigterm", "SHUTDOWN: its VMM was told to stop"}};
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(value_freep) Value *record = new_record("SHUTDOWN", 3);
+                _cleanup_(strbuf_deinit) StrBuf out = {0};
+
+                assert_int_equal(value_add_string(record, "stop-step", cases[i].step), 0);
+                record_headline(record, &out);
+                assert_string_equal(out.data, cases[i].headline);
+        }
+}
+
 static void test_a_reason_this_version_does_not_know_is_still_named(void **state) {
         _cleanup_(value_freep) Value *record = new_record("NEW\x1bREASON", 999);
         _cleanup_(strbuf_deinit) StrBuf out = {0};
@@ -136,6 +153,7 @@ static void test_only_the_last_lines_of_a_tail_are_shown(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_headline_names_reason_time_and_meaning),
+                cmocka_unit_test(test_a_vmm_that_was_told_to_stop_is_not_a_guest_that_powered_off),
                 cmocka_unit_test(test_a_reason_this_version_does_not_know_is_still_named),
                 cmocka_unit_test(test_what_applies_is_described_and_nothing_else),
                 cmocka_unit_test(test_a_signal_goes_before_an_exit_status),
