@@ -24,6 +24,9 @@ typedef enum JsonMode {
         JSON_PRETTY,
 } JsonMode;
 
+/* The command line is wrong; vivctl exits with EXIT_STATUS_USAGE. No errno, so that no call's failure is taken for it. */
+#define CLIENT_E_USAGE (-5000)
+
 struct Client {
         BusKind bus_kind;
         const char *bus_target; /* borrowed from argv; NULL unless the kind says otherwise */

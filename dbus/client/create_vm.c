@@ -25,7 +25,7 @@ static int append_boot_timeout(const Args *args, sd_bus_message *call, TextError
         if (!text)
                 return 0;
         if (parse_u32(text, &sec) < 0 || sec > BOOT_TIMEOUT_SEC_MAX)
-                return text_error_set(reterr, -EINVAL,
+                return text_error_set(reterr, CLIENT_E_USAGE,
                                       "--boot-timeout: expected 0 to %u seconds, not \"%s\"",
                                       BOOT_TIMEOUT_SEC_MAX, text);
         return sd_bus_message_append(call, "{sv}", "boot-timeout-usec", "t",
@@ -90,6 +90,8 @@ int create_vm(Client *client, const Args *args, const VmRequest *request, const 
         r = vm_request_append(request, call);
         if (r >= 0)
                 r = append_options(args, console, detach, call, reterr);
+        if (r == CLIENT_E_USAGE)
+                return r;
         if (r >= 0)
                 r = client_send(client, call, &reply, &error);
         if (r >= 0)

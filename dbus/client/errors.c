@@ -10,11 +10,15 @@
 
 #define DBUS_ERROR(name) "org.freedesktop.DBus.Error." name
 
+#define CANNOT "cannot "
+#define NO_RIGHT_HINT                                                                              \
+        "Run vivctl as root, ask the administrator to add you to the group vivarium, or have "     \
+        "VMs of your own with: vivctl --user"
+
 /* What a user can do about an error of the service; the message itself comes from there. */
 static const struct {
         const char *name, *hint;
 } hints[] = {
-        {VIVARIUM_ERROR_INVALID_CONFIG, "Keys and values are described in vm-config(5)."},
         {VIVARIUM_ERROR_NO_SUCH_VM, "See what there is with: vivctl list"},
         {VIVARIUM_ERROR_ALREADY_STARTED,
          "A VM is started once; make another one with: vivctl create"},
@@ -29,10 +33,8 @@ static const struct {
          "Choose another name with --name, or remove the old VM with: vivctl kill NAME, "
          "vivctl release NAME"},
         {VIVARIUM_ERROR_DEVICE_TAKEN, "See which are free with: vivctl devices"},
-        {DBUS_ERROR("AccessDenied"),
-         "Run vivctl as root, or ask the administrator for the right to manage VMs."},
-        {DBUS_ERROR("InteractiveAuthorizationRequired"),
-         "Run vivctl as root, or ask the administrator for the right to manage VMs."},
+        {DBUS_ERROR("AccessDenied"), NO_RIGHT_HINT},
+        {DBUS_ERROR("InteractiveAuthorizationRequired"), NO_RIGHT_HINT},
         {DBUS_ERROR("NoReply"), "Look at the service's log with: journalctl -u vivariumd"},
         {DBUS_ERROR("UnknownObject"), "See what there is with: vivctl list"},
         {DBUS_ERROR("UnknownMethod"),
@@ -113,6 +115,36 @@ int client_connect_error(const Client *client, int r, TextError *reterr) {
         return r;
 }
 
+/*
+ * What stands before the service's sentence. Most of those begin with what was tried and on which VM, as ours do, which
+ * must say it where no answer came; once is enough.
+ */
+static const char *lead(const char *act, const char *message) {
+        const char *tried = act + strlen(CANNOT);
+
+        if (strncmp(act, CANNOT, strlen(CANNOT)) != 0 ||
+            strncmp(message, tried, strlen(tried)) != 0)
+                return act;
+        return strchr(" :", message[strlen(tried)]) ? NULL : act;
+}
+
+/**
+ * client_told_error() - what the service said of a call that failed, with advice of the caller's
+ * @error: set
+ * @act:   as for client_call_error()
+ * @hint:  what to do next, or NULL
+ *
+ * Return: @r, with act, cause and advice in @reterr.
+ */
+int client_told_error(const sd_bus_error *error, int r, const char *act, const char *hint,
+                      TextError *reterr) {
+        const char *message = error->message ? error->message : error->name;
+        const char *before = lead(act, message);
+
+        return text_error_set(reterr, r, "%s%s%s%s%s", before ? before : CANNOT, before ? ": " : "",
+                              message, hint ? "\n" : "", hint ? hint : "");
+}
+
 /**
  * client_call_error() - why a call failed
  * @error: as the bus or the service gave it; may be unset
@@ -123,6 +155,8 @@ int client_connect_error(const Client *client, int r, TextError *reterr) {
  */
 int client_call_error(const Client *client, const sd_bus_error *error, int r, const char *act,
                       TextError *reterr) {
+        const char *hint = NULL;
+
         /* The connection is made while the first call waits; ssh may have said more by itself. */
         if (r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE)
                 return client_connect_error(client, r, reterr);
@@ -130,11 +164,8 @@ int client_call_error(const Client *client, const sd_bus_error *error, int r, co
                 return text_error_set(reterr, r, "%s: %s", act, strerror(-r));
         if (service_is_absent(error))
                 return absent_error(client, error, r, reterr);
-        for (size_t i = 0; i < ELEMENTSOF(hints); i++)
+        for (size_t i = 0; i < ELEMENTSOF(hints) && !hint; i++)
                 if (sd_bus_error_has_name(error, hints[i].name))
-                        return text_error_set(reterr, r, "%s: %s\n%s", act,
-                                              error->message ? error->message : error->name,
-                                              hints[i].hint);
-        return text_error_set(reterr, r, "%s: %s", act,
-                              error->message ? error->message : error->name);
+                        hint = hints[i].hint;
+        return client_told_error(error, r, act, hint, reterr);
 }

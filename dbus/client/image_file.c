@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "dbus/client/client.h"
 
 #define COPY_BYTES (64u * 1024u)
 #define SIZE_MAX_BYTES (UINT64_C(1) << 60)
@@ -113,7 +114,7 @@ int image_file_grow(const ImageFile *image, uint64_t size, TextError *reterr) {
 /**
  * image_parse_size() - "4096", "64K", "10M", "8G", "1T"; units are powers of 1024
  *
- * Return: 0; -EINVAL with @reterr set.
+ * Return: 0; CLIENT_E_USAGE with @reterr set.
  */
 int image_parse_size(const char *text, uint64_t *ret, TextError *reterr) {
         static const char units[] = "KMGT";
@@ -123,7 +124,7 @@ int image_parse_size(const char *text, uint64_t *ret, TextError *reterr) {
         char copy[24];
 
         if (digits == 0 || digits >= sizeof(copy) || (digits < len && !unit))
-                return text_error_set(reterr, -EINVAL,
+                return text_error_set(reterr, CLIENT_E_USAGE,
                                       "expected a size such as 512M or 8G, not \"%s\"", text);
         memcpy(copy, text, digits);
         copy[digits] = '\0';
@@ -131,8 +132,8 @@ int image_parse_size(const char *text, uint64_t *ret, TextError *reterr) {
                 factor = UINT64_C(1024) << (10 * (unsigned) (unit - units));
         if (parse_u64(copy, &number) < 0 || !MUL_CHECKED(number, factor, &number) || number == 0 ||
             number > SIZE_MAX_BYTES)
-                return text_error_set(reterr, -EINVAL, "size \"%s\": expected 1 byte to 1 EiB",
-                                      text);
+                return text_error_set(reterr, CLIENT_E_USAGE,
+                                      "size \"%s\": expected 1 byte to 1 EiB", text);
         *ret = number;
         return 0;
 }

@@ -31,7 +31,7 @@ static int run(const Args *args, TextError *reterr) {
         if (r < 0) {
                 client_print_error(reterr, r);
                 text_error_deinit(reterr);
-                return EXIT_STATUS_ERROR;
+                return r == CLIENT_E_USAGE ? EXIT_STATUS_USAGE : EXIT_STATUS_ERROR;
         }
         return r;
 }

@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "config/composite.h"
+#include "dbus/client/client.h"
 #include "dbus/client/image_file.h"
 
 #define READ_ONLY_SUFFIX ":ro"
@@ -50,8 +51,8 @@ static int parse_word(const char *word, DiskPartition *partition, TextError *ret
         _cleanup_(freep) char *path = NULL;
 
         if (!equals || equals == word || !equals[1])
-                return text_error_set(reterr, -EINVAL, "expected LABEL=FILE or a size, not \"%s\"",
-                                      word);
+                return text_error_set(reterr, CLIENT_E_USAGE,
+                                      "expected LABEL=FILE or a size, not \"%s\"", word);
         partition->label = strndup(word, (size_t) (equals - word));
         path = strdup(equals + 1);
         if (!partition->label || !path)

@@ -8,6 +8,17 @@
 
 #define MIB_MAX (UINT64_MAX >> 20)
 
+/* What a guest without a balloon can be helped with is its own matter, not the host's. */
+static int failed(const Client *client, const sd_bus_error *error, int r, const char *act,
+                  TextError *reterr) {
+        if (!sd_bus_error_has_name(error, VIVARIUM_ERROR_UNSUPPORTED))
+                return client_call_error(client, error, r, act, reterr);
+        return client_told_error(error, r, act,
+                                 "The guest needs the driver virtio_balloon, and its config must "
+                                 "not say \"balloon\": false.",
+                                 reterr);
+}
+
 static int set(Client *client, const char *path, const char *mib, TextError *reterr) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -15,14 +26,15 @@ static int set(Client *client, const char *path, const char *mib, TextError *ret
         int r;
 
         if (parse_u64(mib, &n) < 0 || n > MIB_MAX)
-                return text_error_set(reterr, -EINVAL, "expected a number of MiB, not \"%s\"", mib);
+                return text_error_set(reterr, CLIENT_E_USAGE,
+                                      "expected a number of MiB, not \"%s\"", mib);
         r = client_new_call(client, path, VIVARIUM_VM_INTERFACE, "SetMemoryBalloon", &call, reterr);
         if (r >= 0)
                 r = sd_bus_message_append(call, "t", n << 20);
         if (r < 0)
                 return r;
         r = client_send(client, call, NULL, &error);
-        return r < 0 ? client_call_error(client, &error, r, "cannot set the balloon", reterr) : 0;
+        return r < 0 ? failed(client, &error, r, "cannot set the balloon", reterr) : 0;
 }
 
 static int print(const Client *client, uint64_t bytes) {
@@ -50,14 +62,8 @@ static int get(Client *client, const char *path, TextError *reterr) {
         if (r < 0)
                 return r;
         r = client_send(client, call, &reply, &error);
-        if (r < 0 && sd_bus_error_has_name(&error, VIVARIUM_ERROR_UNSUPPORTED))
-                return text_error_set(reterr, r,
-                                      "cannot read the balloon: %s\nThe guest needs the driver "
-                                      "virtio_balloon, and its config must not say "
-                                      "\"balloon\": false.",
-                                      error.message);
         if (r < 0)
-                return client_call_error(client, &error, r, "cannot read the balloon", reterr);
+                return failed(client, &error, r, "cannot read the balloon", reterr);
         r = sd_bus_message_read(reply, "t", &bytes);
         return r < 0 ? r : print(client, bytes);
 }
@@ -90,7 +96,7 @@ int verb_trim(Client *client, const Args *args, TextError *reterr) {
                 return r;
         r = client_send(client, call, &reply, &error);
         if (r < 0)
-                return client_call_error(client, &error, r, "cannot trim the guest", reterr);
+                return failed(client, &error, r, "cannot trim VM", reterr);
         r = sd_bus_message_read(reply, "t", &bytes);
         return r < 0 ? r : print(client, bytes);
 }

@@ -51,7 +51,7 @@ int verb_create_partition(Client *client, const Args *args, TextError *reterr) {
                 if (str_eq(name ? name : "raw", types[i].name))
                         return create_empty(args->operands[0], args->operands[1], &types[i],
                                             reterr);
-        return text_error_set(reterr, -EINVAL,
+        return text_error_set(reterr, CLIENT_E_USAGE,
                               "--type: expected raw, instance or encryptedstore, not \"%s\"", name);
 }
 
@@ -63,7 +63,7 @@ int verb_create_disk(Client *client, const Args *args, TextError *reterr) {
 
         if (args->n_operands == 2 && !strchr(args->operands[1], '=')) {
                 if (args_has(args, OPTION_COMPOSITE))
-                        return text_error_set(reterr, -EINVAL,
+                        return text_error_set(reterr, CLIENT_E_USAGE,
                                               "--composite needs partitions: vivctl create-disk "
                                               "--composite FILE LABEL=FILE...");
                 return create_empty(path, args->operands[1], &types[0], reterr);

@@ -57,6 +57,14 @@ int verb_gdb(Client *client, const Args *args, TextError *reterr) {
                 return client->bus_kind == BUS_REMOTE
                                ? remote_exec(client, args, /* terminal= */ false, reterr)
                                : relay(client, args->operands[0], reterr);
+        /* gdb would come up, say much of itself and end well. */
+        if (client->bus_kind != BUS_REMOTE) {
+                _cleanup_(freep) char *path = NULL;
+
+                r = client_find_vm(client, args->operands[0], &path, reterr);
+                if (r < 0)
+                        return r;
+        }
         n = readlink("/proc/self/exe", self, sizeof(self) - 1);
         if (n < 0)
                 return text_error_set(reterr, -errno, "cannot find out where vivctl is: %s",

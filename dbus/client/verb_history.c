@@ -49,8 +49,8 @@ int verb_history(Client *client, const Args *args, TextError *reterr) {
         int r;
 
         if (count && parse_u32(count, &max) < 0)
-                return text_error_set(reterr, -EINVAL, "--max: expected a number, not \"%s\"",
-                                      count);
+                return text_error_set(reterr, CLIENT_E_USAGE,
+                                      "--max: expected a number, not \"%s\"", count);
         r = client_get_history(client, args->n_operands > 0 ? args->operands[0] : "", max, &deaths,
                                reterr);
         if (r < 0)

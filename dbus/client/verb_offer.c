@@ -85,7 +85,14 @@ int verb_take(Client *client, const Args *args, TextError *reterr) {
                 return r;
         r = client_send(client, call, &reply, &error);
         if (r < 0)
-                return client_call_error(client, &error, r, "cannot take it", reterr);
+                return sd_bus_error_has_name(&error, VIVARIUM_ERROR_NO_SUCH_VM)
+                               ? client_told_error(
+                                         &error, r, "cannot take VM",
+                                         "A token is good for one time and for whom it "
+                                         "was made; have its owner make another one with: "
+                                         "vivctl offer VM",
+                                         reterr)
+                               : client_call_error(client, &error, r, "cannot take VM", reterr);
         r = sd_bus_message_read(reply, "o", &path);
         if (r >= 0)
                 r = sd_bus_get_property_string(client->bus, VIVARIUM_BUS_NAME, path,

@@ -391,8 +391,11 @@ int vm_request_call_error(const Client *client, const VmRequest *request, const 
                                       "A bus takes %u with one call unless it is configured "
                                       "otherwise; see max_message_unix_fds in dbus-daemon(1).",
                                       act, request->n_files, BUS_FILES_MAX);
-        r = client_call_error(client, error, r, act, reterr);
-        return sd_bus_error_has_name(error, VIVARIUM_ERROR_INVALID_CONFIG) ? EXIT_STATUS_USAGE : r;
+        if (!sd_bus_error_has_name(error, VIVARIUM_ERROR_INVALID_CONFIG))
+                return client_call_error(client, error, r, act, reterr);
+        (void) client_told_error(error, r, act, "Keys and values are described in vm-config(5).",
+                                 reterr);
+        return EXIT_STATUS_USAGE;
 }
 
 /**

@@ -365,8 +365,10 @@ int vm_set_balloon(Vm *vm, uint64_t bytes, VmReplyFn done, void *userdata, TextE
 
         if (bytes > vm->info.memory_bytes)
                 return text_error_set(reterr, SERVICE_E_INVALID_CONFIG,
-                                      "set the balloon of VM \"%s\": its guest has %llu bytes",
-                                      vm->info.name, (unsigned long long) vm->info.memory_bytes);
+                                      "set the balloon of VM \"%s\": its guest has %llu MiB, "
+                                      "less than it is asked for",
+                                      vm->info.name,
+                                      (unsigned long long) vm->info.memory_bytes >> 20);
         return vm_ask(vm, &request, "set the balloon of", done, userdata, reterr);
 }
 

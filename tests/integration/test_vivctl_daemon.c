@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -91,15 +93,71 @@ static void test_stop_tells_by_which_means_it_ended(void **state) {
         _cleanup_(vivctl_result_deinit) VivctlResult again = VIVCTL(state, "stop", "web");
 
         vivctl_expect(&run, 0, "web\n", NULL);
+        assert_int_equal(bad.status, 2);
+        assert_int_equal(port.status, 2);
         assert_non_null(strstr(bad.err, "--timeout: expected 0 to 86400 seconds"));
         assert_non_null(strstr(resume.err, "it is not suspended"));
         assert_non_null(strstr(port.err, "expected a port"));
-        assert_non_null(strstr(much.err, "its guest has 268435456 bytes"));
+        assert_non_null(strstr(much.err, "its guest has 256 MiB"));
         assert_int_equal(stop.status, 1);
         assert_non_null(strstr(stop.err, "nobody"));
         assert_null(strstr(stop.err, "web"));
         assert_non_null(strstr(show.out, "Stopped by: SIGTERM to the VMM\n"));
         assert_non_null(strstr(again.err, "not running"));
+}
+
+/* What systemd hears, "" for nothing. vivctl has ended. */
+static void expect_heard(int sock, const char *text) {
+        char message[512];
+        ssize_t n = recv(sock, message, sizeof(message) - 1, MSG_DONTWAIT);
+
+        message[n > 0 ? n : 0] = '\0';
+        if (*text)
+                assert_non_null(strstr(message, text));
+        else
+                assert_string_equal(message, "");
+}
+
+static void test_a_unit_is_told_that_its_vm_runs_and_no_lie_if_it_does_not(void **state) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        _cleanup_(vivctl_result_deinit) VivctlResult runs = {0}, fails = {0};
+        char directory[] = "/tmp/vivctl.XXXXXX";
+        _cleanup_(fd_closep) int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        assert_true(sock >= 0);
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", directory);
+        assert_int_equal(bind(sock, (const struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+        runs = VIVCTL(state, "run", "--name=web", KERNEL, "--params=exit:0");
+        expect_heard(sock, "READY=1\nSTATUS=VM \"web\" runs, CID ");
+        fails = VIVCTL(state, "run", "--network=bridge", KERNEL, "--params=exit:0");
+        expect_heard(sock, "");
+        assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+        assert_int_equal(runs.status, 0);
+        assert_int_equal(fails.status, 14);
+        assert_int_equal(unlink(address.sun_path), 0);
+        assert_int_equal(rmdir(directory), 0);
+}
+
+static void test_a_wrong_command_line_is_told_apart_from_a_refusal(void **state) {
+        static const char *const wrong[][4] = {
+                {"create", KERNEL, "--boot-timeout=soon"},
+                {"history", "--max=all"},
+                {"create-disk", "/nonexistent/disk", "1X"},
+                {"drain", "--timeout=-1"},
+                {"create-partition", "--type=odd", "/nonexistent/p", "1M"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                const char *arguments[5] = {0};
+                _cleanup_(vivctl_result_deinit) VivctlResult r = {0};
+
+                memcpy(arguments, wrong[i], sizeof(wrong[i]));
+                r = vivctl_run(((const BusHost *) *state)->address, arguments);
+                vivctl_expect(&r, 2, "", NULL);
+                assert_non_null(strstr(r.err, "expected"));
+        }
 }
 
 static void test_a_vm_is_offered_and_taken(void **state) {
@@ -319,6 +377,8 @@ int main(void) {
                 WITH_DAEMON(test_the_vmms_last_words_are_shown_when_it_fails),
                 WITH_DAEMON(test_an_interrupted_vm_is_killed_on_behalf_of_vivctl),
                 WITH_DAEMON(test_stop_tells_by_which_means_it_ended),
+                WITH_DAEMON(test_a_unit_is_told_that_its_vm_runs_and_no_lie_if_it_does_not),
+                WITH_DAEMON(test_a_wrong_command_line_is_told_apart_from_a_refusal),
                 WITH_DAEMON(test_a_vm_is_offered_and_taken),
                 WITH_DAEMON(test_a_detached_vm_is_seen_ended_and_forgotten),
                 WITH_DAEMON(test_a_session_outlives_the_service),

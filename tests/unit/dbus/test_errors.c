@@ -29,8 +29,18 @@ static void test_an_error_of_the_service_is_told_with_what_to_do(void **state) {
                           "cannot start VM \"a\": no KVM here\n"
                           "See what this host can do with: vivctl capabilities");
         expect_call_error(&client, "org.freedesktop.DBus.Error.AccessDenied", "not yours",
-                          "cannot start VM \"a\": not yours\nRun vivctl as root, or ask the "
-                          "administrator for the right to manage VMs.");
+                          "cannot start VM \"a\": not yours\nRun vivctl as root, ask the "
+                          "administrator to add you to the group vivarium, or have VMs of your "
+                          "own with: vivctl --user");
+}
+
+static void test_what_was_tried_is_said_once(void **state) {
+        const Client client = {.bus_kind = BUS_SYSTEM};
+
+        expect_call_error(&client, "com.example.Odd", "start VM \"a\": it is odd",
+                          "cannot start VM \"a\": it is odd");
+        expect_call_error(&client, "com.example.Odd", "start VM \"b\": it is odd",
+                          "cannot start VM \"a\": start VM \"b\": it is odd");
 }
 
 static void test_an_unknown_error_is_told_as_it_is(void **state) {
@@ -108,6 +118,7 @@ static void test_each_bus_that_cannot_be_reached_is_named(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_an_error_of_the_service_is_told_with_what_to_do),
+                cmocka_unit_test(test_what_was_tried_is_said_once),
                 cmocka_unit_test(test_an_unknown_error_is_told_as_it_is),
                 cmocka_unit_test(test_an_absent_service_is_told_with_how_to_get_one),
                 cmocka_unit_test(test_a_connection_that_breaks_is_told_as_one_that_was_not_made),

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "config/composite.h"
+#include "dbus/client/client.h"
 #include "dbus/client/image_file.h"
 #include "dbus/client/partitioned_disk.h"
 
@@ -202,7 +203,7 @@ static void test_sizes_have_units(void **state) {
         expect_size("8G", UINT64_C(8) << 30);
         expect_size("1T", UINT64_C(1) << 40);
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)
-                assert_int_equal(image_parse_size(bad[i], &size, NULL), -EINVAL);
+                assert_int_equal(image_parse_size(bad[i], &size, NULL), CLIENT_E_USAGE);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
