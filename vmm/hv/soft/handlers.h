@@ -36,12 +36,14 @@ enum { STRING_MOVS, STRING_CMPS, STRING_STOS, STRING_LODS, STRING_SCAS, STRING_I
 typedef void UopHandler(SoftCpu *c, const Uop *u);
 
 /* exec_move.c */
-UopHandler op_lea, op_clflush, op_setcc_r, op_setcc_m, op_jcc, op_jmp_rel, op_jmp_r, op_jmp_m,
-        op_call_rel, op_call_r, op_call_m, op_ret, op_loop_rel, op_jcxz_rel, op_push_r64,
-        op_pop_r64, op_push_r, op_pop_r, op_push_i, op_push_m, op_pop_m, op_pushf, op_popf,
-        op_pusha, op_popa, op_enter, op_leave, op_convert_a, op_convert_d, op_sahf, op_lahf, op_cmc,
-        op_clc, op_stc, op_cld, op_std, op_nop, op_xlat, op_moffs_load, op_moffs_store, op_salc,
-        op_daa, op_aam, op_aad, op_fence, op_cmpxchg8b, op_cmpxchg16b, op_movnti;
+UopHandler op_lea, op_clflush, op_setcc_r, op_setcc_m, op_convert_a, op_convert_d, op_sahf, op_lahf,
+        op_cmc, op_clc, op_stc, op_cld, op_std, op_nop, op_xlat, op_moffs_load, op_moffs_store,
+        op_salc, op_daa, op_aam, op_aad, op_fence, op_cmpxchg8b, op_cmpxchg16b, op_movnti;
+
+/* exec_stack.c */
+UopHandler op_push_r64, op_pop_r64, op_push_r, op_pop_r, op_push_i, op_push_m, op_pop_m, op_pushf,
+        op_popf, op_pusha, op_popa, op_enter, op_leave, op_jcc, op_jmp_rel, op_jmp_r, op_jmp_m,
+        op_call_rel, op_call_r, op_call_m, op_ret, op_loop_rel, op_jcxz_rel;
 
 /* exec_system.c */
 UopHandler op_too_long, op_invalid, op_int3, op_int_n, op_into, op_bound, op_icebp, op_iret, op_cli,
