@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -76,38 +77,42 @@ static int read_head(int fd, uint8_t head[static BLOCK_SNIFF_BYTES], size_t *ret
         return 0;
 }
 
-static int find_size(BlockFile *file, const char *path, TextError *reterr) {
+/* A descriptor's number does not tell which disk it is. */
+static int name_file(BlockFile *file, const char *path) {
+        char target[PATH_MAX];
+        int fd;
+
+        if (fd_path_parse(path, &fd) && fd_describe(file->fd, target, sizeof(target)) >= 0)
+                path = target;
+        file->name = strdup(path);
+        return file->name ? 0 : -ENOMEM;
+}
+
+static int find_size(BlockFile *file, TextError *reterr) {
         struct stat st;
 
         if (fstat(file->fd, &st) < 0)
-                return text_error_prefix(reterr, -errno, "%s", path);
+                return -errno;
         if (S_ISBLK(st.st_mode)) {
                 if (ioctl(file->fd, BLKGETSIZE64, &file->size_bytes) < 0)
-                        return text_error_prefix(reterr, -errno, "%s: size of the block device",
-                                                 path);
+                        return text_error_prefix(reterr, -errno, "size of the block device");
         } else if (S_ISREG(st.st_mode))
                 file->size_bytes = (uint64_t) st.st_size;
         else
                 return text_error_set(reterr, -EINVAL,
-                                      "%s is neither a regular file nor a block device", path);
+                                      "it is neither a regular file nor a block device");
         file->optimal_bytes = st.st_blksize > 0 ? (uint32_t) st.st_blksize : 0;
         return 0;
 }
 
-static int lock_image(const BlockFile *file, const char *path, TextError *reterr) {
-        char target[PATH_MAX];
-        int fd;
-
+static int lock_image(const BlockFile *file, TextError *reterr) {
         if (flock(file->fd, (file->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) >= 0)
                 return 0;
-        if (errno == EWOULDBLOCK) {
-                /* A descriptor's number does not tell which disk it is. */
-                if (fd_path_parse(path, &fd) && fd_describe(fd, target, sizeof(target)) >= 0)
-                        path = target;
+        if (errno == EWOULDBLOCK)
                 return text_error_set(reterr, -EBUSY,
-                                      "%s is in use: another process holds a lock on it", path);
-        }
-        return text_error_prefix(reterr, -errno, "lock %s", path);
+                                      "%s is in use: another process holds a lock on it",
+                                      file->name);
+        return text_error_prefix(reterr, -errno, "lock %s", file->name);
 }
 
 /* Only trying tells what direct access asks of a file; beyond the end of an empty one, assume the most. */
@@ -149,6 +154,8 @@ static int make_direct(BlockFile *file, const char *path, TextError *reterr) {
 
 static void block_file_deinit(BlockFile *file) {
         file->fd = fd_close(file->fd);
+        free(file->name);
+        file->name = NULL;
 }
 
 /* The second half of opening a raw image, once its format is known. */
@@ -165,7 +172,7 @@ static int open_raw(BlockFile *file, const char *path, const BlockOpenOptions *o
         } else if (is_direct(file->fd)) /* as whoever passed it opened it */
                 file->align_bytes = probe_direct_align(file->fd);
         if (options->lock) {
-                r = lock_image(file, path, reterr);
+                r = lock_image(file, reterr);
                 if (r < 0)
                         return r;
         }
@@ -174,12 +181,15 @@ static int open_raw(BlockFile *file, const char *path, const BlockOpenOptions *o
 }
 
 static int open_file(BlockFile *file, const char *path, bool read_only, TextError *reterr) {
+        int r;
+
         /* O_NONBLOCK: opening a pipe must not wait for its other end; it has no effect on disks. */
         file->fd = fd_path_open(path, (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0);
         if (file->fd < 0)
                 return file->fd;
         file->read_only = read_only;
-        return find_size(file, path, reterr);
+        r = name_file(file, path);
+        return r < 0 ? r : find_size(file, reterr);
 }
 
 /**
@@ -199,7 +209,7 @@ int block_open_part(const char *path, const BlockOpenOptions *options, Aio *aio,
         if (r >= 0)
                 r = read_head(file.fd, head, &len);
         if (r < 0)
-                return text_error_prefix(reterr, r, "%s", path);
+                return text_error_prefix(reterr, r, "%s", file.name ?: path);
         format = composite_is(head, len) ? "composite" : block_format_refused(head, len);
         if (format)
                 return text_error_set(reterr, -EOPNOTSUPP,
@@ -258,7 +268,7 @@ int block_open(const char *path, const BlockOpenOptions *options, Loop *loop, Bl
         if (r >= 0)
                 r = read_head(file.fd, head, &len);
         if (r < 0)
-                return text_error_prefix(reterr, r, "%s", path);
+                return text_error_prefix(reterr, r, "%s", file.name ?: path);
 
         r = aio_new(options->engine, loop, &aio);
         if (r < 0)
@@ -272,7 +282,8 @@ int block_open(const char *path, const BlockOpenOptions *options, Loop *loop, Bl
         format = block_format_refused(head, len);
         if (format)
                 return text_error_set(reterr, -EOPNOTSUPP,
-                                      "%s is a %s image, which is not supported: convert it to raw",
-                                      path, format);
+                                      "%s is no raw image but of the format %s, which is not "
+                                      "supported: convert it, as with qemu-img convert -O raw",
+                                      file.name, format);
         return open_raw(&file, path, options, aio, ret, reterr);
 }

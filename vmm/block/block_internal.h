@@ -12,7 +12,8 @@
 
 /* A file or block device that is open and fit to be a disk. */
 typedef struct BlockFile {
-        int fd; /* owned */
+        int fd;     /* owned */
+        char *name; /* owned; what messages call it, NULL: a disk */
         uint64_t size_bytes;
         uint32_t align_bytes;   /* of offsets, lengths and buffers; 1 unless direct */
         uint32_t optimal_bytes; /* the file system's block */

@@ -3,14 +3,17 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/iov.h"
 #include "base/log.h"
+#include "base/ratelimit.h"
 #include "vmm/block/block_internal.h"
 
 /*
@@ -51,6 +54,7 @@ struct RawDev {
         BlockFile file;
         Aio *aio;                       /* shared */
         bool cannot_punch, cannot_zero; /* the file system said so */
+        RateLimit complaints;
 
         uint8_t *bounce;           /* owned, made when first needed */
         struct iovec bounce_iov;   /* what of it is in use */
@@ -63,7 +67,7 @@ static const uint8_t zero_page[RAW_ZERO_PAGE] __attribute__((aligned(RAW_ZERO_PA
 
 static void bounce_next(RawDev *raw);
 
-static void finish(RawRequest *req, int r) {
+static void end(RawRequest *req, int r) {
         RawDev *raw = req->raw;
         BlockDoneFn done = req->done;
         void *userdata = req->userdata;
@@ -74,6 +78,27 @@ static void finish(RawRequest *req, int r) {
         free(req);
         done(userdata, r);
         bounce_next(raw);
+}
+
+/* The guest has an I/O error and does not know why: whoever runs it learns that from the log. */
+static void complain(const RawRequest *req, int r) {
+        static const char *const verbs[] = {
+                [AIO_READ] = "read",
+                [AIO_WRITE] = "write",
+                [AIO_SYNC] = "flush",
+                [AIO_ALLOCATE] = "discard or zero",
+        };
+        RawDev *raw = req->raw;
+
+        if (ratelimit_allow(&raw->complaints, clock_monotonic_usec()))
+                log_warning("%s: cannot %s at byte %llu: %s", raw->file.name ?: "a disk",
+                            verbs[req->aio.kind], (unsigned long long) req->offset, strerror(-r));
+}
+
+static void finish(RawRequest *req, int r) {
+        if (r < 0)
+                complain(req, r);
+        end(req, r);
 }
 
 /* ---- reads and writes without detour ---- */
@@ -154,7 +179,7 @@ static void step_bounce(RawRequest *req) {
                 iov_gather(req->iov, req->n_iov, req->moved, raw->bounce, len);
                 if (req->offset == 0 && composite_is(raw->bounce, len)) {
                         log_debug("refusing a write that would make the disk a composite one");
-                        finish(req, -EPERM);
+                        end(req, -EPERM);
                         return;
                 }
         }
@@ -419,6 +444,7 @@ static BlockDev *raw_free(BlockDev *dev) {
         aio_drain(raw->aio);
         aio_unref(raw->aio);
         fd_close(raw->file.fd);
+        free(raw->file.name);
         free(raw->bounce);
         free(raw);
         return NULL;
@@ -438,7 +464,7 @@ static const BlockOps raw_ops = {
 
 /**
  * raw_new() - a disk on @file
- * @file:  consumed on success: its descriptor is taken out
+ * @file:  consumed on success: its descriptor and its name are taken out
  * @aio:   a reference is taken
  *
  * Return: 0; -ENOMEM.
@@ -451,6 +477,8 @@ int raw_new(BlockFile *file, Aio *aio, BlockDev **ret) {
                 return -ENOMEM;
         raw->file = *file;
         raw->file.fd = TAKE_FD(file->fd);
+        raw->file.name = TAKE(file->name);
+        raw->complaints = RATELIMIT_DEFAULT;
         raw->aio = aio_ref(aio);
         raw->dev = (BlockDev){
                 .ops = &raw_ops,

@@ -118,6 +118,8 @@ static void ended(BlkRequest *req, int r) {
         unsigned queue = req->queue;
 
         blk->n_pending--;
+        if (status_of(r) == BLK_S_IOERR)
+                blk->dev.n_host_errors++;
         if (!blk->closing && !blk->resetting) {
                 answer(req, r);
                 blk->answered |= UINT32_C(1) << queue;

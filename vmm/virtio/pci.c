@@ -288,6 +288,7 @@ static void count(PciDevice *pci, PciCountFn fn, void *userdata) {
         fn(userdata, vpci->dev->ops->name, "interrupts", vpci->n_interrupts);
         fn(userdata, vpci->dev->ops->name, "resets", vpci->n_resets);
         fn(userdata, vpci->dev->ops->name, "driver_errors", vpci->n_broken);
+        fn(userdata, vpci->dev->ops->name, "host_errors", vpci->dev->n_host_errors);
 }
 
 static void suspend(PciDevice *pci) {

@@ -61,6 +61,8 @@ static void pmem_synced(AioRequest *aio, int64_t result) {
         if (!locked)
                 virtio_device_lock(&pmem->dev);
         pmem->n_pending--;
+        if (result < 0)
+                pmem->dev.n_host_errors++;
         if (!pmem->resetting) {
                 pmem_answer(pmem, req->head, req->response, result < 0 ? PMEM_EIO : PMEM_OK);
                 virtio_device_interrupt(&pmem->dev, 0);

@@ -147,6 +147,8 @@ static void task_stepped(ScsiTask *task, int r) {
         const ScsiRequest *req = CONTAINER_OF(task, ScsiRequest, task);
         VirtioScsi *scsi = req->scsi;
 
+        if (r < 0)
+                scsi->dev.n_host_errors++;
         if (scsi->locked) {
                 scsi_task_proceed(task, r);
                 return;

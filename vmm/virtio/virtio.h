@@ -114,6 +114,7 @@ struct VirtioDevice {
         uint8_t config_generation;
         bool running; /* DRIVER_OK, nothing broken, no reset under way */
         VirtQueue queues[VIRTIO_QUEUES_MAX];
+        uint64_t n_host_errors; /* requests that failed for the host, as a full disk makes them */
 };
 
 static inline VirtioDevice *virtio_device_free(VirtioDevice *dev) {

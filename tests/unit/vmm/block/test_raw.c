@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "tests/fake/vmm_disk.h"
 #include "vmm/block/block_internal.h"
 
@@ -51,6 +53,8 @@ static int fixture_init(Fixture *f, EngineFn engine, uint32_t align) {
         f->path = temp_file_new(NULL, 0, DISK_BYTES);
         file.fd = f->fd = open(f->path, O_RDWR | O_CLOEXEC);
         assert_true(file.fd >= 0);
+        file.name = strdup("the image");
+        assert_non_null(file.name);
         assert_int_equal(raw_new(&file, f->aio, &f->disk.dev), 0);
         assert_int_equal(file.fd, -EBADF);
         return 0;
@@ -117,6 +121,30 @@ static void check_truncated(Fixture *f) {
 
 static void test_an_image_cut_short_behind_our_back_is_an_io_error(void **state) {
         with_engines(check_truncated, 1);
+}
+
+static char warned[256];
+static unsigned n_warned;
+
+static void remember(LogLevel level, const char *vm, const char *line) {
+        n_warned += level == LOG_LEVEL_WARNING;
+        (void) snprintf(warned, sizeof(warned), "%s", line);
+}
+
+static void check_complaints(Fixture *f) {
+        uint8_t data[512];
+
+        n_warned = 0;
+        log_set_sink(remember);
+        assert_int_equal(ftruncate(f->fd, 512), 0);
+        for (unsigned i = 0; i < 100; i++)
+                assert_int_equal(fake_disk_read(&f->disk, 4096, data, 512), -EIO);
+        assert_in_range(n_warned, 1, 50); /* one that fails always does not fill the log */
+        assert_string_equal(warned, "the image: cannot read at byte 4096: Input/output error");
+}
+
+static void test_the_log_tells_what_the_guest_cannot_know_of_an_error(void **state) {
+        with_engines(check_complaints, 1);
 }
 
 static blkcnt_t blocks(Fixture *f) {
@@ -303,6 +331,7 @@ int main(void) {
                 cmocka_unit_test(test_both_engines_read_write_and_flush),
                 cmocka_unit_test(test_ranges_outside_the_disk_are_refused),
                 cmocka_unit_test(test_an_image_cut_short_behind_our_back_is_an_io_error),
+                cmocka_unit_test(test_the_log_tells_what_the_guest_cannot_know_of_an_error),
                 cmocka_unit_test(test_zeroes_and_discards_make_holes),
                 cmocka_unit_test(test_zeroes_are_written_where_the_file_system_knows_no_better),
                 cmocka_unit_test(test_buffers_not_aligned_for_direct_access_are_bounced),

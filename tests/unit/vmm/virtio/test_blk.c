@@ -313,6 +313,19 @@ static void test_bad_requests_fail_with_a_status(void **state) {
         assert_int_equal(request(&f, T_IN, 0, 512, true), OK);
 }
 
+static void test_what_fails_for_the_host_is_counted_and_no_mistake_of_the_driver(void **state) {
+        _cleanup_(fixture_deinit) Fixture f;
+
+        fixture_init(&f, (BlockOpenOptions){0}, F_FLUSH, true);
+        assert_int_equal(request(&f, T_IN, DISK_BYTES / 512, 512, true), IOERR);
+        assert_int_equal(f.dev->n_host_errors, 0);
+        assert_int_equal(truncate(f.path, 512), 0);
+        assert_int_equal(request(&f, T_IN, 1, 512, true), IOERR);
+        assert_int_equal(f.dev->n_host_errors, 1);
+        assert_int_equal(request(&f, T_IN, 0, 512, true), OK);
+        assert_int_equal(f.dev->n_host_errors, 1);
+}
+
 static void test_ranges_are_discarded_and_zeroed(void **state) {
         _cleanup_(fixture_deinit) Fixture f;
 
@@ -548,6 +561,8 @@ int main(void) {
                 cmocka_unit_test(test_packed_queues_are_offered_when_asked_for_alone),
                 cmocka_unit_test(test_the_id_is_padded_with_zeroes),
                 cmocka_unit_test(test_bad_requests_fail_with_a_status),
+                cmocka_unit_test(
+                        test_what_fails_for_the_host_is_counted_and_no_mistake_of_the_driver),
                 cmocka_unit_test(test_ranges_are_discarded_and_zeroed),
                 cmocka_unit_test(test_a_read_only_disk_refuses_changes),
                 cmocka_unit_test(test_any_split_of_header_data_and_status_works),
