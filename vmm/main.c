@@ -76,12 +76,16 @@ static void on_signal(void *userdata, int fd, uint32_t events) {
 
 /* Blocked before the first thread exists, so that only the loop sees them. */
 static int block_signals(int *ret_fd) {
+        struct sigaction hangup;
         sigset_t set;
         int fd;
 
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);
+        /* The terminal went: as SIGTERM, but for whoever asked by nohup(1) to outlive it. */
+        if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+                sigaddset(&set, SIGHUP);
         sigaddset(&set, POWEROFF_SIGNAL);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;

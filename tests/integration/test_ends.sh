@@ -91,6 +91,28 @@ check "descriptors, children and files of the daemon are as before" eventually h
 echo "memory of the daemon: $kib KiB before, $(memory) KiB after"
 same "the daemon's memory is as before, give or take 128 KiB" yes "$([ "$(memory)" -le $((kib + 128)) ] && echo yes || memory)"
 
+# What ends a VMM without a daemon, from outside. A socket that is no more is one that was removed in good order.
+begin_alone() { # COMMAND WORD...: goes before the VMM
+        "$@" "$build/vivarium-vmm" run --hypervisor soft --mem 64 --socket alone.sock -p tiny=h: "$guest/tiny.elf" 2>alone.log &
+        alone=$!
+        eventually "$build/vivarium-vmm" state alone.sock >alone.state 2>&1
+}
+for signal in TERM INT HUP; do
+        begin_alone env
+        kill -$signal $alone
+        wait $alone
+        same "SIG$signal stops a VMM, which removes its socket" "0 gone" "$? $([ -e alone.sock ] && echo there || echo gone)"
+done
+begin_alone nohup
+kill -HUP $alone
+check "one that nohup has started goes on" "$build/vivarium-vmm" state alone.sock
+check "until it is told to stop" "$build/vivarium-vmm" stop alone.sock
+wait $alone
+echo precious >disk.img
+"$build/vivarium-vmm" run --hypervisor soft --mem 64 --socket disk.img -p tiny=r: "$guest/tiny.elf" 2>alone.log
+same "a file that is no socket is not replaced by one" "1 precious" "$? $(cat disk.img)"
+check "which the VMM says" grep -q 'disk.img: somebody listens there, or it is no socket' alone.log
+
 # A daemon does not contradict itself, unless it is told what to tell its VMMs.
 kill "$daemon"
 tail --pid="$daemon" -f /dev/null
