@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -212,4 +213,13 @@ int fd_describe(int fd, char *buf, size_t size) {
         }
         buf[n] = '\0';
         return 0;
+}
+
+/** fd_is_writable_file() - whether @fd is a regular file that is open for writing */
+bool fd_is_writable_file(int fd) {
+        const int flags = fcntl(fd, F_GETFL);
+        struct stat st;
+
+        return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH) &&
+               fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }

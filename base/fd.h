@@ -18,6 +18,7 @@ int fd_pwrite_all(int fd, const void *data, size_t len, uint64_t offset);
 int fd_read_bounded(int fd, size_t max_bytes, char **ret, size_t *ret_len);
 int fd_memfd_from(const char *name, const void *data, size_t len);
 int fd_describe(int fd, char *buf, size_t size);
+bool fd_is_writable_file(int fd);
 
 static inline void fd_closep(int *fd) {
         (void) fd_close(*fd);

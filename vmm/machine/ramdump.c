@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 
 #include "base/fd.h"
 #include "base/fd_path.h"
@@ -109,7 +108,6 @@ static void release(MachineRamdump *dump) {
 
 /* @fd: a regular file, consumed. Return: 0, and the end will be told; negative errno with nothing changed. */
 static int start_consume(MachineRamdump *dump, int fd, ControlCall *call) {
-        struct stat st;
         int r;
 
         dump->fd = fd;
@@ -119,7 +117,7 @@ static int start_consume(MachineRamdump *dump, int fd, ControlCall *call) {
         atomic_store(&dump->written, false);
         machine_pause(dump->machine);
         machine_hold_memory(dump->machine);
-        r = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
+        r = fd_is_writable_file(fd) ? 0 : -EINVAL;
         if (r == 0)
                 r = read_cpus(dump);
         if (r == 0)
@@ -195,7 +193,7 @@ static void on_request(void *userdata, ControlCall *call) {
         if (r == 0)
                 r = start_consume(dump, fd, call);
         if (r == -EINVAL)
-                control_call_fail(call, "the dump needs a regular file");
+                control_call_fail(call, "the dump needs a regular file that is open for writing");
         else if (r < 0)
                 control_call_fail(call, "cannot dump: %s", strerror(-r));
 }

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -165,7 +164,6 @@ static int open_file(ControlCall *call, int *ret, char **ret_path, const char **
         const char *text = control_call_request(call)->text;
         _cleanup_(fd_closep) int fd = control_call_take_fd(call);
         _cleanup_(freep) char *path = NULL;
-        struct stat st;
         int r = 0;
 
         *ret_why = "no memory";
@@ -175,8 +173,8 @@ static int open_file(ControlCall *call, int *ret, char **ret_path, const char **
         }
         if (r < 0)
                 return r;
-        *ret_why = "it needs a regular file";
-        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        *ret_why = "it needs a regular file that is open for writing";
+        if (!fd_is_writable_file(fd))
                 return -EINVAL;
         *ret = TAKE_FD(fd);
         *ret_path = TAKE(path);

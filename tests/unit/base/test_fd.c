@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -88,6 +89,21 @@ static void test_describe_names_the_file_and_falls_back_to_the_number(void **sta
         assert_string_equal(text, "fd 12345");
 }
 
+static void test_only_a_regular_file_open_for_writing_can_be_written(void **state) {
+        char path[] = "/tmp/test-fd-XXXXXX";
+        _cleanup_(fd_closep) int file = mkostemp(path, O_CLOEXEC);
+        _cleanup_(fd_closep) int reader = open(path, O_RDONLY | O_CLOEXEC);
+        _cleanup_(fd_closep) int name = open(path, O_PATH | O_CLOEXEC);
+        _cleanup_(fd_closep) int device = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        assert_int_equal(unlink(path), 0);
+        assert_true(fd_is_writable_file(file));
+        assert_false(fd_is_writable_file(reader));
+        assert_false(fd_is_writable_file(name));
+        assert_false(fd_is_writable_file(device));
+        assert_false(fd_is_writable_file(-EBADF));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_close_keeps_errno_and_answers_unset),
@@ -97,6 +113,7 @@ int main(void) {
                 cmocka_unit_test(test_reading_stops_at_the_bound),
                 cmocka_unit_test(test_reading_grows_past_its_first_buffer),
                 cmocka_unit_test(test_pread_reports_an_early_end),
+                cmocka_unit_test(test_only_a_regular_file_open_for_writing_can_be_written),
                 cmocka_unit_test(test_describe_names_the_file_and_falls_back_to_the_number),
         };
 
