@@ -99,7 +99,7 @@ int create_vm(Client *client, const Args *args, const VmRequest *request, const 
         if (r < 0)
                 return vm_request_call_error(
                         client, request, &error, r,
-                        args->n_operands > 0 ? args->operands[0] : "cannot create the VM", reterr);
+                        args->n_operands > 0 ? args->operands[0] : "cannot create VM", reterr);
         vm.path = strdup(path);
         if (!vm.path)
                 return -ENOMEM;

@@ -32,6 +32,7 @@ static const struct {
         {VIVARIUM_ERROR_NAME_TAKEN,
          "Choose another name with --name, or remove the old VM with: vivctl kill NAME, "
          "vivctl release NAME"},
+        {VIVARIUM_ERROR_DRAINING, "Who may drain the host ends that with: vivctl drain --cancel"},
         {VIVARIUM_ERROR_DEVICE_TAKEN, "See which are free with: vivctl devices"},
         {DBUS_ERROR("AccessDenied"), NO_RIGHT_HINT},
         {DBUS_ERROR("InteractiveAuthorizationRequired"), NO_RIGHT_HINT},

@@ -270,7 +270,7 @@ static void test_errors_of_the_service_come_with_advice(void **state) {
 
         vivctl_expect(
                 &r, 1, "",
-                "vivctl: cannot create the VM: a VM named \"taken\" exists\n"
+                "vivctl: cannot create VM: a VM named \"taken\" exists\n"
                 "Choose another name with --name, or remove the old VM with: vivctl kill NAME, "
                 "vivctl release NAME\n");
 }

@@ -364,7 +364,7 @@ static void test_too_many_files_for_the_bus_are_named_as_the_cause(void **state)
                 arguments[i] = "--disk=/proc/self/exe:ro";
         r = vivctl_run(host->address, arguments);
         assert_int_equal(r.status, 1);
-        assert_non_null(strstr(r.err, "cannot create the VM: the bus closed the connection when "
+        assert_non_null(strstr(r.err, "cannot create VM: the bus closed the connection when "
                                       "it got 18 files\n"));
         assert_non_null(strstr(r.err, "max_message_unix_fds"));
 }

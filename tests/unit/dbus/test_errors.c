@@ -39,6 +39,10 @@ static void test_what_was_tried_is_said_once(void **state) {
 
         expect_call_error(&client, "com.example.Odd", "start VM \"a\": it is odd",
                           "cannot start VM \"a\": it is odd");
+        expect_call_error(&client, VIVARIUM_ERROR_DRAINING,
+                          "start VM \"a\": this host is being drained",
+                          "cannot start VM \"a\": this host is being drained\n"
+                          "Who may drain the host ends that with: vivctl drain --cancel");
         expect_call_error(&client, "com.example.Odd", "start VM \"b\": it is odd",
                           "cannot start VM \"a\": start VM \"b\": it is odd");
 }
