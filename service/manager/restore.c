@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/shortage.h"
 #include "service/manager/internal.h"
 #include "service/vm/runtime_dir.h"
 #include "service/store/state_file.h"
@@ -78,7 +79,7 @@ static void closedirp(DIR **dir) {
                 (void) closedir(*dir);
 }
 
-/* Return: 0; -ENOMEM, upon which nothing was given up. */
+/* Return: 0; what is_shortage(), upon which nothing was given up: the next daemon may have more luck. */
 static int read_state_dir(Manager *manager, Restored *restored) {
         _cleanup_(closedirp) DIR *dir = NULL;
         const struct dirent *entry;
@@ -96,7 +97,7 @@ static int read_state_dir(Manager *manager, Restored *restored) {
                         continue;
                 }
                 r = restore_one(manager, entry->d_name, restored);
-                if (r == -ENOMEM)
+                if (is_shortage(r))
                         return r;
                 if (r < 0) {
                         log_error("state of VM %s: %s; setting it aside as .%s.bad", entry->d_name,

@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/proc_stat.h"
+#include "base/shortage.h"
 #include "base/wait.h"
 
 struct Process {
@@ -155,13 +156,17 @@ int process_attach(pid_t pid, uint64_t start_time, int pidfd, Process **ret) {
         _cleanup_(fd_closep) int fd = pidfd;
         uint64_t actual;
         Process *process;
+        int r;
 
         if (fd < 0)
                 fd = pidfd_open(pid, 0);
         if (fd < 0)
                 return -errno;
         /* After the opening: then the number cannot have changed hands in between. */
-        if (proc_stat_read(pid, PROC_STAT_START_TIME, &actual) < 0 || actual != start_time)
+        r = proc_stat_read(pid, PROC_STAT_START_TIME, &actual);
+        if (is_shortage(r))
+                return r;
+        if (r < 0 || actual != start_time)
                 return -ESRCH;
         process = malloc(sizeof(*process));
         if (!process)

@@ -127,7 +127,7 @@ int vm_kill_process(Vm *vm);
 void vm_register(Vm *vm);
 int vm_attach_keeper(Vm *vm, const KeeperRecord *record);
 void vm_watch_vmm(Vm *vm);
-void vm_attach_vmm(Vm *vm, const KeeperRecord *record);
+int vm_attach_vmm(Vm *vm, const KeeperRecord *record);
 
 int vm_open_kept(const Vm *vm, const char *name);
 

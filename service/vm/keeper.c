@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/shortage.h"
 #include "config/launch_plan.h"
 #include "service/fd_budget.h"
 #include "service/monitor/vsock_host.h"
@@ -278,7 +279,7 @@ void vm_watch_vmm(Vm *vm) {
 static bool outlives_keeper(Vm *vm, const KeeperRecord *record) {
         if (record->end != KEEPER_END_NONE || record->vmm.pid == 0)
                 return false;
-        vm_attach_vmm(vm, record);
+        (void) vm_attach_vmm(vm, record);
         if (!vm->vmm)
                 return false;
         if (!record->executed) {
@@ -445,7 +446,7 @@ int vm_kill_process(Vm *vm) {
         _cleanup_(keeper_record_deinit) KeeperRecord record = {0};
 
         if (!vm->vmm && vm_read_record(vm, &record) == 0)
-                vm_attach_vmm(vm, &record);
+                (void) vm_attach_vmm(vm, &record);
         if (vm->vmm)
                 return process_kill(vm->vmm, SIGKILL);
         /* Once it ran, it is gone by itself, and its keeper about to say so. */
@@ -457,15 +458,17 @@ int vm_kill_process(Vm *vm) {
         return vm->keeper ? process_kill(vm->keeper, SIGKILL) : 0;
 }
 
-/** vm_attach_vmm() - know the VMM by its own pidfd, unless it is gone already */
-void vm_attach_vmm(Vm *vm, const KeeperRecord *record) {
-        if (vm->vmm || record->vmm.pid == 0)
-                return;
-        (void) process_attach(record->vmm.pid, record->vmm.start_time,
+/** vm_attach_vmm() - know the VMM by its own pidfd. Return: 0; -ESRCH when it is gone already; other negative errno. */
+int vm_attach_vmm(Vm *vm, const KeeperRecord *record) {
+        if (vm->vmm)
+                return 0;
+        if (record->vmm.pid == 0)
+                return -ESRCH;
+        return process_attach(record->vmm.pid, record->vmm.start_time,
                               fdstore_take(vm->env->fdstore, vm->info.id, "vmm"), &vm->vmm);
 }
 
-/* A descriptor of an earlier daemon's: from the store, else opened anew in the keeper. */
+/* A descriptor of an earlier daemon's: from the store, else opened anew in the keeper. Return: it, or negative errno. */
 static int find_fd(const Vm *vm, const KeeperRecord *record, const char *what, int number,
                    int mode) {
         int fd = fdstore_take(vm->env->fdstore, vm->info.id, what);
@@ -475,7 +478,7 @@ static int find_fd(const Vm *vm, const KeeperRecord *record, const char *what, i
                 return fd;
         (void) snprintf(path, sizeof(path), "/proc/%d/fd/%d", record->keeper.pid, number);
         fd = open(path, mode | O_NONBLOCK | O_CLOEXEC);
-        return fd < 0 ? -EBADF : fd;
+        return fd < 0 ? -errno : fd;
 }
 
 /* The reading end of a pipe that has no writer. */
@@ -491,14 +494,18 @@ static int ended_pipe(void) {
 /* With no pipe any more, what is in its file is all there is. */
 static int attach_drain(Vm *vm, DrainKeep keep, size_t bytes, const char *file, int fd,
                         Drain **ret) {
-        if (fd < 0)
+        if (fd < 0 && !is_shortage(fd))
                 fd = ended_pipe();
         return fd < 0 ? fd : make_drain(vm, keep, bytes, file, fd, ret, NULL);
 }
 
 static int attach_console(Vm *vm, VmStreamKind stream, int fd, int keys) {
-        if (fd < 0)
+        if (fd < 0 && !is_shortage(fd))
                 fd = ended_pipe();
+        if (fd >= 0 && is_shortage(keys)) {
+                (void) fd_close(fd);
+                fd = keys;
+        }
         if (fd < 0) {
                 (void) fd_close(keys);
                 return fd;
@@ -561,7 +568,7 @@ int vm_attach_keeper(Vm *vm, const KeeperRecord *record) {
                 int bell = find_fd(vm, record, "bell", record->fds.bell_in, O_RDONLY);
 
                 /* Without one the launch was over just now, and the record has more to say than was read of it. */
-                bell = bell >= 0 ? bell : ended_pipe();
+                bell = bell >= 0 || is_shortage(bell) ? bell : ended_pipe();
                 r = bell < 0 ? bell : make_bell(vm, bell, NULL);
                 if (r < 0)
                         return r;

@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/shortage.h"
 #include "service/vm/runtime_dir.h"
 #include "service/store/fdstore.h"
 #include "service/vm/fields.h"
@@ -98,7 +99,7 @@ static void restore_ladder(Vm *vm, const Fields *state) {
  * vm_restore() - the VM of a state file
  * @env: borrowed, outlives the VM
  *
- * Return: 0; -EBADMSG when the fields make no VM; -ENOMEM.
+ * Return: 0; -EBADMSG when the fields make no VM; what is_shortage().
  */
 int vm_restore(const VmEnv *env, const Fields *state, Vm **ret) {
         _cleanup_(vm_freep) Vm *vm = calloc(1, sizeof(*vm));
@@ -129,7 +130,7 @@ int vm_restore(const VmEnv *env, const Fields *state, Vm **ret) {
         if (vm->phase == VM_PHASE_IDLE || vm->phase == VM_PHASE_LAUNCHING) {
                 restore_limits(vm, state);
                 r = restore_request(vm, state);
-                if (r == -ENOMEM)
+                if (is_shortage(r))
                         return r;
                 vm->files_lost = r != 0;
                 vm->n_stored = (size_t) fields_get_u64(state, "N_FILES", 0);
@@ -168,12 +169,15 @@ static void go_on_launching(Vm *vm, const KeeperRecord *record) {
                 (void) vm_kill_process(vm);
 }
 
-static void resume_launch(Vm *vm, const KeeperRecord *record) {
+/* Return: 0; what is_shortage(), nothing is known of it. */
+static int resume_launch(Vm *vm, const KeeperRecord *record) {
         int r = record->keeper.pid > 0 ? vm_attach_keeper(vm, record) : -ESRCH;
 
+        if (is_shortage(r))
+                return r;
         if (r == 0) {
                 go_on_launching(vm, record);
-                return;
+                return 0;
         }
         if (r == -ESRCH && record->vmm.pid == 0 && !record->failed) {
                 vm->failure = drain_free(vm->failure);
@@ -181,27 +185,31 @@ static void resume_launch(Vm *vm, const KeeperRecord *record) {
                 vm->log = console_free(vm->log);
                 vm->vmm_stderr = drain_free(vm->vmm_stderr);
                 launch_anew(vm);
-                return;
+                return 0;
         }
         vm->files_lost = false;
         if (record->executed) {
                 vm_now_running(vm, record);
                 if (!vm_watch_keeperless(vm, record))
                         vm_end(vm, /* ran= */ true);
-                return;
+                return 0;
         }
         (void) vm_watch_keeperless(vm, record); /* ends what became no VMM */
         end_without_start(vm,
                           record->failed ? record->failed : "the launcher ended without a word");
+        return 0;
 }
 
-static void resume_running(Vm *vm, const KeeperRecord *record) {
-        int r = record->keeper.pid > 0 ? vm_attach_keeper(vm, record) : -ESRCH;
+/* Return: likewise. */
+static int resume_running(Vm *vm, const KeeperRecord *record) {
+        int r = record->keeper.pid > 0 ? vm_attach_keeper(vm, record) : -ESRCH,
+            gone = vm_attach_vmm(vm, record);
 
-        vm_attach_vmm(vm, record);
+        if (is_shortage(r) || is_shortage(gone))
+                return is_shortage(r) ? r : gone;
         if (r < 0 && !vm_watch_keeperless(vm, record)) {
                 vm_end(vm, /* ran= */ true);
-                return;
+                return 0;
         }
         vm_watch_servers(vm, record);
         if (vm->keeper)
@@ -214,10 +222,27 @@ static void resume_running(Vm *vm, const KeeperRecord *record) {
                 (void) vm_kill_process(vm); /* the signal may not have been sent */
         log_line(LOG_LEVEL_INFO, vm->info.name, "still running as process %u, CID %u", vm->info.pid,
                  vm->info.cid);
+        return 0;
 }
 
-static int on_later(sd_event_source *source, void *userdata) {
+/* Return: 0; what is_shortage(). */
+static int go_on(Vm *vm) {
         _cleanup_(keeper_record_deinit) KeeperRecord record = {0};
+        int r = vm_open_record(vm);
+
+        if (r == 0)
+                r = vm_read_record(vm, &record);
+        if (is_shortage(r))
+                return r;
+        if (r < 0)
+                record = (KeeperRecord){0};
+        vm_attach_vsock(vm);
+        return vm->phase == VM_PHASE_LAUNCHING ? resume_launch(vm, &record)
+                                               : resume_running(vm, &record);
+}
+
+/* A daemon that has no means to look whether the VM lives must not say that it does not: the next one looks again. */
+static int on_later(sd_event_source *source, void *userdata) {
         Vm *vm = userdata;
         int r;
 
@@ -226,17 +251,12 @@ static int on_later(sd_event_source *source, void *userdata) {
                 end_without_start(vm, FILES_LOST);
                 return 0;
         }
-        r = vm_open_record(vm);
+        r = go_on(vm);
         if (r == 0)
-                r = vm_read_record(vm, &record);
-        if (r < 0)
-                record = (KeeperRecord){0};
-        vm_attach_vsock(vm);
-        if (vm->phase == VM_PHASE_LAUNCHING)
-                resume_launch(vm, &record);
-        else
-                resume_running(vm, &record);
-        return 0;
+                return 0;
+        log_line(LOG_LEVEL_ERROR, vm->info.name, "take over process %u: %s", vm->info.pid,
+                 strerror(-r));
+        return sd_event_exit(vm->env->event, EXIT_FAILURE);
 }
 
 /** vm_resume() - have a restored VM go on when the event loop runs */

@@ -76,7 +76,7 @@ void vm_now_running(Vm *vm, const KeeperRecord *record) {
         request_deinit(&vm->request); /* the VMM has its own copies of the descriptors */
         vm->phase = VM_PHASE_EXECUTED;
         vm_set_state(vm, VM_RUNNING);
-        vm_attach_vmm(vm, record);
+        (void) vm_attach_vmm(vm, record);
         vm->info.pid = (uint32_t) record->vmm.pid;
         vm_save(vm);
         vm_unstore_files(vm);

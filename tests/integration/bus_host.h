@@ -8,6 +8,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -49,6 +50,7 @@ sd_bus *bus_host_connect_as(const BusHost *host, uid_t uid);
 void bus_host_drain(BusHost *host);
 void bus_host_kill_daemon(BusHost *host);
 void bus_host_restart_daemon(BusHost *host);
+bool bus_host_try_restart_daemon(BusHost *host);
 int bus_host_stop_daemon(BusHost *host, int signo);
 void bus_host_forget_signals(BusHost *host);
 sd_bus_message *bus_host_wait_signal(BusHost *host, const char *member, const char *path);

@@ -291,9 +291,51 @@ static bool fail_a_death(BusHost *host, const Kind *kind, int n) {
         return hit;
 }
 
+/* A daemon that cannot take over the VMs ends, and costs them nothing: the next one does. */
+static bool fail_a_restart(BusHost *host, const Kind *kind, int n) {
+        Holdings before = daemon_holdings(host);
+        _cleanup_(freep) char *path = vm_create(host->bus, &(VmSpec){.params = "sleep"});
+        _cleanup_(freep) char *state = NULL;
+        uint64_t pid;
+        bool hit;
+
+        vm_call_ok(host->bus, path, "Start");
+        pid = vm_get_number(host->bus, path, "Pid");
+        bus_host_kill_daemon(host);
+        load_library();
+        arm(kind, n);
+        (void) bus_host_try_restart_daemon(host);
+        assert_int_equal(unsetenv("LD_PRELOAD"), 0);
+        (void) replace_ended_daemon(host);
+        hit = disarm();
+        state = vm_get_string(host->bus, path, "State");
+        if (!str_eq(state, "running") || vm_get_number(host->bus, path, "Pid") != pid)
+                fail_msg("%s at call %d of a restart: the VM is %s", kind->name, n, state);
+        vm_call_ok(host->bus, path, "Kill");
+        vm_call_ok(host->bus, path, "Release");
+        before.fds = 0;
+        assert_nothing_is_left(host, kind, n, &before);
+        return hit;
+}
+
 /* There are thousands of allocations, of which some are tried each time, and all on demand. */
 static int step_of(const Kind *kind) {
         return kind->call == FAULT_MEMORY && !getenv("VIVARIUM_FULL") ? MEMORY_STEP : 1;
+}
+
+static void test_a_restart_without_descriptors_costs_no_vm(void **state) {
+        static const Kind want[] = {{"open: EMFILE", FAULT_OPEN, EMFILE, false},
+                                    {"pipe: EMFILE", FAULT_PIPE, EMFILE, false},
+                                    {"pidfd: EMFILE", FAULT_PIDFD, EMFILE, false}};
+
+        for (size_t i = 0; i < ELEMENTSOF(want); i++) {
+                int n = 1;
+
+                while (n < ROUNDS_MAX && fail_a_restart(*state, &want[i], n))
+                        n++;
+                assert_true(n < ROUNDS_MAX);
+                print_message("restart: %s: %d calls\n", want[i].name, n - 1);
+        }
 }
 
 static void fail_each(void **state, bool (*round)(BusHost *, const Kind *, int)) {
@@ -327,6 +369,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_each_call_of_a_start_may_fail),
                 TEST(test_each_call_of_a_death_may_fail),
+                TEST(test_a_restart_without_descriptors_costs_no_vm),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
