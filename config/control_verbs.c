@@ -316,12 +316,19 @@ static int take_words(const Verb *verb, int argc, char *const *argv, ControlComm
         return (int) n;
 }
 
+static bool asks_for_help(int argc, char *const *argv) {
+        for (int i = 1; i < argc; i++)
+                if (str_eq(argv[i], "--help") || str_eq(argv[i], "-h"))
+                        return true;
+        return false;
+}
+
 /**
  * control_verb_parse() - `VERB [SUB] [ARGUMENTS] SOCKET` to a request
  * @argv: begins with the verb
  * @ret:  set on success only; release with control_command_deinit()
  *
- * Return: 0; -EINVAL with a sentence; -ENOMEM.
+ * Return: 0; CONTROL_VERB_E_HELP; -EINVAL with a sentence; -ENOMEM.
  */
 int control_verb_parse(int argc, char *const *argv, ControlCommand *ret, TextError *reterr) {
         _cleanup_(control_command_deinit) ControlCommand command = {.request.fd_index = -1};
@@ -329,6 +336,8 @@ int control_verb_parse(int argc, char *const *argv, ControlCommand *ret, TextErr
         char *words[ARGUMENTS_MAX] = {NULL};
         int skip, n, r;
 
+        if (asks_for_help(argc, argv))
+                return CONTROL_VERB_E_HELP;
         if (!verb)
                 return text_error_set(reterr, -EINVAL,
                                       "%s: unknown or missing subcommand; see --help", argv[0]);
@@ -350,12 +359,14 @@ int control_verb_parse(int argc, char *const *argv, ControlCommand *ret, TextErr
         return 0;
 }
 
-/** control_verbs_help() - one line for each command */
-void control_verbs_help(FILE *out) {
+/** control_verbs_help() - one line for each command, or for those that @name begins */
+void control_verbs_help(FILE *out, const char *name) {
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
                 const Verb *verb = &verbs[i];
                 char left[64];
 
+                if (name && !str_eq(verb->name, name))
+                        continue;
                 (void) snprintf(left, sizeof(left), "%s%s%s%s%s%s%s%s SOCKET", verb->name,
                                 verb->sub ? " " : "", verb->sub ?: "", verb->option ? " [--" : "",
                                 verb->option ?: "", verb->option ? "]" : "",

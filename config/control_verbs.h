@@ -21,5 +21,9 @@ typedef struct ControlCommand {
 
 void control_command_deinit(ControlCommand *command);
 bool control_verb_exists(const char *verb);
+enum {
+        CONTROL_VERB_E_HELP = 1, /* --help behind the verb */
+};
+
 int control_verb_parse(int argc, char *const *argv, ControlCommand *ret, TextError *reterr);
-void control_verbs_help(FILE *out);
+void control_verbs_help(FILE *out, const char *name);

@@ -174,6 +174,31 @@ static int take_run(Args *args, VmmConfig *config, TextError *reterr) {
         }
 }
 
+static int refuse_command(const char *command, TextError *reterr) {
+        const char *reason = crosvm_command_reason(command);
+
+        return reason ? text_error_set(reterr, -EINVAL,
+                                       "%s: crosvm command, not supported by this version: %s",
+                                       command, reason)
+                      : text_error_set(reterr, -EINVAL, "%s: unknown command; see --help", command);
+}
+
+/**
+ * crosvm_flags_find_command() - where the command is in @argv, behind the global options
+ *
+ * Return: its index; 0 if there is none, or a mistake before it, of which crosvm_flags_parse() tells.
+ */
+int crosvm_flags_find_command(int argc, char *const *argv) {
+        Args args = {.argc = argc, .next = 1, .argv = argv};
+        _cleanup_(vmm_config_deinit) VmmConfig config;
+        const char *command;
+
+        vmm_config_init(&config);
+        return take_options(&args, SCOPE_GLOBAL, &config, &command, NULL) == 0 && command
+                       ? args.next - 1
+                       : 0;
+}
+
 /**
  * crosvm_flags_parse() - argument vector to config
  * @argv: argv[0] is the program and is skipped
@@ -196,13 +221,10 @@ int crosvm_flags_parse(int argc, char *const *argv, VmmConfig *ret, TextError *r
                 return r;
         if (!command)
                 return text_error_set(reterr, -EINVAL, "a command is missing; see --help");
+        if (str_eq(command, "version"))
+                return CROSVM_FLAGS_E_VERSION;
         if (!str_eq(command, "run"))
-                return crosvm_has_command(command)
-                               ? text_error_set(reterr, -EINVAL,
-                                                "%s: crosvm command, not supported by this version",
-                                                command)
-                               : text_error_set(reterr, -EINVAL, "%s: unknown command; see --help",
-                                                command);
+                return refuse_command(command, reterr);
         r = take_run(&args, &config, reterr);
         if (r != 0)
                 return r;

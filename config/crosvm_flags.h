@@ -17,6 +17,7 @@ enum {
         CROSVM_FLAGS_E_VERSION,
 };
 
+int crosvm_flags_find_command(int argc, char *const *argv);
 int crosvm_flags_parse(int argc, char *const *argv, VmmConfig *ret, TextError *reterr);
 int crosvm_flags_emit(const VmmConfig *config, StrVec *argv, TextError *reterr);
 void crosvm_flags_help(FILE *out);

@@ -33,7 +33,8 @@ void crosvm_flags_help(FILE *out) {
                 "run: one virtual machine, until it ends. KERNEL is a bzImage, an ELF vmlinux or "
                 "a\n"
                 "multiboot ELF.\n"
-                "probe: print which hypervisors work on this host, and why not.\n"
+                "probe: print which hypervisors work on this host, and why not. version: as "
+                "--version.\n"
                 "\n"
                 "The spelling is crosvm's; what this version cannot do is refused by name.\n"
                 "A PATH may be /proc/self/fd/N for a descriptor inherited without close-on-exec.\n",
@@ -44,7 +45,7 @@ void crosvm_flags_help(FILE *out) {
                      out);
         (void) fputs("\nCommands to a VM that runs with --socket SOCKET; 1 when it refused:\n",
                      out);
-        control_verbs_help(out);
+        control_verbs_help(out, NULL);
         help_group(out, GROUP_BOOT, "What to boot");
         help_group(out, GROUP_MACHINE, "The machine");
         help_group(out, GROUP_CPUS, "Its processors");

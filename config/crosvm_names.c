@@ -16,6 +16,8 @@
 #define ANDROID "crosvm for Android only"
 #define DRIVER(what) "Linux has no driver for " what
 #define HWP "KVM has no registers of hardware-controlled performance states (IA32_HWP_*) for guests"
+#define NO_BATTERY "Debian's kernels are built without the driver of the Goldfish battery"
+#define OWN_DEVICES "devices are the VMM's own, or other programs' by --vhost-user"
 #define WORKING_SETS "the balloon of Linux knows of no working sets"
 #define NO_VIRTIO_IOMMU                                                                            \
         "guests get no virtio-iommu, so that all of their functions share one address space"
@@ -32,7 +34,7 @@ static const Refused run_options[] = {
         {"android-fstab", DEVICE_TREE},
         {"balloon-ws-num-bins", WORKING_SETS},
         {"balloon-ws-reporting", WORKING_SETS},
-        {"battery", "Debian's kernels are built without the driver of the Goldfish battery"},
+        {"battery", NO_BATTERY},
         {"cfg", REMOVED},
         {"coiommu", DRIVER("a CoIOMMU")},
         {"cpu-capacity", DEVICE_TREE},
@@ -52,8 +54,6 @@ static const Refused run_options[] = {
         {"exit-stats", WINDOWS},
         {"fdt-position", DEVICE_TREE},
         {"ffa", ARM},
-        {"force-disable-readonly-mem",
-         "for KVMs whose read-only memory is broken, which those of x86 are not"},
         {"gpu", MEDIA},
         {"gpu-cgroup-path", MEDIA},
         {"gpu-display", MEDIA},
@@ -118,23 +118,31 @@ static const Refused run_options[] = {
         {"x-display", MEDIA},
 };
 
-static const char *const commands[] = {
-        "balloon_ws", "battery", "create_composite", "create_qcow2", "device", "devices", "gpu",
-        "snd",        "usb",     "version",          "vfio",
+static const Refused commands[] = {
+        {"balloon_ws", WORKING_SETS},
+        {"battery", NO_BATTERY},
+        {"create_composite", "use vivctl create-disk --composite FILE LABEL=FILE..."},
+        {"create_qcow2", "disks are raw and composite images, and none is in the format QCOW2"},
+        {"device", OWN_DEVICES},
+        {"devices", OWN_DEVICES},
+        {"gpu", MEDIA},
+        {"snd", MEDIA},
+        {"usb", "no USB controller yet"},
 };
 
-/** crosvm_run_option_reason() - why this version refuses --@name of crosvm's `run`; NULL: crosvm has none of that name */
-const char *crosvm_run_option_reason(const char *name) {
-        for (size_t i = 0; i < ELEMENTSOF(run_options); i++)
-                if (str_eq(run_options[i].name, name))
-                        return run_options[i].reason;
+static const char *find_reason(const Refused *refused, size_t n, const char *name) {
+        for (size_t i = 0; i < n; i++)
+                if (str_eq(refused[i].name, name))
+                        return refused[i].reason;
         return NULL;
 }
 
-/** crosvm_has_command() - whether crosvm has the command @name and this version does not */
-bool crosvm_has_command(const char *name) {
-        for (size_t i = 0; i < ELEMENTSOF(commands); i++)
-                if (str_eq(commands[i], name))
-                        return true;
-        return false;
+/** crosvm_run_option_reason() - why this version refuses --@name of crosvm's `run`; NULL: crosvm has none of that name */
+const char *crosvm_run_option_reason(const char *name) {
+        return find_reason(run_options, ELEMENTSOF(run_options), name);
+}
+
+/** crosvm_command_reason() - why this version refuses crosvm's command @name; NULL: crosvm has none, or we have it too */
+const char *crosvm_command_reason(const char *name) {
+        return find_reason(commands, ELEMENTSOF(commands), name);
 }

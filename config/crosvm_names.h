@@ -3,7 +3,5 @@
 
 /* Names that crosvm has and this version does not, so that a refusal tells why. */
 
-#include <stdbool.h>
-
 const char *crosvm_run_option_reason(const char *name);
-bool crosvm_has_command(const char *name);
+const char *crosvm_command_reason(const char *name);

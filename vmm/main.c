@@ -14,6 +14,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "config/control_verbs.h"
 #include "config/crosvm_flags.h"
 #include "config/hypervisor_probe.h"
 #include "vmm/control/client.h"
@@ -167,6 +168,10 @@ static int control(int argc, char *argv[]) {
         int r;
 
         r = control_verb_parse(argc, argv, &command, &error);
+        if (r == CONTROL_VERB_E_HELP) {
+                control_verbs_help(stdout, argv[0]);
+                return fflush(stdout) == 0 ? 0 : VMM_EXIT_ERROR;
+        }
         if (r < 0)
                 return fail(VMM_EXIT_INVALID_ARGS, &error, r);
         r = control_client_run(&command, stdout, &error);
@@ -176,7 +181,7 @@ static int control(int argc, char *argv[]) {
 int main(int argc, char *argv[]) {
         _cleanup_(vmm_config_deinit) VmmConfig config;
         _cleanup_(text_error_deinit) TextError error = {0};
-        int r;
+        int command, r;
 
         /* One arena for all threads: each further one would cost a VM more memory than its devices. */
         (void) mallopt(M_ARENA_MAX, 1);
@@ -184,10 +189,11 @@ int main(int argc, char *argv[]) {
         log_set_program("vivarium-vmm");
 
         vmm_config_init(&config);
-        if (argc == 2 && strcmp(argv[1], HYPERVISOR_PROBE_VERB) == 0)
+        command = crosvm_flags_find_command(argc, argv);
+        if (command > 0 && argc == command + 1 && strcmp(argv[command], HYPERVISOR_PROBE_VERB) == 0)
                 return probe_hypervisors();
-        if (argc >= 2 && control_verb_exists(argv[1]))
-                return control(argc - 1, argv + 1);
+        if (command > 0 && control_verb_exists(argv[command]))
+                return control(argc - command, argv + command);
         r = crosvm_flags_parse(argc, argv, &config, &error);
         if (r == CROSVM_FLAGS_E_HELP) {
                 crosvm_flags_help(stdout);

@@ -25,6 +25,18 @@ done <refused >not_refused
 check "each refused option ends the VMM with 35, its name and the reason of the table" test ! -s not_refused
 cat not_refused
 
+sed -n '/^## Commands/,/^## Refused/s/^| `\([a-z0-9_]*\)` .*/\1/p' "$table" >commands
+while read -r command; do
+        "$vmm" --log-level info "$command" argument >refusal 2>&1
+        [ $? -eq 35 ] || echo "$command"
+        sed -n "s/.* $command: crosvm command, not supported by this version: \(.*\)/| \`$command\` | \1 |/p" refusal >row
+        [ -s row ] && grep -qxFf row "$table" || echo "$command"
+done <commands >not_refused
+check "each refused command ends the VMM with 35, its name and the reason of the table" test -s commands -a ! -s not_refused
+cat not_refused
+same "a command tells its arguments, behind global options too" "  stop SOCKET                      end the VM at once, without telling it"         "$("$vmm" --log-level error --extended-status stop --help)"
+same "version is a command as well" "$("$vmm" --version)" "$("$vmm" version)"
+
 # ---- in a guest ----
 if [ ! -e "$guest/initrd.img" ]; then
         echo "[  SKIPPED ] test_options: no stock guest in $guest: make guest"

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -119,10 +120,28 @@ static void test_mistakes_are_named(void **state) {
         assert_false(control_verb_exists("run"));
 }
 
+static void test_help_is_asked_for_behind_any_verb(void **state) {
+        _cleanup_(freep) char *text = NULL;
+        ControlCommand command;
+        size_t len = 0;
+        FILE *out = open_memstream(&text, &len);
+
+        assert_int_equal(parse("stop|--help", &command, NULL), CONTROL_VERB_E_HELP);
+        assert_int_equal(parse("disk|--help", &command, NULL), CONTROL_VERB_E_HELP);
+        assert_int_equal(parse("swap|enable|-h", &command, NULL), CONTROL_VERB_E_HELP);
+        assert_non_null(out);
+        control_verbs_help(out, "disk");
+        assert_int_equal(fclose(out), 0);
+        assert_non_null(strstr(text, "disk resize DISK BYTES SOCKET"));
+        assert_non_null(strstr(text, "disk list SOCKET"));
+        assert_null(strstr(text, "stop"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_commands_become_requests),
                 cmocka_unit_test(test_mistakes_are_named),
+                cmocka_unit_test(test_help_is_asked_for_behind_any_verb),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

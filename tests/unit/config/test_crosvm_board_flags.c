@@ -208,6 +208,7 @@ static void test_switches_of_the_board(void **state) {
 
 static void test_what_is_so_in_any_case_is_accepted(void **state) {
         assert_emitted("--irqchip|split|--split-irqchip|--swiotlb|64", "run|--mem|");
+        assert_emitted("--force-disable-readonly-mem", "run|--mem|");
         assert_refused("--irqchip|kernel", "always split");
         assert_refused("--irqchip|userspace", "always split");
         assert_refused("--irqchip|x", "expected split");

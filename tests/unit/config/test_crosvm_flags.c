@@ -164,7 +164,7 @@ static void test_what_cannot_be_honoured_is_refused_by_name(void **state) {
                  "--block: async-executor: expected epoll or uring, not ''"},
                 {"--mem|5|run|k", "--mem: belongs behind the command"},
                 {"run|--extended-status|k", "--extended-status: belongs before the command"},
-                {"usb|/tmp/s", "usb: crosvm command, not supported"},
+                {"usb|/tmp/s", "usb: crosvm command, not supported by this version: no USB"},
                 {"walk", "walk: unknown command"},
                 {"--extended-status", "a command is missing"},
                 {"run", "KERNEL or --bios is missing"},

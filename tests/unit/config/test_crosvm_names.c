@@ -7,9 +7,12 @@
 #include <cmocka.h>
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+#include "config/control_verbs.h"
 #include "config/crosvm_flags.h"
 #include "config/crosvm_names.h"
 
@@ -18,8 +21,26 @@ static void test_what_crosvm_has_is_known(void **state) {
         assert_non_null(crosvm_run_option_reason("vhost-user-gpu"));
         assert_null(crosvm_run_option_reason("gp"));
         assert_null(crosvm_run_option_reason(""));
-        assert_true(crosvm_has_command("usb"));
-        assert_false(crosvm_has_command("run"));
+        assert_non_null(crosvm_command_reason("usb"));
+        assert_null(crosvm_command_reason("run"));
+}
+
+/* Of crosvm's commands each is ours, or is refused with a reason. */
+static void test_each_command_of_crosvm_works_or_has_a_reason(void **state) {
+        static const char *const commands[] = {
+                "balloon",      "balloon_stats", "balloon_ws", "battery", "create_composite",
+                "create_qcow2", "device",        "devices",    "disk",    "gpe",
+                "gpu",          "make_rt",       "powerbtn",   "resume",  "run",
+                "sleepbtn",     "snapshot",      "snd",        "stop",    "suspend",
+                "swap",         "usb",           "version",    "vfio",    "virtio-net",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(commands); i++) {
+                const bool ours = str_eq(commands[i], "run") || str_eq(commands[i], "version") ||
+                                  control_verb_exists(commands[i]);
+
+                assert_int_equal(ours, crosvm_command_reason(commands[i]) == NULL);
+        }
 }
 
 /* An option that is honoured must not be in the list of those that are not. */
@@ -47,6 +68,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_crosvm_has_is_known),
                 cmocka_unit_test(test_no_option_is_in_both_lists),
+                cmocka_unit_test(test_each_command_of_crosvm_works_or_has_a_reason),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
