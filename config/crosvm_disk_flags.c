@@ -31,6 +31,14 @@ static int set_block_direct(void *object, const KvItem *item, TextError *reterr)
         return kv_get_bool(item, &((VmmDisk *) object)->direct, reterr);
 }
 
+static int set_block_dontcache(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmDisk *) object)->dontcache, reterr);
+}
+
+static int set_block_workers(void *object, const KvItem *item, TextError *reterr) {
+        return kv_get_bool(item, &((VmmDisk *) object)->multiple_workers, reterr);
+}
+
 static int set_block_lock(void *object, const KvItem *item, TextError *reterr) {
         return kv_get_bool(item, &((VmmDisk *) object)->lock, reterr);
 }
@@ -126,10 +134,10 @@ static const KvField block_fields[] = {
         {"id", set_block_id},
         {"async-executor", set_block_executor},
         {"packed-queue", set_block_packed},
-        {"multiple-workers", NULL},
+        {"multiple-workers", set_block_workers},
         {"bootindex", set_block_boot_index},
         {"pci-address", set_block_address},
-        {"dontcache", NULL},
+        {"dontcache", set_block_dontcache},
 };
 
 /* Reads @value into the first of @disks that is free. */
@@ -167,6 +175,10 @@ int crosvm_block_emit(const VmmDisk *disk, char **ret) {
                 kv_append(&buf, "sparse", "false");
         if (disk->direct)
                 kv_append_flag(&buf, "direct");
+        if (disk->dontcache)
+                kv_append_flag(&buf, "dontcache");
+        if (disk->multiple_workers)
+                kv_append_flag(&buf, "multiple-workers");
         if (!disk->lock)
                 kv_append(&buf, "lock", "false");
         if (disk->packed)

@@ -76,6 +76,8 @@ void crosvm_flags_help(FILE *out) {
                 "--block LIST, keys:\n"
                 "  path=PATH                raw or composite image (first key, may be left out)\n"
                 "  ro, root, direct         read-only, root file system, bypass the page cache\n"
+                "  dontcache                ask the host not to keep bytes in its page cache\n"
+                "  multiple-workers         requests are served side by side, as always\n"
                 "  sparse=BOOL, lock=BOOL   give discarded space back, lock the image (default "
                 "true)\n"
                 "  block-size=BYTES         logical sector, 512 (default) to 4096\n"

@@ -71,13 +71,15 @@ typedef struct VmmDisk {
         bool root;   /* root= of the kernel command line */
         bool sparse; /* default true */
         bool direct;
-        bool lock;            /* default true */
-        bool packed;          /* the driver may have packed rings */
-        unsigned block_size;  /* default 512; power of two, 512..4096 */
-        char *id;             /* owned, optional; at most 20 ASCII bytes */
-        unsigned pci_slot;    /* 1..VMM_PCI_SLOT_MAX, 0: any */
-        int boot_index;       /* firmware boots the lowest first; −1: no place in the order */
-        VmmExecutor executor; /* VMM_EXECUTOR_ANY: as VmmConfig says */
+        bool dontcache;        /* nothing of it stays in the host's page cache */
+        bool multiple_workers; /* accepted: requests are served side by side in any case */
+        bool lock;             /* default true */
+        bool packed;           /* the driver may have packed rings */
+        unsigned block_size;   /* default 512; power of two, 512..4096 */
+        char *id;              /* owned, optional; at most 20 ASCII bytes */
+        unsigned pci_slot;     /* 1..VMM_PCI_SLOT_MAX, 0: any */
+        int boot_index;        /* firmware boots the lowest first; −1: no place in the order */
+        VmmExecutor executor;  /* VMM_EXECUTOR_ANY: as VmmConfig says */
 } VmmDisk;
 
 /* The flash chip that keeps the firmware's variables. */

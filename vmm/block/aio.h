@@ -7,6 +7,7 @@
  * ended; @done too.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -24,6 +25,11 @@ typedef enum AioKind {
         AIO_PAGEOUT,  /* madvise(MADV_PAGEOUT) of mapped memory */
 } AioKind;
 
+/* Linux 6.14: what is read or written does not stay in the page cache. */
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x00000080
+#endif
+
 /* Embedded in what the caller keeps of a request; untouched by the caller from aio_start() to @done. */
 struct AioRequest {
         AioKind kind;
@@ -32,6 +38,7 @@ struct AioRequest {
         /* AIO_READ, AIO_WRITE; AIO_PAGEOUT: one, the range of whole pages; borrowed with its buffers */
         const struct iovec *iov;
         unsigned n_iov;
+        bool uncached; /* AIO_READ, AIO_WRITE: with RWF_DONTCACHE, which not every host and file system has */
         int mode;     /* AIO_ALLOCATE: FALLOC_FL_* */
         uint64_t len; /* AIO_ALLOCATE: bytes */
         /* @result: bytes done, maybe fewer than asked, or negative errno. Never runs inside aio_start(). */

@@ -165,6 +165,7 @@ static int open_raw(BlockFile *file, const char *path, const BlockOpenOptions *o
 
         file->align_bytes = 1;
         file->sparse = options->sparse;
+        file->dontcache = options->dontcache;
         if (options->direct) {
                 r = make_direct(file, path, reterr);
                 if (r < 0)

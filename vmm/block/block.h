@@ -55,9 +55,10 @@ struct BlockDev {
 
 typedef struct BlockOpenOptions {
         bool read_only;
-        bool sparse; /* discard and unmap reach the host file */
-        bool direct; /* O_DIRECT */
-        bool lock;   /* take a lock on the image: shared when read-only */
+        bool sparse;    /* discard and unmap reach the host file */
+        bool direct;    /* O_DIRECT */
+        bool dontcache; /* the host's page cache keeps nothing of it, where the host can */
+        bool lock;      /* take a lock on the image: shared when read-only */
         AioEngine engine;
 } BlockOpenOptions;
 

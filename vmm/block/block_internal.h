@@ -19,6 +19,7 @@ typedef struct BlockFile {
         uint32_t optimal_bytes; /* the file system's block */
         bool read_only;
         bool sparse;
+        bool dontcache;
 } BlockFile;
 
 /* Bytes at the start of an image that decide what format it has. */

@@ -52,8 +52,8 @@ struct RawRequest {
 struct RawDev {
         BlockDev dev;
         BlockFile file;
-        Aio *aio;                       /* shared */
-        bool cannot_punch, cannot_zero; /* the file system said so */
+        Aio *aio;                                         /* shared */
+        bool cannot_punch, cannot_zero, cannot_dontcache; /* the file system said so */
         RateLimit complaints;
 
         uint8_t *bounce;           /* owned, made when first needed */
@@ -101,6 +101,11 @@ static void finish(RawRequest *req, int r) {
         end(req, r);
 }
 
+static void start_io(RawRequest *req) {
+        req->aio.uncached = req->raw->file.dontcache && !req->raw->cannot_dontcache;
+        aio_start(req->raw->aio, &req->aio);
+}
+
 /* ---- reads and writes without detour ---- */
 
 static void step_straight(RawRequest *req) {
@@ -120,13 +125,20 @@ static void step_straight(RawRequest *req) {
         req->aio.offset = req->offset;
         req->aio.iov = iov;
         req->aio.n_iov = n;
-        aio_start(req->raw->aio, &req->aio);
+        start_io(req);
 }
 
 /* The host may do less than asked, and does nothing where the file has been cut short behind our back. */
 static void io_done(AioRequest *aio, int64_t result) {
         RawRequest *req = CONTAINER_OF(aio, RawRequest, aio);
 
+        if (aio->uncached && (result == -EOPNOTSUPP || result == -EINVAL)) {
+                if (!req->raw->cannot_dontcache)
+                        log_debug("the host cannot keep a disk out of its page cache");
+                req->raw->cannot_dontcache = true;
+                req->step(req);
+                return;
+        }
         if (result == -EINTR || result == -EAGAIN)
                 result = 0;
         else if (result == 0)
@@ -187,7 +199,7 @@ static void step_bounce(RawRequest *req) {
         req->aio.offset = req->offset;
         req->aio.iov = &raw->bounce_iov;
         req->aio.n_iov = 1;
-        aio_start(raw->aio, &req->aio);
+        start_io(req);
 }
 
 static bool aligned_for_direct(const struct iovec *iov, unsigned n, uint32_t align) {

@@ -34,12 +34,14 @@ typedef struct Uring {
 } Uring;
 
 static void prepare(struct io_uring_sqe *sqe, const AioRequest *req) {
+        const int rw_flags = req->uncached ? RWF_DONTCACHE : 0;
+
         switch (req->kind) {
         case AIO_READ:
-                io_uring_prep_readv(sqe, req->fd, req->iov, req->n_iov, req->offset);
+                io_uring_prep_readv2(sqe, req->fd, req->iov, req->n_iov, req->offset, rw_flags);
                 break;
         case AIO_WRITE:
-                io_uring_prep_writev(sqe, req->fd, req->iov, req->n_iov, req->offset);
+                io_uring_prep_writev2(sqe, req->fd, req->iov, req->n_iov, req->offset, rw_flags);
                 break;
         case AIO_SYNC:
                 io_uring_prep_fsync(sqe, req->fd, IORING_FSYNC_DATASYNC);

@@ -41,10 +41,16 @@ static int64_t perform(const AioRequest *req) {
 
         switch (req->kind) {
         case AIO_READ:
-                n = preadv(req->fd, req->iov, (int) req->n_iov, (off_t) req->offset);
+                n = req->uncached
+                            ? preadv2(req->fd, req->iov, (int) req->n_iov, (off_t) req->offset,
+                                      RWF_DONTCACHE)
+                            : preadv(req->fd, req->iov, (int) req->n_iov, (off_t) req->offset);
                 break;
         case AIO_WRITE:
-                n = pwritev(req->fd, req->iov, (int) req->n_iov, (off_t) req->offset);
+                n = req->uncached
+                            ? pwritev2(req->fd, req->iov, (int) req->n_iov, (off_t) req->offset,
+                                       RWF_DONTCACHE)
+                            : pwritev(req->fd, req->iov, (int) req->n_iov, (off_t) req->offset);
                 break;
         case AIO_SYNC:
                 n = fdatasync(req->fd);

@@ -112,8 +112,10 @@ static const JailRule device_rules[] = {
         ALLOW(ppoll),
         ALLOW(pread64),
         ALLOW(preadv),
+        ALLOW(preadv2), /* for disk workers, whose filter is no wider than that of the loop */
         ALLOW(pwrite64),
         ALLOW(pwritev),
+        ALLOW(pwritev2),
         ALLOW(readv),
         ALLOW(recvfrom),
         ALLOW(recvmsg),
@@ -221,10 +223,8 @@ static const JailRule vcpu_kvm_rules[] = {
 /* ---- disk workers ---- */
 
 static const JailRule disk_rules[] = {
-        ALLOW(fallocate),
-        ALLOW(fdatasync),
-        ALLOW(preadv),
-        ALLOW(pwritev),
+        ALLOW(fallocate), ALLOW(fdatasync), ALLOW(preadv),
+        ALLOW(preadv2),   ALLOW(pwritev),   ALLOW(pwritev2),
 };
 
 /* ---- who moves guest memory to a file and back ---- */

@@ -32,6 +32,7 @@ static int new_disk(const Machine *machine, const VmmDisk *config, VmmExecutor e
                 .read_only = config->read_only,
                 .sparse = config->sparse,
                 .direct = config->direct,
+                .dontcache = config->dontcache,
                 .lock = config->lock,
                 .engine = machine_aio_engine(config->executor ?: executor),
         };

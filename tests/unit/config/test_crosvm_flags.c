@@ -366,6 +366,7 @@ static void random_disks(uint32_t *seed, VmmConfig *c) {
                 d->root = root && i == n / 2;
                 d->sparse = coin(seed);
                 d->direct = coin(seed);
+                d->dontcache = coin(seed);
                 d->lock = coin(seed);
                 d->block_size = 512u << next_random(seed) % 4;
                 d->id = coin(seed) ? random_text(seed, 20) : NULL;
@@ -495,6 +496,7 @@ static void assert_same_config(const VmmConfig *a, const VmmConfig *b) {
                 assert_int_equal(x->root, y->root);
                 assert_int_equal(x->sparse, y->sparse);
                 assert_int_equal(x->direct, y->direct);
+                assert_int_equal(x->dontcache, y->dontcache);
                 assert_int_equal(x->lock, y->lock);
                 assert_int_equal(x->block_size, y->block_size);
                 assert_same_text(x->id, y->id);

@@ -36,12 +36,13 @@ static void fixture_deinit(Fixture *f) {
         temp_file_freep(&f->path);
 }
 
-static int fixture_init(Fixture *f, EngineFn engine, uint32_t align) {
-        BlockFile file = {.size_bytes = DISK_BYTES,
-                          .align_bytes = align,
-                          .optimal_bytes = 4096,
-                          .sparse = true};
+static int fixture_init(Fixture *f, EngineFn engine, const BlockFile *like) {
+        BlockFile file = *like;
         int r;
+
+        file.size_bytes = DISK_BYTES;
+        file.optimal_bytes = 4096;
+        file.sparse = true;
 
         *f = (Fixture){0};
         assert_int_equal(loop_new(&f->disk.loop), 0);
@@ -61,18 +62,22 @@ static int fixture_init(Fixture *f, EngineFn engine, uint32_t align) {
 }
 
 /* Runs @test with both engines; where the host has no io_uring, with one. */
-static void with_engines(void (*test)(Fixture *f), uint32_t align) {
+static void with_files(void (*test)(Fixture *f), const BlockFile *like) {
         static const EngineFn engines[] = {aio_workers_new, aio_uring_new};
 
         for (size_t i = 0; i < ELEMENTSOF(engines); i++) {
                 _cleanup_(fixture_deinit) Fixture f = {0};
-                int r = fixture_init(&f, engines[i], align);
+                int r = fixture_init(&f, engines[i], like);
 
                 if (r < 0)
                         print_message("no io_uring here: errno %d\n", -r);
                 else
                         test(&f);
         }
+}
+
+static void with_engines(void (*test)(Fixture *f), uint32_t align) {
+        with_files(test, &(BlockFile){.align_bytes = align});
 }
 
 static void check_read_write(Fixture *f) {
@@ -95,6 +100,67 @@ static void test_both_engines_read_write_and_flush(void **state) {
         with_engines(check_read_write, 1);
 }
 
+static void check_uncached(Fixture *f) {
+        static uint8_t out[1 << 16], in[1 << 16];
+
+        for (size_t i = 0; i < sizeof(out); i++)
+                out[i] = (uint8_t) (i * 13 >> 4);
+        assert_int_equal(fake_disk_write(&f->disk, 0, out, sizeof(out)), 0);
+        assert_int_equal(fake_disk_flush(&f->disk), 0);
+        assert_int_equal(fake_disk_read(&f->disk, 0, in, sizeof(in)), 0);
+        assert_memory_equal(in, out, sizeof(out));
+}
+
+/* An engine on a host that does not know the flag. */
+typedef struct OldHost {
+        Aio aio;
+        AioFifo started;
+        unsigned n_uncached, n_cached;
+} OldHost;
+
+static void old_host_start(Aio *aio, AioRequest *req) {
+        aio_fifo_push(&((OldHost *) aio)->started, req);
+}
+
+static void old_host_submit(Aio *aio) {
+        OldHost *host = (OldHost *) aio;
+        AioRequest *req;
+
+        while ((req = aio_fifo_pop(&host->started))) {
+                host->n_uncached += req->uncached;
+                host->n_cached += !req->uncached;
+                req->done(req, req->uncached ? -EOPNOTSUPP : (int64_t) req->iov->iov_len);
+        }
+}
+
+static Aio *old_host_free(Aio *aio) {
+        return NULL;
+}
+
+static void test_a_host_that_caches_all_is_asked_once_not_to(void **state) {
+        static const AioOps ops = {
+                .name = "old host",
+                .start = old_host_start,
+                .submit = old_host_submit,
+                .drain = old_host_submit,
+                .free = old_host_free,
+        };
+        OldHost host = {.aio = {.ops = &ops, .refs = 1}};
+        BlockFile file = {
+                .fd = -EBADF, .size_bytes = DISK_BYTES, .align_bytes = 1, .dontcache = true};
+        FakeDisk disk = {0};
+        uint8_t data[512] = {0};
+
+        assert_int_equal(loop_new(&disk.loop), 0);
+        assert_int_equal(raw_new(&file, &host.aio, &disk.dev), 0);
+        assert_int_equal(fake_disk_read(&disk, 4096, data, sizeof(data)), 0);
+        assert_int_equal(fake_disk_write(&disk, 0, data, sizeof(data)), 0); /* is bounced */
+        assert_int_equal(fake_disk_write(&disk, 4096, data, sizeof(data)), 0);
+        assert_int_equal(host.n_uncached, 1);
+        assert_int_equal(host.n_cached, 3);
+        fake_disk_deinit(&disk);
+}
+
 static void check_bounds(Fixture *f) {
         uint8_t data[1024] = {0};
 
@@ -104,6 +170,10 @@ static void check_bounds(Fixture *f) {
         assert_int_equal(fake_disk_discard(&f->disk, DISK_BYTES - 512, 1024), -EINVAL);
         assert_int_equal(fake_disk_write_zeroes(&f->disk, UINT64_MAX, 2, false), -EINVAL);
         assert_int_equal(fake_disk_read(&f->disk, 0, data, 0), -EINVAL);
+}
+
+static void test_what_is_not_to_be_cached_arrives_all_the_same(void **state) {
+        with_files(check_uncached, &(BlockFile){.align_bytes = 1, .dontcache = true});
 }
 
 static void test_ranges_outside_the_disk_are_refused(void **state) {
@@ -329,6 +399,8 @@ static void test_a_disk_grows_and_shrinks(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_both_engines_read_write_and_flush),
+                cmocka_unit_test(test_what_is_not_to_be_cached_arrives_all_the_same),
+                cmocka_unit_test(test_a_host_that_caches_all_is_asked_once_not_to),
                 cmocka_unit_test(test_ranges_outside_the_disk_are_refused),
                 cmocka_unit_test(test_an_image_cut_short_behind_our_back_is_an_io_error),
                 cmocka_unit_test(test_the_log_tells_what_the_guest_cannot_know_of_an_error),
