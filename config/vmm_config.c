@@ -286,6 +286,15 @@ uint32_t vmm_config_pci_slots(const VmmConfig *config) {
         return slots;
 }
 
+/** vmm_config_has_kernel_rings() - whether the host's kernel serves a device of @config: vhost-net or vhost-vsock */
+bool vmm_config_has_kernel_rings(const VmmConfig *config) {
+        bool found = config->vsock_cid != 0 && !config->vsock_socket_dir;
+
+        for (size_t i = 0; i < config->n_nets; i++)
+                found |= config->nets[i].vhost;
+        return found;
+}
+
 static int check_pci_slots(const VmmConfig *config, TextError *reterr) {
         uint32_t slots;
 

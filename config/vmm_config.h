@@ -228,6 +228,7 @@ typedef struct VmmConfig {
 void vmm_config_init(VmmConfig *config);
 void vmm_config_deinit(VmmConfig *config);
 uint32_t vmm_config_pci_slots(const VmmConfig *config);
+bool vmm_config_has_kernel_rings(const VmmConfig *config);
 int vmm_config_validate(const VmmConfig *config, TextError *reterr);
 
 void vmm_serial_init(VmmSerial *serial);

@@ -9,14 +9,6 @@
 #define STAYS "that memory stays where it is"
 #define PINNED "the host's kernel writes to pages that may have left meanwhile"
 
-static bool has_kernel_rings(const VmmConfig *config) {
-        bool found = config->vsock_cid != 0 && !config->vsock_socket_dir;
-
-        for (size_t i = 0; i < config->n_nets; i++)
-                found |= config->nets[i].vhost;
-        return found;
-}
-
 static bool has_direct_disk(const VmmConfig *config) {
         bool found = false;
 
@@ -48,7 +40,7 @@ int vmm_swap_validate(const VmmConfig *config, TextError *reterr) {
                 {config->n_vhost_users > 0, "--vhost-user", ELSEWHERE},
                 {config->n_folders > 0, "--vhost-user-fs", ELSEWHERE},
                 {config->n_shared_dirs > 0, "--shared-dir", ELSEWHERE},
-                {has_kernel_rings(config), "vhost-net or vhost-vsock", ELSEWHERE},
+                {vmm_config_has_kernel_rings(config), "vhost-net or vhost-vsock", ELSEWHERE},
                 {has_direct_disk(config), "--block: direct", PINNED},
                 {config->board.nested, "--nested", PINNED},
         };

@@ -137,9 +137,6 @@ static int run(VmmConfig *config) {
                             text_error_prefix(&error, r, "--cpu-features"));
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);
-        r = machine_check_vhost(config, hv, &error);
-        if (r < 0)
-                return fail(VMM_EXIT_INVALID_ARGS, &error, r);
         r = shared_dirs_start(&shared_dirs, config, &error);
         if (r < 0)
                 return fail(VMM_EXIT_ERROR, &error, r);

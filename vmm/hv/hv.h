@@ -44,7 +44,7 @@ typedef struct HvConfig {
         uint32_t
                 bus_locks_per_sec; /* of all vCPUs together, who rest when they make more; 0: any number;
                                      * -EOPNOTSUPP where nothing tells of them */
-        bool foreign_writers; /* devices of the host write guest memory, which nobody is told */
+        bool foreign_writers; /* the host's kernel or its devices write guest memory and tell nobody */
         CpuFeatureChange cpu_features; /* to the model that guests see by default */
         const char *
                 device; /* of the backend, NULL = its usual one (/dev/kvm); borrowed during the call */
@@ -241,7 +241,6 @@ struct ProtoPartition {
 
 struct HvOps {
         const char *name; /* "kvm", "soft" */
-        bool watches_memory; /* it must hear of each write to guest memory, unless there are HvConfig.foreign_writers */
         /* Can this backend run a stock guest here? Runs a tiny guest to find out. @device as in HvConfig.
          * Return: 0, or negative errno with a sentence saying why not. */
         int (*probe)(const char *device, TextError *reterr);

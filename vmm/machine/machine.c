@@ -22,6 +22,11 @@ static void sink_halt(void *userdata, HaltReason reason) {
         machine_halt(userdata, reason);
 }
 
+/* What the host's kernel does to guest memory by itself is told to nobody. */
+static bool has_foreign_writers(const VmmConfig *config) {
+        return config->n_vfios > 0 || config->vfio_hotplug || vmm_config_has_kernel_rings(config);
+}
+
 static HvConfig hv_config_from(const VmmConfig *config) {
         return (HvConfig){
                 .n_vcpus = config->n_vcpus,
@@ -31,7 +36,7 @@ static HvConfig hv_config_from(const VmmConfig *config) {
                 .no_pmu = config->board.no_pmu,
                 .tsc_leaf = config->board.tsc_leaf,
                 .bus_locks_per_sec = config->board.bus_locks_per_sec,
-                .foreign_writers = config->n_vfios > 0 || config->vfio_hotplug,
+                .foreign_writers = has_foreign_writers(config),
                 .cpu_features = config->cpu_features,
                 .device = config->kvm_device,
         };
@@ -117,6 +122,7 @@ static int new_partition(Machine *machine, const VmmConfig *config, const HvOps 
         if (r < 0)
                 return r;
         TAKE(proto);
+        machine->foreign_writers = hv_config.foreign_writers;
         machine->n_vcpus = machine->n_kicks = config->n_vcpus;
         machine->vcpu_role = hv == &kvm_hv_ops ? JAIL_VCPU_KVM : JAIL_VCPU_SOFT;
         return machine_init_placement(&machine->placement, config, reterr);

@@ -17,7 +17,6 @@ typedef struct Machine Machine;
 
 int machine_choose_hypervisor(const VmmConfig *config, const HvOps **ret, TextError *reterr);
 int machine_check_features(const VmmConfig *config, const HvOps *hv, TextError *reterr);
-int machine_check_vhost(const VmmConfig *config, const HvOps *hv, TextError *reterr);
 int machine_copy_host_topology(VmmConfig *config, TextError *reterr);
 int machine_new(const VmmConfig *config, const HvOps *hv, Machine **ret, TextError *reterr);
 Machine *machine_free(Machine *machine);

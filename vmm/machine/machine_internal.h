@@ -212,6 +212,7 @@ struct Machine {
         Bus *mmio, *pio;
         Irqchip *irqchip;
         Partition *partition;
+        bool foreign_writers; /* the partition was told that there may be some */
 
         Pit *pit;
         Rtc *rtc;

@@ -1,32 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Devices whose queues the host's kernel serves: whether they can be, and where they are. */
+/* Devices whose queues the host's kernel serves. */
 
 #include <errno.h>
 
 #include "base/fd.h"
 #include "vmm/machine/machine_internal.h"
-
-/**
- * machine_check_vhost() - can devices of @config be served by the host's kernel with @hv?
- *
- * Return: 0; -EOPNOTSUPP naming the option when the backend must hear of what is written to guest memory, which the
- * kernel tells nobody.
- */
-int machine_check_vhost(const VmmConfig *config, const HvOps *hv, TextError *reterr) {
-        const char *option = NULL;
-
-        if (config->vsock_cid != 0 && !config->vsock_socket_dir)
-                option = "--vsock: vhost-vsock (without socket-dir=)";
-        for (size_t i = 0; i < config->n_nets; i++)
-                if (config->nets[i].vhost)
-                        option = "--net: vhost-net";
-        if (!option || !hv->watches_memory)
-                return 0;
-        return text_error_set(reterr, -EOPNOTSUPP,
-                              "%s needs KVM: the %s processor must see each write to guest memory",
-                              option, hv->name);
-}
 
 /** machine_open_vhost() - the vhost device at @path, or /proc/self/fd/N. Return: 0; negative errno with a sentence. */
 int machine_open_vhost(Machine *machine, const char *path, Vhost **ret, TextError *reterr) {
@@ -37,9 +16,11 @@ int machine_open_vhost(Machine *machine, const char *path, Vhost **ret, TextErro
         };
         int fd, r;
 
-        if (machine->mem->written) /* a card that is plugged in; others were checked before */
+        if (machine->mem->written && !machine->foreign_writers) /* a card that is plugged in */
                 return text_error_set(reterr, -EOPNOTSUPP,
-                                      "this processor must see each write to guest memory");
+                                      "the software processor must know from its start that the "
+                                      "host's kernel writes guest memory: this machine "
+                                      "started without a device of vhost");
         if (machine->swap)
                 return text_error_set(reterr, -EOPNOTSUPP, "excludes --swap");
         r = vhost_open(path, &fd, reterr);

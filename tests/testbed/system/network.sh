@@ -128,7 +128,7 @@ scenario_suspend_card() {
         kill $peer
 }
 
-# The same by the host's kernel, KVM's guests alone.
+# The same by the host's kernel
 scenario_vhost() {
         local peer
         ip link set lo up

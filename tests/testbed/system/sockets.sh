@@ -54,8 +54,7 @@ scenario_sockets() {
         if [ -e sockets.d/vsock ]; then fail "its socket is gone"; else pass "its socket is gone"; fi
 }
 
-# scenario_vhost_sockets CONNECTIONS BYTES: the same in the host's kernel, which KVM's guests alone can have; then the machine is
-# suspended while bytes flow
+# scenario_vhost_sockets CONNECTIONS BYTES: the same in the host's kernel; then the machine is suspended while bytes flow
 scenario_vhost_sockets() {
         local service sender rounds=0 failed=0
         modprobe vhost_vsock

@@ -75,6 +75,30 @@ static void test_more_devices_than_the_bus_has_slots_are_refused(void **state) {
         assert_int_equal(vmm_config_validate(&c, NULL), 0);
 }
 
+static void test_devices_whose_rings_the_kernel_has_are_known(void **state) {
+        static const struct {
+                bool card, sockets, own_sockets, expected;
+        } cases[] = {
+                {.expected = false},
+                {.card = true, .expected = true},
+                {.sockets = true, .expected = true},
+                {.sockets = true, .own_sockets = true, .expected = false},
+                {.card = true, .sockets = true, .own_sockets = true, .expected = true},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(vmm_config_deinit) VmmConfig c;
+
+                vmm_config_init(&c);
+                for (; c.n_nets < 2; c.n_nets++)
+                        vmm_net_init(&c.nets[c.n_nets]);
+                c.nets[1].vhost = cases[i].card;
+                c.vsock_cid = cases[i].sockets ? 3 : 0;
+                c.vsock_socket_dir = cases[i].own_sockets ? strdup("d") : NULL;
+                assert_int_equal(vmm_config_has_kernel_rings(&c), cases[i].expected);
+        }
+}
+
 static void test_a_config_may_be_released_twice(void **state) {
         VmmConfig c;
 
@@ -90,6 +114,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_configs_made_by_hand_are_checked_too),
                 cmocka_unit_test(test_more_devices_than_the_bus_has_slots_are_refused),
+                cmocka_unit_test(test_devices_whose_rings_the_kernel_has_are_known),
                 cmocka_unit_test(test_a_config_may_be_released_twice),
         };
 

@@ -557,7 +557,6 @@ static ProtoPartition *soft_proto_free(ProtoPartition *proto) {
 
 const HvOps soft_hv_ops = {
         .name = "soft",
-        .watches_memory = true,
         .probe = soft_probe,
         .check_features = soft_check_features,
         .proto_new = soft_proto_new,
