@@ -438,13 +438,15 @@ static unsigned find_msix(FakeDriver *driver) {
         return capability;
 }
 
-/* Vector N sends a message with data N. */
+/* Vector N sends a message with data N. The device may have fewer than @n_vectors. */
 void fake_driver_setup_msix(FakeDriver *driver, unsigned n_vectors) {
         unsigned capability = find_msix(driver);
+        unsigned has = (read_config(driver, capability + 2, 2) & 0x7ffu) + 1;
         uint64_t table = driver->bar + (read_config(driver, capability + 4, 4) & ~7u);
 
         fake_config_write(driver->board, driver->slot, capability + 2, 2, 0xc000);
-        for (unsigned i = 0; i < n_vectors; i++) {
+        driver->n_vectors = n_vectors < has ? n_vectors : has;
+        for (unsigned i = 0; i < driver->n_vectors; i++) {
                 fake_write(driver, table + 16 * i, 4, 0xfee00000);
                 fake_write(driver, table + 16 * i + 4, 4, 0);
                 fake_write(driver, table + 16 * i + 8, 4, i);
@@ -454,7 +456,7 @@ void fake_driver_setup_msix(FakeDriver *driver, unsigned n_vectors) {
         driver->msix = true;
 }
 
-/* Queue N interrupts by vector N + 1, the configuration by vector 0. */
+/* Queue N interrupts by vector N + 1, or the last one that there is; the configuration by vector 0. */
 void fake_driver_setup_queue(FakeDriver *driver, unsigned index) {
         FakeQueue *queue = driver->queues + index;
         FakeBoard *board = driver->board;
@@ -476,7 +478,8 @@ void fake_driver_setup_queue(FakeDriver *driver, unsigned index) {
         memset(fake_host(board, queue->used, 6), 0, 6 + 8u * queue->size);
         if (driver->msix) {
                 fake_write(driver, driver->common + REG_CONFIG_VECTOR, 2, 0);
-                fake_write(driver, driver->common + REG_QUEUE_VECTOR, 2, index + 1);
+                fake_write(driver, driver->common + REG_QUEUE_VECTOR, 2,
+                           index + 1 < driver->n_vectors ? index + 1 : driver->n_vectors - 1);
         }
         fake_write(driver, driver->common + REG_QUEUE_DESC, 4, (uint32_t) queue->desc);
         fake_write(driver, driver->common + REG_QUEUE_DESC + 4, 4, queue->desc >> 32);

@@ -78,6 +78,7 @@ struct FakeDriver {
         uint32_t notify_step;
         uint64_t offered, accepted;
         bool msix;
+        unsigned n_vectors; /* that are set up */
         FakeQueue queues[VIRTIO_QUEUES_MAX];
 };
 

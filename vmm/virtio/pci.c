@@ -507,9 +507,9 @@ static int add_kicks(VirtioPci *vpci, Loop *loop) {
 }
 
 static int assemble(VirtioPci *vpci, const VirtioPciConfig *config) {
-        /* One vector a queue and one for configuration changes. */
+        /* One vector for configuration changes, and one a queue unless they share one. */
         MsixConfig msix = {
-                .n_vectors = vpci->dev->n_queues + 1,
+                .n_vectors = 1 + (vpci->dev->shares_vector ? 1 : vpci->dev->n_queues),
                 .bar = BAR,
                 .table_offset = TABLE_OFFSET,
                 .pba_offset = PBA_OFFSET,

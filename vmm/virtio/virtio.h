@@ -104,7 +104,8 @@ struct VirtioDevice {
         const uint8_t
                 *config; /* device configuration space; borrowed from the model, little endian */
         size_t config_len;
-        unsigned n_queues;                          /* 1..VIRTIO_QUEUES_MAX */
+        unsigned n_queues;  /* 1..VIRTIO_QUEUES_MAX */
+        bool shares_vector; /* one for all queues: their interrupts come together */
         uint16_t queue_size_max[VIRTIO_QUEUES_MAX]; /* powers of two */
 
         const VirtioTransportOps *transport_ops;

@@ -17,6 +17,7 @@
 #define RECEIVE 0u
 #define TRANSMIT 1u
 #define SLOT 1u
+#define VECTOR 1u /* of all queues */
 #define SEQPACKET (UINT64_C(1) << 1)
 #define ALL_FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | SEQPACKET)
 
@@ -130,10 +131,10 @@ static void test_nothing_is_served_before_the_driver_is_ready(void **state) {
         assert_false(f->kernel->owned);
 }
 
-/* The interrupt follows the request. */
+/* The interrupt follows the request, of RECEIVE first. */
 static void expect_interrupt(Fixture *f, unsigned queue, bool msix) {
         if (msix) {
-                assert_true(fake_wait_msi(f->board, 1 + queue, 1));
+                assert_true(fake_wait_msi(f->board, VECTOR, 1 + queue));
                 assert_int_equal(f->board->n_edges, 0);
                 return;
         }
@@ -166,7 +167,20 @@ static void test_a_route_that_is_refused_is_forwarded(void **state) {
         f->board->refuse_routes = true;
         start(f, true);
         expect_served(f, TRANSMIT);
-        assert_true(fake_wait_msi(f->board, 1 + TRANSMIT, 1));
+        assert_true(fake_wait_msi(f->board, VECTOR, 1));
+}
+
+static void test_the_queues_share_a_vector(void **state) {
+        for (unsigned flags = 0; flags <= FAKE_ROUTES; flags++) {
+                _cleanup_(fixture_free) Fixture *f = fixture_new(flags, ALL_FEATURES);
+
+                start(f, true);
+                assert_int_equal(f->driver.n_vectors, 2);
+                kernel_vhost_call(f->kernel, RECEIVE);
+                assert_true(fake_wait_msi(f->board, VECTOR, 1));
+                kernel_vhost_call(f->kernel, TRANSMIT);
+                assert_true(fake_wait_msi(f->board, VECTOR, 2));
+        }
 }
 
 static uint64_t msix_entry(Fixture *f, unsigned vector) {
@@ -177,26 +191,25 @@ static uint32_t pending_bits(Fixture *f) {
         return (uint32_t) fake_read(&f->driver, f->driver.bar + 0x5000, 4);
 }
 
-static bool receive_is_pending(void *userdata) {
-        return pending_bits(userdata) == 1u << (1 + RECEIVE);
+static bool is_pending(void *userdata) {
+        return pending_bits(userdata) == 1u << VECTOR;
 }
 
 static void mask(unsigned flags) {
         _cleanup_(fixture_free) Fixture *f = fixture_new(flags, ALL_FEATURES);
-        const unsigned vector = 1 + RECEIVE;
 
         start(f, true);
-        fake_write(&f->driver, msix_entry(f, vector) + 12, 4, 1);
+        fake_write(&f->driver, msix_entry(f, VECTOR) + 12, 4, 1);
         kernel_vhost_call(f->kernel, RECEIVE);
         kernel_vhost_call(f->kernel, RECEIVE);
-        assert_true(fake_wait(f->board, receive_is_pending, f));
-        assert_int_equal(fake_msi_count(f->board, vector), 0);
+        assert_true(fake_wait(f->board, is_pending, f));
+        assert_int_equal(fake_msi_count(f->board, VECTOR), 0);
         /* It goes where the vector points when the mask goes. */
-        fake_write(&f->driver, msix_entry(f, vector) + 8, 4, 9);
-        fake_write(&f->driver, msix_entry(f, vector) + 12, 4, 0);
+        fake_write(&f->driver, msix_entry(f, VECTOR) + 8, 4, 9);
+        fake_write(&f->driver, msix_entry(f, VECTOR) + 12, 4, 0);
         assert_true(fake_wait_msi(f->board, 9, 1));
         assert_int_equal(pending_bits(f), 0);
-        assert_int_equal(fake_msi_count(f->board, vector), 0);
+        assert_int_equal(fake_msi_count(f->board, VECTOR), 0);
         kernel_vhost_call(f->kernel, RECEIVE);
         assert_true(fake_wait_msi(f->board, 9, 2));
 }
@@ -213,9 +226,9 @@ static void test_calls_follow_a_switch_between_messages_and_the_wire(void **stat
         start(f, false);
         fake_driver_setup_msix(&f->driver, 4);
         fake_write(&f->driver, f->driver.common + 0x16, 2, RECEIVE);
-        fake_write(&f->driver, f->driver.common + 0x1a, 2, 3);
+        fake_write(&f->driver, f->driver.common + 0x1a, 2, VECTOR);
         kernel_vhost_call(f->kernel, RECEIVE);
-        assert_true(fake_wait_msi(f->board, 3, 1));
+        assert_true(fake_wait_msi(f->board, VECTOR, 1));
         assert_int_equal(f->board->n_edges, 0);
 }
 
@@ -310,6 +323,7 @@ int main(void) {
                 cmocka_unit_test(test_nothing_is_served_before_the_driver_is_ready),
                 cmocka_unit_test(test_queues_run_with_every_kind_of_kick_and_call),
                 cmocka_unit_test(test_a_route_that_is_refused_is_forwarded),
+                cmocka_unit_test(test_the_queues_share_a_vector),
                 cmocka_unit_test(test_a_masked_vector_keeps_the_call_for_later),
                 cmocka_unit_test(test_calls_follow_a_switch_between_messages_and_the_wire),
                 cmocka_unit_test(test_a_reset_ends_when_the_kernel_has_let_go),
