@@ -256,7 +256,7 @@ static void write_ahead(History *history, const char *text, size_t len) {
 
 typedef int (*FrameFn)(History *history, const Fields *record, const char *frame, size_t len);
 
-/* Return: 0, or 1 if not all of @text was sound; negative errno of @found. */
+/* Return: 0, or 1 if not all of @text was sound; -ENOMEM, which says nothing of it; negative errno of @found. */
 static int read_frames(History *history, const char *text, size_t len, FrameFn found) {
         bool sound = true;
 
@@ -265,15 +265,17 @@ static int read_frames(History *history, const char *text, size_t len, FrameFn f
                 size_t used;
                 int r;
 
-                if (state_unframe(text, len, &record, &used) == 0) {
+                r = state_unframe(text, len, &record, &used);
+                if (r == 0)
                         r = found(history, &record, text, used);
-                        if (r < 0)
-                                return r;
-                } else {
+                else if (r != -ENOMEM) {
                         sound = false;
                         used = state_next_frame(text, len);
                         history->size += used;
+                        r = 0;
                 }
+                if (r < 0)
+                        return r;
                 text += used;
                 len -= used;
         }
@@ -294,10 +296,10 @@ static int load(History *history) {
         if (history->file < 0)
                 return history->file;
         r = fd_read_bounded(history->file, FILE_BYTES_MAX, &text, &len);
-        if (r < 0 && r != -EFBIG)
+        if (r == 0)
+                r = read_frames(history, text, len, on_written_frame);
+        if (r <= 0 && r != -EFBIG)
                 return r;
-        if (r == 0 && read_frames(history, text, len, on_written_frame) == 0)
-                return 0;
         log_warning("the history is damaged; %zu records of it can be read, the file is kept as "
                     "." HISTORY_FILE ".bad",
                     history->n);
