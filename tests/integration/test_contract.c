@@ -354,6 +354,22 @@ static void test_a_probe_that_fails_is_the_reason(void **state) {
         assert_string_equal(reason, "the VMM's probe ended with exit status 1");
 }
 
+/* Of a foreign one nothing else is asked than whether it is there, for it has no probe. */
+static int setup_with_crosvm_that_is_missing(void **state) {
+        return bus_host_setup_with(state, (const char *const[]){"--vmm=/nonexistent/crosvm",
+                                                                "--vmm-dialect=crosvm", NULL});
+}
+
+static void test_a_crosvm_that_is_missing_has_no_hypervisor(void **state) {
+        BusHost *host = *state;
+        char reason[256];
+        int available;
+
+        read_hypervisor(host->bus, "kvm", &available, reason, sizeof(reason));
+        assert_false(available);
+        assert_string_equal(reason, "execute /nonexistent/crosvm: No such file or directory");
+}
+
 static char changing_vmm[] = "/tmp/vivarium-changing-vmm-XXXXXX";
 
 /* Finds KVM from the second probe on: as a VMM does when its module is loaded after the daemon's start. */
@@ -430,6 +446,9 @@ int main(void) {
                 TEST(test_capabilities_are_what_the_vmm_found),
                 cmocka_unit_test_setup_teardown(test_a_probe_that_fails_is_the_reason,
                                                 setup_with_vmm_that_cannot_probe,
+                                                bus_host_teardown),
+                cmocka_unit_test_setup_teardown(test_a_crosvm_that_is_missing_has_no_hypervisor,
+                                                setup_with_crosvm_that_is_missing,
                                                 bus_host_teardown),
                 cmocka_unit_test_setup_teardown(test_the_probe_is_repeated_on_demand_only,
                                                 setup_with_host_that_changes,
